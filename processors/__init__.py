@@ -1,0 +1,1 @@
+"""Stream processors: who is who, profiles, segments and engagement, as pure functions."""

@@ -1,0 +1,128 @@
+"""What a stage is: a pure decision over a batch of records, run by an engine.
+
+A stage never touches Kafka, a disk or a clock. The engine hands it the records of one
+partition of one input topic and a reader of that partition's rows; the stage answers with a
+`Decision`. The engine then does, in this order: **decide, log, apply, publish, commit**.
+
+1. *log*: `Decision.rows` and `Decision.seen` to the changelog, acknowledged;
+2. *apply*: the same to the local store, in one write;
+3. *publish*: `Decision.outputs`, acknowledged;
+4. *commit*: the next offset of the input.
+
+After a crash at any step the engine delivers the same records again. A row that has applied an
+offset (see `schemas.rows`) must not apply it twice, and a stage publishes the present values of
+the rows again whenever a record that they have already applied comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+
+class Record(NamedTuple):
+    """One record of an input topic.
+
+    `topic` is the logical name (`schemas.topics`), without the deployment's namespace.
+    `timestamp_ms` is Kafka's record time in milliseconds since 1970, UTC.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+
+
+class Output(NamedTuple):
+    """One record to publish; without a partition it goes to `schemas.topics.partition_of(key)`."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    partition: int | None = None
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a batch changes. Empty by default."""
+
+    #: Rows to log and to apply; `None` deletes. Values begin with the header of `schemas.rows`.
+    rows: dict[bytes, bytes | None] = field(default_factory=dict)
+    #: Event ids seen: 16-byte hash -> offset of the first delivery. Logged apart, expires.
+    seen: dict[bytes, int] = field(default_factory=dict)
+    #: Records to publish, in this order.
+    outputs: list[Output] = field(default_factory=list)
+    #: Index entries that a `tick` has dealt with; the engine forgets them after publishing.
+    fired: list[bytes] = field(default_factory=list)
+    #: Counters for the metrics catalogue: name -> increment.
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """The rows of one partition, read only. Values are as last applied."""
+
+    #: Scratch memory of this partition: empty after a restart or a rebalance, never logged.
+    memory: dict[str, Any]
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row's stored bytes, header included, or None."""
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The rows of `keys`, in their order, with one read."""
+
+    def scan(self, prefix: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows whose key begins with `prefix`, in the order of their keys."""
+
+    def seen_many(self, hashes: Sequence[bytes]) -> list[int | None]:
+        """For each 16-byte hash, the offset of the first delivery, or None."""
+
+    def due(self, until: int, limit: int) -> Iterator[tuple[bytes, bytes]]:
+        """Index entries `(entry, row key)` with a deadline of at most `until` (ms), earliest first."""
+
+
+class Tick(NamedTuple):
+    """A moment for what only time changes, about once a second and partition.
+
+    `now_ms` is the engine's clock; `position_ms` is the time up to which all inputs of the
+    partition are processed: `now_ms` when nothing is waiting, otherwise the record time of the
+    last record processed (0 when none was).
+    """
+
+    partition: int
+    now_ms: int
+    position_ms: int
+
+
+class Stage(Protocol):
+    """A stage of the pipeline."""
+
+    #: Name of the stage: its consumer group, its changelog, its metrics label.
+    name: str
+    #: Logical names of the input topics; all have the same number of partitions.
+    inputs: tuple[str, ...]
+    #: The rows of one decision must be logged in one Kafka record batch (the engine halves the
+    #: records until they fit).
+    atomic: bool
+    #: Whether the stage uses `Decision.seen`.
+    deduplicates: bool
+
+    def decide(self, records: Sequence[Record], store: Store) -> Decision:
+        """What these records, all of one topic and partition in offset order, change."""
+
+    def tick(self, tick: Tick, store: Store) -> Decision:
+        """What time alone changes."""
+
+    def deadline(self, key: bytes, value: bytes) -> int | None:
+        """When (ms) this row wants to be looked at by `tick`, read from its stored bytes.
+
+        The engine keeps an index of deadlines beside the rows, also while it recovers them.
+        """
+
+
+def merge_counts(into: dict[str, int], counts: Mapping[str, int]) -> None:
+    """Add counters up."""
+    for name, increment in counts.items():
+        into[name] = into.get(name, 0) + increment

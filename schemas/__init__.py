@@ -1,0 +1,1 @@
+"""What travels between the processes: touchpoints, identifiers, trails, topics and rows."""

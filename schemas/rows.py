@@ -1,0 +1,43 @@
+"""The header of every row of local state.
+
+`format (1 byte) | epoch (4) | applied (8) | rev (8)`, big-endian, then the body. `applied` is the
+offset of the last record of the row's input topic that the row contains, -1 before the first.
+`rev` is the row's own counter of changes. Of two versions of a row the one with the greater
+`(epoch, applied, rev)` is the newer, so headers compare as bytes from `ORDER_FROM` to `ORDER_TO`.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+FORMAT = 1
+_HEADER = struct.Struct(">BIQQ")
+SIZE = _HEADER.size
+ORDER_FROM = 1
+ORDER_TO = SIZE
+
+
+class Header(NamedTuple):
+    """Format version, epoch, applied offset, revision."""
+
+    format: int
+    epoch: int
+    applied: int
+    rev: int
+
+
+def pack(epoch: int, applied: int, rev: int, body: bytes) -> bytes:
+    """A row's stored bytes."""
+    return _HEADER.pack(FORMAT, epoch, applied + 1, rev) + body
+
+
+def header(row: bytes) -> Header:
+    """The header of a row's stored bytes."""
+    fmt, epoch, applied, rev = _HEADER.unpack_from(row)
+    return Header(fmt, epoch, applied - 1, rev)
+
+
+def order(row: bytes) -> bytes:
+    """What decides which of two versions of a row is newer: the greater one."""
+    return row[ORDER_FROM:ORDER_TO]

@@ -1,0 +1,80 @@
+"""Every Kafka topic, declared in one place.
+
+Keys are the text form of a uuid unless said otherwise, and `partition_of(key)` is the only
+partitioner: every producer passes the partition itself, so that all client libraries agree.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic's logical name and how it is created."""
+
+    name: str
+    key: str
+    doc: str
+    #: None: as many as the deployment has (`kafka.partitions`).
+    partitions: int | None = None
+    cleanup: Literal["delete", "compact"] = "delete"
+    retention_ms: int = 7 * DAY_MS
+    #: Compaction never removes a row younger than this, so that a late foreign write is seen.
+    min_compaction_lag_ms: int = 0
+
+    def config(self) -> dict[str, str]:
+        """The topic's Kafka configuration."""
+        config = {"cleanup.policy": self.cleanup, "max.message.bytes": "1048576"}
+        if self.cleanup == "delete":
+            config["retention.ms"] = str(self.retention_ms)
+        if self.min_compaction_lag_ms:
+            config["min.compaction.lag.ms"] = str(self.min_compaction_lag_ms)
+        return config
+
+
+TOUCHPOINTS = Topic("touchpoints", "lead_id", "accepted touchpoints, in the shape of their row")
+REJECTED = Topic(
+    "touchpoints.rejected", "rejected_id", "what was refused, with bytes and reason",
+    retention_ms=30 * DAY_MS,
+)
+ACCEPTED = Topic("touchpoints.accepted", "lead_id", "touchpoints without redeliveries")
+TRAILS = Topic("trails", "profile_id", "absolute trails, moves and watermarks (binary)")
+ENGAGEMENT = Topic("engagement", "counter", "absolute engagement counters per home partition")
+IDENTITIES = Topic("identities", "identifier_id", "each identifier and its profile")
+LINKS = Topic("identity.links", "lead_id", "links that have no verdict yet", partitions=1)
+ASSIGNMENTS = Topic("identity.assignments", "identifier_id", "the graph's answers (binary)")
+CONFLICTS = Topic("identity.conflicts", "identifier_id", "links that were refused")
+PROFILES = Topic("profiles", "profile_id", "unified profiles")
+SEGMENT_CHANGES = Topic("segment.changes", "profile_id", "entries into and exits from segments")
+CONTROL = Topic(
+    "control", "setting name", "what all processes share: the epoch", partitions=1,
+    cleanup="compact",
+)
+
+PUBLIC = (
+    TOUCHPOINTS, REJECTED, ACCEPTED, TRAILS, ENGAGEMENT, IDENTITIES, LINKS, ASSIGNMENTS,
+    CONFLICTS, PROFILES, SEGMENT_CHANGES, CONTROL,
+)  # fmt: skip
+
+
+def changelog(group: str, table: str, partitions: int | None = None, *, expires: bool) -> Topic:
+    """The changelog topic of a stage's table, under the name that Faust gives it."""
+    return Topic(
+        f"{group}-{table}-changelog",
+        "row key",
+        f"rows of {group}",
+        partitions,
+        "delete" if expires else "compact",
+        8 * DAY_MS,
+        0 if expires else DAY_MS,
+    )
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key: CRC-32 modulo the number of partitions."""
+    return zlib.crc32(key) % partitions
