@@ -78,3 +78,8 @@ def changelog(group: str, table: str, partitions: int | None = None, *, expires:
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key: CRC-32 modulo the number of partitions."""
     return zlib.crc32(key) % partitions
+
+
+def full_name(namespace: str, name: str) -> str:
+    """A topic's or group's name on the broker: the deployment's namespace stands in front."""
+    return f"{namespace}.{name}" if namespace else name
