@@ -39,7 +39,9 @@ class Topic:
 
 TOUCHPOINTS = Topic("touchpoints", "lead_id", "accepted touchpoints, in the shape of their row")
 REJECTED = Topic(
-    "touchpoints.rejected", "rejected_id", "what was refused, with bytes and reason",
+    "touchpoints.rejected",
+    "rejected_id",
+    "what was refused, with bytes and reason",
     retention_ms=30 * DAY_MS,
 )
 ACCEPTED = Topic("touchpoints.accepted", "lead_id", "touchpoints without redeliveries")
@@ -52,7 +54,10 @@ CONFLICTS = Topic("identity.conflicts", "identifier_id", "links that were refuse
 PROFILES = Topic("profiles", "profile_id", "unified profiles")
 SEGMENT_CHANGES = Topic("segment.changes", "profile_id", "entries into and exits from segments")
 CONTROL = Topic(
-    "control", "setting name", "what all processes share: the epoch", partitions=1,
+    "control",
+    "setting name",
+    "what all processes share: the epoch",
+    partitions=1,
     cleanup="compact",
 )
 

@@ -1,0 +1,1 @@
+"""Ingest: connectors, the HTTP gateway and the publisher to Kafka."""

@@ -1,0 +1,151 @@
+"""From a touchpoint as its source states it to the record that is published.
+
+Everything that all connectors share happens here, once: identifiers are normalized and the lead
+is chosen, a wrong client clock is corrected, times are checked, defaults of the source are
+applied. Pure: the time of receipt comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
+from schemas.rejection import Rejection
+from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, MINUTE_MS, rfc3339, to_ms
+from schemas.touchpoint import Touchpoint, Value
+from schemas.touchpoint_row import TouchpointRow, encode
+
+#: A client clock that is wrong by more than this is corrected.
+CLOCK_TOLERANCE_MS = 5 * MINUTE_MS
+#: A touch may be this far ahead of the time of receipt.
+FUTURE_LIMIT_MS = DAY_MS
+_COMPACT = msgspec.json.Encoder(order=None)
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePolicy:
+    """What a source's configuration says about all of its touches."""
+
+    name: str
+    policy: IdentityPolicy = field(default_factory=IdentityPolicy)
+    #: ISO 3166 region of phone numbers without a country code.
+    region: str | None = None
+    #: ISO 4217 currency of amounts that name none.
+    currency: str | None = None
+    #: Replaces the channel of touches whose connector says "web" (a shop, a kiosk).
+    channel: str | None = None
+    max_event_bytes: int = 256 * 1024
+
+
+class Accepted(NamedTuple):
+    """A record for the topic `touchpoints`."""
+
+    event_id: str
+    key: bytes
+    value: bytes
+
+
+def accept(
+    touch: Touchpoint, source: SourcePolicy, received_ms: int, payload: bytes
+) -> Accepted | Rejection:
+    """The record of a touchpoint, or why it is refused. `payload` is kept in a refusal."""
+
+    def refuse(reason: Any, detail: str) -> Rejection:
+        return Rejection(reason, detail, payload, touch.event_id)
+
+    identifiers = source.policy.normalize_all(
+        ((i.kind, i.value) for i in touch.identifiers), source.region
+    )
+    if not identifiers:
+        return refuse(
+            "no_identifier",
+            "identifiers: none is left that names a customer; send at least one, for instance "
+            '{"kind": "customer_id", "value": "..."} or {"kind": "email", "value": "..."}',
+        )
+    occurred_ms = occurred(touch, received_ms)
+    if not EARLIEST_MS <= occurred_ms <= LATEST_MS:
+        return refuse("invalid_time", "occurred_at: the year must be from 1970 to 2100")
+    if occurred_ms > received_ms + FUTURE_LIMIT_MS:
+        return refuse("invalid_time", "occurred_at: is more than 24 hours in the future")
+    try:
+        value = encode(_row(touch, source, identifiers, occurred_ms, received_ms))
+    except (UnicodeEncodeError, OverflowError, TypeError, RecursionError):
+        return refuse("invalid", "the event holds text or numbers that JSON cannot carry")
+    if len(value) > source.max_event_bytes:
+        return refuse("too_large", f"the event is over {source.max_event_bytes} bytes")
+    lead = identifiers[0]
+    return Accepted(touch.event_id, identifier_id(*lead).encode(), value)
+
+
+def occurred(touch: Touchpoint, received_ms: int) -> int:
+    """When the touch occurred, ms: as stated, corrected by a client clock that is far off."""
+    if touch.occurred_at is None:
+        return received_ms
+    stated = to_ms(touch.occurred_at)
+    if touch.sent_at is None:
+        return stated
+    sent = to_ms(touch.sent_at)
+    if abs(received_ms - sent) > CLOCK_TOLERANCE_MS:
+        return received_ms - (sent - stated)
+    return stated
+
+
+def _row(
+    touch: Touchpoint,
+    source: SourcePolicy,
+    identifiers: list[Identifier],
+    occurred_ms: int,
+    received_ms: int,
+) -> TouchpointRow:
+    lead = identifiers[0]
+    by_kind: dict[str, list[str]] = {}
+    for kind, value in identifiers:
+        by_kind.setdefault(kind, []).append(value)
+    campaign = touch.campaign
+    return TouchpointRow(
+        event_id=touch.event_id,
+        channel=(source.channel or touch.channel) if touch.channel == "web" else touch.channel,
+        type=touch.type,
+        source=source.name,
+        direction=touch.direction,
+        occurred_at=rfc3339(occurred_ms),
+        received_at=rfc3339(received_ms),
+        lead_kind=lead.kind,
+        lead_value=lead.value,
+        lead_id=identifier_id(*lead),
+        identifiers=by_kind,
+        traits={name: trait_text(value) for name, value in touch.traits.items()},
+        consent=touch.consent,
+        campaign_name=(campaign and campaign.name) or "",
+        campaign_source=(campaign and campaign.source) or "",
+        campaign_medium=(campaign and campaign.medium) or "",
+        campaign_term=(campaign and campaign.term) or "",
+        campaign_content=(campaign and campaign.content) or "",
+        **_money(touch.value, source.currency),
+        duration_s=touch.duration_s,
+        outcome=touch.outcome or "",
+        sentiment=touch.sentiment,
+        subject=touch.subject or "",
+        url=touch.url or "",
+        properties=_COMPACT.encode(touch.properties).decode(),
+    )
+
+
+def trait_text(value: object) -> str | None:
+    """A trait's value as it is kept: text as it is, null unsets, the rest as compact JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return _COMPACT.encode(value).decode()
+
+
+def _money(value: Value | None, default_currency: str | None) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    return {
+        "value_amount": f"{value.amount:f}",
+        "value_currency": value.currency or default_currency or "",
+    }

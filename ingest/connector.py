@@ -1,0 +1,170 @@
+"""The connector interface: how a provider's words become touchpoints.
+
+A connector is a class, published under the entry point group `touchline.connectors`; the built-in
+ones come through the same door. It is made once per source from the source's options, and it
+never talks to Kafka, ClickHouse or a clock. There are two kinds:
+
+* `WebhookConnector` gets raw HTTP requests. `verify` checks the request's signature over the raw
+  bytes (constant time), then `parse` yields touchpoints and rejections.
+* `BatchConnector` reads a file or pulls from a provider, from a cursor, and yields the same.
+
+Bad data is a value: `parse` yields a `Rejection` for what it cannot understand and never raises
+for it. An exception means a bug in the connector.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from schemas.rejection import Rejection
+from schemas.touchpoint import Touchpoint, explain
+
+#: Version of this interface; a connector names the one that it was written for.
+INTERFACE_VERSION = 1
+
+Result = Touchpoint | Rejection
+
+
+class Options(BaseModel):
+    """Base of a connector's options in `touchline.yaml`: unknown ones are refused.
+
+    Secrets are `Secrets`: one, or a list of which each is valid during a rotation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Secrets = SecretStr | tuple[SecretStr, ...]
+
+
+def secrets(value: Secrets) -> tuple[bytes, ...]:
+    """The secrets' bytes."""
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(secret.get_secret_value().encode() for secret in values)
+
+
+class Request(NamedTuple):
+    """A raw HTTP request.
+
+    `headers` have lower-case names. `body` is the raw body after the transfer encoding and a
+    Content-Encoding that the gateway undid. `url` is the address as the provider called it: the
+    configured public address, path and query.
+    """
+
+    method: str
+    path: str
+    query: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Reply(NamedTuple):
+    """What the provider wants to hear; by default exactly 200 with an empty body."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a connector knows of its source and may need while it reads.
+
+    `received_ms` is the gateway's time of receipt, milliseconds UTC. `currency` is the source's
+    default. Limits are those of the gateway.
+    """
+
+    source: str
+    received_ms: int
+    currency: str | None = None
+    max_events: int = 10_000
+
+
+class WebhookConnector(ABC):
+    """A provider that calls us.
+
+    Both methods are pure: the same request gives the same answer. The same request delivered
+    twice yields touchpoints with the same event ids.
+    """
+
+    #: Name in `touchline.yaml` and of the entry point.
+    name: ClassVar[str]
+    interface: ClassVar[int] = INTERFACE_VERSION
+    #: One line for `connectors list`.
+    doc: ClassVar[str]
+    #: The model of the source's options; the gateway builds it from the configuration.
+    options: ClassVar[type[Options]]
+
+    @abstractmethod
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether the provider signed this request; compared in constant time.
+
+        False means 401 and nothing of the request is kept. Never raises.
+        """
+
+    @abstractmethod
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The touchpoints of a verified request, in its order, with a rejection for each bad part.
+
+        Never raises for bad data; a body that cannot be read at all is one `unreadable` rejection.
+        """
+
+    def reply(self, request: Request) -> Reply:
+        """The answer once everything is stored."""
+        return Reply()
+
+    def handshake(self, request: Request) -> Reply | None:
+        """The answer to a GET; None where the provider knows no handshake, 403 where it fails."""
+        return None
+
+
+class Position(NamedTuple):
+    """Where a batch connector stands: an opaque cursor, and how far that is (0 to 1) if known."""
+
+    cursor: str
+    progress: float | None = None
+
+
+class BatchConnector(ABC):
+    """A file, or a provider that is asked. The caller keeps the cursor, after Kafka has the events."""
+
+    name: ClassVar[str]
+    interface: ClassVar[int] = INTERFACE_VERSION
+    doc: ClassVar[str]
+    options: ClassVar[type[Options]]
+
+    @abstractmethod
+    def read(
+        self, cursor: str | None, context: Context
+    ) -> Iterator[tuple[Sequence[Result], Position]]:
+        """Batches from the cursor on (None: from the start), each with the position behind it."""
+
+
+AnyConnector = WebhookConnector | BatchConnector
+
+
+def touchpoint(fields: Mapping[str, Any], payload: bytes | Callable[[], bytes]) -> Result:
+    """A touchpoint of its fields, or the rejection that says which of them is wrong.
+
+    `payload` is what is kept when they are: the original bytes, or a function that gives them.
+    """
+    try:
+        return Touchpoint.model_validate({k: v for k, v in fields.items() if v is not None})
+    except ValidationError as error:
+        original = payload if isinstance(payload, bytes) else payload()
+        event_id = fields.get("event_id")
+        return Rejection(
+            "invalid", explain(error), original, event_id if isinstance(event_id, str) else None
+        )
+
+
+def json_bytes(value: object) -> bytes:
+    """The bytes to keep of one part of a batch: compact JSON."""
+    return msgspec.json.encode(value)

@@ -1,0 +1,188 @@
+"""Identifiers: their kinds, their normal form and their order of strength.
+
+An identifier is (kind, value). The value is brought to one normal form at the edge, so that the
+same mailbox or phone number written in two ways is one identifier everywhere behind it. A value
+that cannot be of its kind, or that is no identity at all ("null", "guest", "000-000"), is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+#: Namespace of all identifier ids. It never changes: profile ids are derived from it.
+NAMESPACE = uuid.UUID("6f1d3b1e-6a0c-5b52-9b0a-4b8f4f6f2a11")
+MAX_VALUE_LENGTH = 512
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+class Identifier(NamedTuple):
+    """A kind and a value in normal form."""
+
+    kind: str
+    value: str
+
+
+@lru_cache(maxsize=65_536)
+def identifier_id(kind: str, value: str) -> str:
+    """The identifier's own id: uuid5 of "kind:value", as text."""
+    return str(uuid.uuid5(NAMESPACE, f"{kind}:{value}"))
+
+
+@dataclass(frozen=True, slots=True)
+class KindPolicy:
+    """How identifiers of one kind may tie touches to people.
+
+    `strength`: smaller is stronger. `joins`: whether a link to it unites two people; a kind that
+    does not join follows the person it was seen with. `limit`: how many of the kind one profile
+    holds. `unique`: two of them are never the same person.
+    """
+
+    name: str
+    strength: int
+    joins: bool = True
+    unique: bool = False
+    limit: int = 5
+
+
+BUILT_IN_KINDS = (
+    KindPolicy("customer_id", 10, unique=True, limit=1),
+    KindPolicy("loyalty_id", 20, unique=True, limit=1),
+    KindPolicy("email", 30),
+    KindPolicy("phone", 40),
+    KindPolicy("line", 50),
+    KindPolicy("facebook", 60),
+    KindPolicy("instagram", 70),
+    KindPolicy("x", 80),
+    KindPolicy("device_id", 900, joins=False, limit=20),
+    KindPolicy("anonymous_id", 910, joins=False, limit=100),
+)
+#: Strength of kinds that a plug-in brings: behind the built-in ones that join, ordered by name.
+PLUG_IN_STRENGTH = 500
+
+BLOCKED_VALUES = frozenset(
+    {
+        "", "null", "undefined", "none", "nan", "anonymous", "guest", "unknown",
+        "-1", "0", "[object object]",
+    }
+)  # fmt: skip
+_ZEROS = re.compile(r"[\W_]*0[\W_0]*")
+_NO_REPLY = re.compile(r"(no|do[-_.]?not)[-_.]?reply@.*")
+
+
+@dataclass(frozen=True)
+class IdentityPolicy:
+    """The policy of a deployment: its kinds, its limits and what is no identity."""
+
+    kinds: Mapping[str, KindPolicy] = field(
+        default_factory=lambda: {kind.name: kind for kind in BUILT_IN_KINDS}
+    )
+    blocked: frozenset[str] = BLOCKED_VALUES
+    #: One identifier joins at most this many people within 24 hours.
+    joins_per_day: int = 20
+
+    def kind(self, name: str) -> KindPolicy:
+        """The policy of a kind; one that is not listed is a plug-in's: it joins, 5 a profile."""
+        return self.kinds.get(name) or KindPolicy(name, PLUG_IN_STRENGTH)
+
+    def with_kinds(self, overrides: Mapping[str, Mapping[str, object]]) -> IdentityPolicy:
+        """This policy with single settings of kinds replaced.
+
+        Raises ValueError when a setting is unknown or a kind that follows would be stronger than
+        one that joins.
+        """
+        kinds = dict(self.kinds)
+        for name, changes in overrides.items():
+            unknown = set(changes) - {"strength", "joins", "unique", "limit"}
+            if unknown:
+                raise ValueError(f"identity kind {name!r} has no setting {sorted(unknown)[0]!r}")
+            kinds[name] = replace(self.kind(name), **changes)  # type: ignore[arg-type]
+        joining = [kind for kind in kinds.values() if kind.joins]
+        weakest = max(joining, key=lambda kind: kind.strength)
+        for kind in kinds.values():
+            if not kind.joins and kind.strength < weakest.strength:
+                raise ValueError(
+                    f"identity kind {kind.name!r} does not join people, so it must be weaker than "
+                    f"every kind that does; {weakest.name!r} is weaker"
+                )
+        return replace(self, kinds=kinds)
+
+    def strength(self, identifier: Identifier) -> tuple[int, str, bytes]:
+        """Sort key: the smallest is the strongest. Ties within a kind go by the value's bytes."""
+        kind = identifier.kind
+        return self.kind(kind).strength, kind, identifier.value.encode()
+
+    def is_blocked(self, value: str) -> bool:
+        """Whether a value is a placeholder and no identity."""
+        folded = unicodedata.normalize("NFKC", value).strip().casefold()
+        return (
+            folded in self.blocked
+            or _ZEROS.fullmatch(folded) is not None
+            or _NO_REPLY.fullmatch(folded) is not None
+        )
+
+    def normalize(self, kind: str, value: str, region: str | None) -> Identifier | None:
+        """The identifier in normal form, or None where it cannot be one.
+
+        `region` (ISO 3166, for instance "JP") reads phone numbers written without a country code.
+        """
+        if not _KIND.fullmatch(kind) or len(value) > MAX_VALUE_LENGTH or self.is_blocked(value):
+            return None
+        normal = _normal(kind, value, region)
+        if normal is None or self.is_blocked(normal):
+            return None
+        return Identifier(kind, normal)
+
+    def normalize_all(
+        self, identifiers: Iterable[tuple[str, str]], region: str | None
+    ) -> list[Identifier]:
+        """All that are identities, without repetition, the strongest (the lead) first."""
+        normal = {
+            identifier
+            for kind, value in identifiers
+            if (identifier := self.normalize(kind, value, region)) is not None
+        }
+        return sorted(normal, key=self.strength)
+
+
+@lru_cache(maxsize=65_536)
+def _normal(kind: str, value: str, region: str | None) -> str | None:
+    if kind == "email":
+        return _email(value)
+    if kind == "phone":
+        return _phone(value, region)
+    text = unicodedata.normalize("NFC", value).strip()
+    if kind in ("x", "instagram"):
+        text = text.removeprefix("@").lower()
+    return text or None
+
+
+def _email(value: str) -> str | None:
+    text = unicodedata.normalize("NFKC", value).strip()
+    try:
+        parsed = validate_email(text, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError:
+        return None
+    domain = parsed.ascii_domain.lower()
+    if "." not in domain:
+        return None
+    return f"{parsed.local_part.lower()}@{domain}"
+
+
+def _phone(value: str, region: str | None) -> str | None:
+    text = unicodedata.normalize("NFKC", value).strip()
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -1,0 +1,54 @@
+"""A refusal: what could not be understood, kept with its bytes and a typed reason."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from schemas.times import rfc3339
+
+Reason = Literal[
+    "unreadable",  # the body is not what the connector reads (not JSON, not UTF-8, too deep)
+    "invalid",  # a field is missing, of the wrong type or out of its range
+    "no_identifier",  # nothing names the customer
+    "invalid_time",  # more than 24 hours in the future, or outside 1970 to 2100
+    "too_large",  # the event or the body is over the limit
+    "too_many",  # more events in a batch than allowed
+    "unsupported",  # a call that the connector knows and does not take
+    "processing_failed",  # a stage could not process it
+    "sink_rejected",  # ClickHouse could not read the row
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What was refused: reason, a detail that a person understands, the original bytes.
+
+    The detail names the field and what was expected; it never repeats a value of the event.
+    """
+
+    reason: Reason
+    detail: str
+    payload: bytes
+    #: The event's id where it could be read; only for the reply to the sender.
+    event_id: str | None = None
+
+
+def rejected_row(
+    rejection: Rejection, *, rejected_id: str, source: str, connector: str, received_ms: int
+) -> bytes:
+    """The row of `rejected_touchpoints`, one line of JSON."""
+    return msgspec.json.encode(
+        {
+            "rejected_id": rejected_id,
+            "source": source,
+            "connector": connector,
+            "reason": rejection.reason,
+            "detail": rejection.detail,
+            "payload_base64": base64.b64encode(rejection.payload).decode(),
+            "received_at": rfc3339(received_ms),
+        }
+    )

@@ -1,0 +1,38 @@
+"""Times: milliseconds since 1970, UTC, inside; RFC 3339 with milliseconds outside."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+SECOND_MS = 1_000
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+#: Times outside are refused at the edge.
+EARLIEST_MS = 0
+LATEST_MS = (datetime(2101, 1, 1, tzinfo=UTC) - _EPOCH) // _MS - 1
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since 1970, rounded down; a time without a zone is UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MS
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """The moment in UTC."""
+    return _EPOCH + milliseconds * _MS
+
+
+def parse_ms(text: str) -> int:
+    """Milliseconds of an RFC 3339 time; without a zone it is UTC. Raises ValueError."""
+    return to_ms(datetime.fromisoformat(text))
+
+
+def rfc3339(milliseconds: int) -> str:
+    """RFC 3339 with milliseconds and Z."""
+    return from_ms(milliseconds).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"

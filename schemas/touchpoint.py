@@ -1,0 +1,144 @@
+"""The touchpoint: one touch of a customer with the company, on any channel.
+
+`Touchpoint` is what connectors yield and what `/v1/events` takes: strings are strings, numbers
+are numbers, nothing is guessed. Fields that it does not know are kept in `properties`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+#: Amounts are exact to this step; finer ones are rounded half to even.
+AMOUNT_STEP = Decimal("0.000001")
+AMOUNT_LIMIT = Decimal(10) ** 12
+
+Channel = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples=["web", "phone"])]
+EventType = Annotated[
+    str,
+    Field(min_length=1, max_length=128, pattern=r"^\S+$", examples=["page_viewed"]),
+]
+Text = Annotated[str, Field(max_length=65_536)]
+Label = Annotated[str, Field(max_length=512)]
+
+
+def _amount(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError("must be a number, or a number written as a string")
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("must be a number") from None
+    if not amount.is_finite() or abs(amount) >= AMOUNT_LIMIT:
+        raise ValueError("must be a finite number below 1e12")
+    return amount.quantize(AMOUNT_STEP, ROUND_HALF_EVEN).normalize()
+
+
+def _not_a_number_of_seconds(value: object) -> object:
+    if isinstance(value, str | datetime):
+        return value
+    raise ValueError("must be an RFC 3339 time in a string")
+
+
+def _currency(value: str) -> str:
+    return value.upper()
+
+
+Moment = Annotated[datetime, BeforeValidator(_not_a_number_of_seconds), Field(strict=False)]
+Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{3}$"), AfterValidator(_currency)]
+
+
+class Part(BaseModel):
+    """Base of all parts: frozen, strict."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class IdentifierInput(Part):
+    """An identifier as the source writes it; it is brought to its normal form at the edge."""
+
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    value: Annotated[str, Field(max_length=4096)]
+
+
+class Campaign(Part):
+    """The campaign that led to the touch, in the terms of UTM parameters."""
+
+    name: Label | None = None
+    source: Label | None = None
+    medium: Label | None = None
+    term: Label | None = None
+    content: Label | None = None
+
+
+class Value(Part):
+    """Money: an exact amount, and the currency (ISO 4217) where it is known."""
+
+    amount: Annotated[Decimal, BeforeValidator(_amount)]
+    currency: Currency | None = None
+
+
+class Touchpoint(Part):
+    """One touch, as a source states it."""
+
+    event_id: Annotated[str, Field(min_length=1, max_length=512)]
+    channel: Channel
+    type: EventType
+    identifiers: Annotated[tuple[IdentifierInput, ...], Field(max_length=100, strict=False)]
+    direction: Literal["inbound", "outbound"] = "inbound"
+    #: When it happened; the time of receipt where the source does not say.
+    occurred_at: Moment | None = None
+    #: When the sender sent it, by the sender's clock: serves to correct a wrong clock.
+    sent_at: Moment | None = None
+    #: What is learned of the customer; null unsets. Text stays text, the rest becomes JSON text.
+    traits: dict[Label, Any] = Field(default_factory=dict)
+    #: Decisions per purpose, for instance {"marketing": true}.
+    consent: dict[Label, bool] = Field(default_factory=dict)
+    campaign: Campaign | None = None
+    value: Value | None = None
+    duration_s: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)] | None = None
+    outcome: Label | None = None
+    #: From -1 (bad) to 1 (good).
+    sentiment: Annotated[float, Field(ge=-1, le=1, strict=False)] | None = None
+    subject: Text | None = None
+    url: Text | None = None
+    #: Anything else.
+    properties: dict[str, Any] = Field(default_factory=dict)
+    schema_version: Literal[1] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_unknown_fields(cls, data: Any) -> Any:
+        """Unknown fields become properties, so that nothing a source says is lost."""
+        if not isinstance(data, dict):
+            return data
+        unknown = data.keys() - cls.model_fields.keys() - SET_BY_THE_GATEWAY
+        if not unknown or not isinstance(data.get("properties", {}), dict):
+            return data
+        known = {name: value for name, value in data.items() if name not in unknown}
+        extra = {name: data[name] for name in sorted(unknown, key=str)}
+        return {**known, "properties": {**extra, **data.get("properties", {})}}
+
+
+#: What the gateway sets; a source's own words on them are ignored.
+SET_BY_THE_GATEWAY = frozenset({"source", "received_at"})
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error in one line: which field, what was expected. No value is repeated."""
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False, include_input=False)[:3]:
+        where = ".".join(str(part) for part in problem["loc"]) or "the event"
+        lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)

@@ -1,0 +1,53 @@
+"""A touchpoint as it travels: the row of ClickHouse's table `touchpoints`, one line of JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class TouchpointRow(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """The columns, in the table's order. Times are RFC 3339, UTC; '' where there is none."""
+
+    event_id: str
+    channel: str
+    type: str
+    source: str
+    direction: str = "inbound"
+    occurred_at: str
+    received_at: str
+    lead_kind: str
+    lead_value: str
+    lead_id: str
+    identifiers: dict[str, list[str]]
+    traits: dict[str, str | None] = {}
+    consent: dict[str, bool] = {}
+    campaign_name: str = ""
+    campaign_source: str = ""
+    campaign_medium: str = ""
+    campaign_term: str = ""
+    campaign_content: str = ""
+    #: Decimal text, at most six places.
+    value_amount: str | None = None
+    value_currency: str = ""
+    duration_s: float | None = None
+    outcome: str = ""
+    sentiment: float | None = None
+    subject: str = ""
+    url: str = ""
+    #: JSON text of an object.
+    properties: str = "{}"
+    schema_version: int = 1
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(TouchpointRow)
+
+
+def encode(row: TouchpointRow) -> bytes:
+    """The row as one line. Raises UnicodeEncodeError on text that is not Unicode."""
+    return _encoder.encode(row)
+
+
+def decode(line: bytes) -> TouchpointRow:
+    """The row of one line. Raises msgspec.DecodeError."""
+    return _decoder.decode(line)
