@@ -1,0 +1,1 @@
+"""Composition: settings, command line, processes and the embedded stack."""

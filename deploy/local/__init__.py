@@ -1,0 +1,1 @@
+"""The embedded stack: everything that production gets from servers, on one machine."""

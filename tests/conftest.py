@@ -1,0 +1,56 @@
+"""Brokers and waiting, shared by all tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
+from deploy.local.mock_broker import MockBroker
+from deploy.local.processes import free_port
+
+with contextlib.suppress(ModuleNotFoundError):
+    from tests.fixtures_clickhouse import *  # noqa: F403 - its fixtures, for all tests
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A real Apache Kafka for the whole run; use a namespace of your own in it.
+
+    Where Java or Maven is missing the test is skipped, or fails if TOUCHLINE_REQUIRE_KAFKA is set.
+    """
+    try:
+        class_path()
+    except KafkaUnavailable as problem:
+        reason = f"real Kafka tests did not run: {problem}"
+        if os.environ.get("TOUCHLINE_REQUIRE_KAFKA"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    node = KafkaNode(tmp_path_factory.mktemp("kafka"), port=free_port(), heap="512m")
+    with LocalKafka(node) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def mock_broker() -> Iterator[MockBroker]:
+    """The in-memory broker for the whole run; use a namespace of your own in it."""
+    with MockBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    """`wait_for(condition, timeout=10)`: poll until the condition is true, or fail."""
+
+    def wait(condition: Callable[[], object], timeout: float = 10, interval: float = 0.05) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not true within {timeout} s: {condition}")
+            time.sleep(interval)
+
+    return wait
