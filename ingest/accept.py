@@ -7,14 +7,14 @@ applied. Pure: the time of receipt comes in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
-from schemas.rejection import Rejection
+from schemas.rejection import Reason, Rejection
 from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, MINUTE_MS, rfc3339, to_ms
 from schemas.touchpoint import Touchpoint, Value
 from schemas.touchpoint_row import TouchpointRow, encode
@@ -50,12 +50,16 @@ class Accepted(NamedTuple):
 
 
 def accept(
-    touch: Touchpoint, source: SourcePolicy, received_ms: int, payload: bytes
+    touch: Touchpoint, source: SourcePolicy, received_ms: int, payload: bytes | Callable[[], bytes]
 ) -> Accepted | Rejection:
-    """The record of a touchpoint, or why it is refused. `payload` is kept in a refusal."""
+    """The record of a touchpoint, or why it is refused.
 
-    def refuse(reason: Any, detail: str) -> Rejection:
-        return Rejection(reason, detail, payload, touch.event_id)
+    `payload` is what a refusal keeps: the original bytes, or a function that gives them.
+    """
+
+    def refuse(reason: Reason, detail: str) -> Rejection:
+        kept = payload if isinstance(payload, bytes) else payload()
+        return Rejection(reason, detail, kept, touch.event_id)
 
     identifiers = source.policy.normalize_all(
         ((i.kind, i.value) for i in touch.identifiers), source.region

@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -63,6 +63,26 @@ class Request(NamedTuple):
     url: str
     headers: Mapping[str, str]
     body: bytes
+
+
+@runtime_checkable
+class KeyedConnector(Protocol):
+    """A webhook connector whose sources share one address and are told apart by a key.
+
+    The Segment paths and `/v1/events` serve many sources; the gateway asks `key` which secret the
+    caller showed and finds the source among all whose `keys` hold it. `verify` stays what it is
+    for every connector: whether the request shows a key of this source.
+    """
+
+    @classmethod
+    def key(cls, request: Request) -> bytes | None:
+        """The secret that the caller shows (in a header, the query or the body), or None.
+
+        Never raises; the body may be empty or unreadable, then headers and query must do.
+        """
+
+    def keys(self) -> tuple[bytes, ...]:
+        """The secrets that are valid for this source."""
 
 
 class Reply(NamedTuple):
@@ -156,13 +176,27 @@ def touchpoint(fields: Mapping[str, Any], payload: bytes | Callable[[], bytes]) 
     `payload` is what is kept when they are: the original bytes, or a function that gives them.
     """
     try:
-        return Touchpoint.model_validate({k: v for k, v in fields.items() if v is not None})
+        touch = Touchpoint.model_validate({k: v for k, v in fields.items() if v is not None})
     except ValidationError as error:
         original = payload if isinstance(payload, bytes) else payload()
         event_id = fields.get("event_id")
         return Rejection(
             "invalid", explain(error), original, event_id if isinstance(event_id, str) else None
         )
+    # The slot is no field: it takes part in no comparison and no dump of the frozen model.
+    object.__setattr__(touch, "original", payload)
+    return touch
+
+
+def original(touch: Touchpoint) -> bytes:
+    """The bytes that a touchpoint was read from, to keep when it is refused later on.
+
+    A touchpoint that was not made by `touchpoint` stands for itself, in its native form.
+    """
+    payload: bytes | Callable[[], bytes] | None = getattr(touch, "original", None)
+    if payload is None:
+        return touch.model_dump_json(exclude_none=True).encode()
+    return payload if isinstance(payload, bytes) else payload()
 
 
 def json_bytes(value: object) -> bytes:

@@ -92,6 +92,9 @@ class Value(Part):
 class Touchpoint(Part):
     """One touch, as a source states it."""
 
+    #: Not a field: the bytes it was read from, or a function that gives them (`ingest.connector`).
+    __slots__ = ("original",)
+
     event_id: Annotated[str, Field(min_length=1, max_length=512)]
     channel: Channel
     type: EventType
