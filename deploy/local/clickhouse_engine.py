@@ -1,0 +1,239 @@
+"""chDB, the ClickHouse engine in this process, as something that answers one request at a time.
+
+Each request gets a connection of its own (a fifth of a millisecond), so that its database, its
+settings and its parameters end with it, as they do on a server.
+
+chDB splits a text into statements at a blank line even within the data of an INSERT, and runs
+what follows. The data of an INSERT therefore never stands in a text here: `split_insert` takes
+the statement apart, and the bytes go in through chDB's streaming insert.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from chdb.session import Session
+
+_NO_DATA_TO_INSERT = 108
+_CODE = re.compile(r"Code: (\d+)\. ")
+_PREFIX = re.compile(r"^(?:.*?: )?(?=Code: \d+\. )", re.DOTALL)
+_VERSION_SUFFIX = re.compile(r" \(version [^()]*\)")
+_TOKEN = re.compile(
+    rb"""
+      (?P<space>\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)
+    | (?P<quoted>'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.)*`|"(?:[^"\\]|\\.)*")
+    | (?P<word>\w+)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_FORMAT_OF_RESULT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:SETTINGS\b[^;]*)?;?\s*$", re.IGNORECASE)
+
+
+class EngineUnavailable(Exception):
+    """The engine cannot run on this folder; the message is one line for a person."""
+
+
+class QueryFailed(Exception):
+    """ClickHouse refused a query: its code and its text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Insert(NamedTuple):
+    """An INSERT whose data follow it: the statement up to the format, the format, the data."""
+
+    statement: str
+    format: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One request. `text` is the statement, with the data behind it if it is an INSERT."""
+
+    text: bytes
+    database: str = ""
+    default_format: str = "TabSeparated"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    #: Values of `{name:Type}`, escaped as TabSeparated.
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    #: Refuse what writes (ClickHouse's `readonly=2`).
+    readonly: bool = False
+
+
+class Answer(NamedTuple):
+    """What a request returned; `format` is empty for a statement that has no result."""
+
+    body: bytes
+    format: str
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    elapsed_ns: int = 0
+
+
+def split_insert(text: bytes, default_format: str) -> Insert | None:
+    """Take an INSERT with data apart; None for any other statement, INSERT … SELECT included."""
+    words: list[bytes] = []
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        if kind == "other":
+            depth += {b"(": 1, b")": -1}.get(token.group(), 0)
+        if kind != "word" or depth:
+            continue
+        word = token.group().upper()
+        words.append(word)
+        if words[0] != b"INSERT":
+            return None
+        if len(words) > 2 and words[-2] == b"FORMAT":
+            head = text[: token.start()].rstrip()[: -len(b"FORMAT")]
+            data = text[token.end() :].lstrip(b" \t\f").removeprefix(b"\r").removeprefix(b"\n")
+            return Insert(head.decode(), token.group().decode(), data)
+        if len(words) > 2 and word == b"VALUES":
+            return Insert(text[: token.start()].decode(), "Values", text[token.end() :])
+        if len(words) > 1 and word in {b"SELECT", b"WITH", b"FROM"}:
+            return None
+    if not words:
+        return None
+    return Insert(text.decode(), default_format, b"")
+
+
+class Engine:
+    """chDB on one folder, which no other process may use meanwhile. Safe to use from threads."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Open the folder, made if missing; raises `EngineUnavailable`."""
+        self._lock = _lock(data_dir)
+        self._path = str(data_dir)
+        try:
+            # Held open: the engine stops with its last connection.
+            self._root = Session(self._path)
+            self.version, self.timezone = self._text("SELECT version(), timezone()").split("\t")
+        except Exception as error:
+            self._lock.close()
+            reason = " ".join(str(error).split())
+            raise EngineUnavailable(f"ClickHouse cannot open {data_dir}: {reason}") from error
+        self._started = time.monotonic()
+
+    def close(self) -> None:
+        """Write out what is in memory and release the folder."""
+        self._root.close()
+        self._lock.close()
+
+    def run(self, query: Query) -> Answer:
+        """Run one statement; raises `QueryFailed`."""
+        session = Session(self._path)
+        try:
+            _prepare(session, query)
+            insert = split_insert(query.text, query.default_format)
+            return _insert(session, insert) if insert else _select(session, query)
+        except QueryFailed:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+        finally:
+            session.close()
+
+    def _text(self, sql: str) -> str:
+        return bytes(self._root.query(sql, "TabSeparated").bytes()).decode().rstrip("\n")
+
+    def _failure(self, error: Exception) -> QueryFailed:
+        text = _VERSION_SUFFIX.sub("", _PREFIX.sub("", str(error), count=1)).strip()
+        code = _CODE.search(text)
+        return QueryFailed(int(code.group(1)) if code else 1002, f"{text} (version {self.version})")
+
+
+def _lock(data_dir: Path) -> IO[str]:
+    """Take the folder for this process. The lock ends with the process, however it ends."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        handle = (data_dir / "touchline.lock").open("w")
+    except OSError as error:
+        raise EngineUnavailable(f"cannot write to {data_dir}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise EngineUnavailable(
+            f"another process already runs ClickHouse on {data_dir}; "
+            "stop it or choose another folder"
+        ) from error
+    return handle
+
+
+def _prepare(session: Any, query: Query) -> None:
+    settings = dict(query.settings)
+    if query.readonly:
+        # Last, because after it no setting of a readonly kind may change.
+        settings["readonly"] = settings.pop("readonly", "2")
+    statements = [f"USE {quote_name(query.database)}"] if query.database else []
+    if settings:
+        pairs = ", ".join(f"{_setting_name(k)} = {_literal(v)}" for k, v in settings.items())
+        statements.append(f"SET {pairs}")
+    for statement in statements:
+        session.query(statement)
+
+
+def _select(session: Any, query: Query) -> Answer:
+    result = session.query(query.text, query.default_format, params=dict(query.parameters) or None)
+    body = bytes(result.bytes())
+    name = ""
+    if body:
+        named = _FORMAT_OF_RESULT.search(query.text[-400:].decode(errors="replace"))
+        name = named.group(1) if named else query.default_format
+    return Answer(
+        body,
+        name,
+        result.rows_read(),
+        result.bytes_read(),
+        result.rows_written(),
+        result.bytes_written(),
+        int(result.elapsed() * 1e9),
+    )
+
+
+def _insert(session: Any, insert: Insert) -> Answer:
+    stream = session.send_insert(insert.statement, insert.format)
+    try:
+        if insert.data:
+            stream.append(insert.data)
+        result = stream.finish()
+    except Exception as error:
+        with suppress(Exception):
+            stream.cancel()
+        # A server takes an INSERT of no rows; chDB calls it an error.
+        if f"Code: {_NO_DATA_TO_INSERT}." in str(error) and not insert.data.strip():
+            return Answer(b"", "")
+        raise
+    rows, size = result.rows_written, result.bytes_written
+    return Answer(b"", "", rows, size, rows, size, int(result.elapsed * 1e9))
+
+
+def quote_name(name: str) -> str:
+    """A database, table or column name as SQL takes it, whatever is in it."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _setting_name(name: str) -> str:
+    if not re.fullmatch(r"\w+", name):
+        raise QueryFailed(
+            115, f"Code: 115. DB::Exception: Unknown setting {name!r}. (UNKNOWN_SETTING)"
+        )
+    return name
