@@ -1,0 +1,81 @@
+"""The architecture, as imports: schemas <- {ingest, processors, sinks} <- deploy."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+#: Package -> the packages of ours that it may import.
+ALLOWED = {
+    "schemas": {"schemas"},
+    "ingest": {"schemas", "ingest"},
+    "processors": {"schemas", "processors"},
+    "sinks": {"schemas", "sinks"},
+    "deploy": {"schemas", "ingest", "processors", "sinks", "deploy"},
+}
+OURS = {*ALLOWED, "tests", "benchmarks"}
+#: A foreign package -> the only places (file or folder) that may import it.
+RESERVED = {
+    "faust": ("processors/engine", "deploy/worker.py"),
+    "mode": ("processors/engine", "deploy/worker.py"),
+    "rocksdict": ("processors/engine",),
+    "clickhouse_connect": ("sinks/clickhouse.py",),
+    "chdb": ("deploy/local",),
+    "confluent_kafka": ("deploy/local",),
+}
+MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, top-level package) of every import, those inside functions too."""
+    package = path.relative_to(ROOT).parts[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name.split(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, package if node.level else (node.module or "").split(".")[0]
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_a_module_imports_only_from_its_own_layer_and_below(path: Path):
+    allowed = ALLOWED[path.relative_to(ROOT).parts[0]]
+    wrong = [
+        f"{relative(path)}:{line} imports {package}"
+        for line, package in imports(path)
+        if package in OURS and package not in allowed
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("library", RESERVED)
+def test_a_library_stays_behind_its_adapter(library: str):
+    wrong = [
+        f"{relative(path)}:{line} imports {library}"
+        for path in MODULES
+        for line, package in imports(path)
+        if package == library and not relative(path).startswith(RESERVED[library])
+    ]
+    assert not wrong
+
+
+def test_only_the_settings_read_the_environment():
+    wrong = [
+        f"{relative(path)}:{node.lineno}"
+        for path in MODULES
+        if relative(path) != "deploy/settings.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and _names_environment(node))
+    ]
+    assert not wrong
+
+
+def _names_environment(node: ast.ImportFrom) -> bool:
+    return any(alias.name in {"environ", "environb", "getenv"} for alias in node.names)
