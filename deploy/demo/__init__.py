@@ -1,0 +1,1 @@
+"""`touchline demo`: sample data, generated traffic, and a report that proves its numbers."""
