@@ -73,14 +73,14 @@ class Store(Protocol):
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The rows of `keys`, in their order, with one read."""
 
-    def scan(self, prefix: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """At most `limit` rows whose key begins with `prefix`, in the order of their keys."""
+    def scan(self, prefix: bytes, limit: int, after: bytes = b"") -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows whose key begins with `prefix`, in key order, behind `after`."""
 
     def seen_many(self, hashes: Sequence[bytes]) -> list[int | None]:
         """For each 16-byte hash, the offset of the first delivery, or None."""
 
     def due(self, until: int, limit: int) -> Iterator[tuple[bytes, bytes]]:
-        """Index entries `(entry, row key)` with a deadline of at most `until` (ms), earliest first."""
+        """Index entries `(entry, row key)` due by `until` (ms, included), earliest first."""
 
 
 class Tick(NamedTuple):
