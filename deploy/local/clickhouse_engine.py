@@ -21,6 +21,8 @@ from typing import IO, Any, NamedTuple
 
 from chdb.session import Session
 
+from sinks.tables import quoted
+
 _NO_DATA_TO_INSERT = 108
 _CODE = re.compile(r"Code: (\d+)\. ")
 _PREFIX = re.compile(r"^(?:.*?: )?(?=Code: \d+\. )", re.DOTALL)
@@ -179,7 +181,7 @@ def _prepare(session: Any, query: Query) -> None:
     if query.readonly:
         # Last, because after it no setting of a readonly kind may change.
         settings["readonly"] = settings.pop("readonly", "2")
-    statements = [f"USE {quote_name(query.database)}"] if query.database else []
+    statements = [f"USE {quoted(query.database)}"] if query.database else []
     if settings:
         pairs = ", ".join(f"{_setting_name(k)} = {_literal(v)}" for k, v in settings.items())
         statements.append(f"SET {pairs}")
@@ -220,11 +222,6 @@ def _insert(session: Any, insert: Insert) -> Answer:
         raise
     rows, size = result.rows_written, result.bytes_written
     return Answer(b"", "", rows, size, rows, size, int(result.elapsed * 1e9))
-
-
-def quote_name(name: str) -> str:
-    """A database, table or column name as SQL takes it, whatever is in it."""
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _literal(value: str) -> str:
