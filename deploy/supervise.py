@@ -1,0 +1,128 @@
+"""Child processes in order: started, waited for, restarted when they die, stopped in reverse.
+
+Each child is `python -m deploy COMMAND` in a process group of its own (Ctrl-C in the terminal
+reaches only us, so that the order of stopping is ours), ends when we end, and logs to a file.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.local.processes import die_with_parent, stop
+
+_FIRST_BACKOFF = 1.0
+_LONGEST_BACKOFF = 30.0
+#: After this many seconds of life the next death counts as the first again.
+_STABLE_AFTER = 60.0
+
+
+class ChildFailed(Exception):
+    """A child could not start, or died and must not be restarted. One line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What to run. `ready` is polled until true; it must answer fast and never raise."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    ready: Callable[[], bool]
+    ready_timeout: float = 60.0
+    #: Seconds from SIGTERM to SIGKILL.
+    grace: float = 20.0
+
+
+@dataclass(slots=True)
+class _Running:
+    child: Child
+    process: subprocess.Popen[bytes]
+    started: float
+    backoff: float = _FIRST_BACKOFF
+    restart_at: float | None = None
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Runs children. `start`, `check` and `stop` are called from one thread."""
+
+    logs: Path
+    say: Callable[[str], None]
+    _running: dict[str, _Running] = field(default_factory=dict)
+
+    def start(self, child: Child, while_waiting: Callable[[], None] = lambda: None) -> None:
+        """Start and wait until ready. Raises `ChildFailed` if it dies or takes too long."""
+        running = _Running(child, self._spawn(child), time.monotonic())
+        self._running[child.name] = running
+        deadline = running.started + child.ready_timeout
+        while not child.ready():
+            while_waiting()
+            if running.process.poll() is not None:
+                raise ChildFailed(f"{child.name} did not start: {self._last_words(child)}")
+            if time.monotonic() > deadline:
+                raise ChildFailed(
+                    f"{child.name} is not ready after {child.ready_timeout:.0f} s, "
+                    f"see {self.log(child.name)}"
+                )
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Restart what has died, each time after a longer pause. Call it often; never waits."""
+        now = time.monotonic()
+        for name, running in self._running.items():
+            status = running.process.poll()
+            if status is None:
+                continue
+            if running.restart_at is None:
+                if now - running.started > _STABLE_AFTER:
+                    running.backoff = _FIRST_BACKOFF
+                running.restart_at = now + running.backoff
+                self.say(
+                    f"{name} ended with status {status}, starts again in {running.backoff:.0f} s "
+                    f"({self._last_words(running.child)})"
+                )
+            elif now >= running.restart_at:
+                running.process = self._spawn(running.child)
+                running.started, running.restart_at = now, None
+                running.backoff = min(2 * running.backoff, _LONGEST_BACKOFF)
+
+    def stop(self, name: str) -> None:
+        """End one child and wait for it; nothing if there is none of that name."""
+        if running := self._running.pop(name, None):
+            stop(running.process, running.child.grace)
+
+    def stop_all(self) -> None:
+        """End all children, the last started first."""
+        for name in reversed(list(self._running)):
+            self.stop(name)
+
+    def pid(self, name: str) -> int:
+        """The process id of a child."""
+        return self._running[name].process.pid
+
+    def log(self, name: str) -> Path:
+        """The log file of a child."""
+        return self.logs / f"{name}.log"
+
+    def _spawn(self, child: Child) -> subprocess.Popen[bytes]:
+        with self.log(child.name).open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own commands
+                [sys.executable, "-m", "deploy", *child.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(child.environment),
+                process_group=0,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
+            )
+
+    def _last_words(self, child: Child) -> str:
+        """The last line of a child's log: commands say in one line why they fail."""
+        log = self.log(child.name)
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
+        return lines[0][:300] if lines else f"see {log}"
