@@ -153,7 +153,10 @@ class Position(NamedTuple):
 
 
 class BatchConnector(ABC):
-    """A file, or a provider that is asked. The caller keeps the cursor, after Kafka has the events."""
+    """A file, or a provider that is asked.
+
+    The caller keeps the cursor, after Kafka has the events.
+    """
 
     name: ClassVar[str]
     interface: ClassVar[int] = INTERFACE_VERSION

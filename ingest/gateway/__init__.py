@@ -1,0 +1,13 @@
+"""The HTTP gateway: requests in, records to Kafka, and an answer once they are kept.
+
+app        routes, `run_gateway`: start, serve, stop
+config     GatewayConfig, Source, Ports: all that the gateway is given
+sources    which source a request belongs to
+body       reading a body within its limits
+take       verify -> parse -> accept -> publish, for every kind of request
+segment_api, events_api, hooks     the three families of paths
+replies    what each of them answers
+health     /healthz, /readyz, /metrics
+limits     memory, rate
+access     request ids, the access log, errors that nobody expected
+"""

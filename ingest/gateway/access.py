@@ -1,0 +1,111 @@
+"""Around every request: its id, admission, the access log, and errors turned into replies.
+
+The log names the route's template, never the path, the query or the sender: those may hold keys
+and personal data.
+"""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from ingest.gateway import replies
+from ingest.gateway.body import Busy, TooSlow
+from ingest.gateway.config import GatewayConfig, Ports
+from ingest.gateway.segment_api import CORS, is_browser_path
+from ingest.gateway.take import RateLimited
+from ingest.publisher import NotAcknowledged
+
+log = structlog.get_logger(__name__)
+_BUSY = "too busy at present, please send it again"
+
+
+class Access:
+    """The middleware."""
+
+    def __init__(self, config: GatewayConfig, ports: Ports) -> None:
+        self._config = config
+        self._ports = ports
+
+    def middleware(self) -> Middleware:
+        """As aiohttp wants it."""
+
+        @web.middleware
+        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._around(request, handler)
+
+        return around
+
+    async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = self._ports.monotonic()
+        request_id = self._ports.new_id()
+        response = await self._respond(request, handler, request_id)
+        response.headers["X-Request-Id"] = request_id
+        if is_browser_path(request.path):
+            response.headers.update(CORS)
+        seconds = self._ports.monotonic() - started
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "unknown"
+        self._ports.metrics.request(route, _method(request), response.status, seconds)
+        log.info(
+            "request",
+            method=_method(request),
+            route=route,
+            status=response.status,
+            ms=round(seconds * 1000, 1),
+            bytes=request.content_length,
+            request_id=request_id,
+        )
+        return response
+
+    async def _respond(
+        self, request: web.Request, handler: Handler, request_id: str
+    ) -> web.StreamResponse:
+        wait_s = self._ports.admission() if request.method == "POST" else None
+        if wait_s is not None:
+            return replies.error(503, _BUSY, wait_s)
+        try:
+            return await handler(request)
+        except Exception as error:  # the one place where every failure becomes a reply
+            reply = self._reply_to(error, request_id)
+            if reply.status == 408:
+                reply.force_close()
+            return reply
+
+    def _reply_to(self, error: Exception, request_id: str) -> web.StreamResponse:
+        if isinstance(error, web.HTTPException):
+            return _plain(error)
+        again: float | None = None
+        match error:
+            case RateLimited():
+                status, message = 429, "over the rate limit of this source"
+                again = error.retry_after
+            case NotAcknowledged():
+                log.warning("not_acknowledged", detail=str(error), request_id=request_id)
+                status, message = 503, "the events could not be stored, please send them again"
+                again = error.retry_after
+            case Busy():
+                status, message, again = 503, _BUSY, self._config.retry_after_s
+            case TooSlow():
+                status, message = 408, f"the body did not arrive in {self._config.body_s:g} s"
+            case web.RequestPayloadError() | ConnectionError():
+                status, message = 400, "the body ended early or is not well-formed HTTP"
+            case _:
+                log.error("request_failed", request_id=request_id, exc_info=error)
+                status, message = 500, "an error on our side, logged under the request's id"
+        return replies.error(status, message, again)
+
+
+def _plain(refused: web.HTTPException) -> web.StreamResponse:
+    """aiohttp's own 404 and 405 in our form."""
+    reply = replies.error(refused.status, refused.reason)
+    if "Allow" in refused.headers:
+        reply.headers["Allow"] = refused.headers["Allow"]
+    return reply
+
+
+def _method(request: web.Request) -> str:
+    """The method, where it is one that we know: it becomes a label."""
+    known = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
+    return request.method if request.method in known else "other"

@@ -1,0 +1,77 @@
+"""The gateway as a process: routes, start, and a stop that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiohttp import web
+
+from ingest.gateway.access import Access
+from ingest.gateway.config import GatewayConfig, Ports, Source
+from ingest.gateway.events_api import EventsApi
+from ingest.gateway.health import Health
+from ingest.gateway.hooks import Hooks
+from ingest.gateway.limits import Rates
+from ingest.gateway.segment_api import SegmentApi
+from ingest.gateway.sources import Sources
+from ingest.gateway.take import Intake
+
+log = structlog.get_logger(__name__)
+
+
+def make_app(
+    config: GatewayConfig, sources: Sequence[Source], ports: Ports, health: Health
+) -> web.Application:
+    """The application: every path of the contract. Raises ValueError on clashing sources."""
+    rates = Rates(sources, ports.monotonic)
+    intake = Intake(config, Sources(sources), ports, rates)
+    app = web.Application(middlewares=[Access(config, ports).middleware()])
+    for family in (SegmentApi(intake), EventsApi(intake), Hooks(intake), health):
+        app.router.add_routes(family.routes())
+    return app
+
+
+async def run_gateway(
+    config: GatewayConfig,
+    sources: Sequence[Source],
+    ports: Ports,
+    stop: asyncio.Event,
+    *,
+    started: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve until `stop` is set.
+
+    Listens whether Kafka is there or not; `started` is called with the address once it does (port
+    0 in the configuration: a free one). On stop: no new connections, running requests finish,
+    what they published is flushed, within `config.stop_s`. Raises OSError if the port is taken.
+    """
+    health = Health(ports)
+    app = make_app(config, sources, ports, health)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        # The bytes stay as they were sent: signatures are over them, and limits are ours.
+        auto_decompress=False,
+        keepalive_timeout=config.idle_s,
+        # Requests get the larger part of the time to finish, the publisher's flush the rest.
+        shutdown_timeout=config.stop_s * 0.7,
+    )
+    await ports.publisher.start()
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, config.host, config.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        url = f"http://{host}:{port}"
+        log.info("gateway_listening", url=url, sources=len(sources))
+        started(url)
+        await stop.wait()
+        health.stopping = True
+        log.info("gateway_stopping")
+    finally:
+        await runner.cleanup()
+        await ports.publisher.stop(config.stop_s * 0.3)
+    log.info("gateway_stopped")

@@ -1,0 +1,39 @@
+"""`POST /v1/events`: own systems send touchpoints, alone, as a list, or as CloudEvents.
+
+The bearer token finds the source among those of the connector `touchpoint`; it is expected to be a
+`KeyedConnector` whose `key` reads the Authorization header, and to read all four forms in `parse`.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ingest.gateway import replies
+from ingest.gateway.take import Intake
+
+CONNECTOR = "touchpoint"
+
+
+class EventsApi:
+    """The handler of `/v1/events`."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of this family."""
+        return [web.post("/v1/events", self.post)]
+
+    async def post(self, http: web.Request) -> web.StreamResponse:
+        """Take events."""
+        intake = self._intake
+        # The token is in a header: who does not show a valid one has no body read.
+        source = intake.sources.keyed(CONNECTOR, intake.request(http, b""))
+        if source is None:
+            reply = replies.error(401, "Authorization: must be Bearer with the token of a source")
+            reply.headers["WWW-Authenticate"] = "Bearer"
+            return reply
+        with intake.lease() as lease:
+            body = await intake.body(http, lease)
+            outcome = await intake.take(source, intake.request(http, body.data), body)
+            return replies.events(outcome)

@@ -1,0 +1,54 @@
+"""`/hooks/{source}`: providers' webhooks, and the handshakes of those that ask first.
+
+The signature is checked before anything is kept. A body that could not be read whole (too large,
+broken compression) cannot be verified against a signature over its content either: the connector
+sees the bytes as they were sent, and where it finds its signature in them the refusal is stored.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ingest.gateway import replies
+from ingest.gateway.take import Intake
+
+
+class Hooks:
+    """The handlers of the webhooks."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of this family."""
+        return [
+            web.post("/hooks/{source}", self.post),
+            web.get("/hooks/{source}", self.get, allow_head=True),
+        ]
+
+    async def post(self, http: web.Request) -> web.StreamResponse:
+        """Take a webhook."""
+        intake = self._intake
+        source = intake.sources.named(http.match_info["source"])
+        if source is None:
+            return replies.error(404, "there is no source of this name")
+        with intake.lease() as lease:
+            body = await intake.body(http, lease)
+            raw = body.data if body.problem is None else body.problem.payload
+            request = intake.request(http, raw)
+            if not source.connector.verify(request, intake.ports.now_ms()):
+                if body.problem is not None and body.problem.reason == "too_large":
+                    return replies.error(413, body.problem.detail)
+                return replies.error(401, "the signature is missing or wrong")
+            outcome = await intake.take(source, request, body)
+            return replies.hook(outcome, source.connector.reply(request))
+
+    async def get(self, http: web.Request) -> web.StreamResponse:
+        """Answer a handshake."""
+        source = self._intake.sources.named(http.match_info["source"])
+        if source is None:
+            return replies.error(404, "there is no source of this name")
+        reply = source.connector.handshake(self._intake.request(http, b""))
+        if reply is None:
+            return replies.error(405, "this source takes POST only")
+        return replies.provider(reply)

@@ -1,0 +1,99 @@
+"""What each family of paths answers (docs/contract: HTTP)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from ingest.connector import Reply
+from ingest.gateway.take import Outcome, Verdict
+from schemas.rejection import Reason, Rejection
+
+JSON = "application/json"
+SEGMENT_OK = b'{"success": true}'
+#: Refusals that say nothing against the request: a provider that sends it again gains nothing.
+_NOBODYS_FAULT: frozenset[Reason] = frozenset({"no_identifier", "unsupported"})
+_TOO_LARGE: frozenset[Reason] = frozenset({"too_large", "too_many"})
+_CODES = {
+    400: "invalid_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "too_large",
+    429: "rate_limited",
+    500: "internal_error",
+    503: "unavailable",
+}
+
+
+def json_reply(status: int, value: Any, headers: dict[str, str] | None = None) -> web.Response:
+    """A reply with a JSON body."""
+    body = msgspec.json.encode(value)
+    return web.Response(status=status, body=body, content_type=JSON, headers=headers)
+
+
+def error(status: int, message: str, retry_after: float | None = None) -> web.Response:
+    """An error: `code` and `message`, and Retry-After in whole seconds where there is one."""
+    value = {"code": _CODES.get(status, "error"), "message": message}
+    headers = None
+    if retry_after is not None:
+        headers = {"Retry-After": str(max(1, math.ceil(retry_after)))}
+    return json_reply(status, value, headers)
+
+
+def _status(rejection: Rejection) -> int:
+    if rejection.reason in _TOO_LARGE:
+        return 413
+    return 500 if rejection.reason == "processing_failed" else 400
+
+
+def segment(outcome: Outcome) -> web.Response:
+    """Exactly 200 and {"success": true}; 400 when the body or its one event was refused."""
+    refusal = outcome.refusal
+    if refusal is None:
+        return web.Response(body=SEGMENT_OK, content_type=JSON)
+    status = _status(refusal)
+    return error(400 if status == 413 else status, refusal.detail)
+
+
+def events(outcome: Outcome) -> web.Response:
+    """202 with the verdict of each event; 400 or 413 in the same shape for one that was refused."""
+    value: dict[str, Any] = {
+        "accepted": len(outcome.accepted),
+        "rejected": len(outcome.rejected),
+        "results": [_result(verdict) for verdict in outcome.verdicts],
+    }
+    refusal = outcome.refusal
+    if refusal is None:
+        return json_reply(202, value)
+    status = _status(refusal)
+    return json_reply(status, {"code": _CODES[status], "message": refusal.detail, **value})
+
+
+def _result(verdict: Verdict) -> dict[str, str | None]:
+    refused = verdict.rejection
+    return {
+        "event_id": verdict.event_id,
+        "status": "accepted" if refused is None else "rejected",
+        "reason": None if refused is None else refused.reason,
+        "detail": None if refused is None else refused.detail,
+    }
+
+
+def hook(outcome: Outcome, reply: Reply) -> web.Response:
+    """What the provider asks for; 400 or 413 when the body or its one event was refused."""
+    refusal = outcome.refusal
+    if refusal is None or refusal.reason in _NOBODYS_FAULT:
+        return provider(reply)
+    return error(_status(refusal), refusal.detail)
+
+
+def provider(reply: Reply) -> web.Response:
+    """A connector's own reply."""
+    kind = reply.content_type if reply.body else None
+    return web.Response(status=reply.status, body=reply.body, content_type=kind)

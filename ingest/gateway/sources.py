@@ -1,0 +1,60 @@
+"""Which source a request belongs to.
+
+`/hooks/{source}` names it. The Segment paths and `/v1/events` serve all sources of one connector,
+told apart by the key that the caller shows: such a connector implements
+`ingest.connector.KeyedConnector`. Keys are looked up by a keyed hash, with a salt of this process,
+so that the time of a look-up tells nothing about the keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+from ingest.connector import KeyedConnector, Request
+from ingest.gateway.config import Source
+
+
+class Sources:
+    """The sources by name and by key."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        """Raises ValueError when two sources have one name, or share a key."""
+        self._salt = secrets.token_bytes(16)
+        self._by_name: dict[str, Source] = {}
+        self._by_key: dict[tuple[str, bytes], Source] = {}
+        self._classes: dict[str, type[KeyedConnector]] = {}
+        for source in sources:
+            if source.name in self._by_name:
+                raise ValueError(f"two sources are called {source.name!r}")
+            self._by_name[source.name] = source
+            self._index(source)
+
+    def _index(self, source: Source) -> None:
+        connector = source.connector
+        if not isinstance(connector, KeyedConnector):
+            return
+        self._classes[connector.name] = type(connector)
+        keys = connector.keys()
+        for key in keys:
+            other = self._by_key.setdefault((connector.name, self._hash(key)), source)
+            if other is not source:
+                raise ValueError(f"sources {other.name!r} and {source.name!r} have the same key")
+
+    def named(self, name: str) -> Source | None:
+        """The source of this name."""
+        return self._by_name.get(name)
+
+    def keyed(self, connector: str, request: Request) -> Source | None:
+        """The source of this connector whose key the request shows."""
+        cls = self._classes.get(connector)
+        key = cls.key(request) if cls is not None else None
+        return self.by_key(connector, key) if key is not None else None
+
+    def by_key(self, connector: str, key: bytes) -> Source | None:
+        """The source of this connector with this key."""
+        return self._by_key.get((connector, self._hash(key)))
+
+    def _hash(self, key: bytes) -> bytes:
+        return hashlib.blake2b(key, key=self._salt, digest_size=32).digest()

@@ -1,0 +1,244 @@
+"""The publisher port over aiokafka: idempotent, acks=all, lz4.
+
+aiokafka never lets an idempotent batch expire, so a record that was not acknowledged in time is
+still sent when Kafka is back; it counts against the bound of waiting bytes until then. A producer
+that Kafka has thrown out (a new broker lifetime, a lost producer id) is replaced by a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from ingest.accept import Accepted
+from ingest.publisher import (
+    MAX_RECORD_BYTES,
+    KafkaConnection,
+    NotAcknowledged,
+    Refused,
+    messages,
+)
+from schemas.topics import REJECTED, TOUCHPOINTS, full_name, partition_of
+
+log = structlog.get_logger(__name__)
+_NOT_CONNECTED = "Kafka is not reachable yet"
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaPublisherConfig:
+    """Bounds of the publisher; times in seconds."""
+
+    connection: KafkaConnection
+    client_id: str = "touchline-gateway"
+    #: A publish that is not acknowledged by then fails.
+    acknowledge_s: float = 10.0
+    #: Records not yet acknowledged hold at most this many bytes.
+    max_waiting_bytes: int = 64 * 1024 * 1024
+    #: How long a batch waits for company.
+    linger_ms: int = 3
+    #: How often Kafka is asked whether it is there.
+    probe_s: float = 3.0
+
+
+class KafkaPublisher:
+    """Publishes over one connection that it keeps alive by itself."""
+
+    def __init__(self, config: KafkaPublisherConfig) -> None:
+        self._config = config
+        self._topics = {
+            topic.name: full_name(config.connection.namespace, topic.name)
+            for topic in (TOUCHPOINTS, REJECTED)
+        }
+        self._partitions: dict[str, int] = {}
+        self._producer: AIOKafkaProducer | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._broken = asyncio.Event()
+        self._problem: str | None = _NOT_CONNECTED
+        self._waiting_bytes = 0
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._keeper = asyncio.create_task(self._keep_connected(), name="kafka-publisher")
+
+    async def stop(self, grace_s: float) -> None:
+        """Wait for what is under way, at most `grace_s` seconds, then disconnect."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        await self._disconnect(grace_s)
+        self._problem = "the publisher is stopped"
+
+    @property
+    def problem(self) -> str | None:
+        """Why records cannot be sent at present; None when they can."""
+        return self._problem
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the records that Kafka has not acknowledged yet."""
+        return self._waiting_bytes
+
+    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+        """Send all; returns once every record is acknowledged (see `Publisher.publish`)."""
+        producer = self._producer
+        if producer is None:
+            raise NotAcknowledged(self._problem or _NOT_CONNECTED)
+        size = sum(len(e.value) for e in accepted) + sum(len(r.value) for r in refused)
+        if self._waiting_bytes + size > self._config.max_waiting_bytes:
+            raise NotAcknowledged("Kafka is slower than what comes in")
+        pending: list[asyncio.Future[object]] = []
+        try:
+            async with asyncio.timeout(self._config.acknowledge_s):
+                await self._send(producer, accepted, refused, pending)
+                if pending:
+                    # wait, unlike gather, leaves the producer's futures alone when time is up.
+                    await asyncio.wait(pending)
+        except TimeoutError:
+            raise NotAcknowledged("Kafka did not acknowledge in time") from None
+        except KafkaError as error:
+            self._replace(error)
+            raise NotAcknowledged(f"Kafka refused the records ({type(error).__name__})") from None
+        failed = next((e for future in pending if (e := future.exception()) is not None), None)
+        if failed is not None:
+            raise NotAcknowledged(f"Kafka refused the records ({type(failed).__name__})")
+
+    async def _send(
+        self,
+        producer: AIOKafkaProducer,
+        accepted: Sequence[Accepted],
+        refused: Sequence[Refused],
+        pending: list[asyncio.Future[object]],
+    ) -> None:
+        for topic, key, value, timestamp_ms in messages(accepted, refused):
+            future: asyncio.Future[object] = await producer.send(
+                self._topics[topic],
+                value,
+                key,
+                partition_of(key, self._partitions[topic]),
+                timestamp_ms,
+            )
+            size = len(value)
+            self._waiting_bytes += size
+            future.add_done_callback(partial(self._delivered, size))
+            pending.append(future)
+
+    def _delivered(self, size: int, future: asyncio.Future[object]) -> None:
+        self._waiting_bytes -= size
+        # Reading the exception also marks it as seen, for a request that has given up waiting.
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            self._replace(error)
+
+    def _replace(self, error: BaseException) -> None:
+        """A delivery failed for good: the producer's sequence is broken, a new one is needed."""
+        if not self._broken.is_set():
+            log.warning("kafka_producer_replaced", error=type(error).__name__)
+            self._broken.set()
+
+    # Connection ---------------------------------------------------------------------------------
+
+    async def _keep_connected(self) -> None:
+        while True:
+            await self._connect()
+            while not self._broken.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._config.probe_s):
+                        await self._broken.wait()
+                await self._probe()
+            await self._disconnect(grace_s=0)
+
+    async def _connect(self) -> None:
+        """Returns once connected and both topics are known; says once what is wrong."""
+        delay = 0.2
+        while True:
+            producer = self._new_producer()
+            try:
+                await producer.start()
+                for topic, name in self._topics.items():
+                    self._partitions[topic] = len(await producer.partitions_for(name))
+            except (KafkaError, OSError, TimeoutError) as error:
+                await _close(producer)
+                self._report(f"Kafka at {self._servers} is not reachable ({type(error).__name__})")
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, self._config.probe_s)
+            except BaseException:
+                await _close(producer)
+                raise
+            else:
+                self._broken.clear()
+                self._producer = producer
+                self._report(None)
+                return
+
+    async def _probe(self) -> None:
+        """Ask for metadata: says whether Kafka is there, and how many partitions there are."""
+        if self._producer is None:
+            return
+        client = self._producer.client
+        if not await client.force_metadata_update():
+            self._report(f"Kafka at {self._servers} does not answer")
+            return
+        for topic, name in self._topics.items():
+            if partitions := client.cluster.partitions_for_topic(name):
+                self._partitions[topic] = len(partitions)
+        self._report(None)
+
+    async def _disconnect(self, grace_s: float) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        self._problem = _NOT_CONNECTED
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await producer.flush()
+        await _close(producer)
+
+    def _new_producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id=self._config.client_id,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            linger_ms=self._config.linger_ms,
+            max_batch_size=256 * 1024,
+            max_request_size=MAX_RECORD_BYTES,
+            request_timeout_ms=int(self._config.acknowledge_s * 1000),
+            **self._config.connection.security,
+        )
+
+    @property
+    def _servers(self) -> str:
+        return self._config.connection.bootstrap_servers
+
+    def _report(self, problem: str | None) -> None:
+        """Remember the state, and log it when it changes."""
+        if problem == self._problem:
+            return
+        if problem is None:
+            log.info("kafka_reachable", servers=self._servers, partitions=self._partitions)
+        else:
+            log.warning("kafka_unreachable", detail=problem, servers=self._servers)
+        self._problem = problem
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Disconnect without waiting for what cannot be delivered.
+
+    `AIOKafkaProducer.stop` waits for every batch, for ever when Kafka is gone; so its parts are
+    closed one by one, and what is left is failed, so that nobody waits for it.
+    """
+    producer._closed = True
+    if producer._sender.sender_task is not None:
+        await producer._sender.close()
+    producer._message_accumulator.fail_all(KafkaError("the producer was closed"))
+    await producer.client.close()
