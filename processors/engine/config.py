@@ -1,0 +1,79 @@
+"""What the engine has to know, and the names that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from processors.stage import Stage
+from schemas import topics
+
+ROWS = "rows"
+SEEN = "seen"
+_DECLARED = {topic.name: topic for topic in topics.PUBLIC}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """One engine process. Times are in seconds."""
+
+    bootstrap_servers: str
+    #: Each process that may run at the same time needs a folder of its own.
+    data_dir: Path
+    partitions: int
+    namespace: str = ""
+    #: Keyword arguments of aiokafka's clients: security_protocol, sasl_*, ssl_context.
+    security: Mapping[str, Any] = field(default_factory=dict)
+    session_timeout: float = 60.0
+    #: A send that is not acknowledged by then ends the process: another member may own the
+    #: partition soon. Must be below the session timeout.
+    send_timeout: float = 20.0
+    commit_interval: float = 1.0
+    tick_interval: float = 1.0
+    #: How long a graceful stop may take before the process ends anyway.
+    stop_timeout: float = 10.0
+    #: How long the ids of events are remembered, in Kafka's record time.
+    seen_window: float = 7 * 86_400.0
+    max_batch_records: int = 4000
+    #: The longest that a partition without news delays the fetch from its neighbours.
+    fetch_max_wait: float = 0.05
+    #: Shared by all partitions of the process.
+    cache_bytes: int = 256 << 20
+    #: Static membership: a process that comes back under the same name within the session
+    #: timeout has its partitions again at once. Unique within the stage.
+    instance_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.send_timeout >= self.session_timeout:
+            raise ValueError("send_timeout must be below session_timeout")
+
+    def partitions_of(self, topic: str) -> int:
+        """How many partitions a logical topic was declared with."""
+        declared = _DECLARED.get(topic)
+        return (declared.partitions if declared else None) or self.partitions
+
+
+def group(stage: Stage, namespace: str) -> str:
+    """The stage's consumer group, in front of which stands the deployment's namespace."""
+    return topics.full_name(namespace, f"touchline-{stage.name}")
+
+
+def tables(stage: Stage) -> tuple[str, ...]:
+    """The tables of a stage."""
+    return (ROWS, SEEN) if stage.deduplicates else (ROWS,)
+
+
+def changelogs(stage: Stage, namespace: str) -> tuple[topics.Topic, ...]:
+    """The changelog topics that `setup` creates for a stage, under their names on the broker."""
+    declared = _DECLARED.get(stage.inputs[0])
+    return tuple(
+        topics.changelog(
+            group(stage, namespace),
+            table,
+            declared.partitions if declared else None,
+            expires=table == SEEN,
+        )
+        for table in tables(stage)
+    )

@@ -1,0 +1,74 @@
+"""How far each input partition is processed, and whether anything of it is missing or waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from faust.types import TP
+
+
+@dataclass(slots=True)
+class Position:
+    """Of one input partition. Offsets are those of the input topic."""
+
+    generation: int
+    #: The next offset to process: committed, once it may be.
+    next_offset: int
+    #: Record time (ms) of the last record processed, 0 before the first.
+    time_ms: int = 0
+    #: Whether anything was processed since the partition was assigned.
+    moved: bool = False
+
+
+class Inputs:
+    """The positions of the partitions of the present assignment."""
+
+    def __init__(self) -> None:
+        self._positions: dict[TP, Position] = {}
+
+    def clear(self) -> None:
+        """Another assignment begins."""
+        self._positions.clear()
+
+    def begin(self, tp: TP, generation: int, next_offset: int) -> None:
+        """Where reading starts."""
+        self._positions.setdefault(tp, Position(generation, next_offset))
+
+    def __contains__(self, tp: object) -> bool:
+        return tp in self._positions
+
+    def __getitem__(self, tp: TP) -> Position:
+        return self._positions[tp]
+
+    def advance(self, tp: TP, generation: int, next_offset: int, time_ms: int) -> None:
+        """Everything below `next_offset` is processed and published."""
+        self._positions[tp] = Position(generation, next_offset, time_ms, moved=True)
+
+    def gap(self, tp: TP, first_offset: int) -> int:
+        """How many records before this one are missing: they were gone before they were read."""
+        position = self._positions.get(tp)
+        return max(0, first_offset - position.next_offset) if position else 0
+
+    def committable(self, generation: int) -> dict[TP, int]:
+        """The offsets to commit, those of the present generation only."""
+        return {
+            tp: position.next_offset
+            for tp, position in self._positions.items()
+            if position.moved and position.generation == generation
+        }
+
+    def position_ms(self, highwaters: Mapping[TP, int | None], now_ms: int) -> int:
+        """Up to which record time these inputs are processed: now, when nothing is waiting.
+
+        `highwaters` are the end offsets of the inputs as seen just now, None where unknown: then
+        something may be waiting.
+        """
+        moments = [now_ms]
+        for tp, highwater in highwaters.items():
+            position = self._positions.get(tp)
+            if position is None:
+                moments.append(0)
+            elif highwater is None or position.next_offset < highwater:
+                moments.append(position.time_ms)
+        return min(moments)

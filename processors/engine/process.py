@@ -1,0 +1,146 @@
+"""One stage as a process: connect, run until a signal, stop in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from processors.engine.app import EngineApp
+from processors.engine.config import EngineConfig, changelogs, group, tables
+from processors.engine.hooks import Hooks
+from processors.engine.producer import Publisher
+from processors.engine.runner import Engine
+from processors.engine.ticks import Ticker
+from processors.stage import Stage
+from schemas.topics import full_name
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+
+
+def run_stage(stage: Stage, config: EngineConfig, hooks: Hooks | None = None) -> None:
+    """Run a stage until SIGTERM or SIGINT; then finish the batch, commit and leave the group.
+
+    Waits for brokers and topics with a line of log for each attempt. Ends the process itself, with
+    status `EXIT_HALTED`, when going on could damage the rows.
+    """
+    for noisy in ("faust", "mode", "aiokafka"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    asyncio.run(_until_signal(stage, config, hooks or Hooks()))
+
+
+async def _until_signal(stage: Stage, config: EngineConfig, hooks: Hooks) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(stage, config, hooks, stop)
+
+
+async def serve(stage: Stage, config: EngineConfig, hooks: Hooks, stop: asyncio.Event) -> None:
+    """Run a stage until `stop` is set."""
+    publisher = Publisher(config, hooks.halt)
+    engine = Engine(stage, config, publisher, hooks)
+    running = asyncio.ensure_future(_start(engine, publisher, hooks))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        ticker = asyncio.ensure_future(running.result().run())
+        await asyncio.wait({ticker, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if ticker.done():
+            engine.on_crash(ticker.exception() or RuntimeError("the ticker ended"))
+        await engine.settled()
+        ticker.cancel()
+    running.cancel()
+    try:
+        await asyncio.wait_for(_stop(engine, publisher), config.stop_timeout)
+    except TimeoutError:
+        hooks.halt("stop_timed_out", stage=stage.name)
+    finally:
+        gc.unfreeze()
+        gc.enable()
+    log.info("stage_stopped", stage=stage.name)
+
+
+async def _start(engine: Engine, publisher: Publisher, hooks: Hooks) -> Ticker:
+    stage, config = engine.stage, engine.config
+    await _connect(publisher, config)
+    cluster = await _wait_for_topics(publisher, stage, config)
+    folder = data_folder(config.data_dir, stage.name, cluster)
+    folder.mkdir(parents=True, exist_ok=True)
+    app = engine.app = EngineApp(engine, group(stage, config.namespace), folder)
+    for name in tables(stage):
+        app.add_table(name)
+    names = (full_name(config.namespace, name) for name in stage.inputs)
+    topic = app.topic(*names, maxsize=2, key_serializer="raw", value_serializer="raw")
+
+    async def process(stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                await engine.on_message(event.message)
+            finally:
+                event.ack()
+
+    app.agent(topic, name=stage.name)(process)
+    await app.start()
+    log.info("stage_ready", stage=stage.name, cluster=cluster)
+    hooks.on_ready()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return Ticker(engine, hooks.clock_ms)
+
+
+async def _stop(engine: Engine, publisher: Publisher) -> None:
+    engine.suspend()
+    if hasattr(engine, "app"):
+        await engine.app.stop()
+    await publisher.stop()
+
+
+async def _connect(publisher: Publisher, config: EngineConfig) -> None:
+    attempt = 0
+    while True:
+        try:
+            return await publisher.start()
+        except (KafkaError, OSError) as error:
+            delay = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+            attempt += 1
+            log.warning(
+                "kafka_unreachable",
+                servers=config.bootstrap_servers,
+                error=type(error).__name__,
+                retry_in=delay,
+            )
+            await asyncio.sleep(delay)
+
+
+async def _wait_for_topics(publisher: Publisher, stage: Stage, config: EngineConfig) -> str:
+    """Wait until the stage's topics exist; the cluster's id."""
+    names = [full_name(config.namespace, name) for name in stage.inputs]
+    names += [topic.name for topic in changelogs(stage, config.namespace)]
+    while True:
+        try:
+            cluster, present = await publisher.describe(names)
+        except (KafkaError, OSError) as error:
+            log.warning("kafka_unreachable", error=type(error).__name__)
+        else:
+            missing = sorted(set(names) - present)
+            if not missing:
+                return cluster
+            log.warning("topics_missing", topics=missing, hint="run touchline setup")
+        await asyncio.sleep(_RETRY_SECONDS[1])
+
+
+def data_folder(data_dir: Path, stage: str, cluster: str) -> Path:
+    """Where a stage keeps its rows: apart for each broker lifetime, whose offsets differ."""
+    return data_dir / f"{stage}-{re.sub(r'[^A-Za-z0-9_-]', '_', cluster)}"

@@ -1,0 +1,28 @@
+"""What becomes of a record that a stage cannot process: a row of `touchpoints.rejected`."""
+
+from __future__ import annotations
+
+import uuid
+
+from processors.stage import Output, Record
+from schemas import topics
+from schemas.rejection import Rejection, rejected_row
+
+#: base64 makes it a third longer, and the row must fit a record batch.
+_MAX_PAYLOAD = 600_000
+
+
+def rejected(record: Record, error: Exception, stage: str) -> Output:
+    """The rejection of a record: the same one however often it fails. No text of the error."""
+    name = f"{record.topic}/{record.partition}/{record.offset}"
+    rejected_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+    cut = len(record.value) > _MAX_PAYLOAD
+    detail = f"{type(error).__name__} in {stage}" + (" (payload cut)" if cut else "")
+    row = rejected_row(
+        Rejection("processing_failed", detail, record.value[:_MAX_PAYLOAD]),
+        rejected_id=rejected_id,
+        source="",
+        connector="",
+        received_ms=record.timestamp_ms,
+    )
+    return Output(topics.REJECTED.name, rejected_id.encode(), row)

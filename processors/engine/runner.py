@@ -1,0 +1,331 @@
+"""The engine: carries out what a stage decides, in the order that survives a crash at any point.
+
+Decide, log, apply, publish, commit (see `processors.stage`). Batches and ticks take turns under
+one lock. What must not go on ends the process by `halt`; the next start finds in the changelog
+what was decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rocksdict
+import structlog
+from faust.types import TP
+
+from processors.engine.config import ROWS, SEEN, EngineConfig, group
+from processors.engine.hooks import Hooks
+from processors.engine.inputs import Inputs
+from processors.engine.metrics import FAILED_RECORDS, INPUT_GAP, RELOGGED_ROWS
+from processors.engine.packing import Packed, pack
+from processors.engine.producer import Publisher
+from processors.engine.rejects import rejected
+from processors.engine.seen import PartitionSeen
+from processors.engine.step import Preparer, StageStore, Step
+from processors.engine.store import PartitionMemory, PartitionRows, StorageError
+from processors.stage import Decision, Record, Stage
+from schemas.topics import full_name
+
+log = structlog.get_logger(__name__)
+
+_RELOG_ROWS = 1000
+
+
+class Engine:
+    """One stage at work. `app` is set before anything runs."""
+
+    app: Any
+
+    def __init__(
+        self,
+        stage: Stage,
+        config: EngineConfig,
+        publisher: Publisher,
+        hooks: Hooks,
+    ) -> None:
+        self.stage = stage
+        self.config = config
+        self.metrics = hooks.metrics
+        self.probe = hooks.probe
+        self.halt = hooks.halt
+        self.inputs = Inputs()
+        self.lock = asyncio.Lock()
+        self.ready = False
+        self.batches = 0
+        self.cache = rocksdict.Cache(config.cache_bytes)
+        self._publisher = publisher
+        self._logical = {full_name(config.namespace, name): name for name in stage.inputs}
+        name = group(stage, config.namespace)
+        self._changelogs = {table: f"{name}-{table}-changelog" for table in (ROWS, SEEN)}
+        self._preparer = Preparer(
+            config,
+            publisher.create_batch,
+            stage.deadline,
+            stage.atomic,
+            self._changelogs[ROWS],
+            self._changelogs[SEEN],
+        )
+        self._memories: dict[int, PartitionMemory] = {}
+        #: The offset that our next record of a changelog partition must get.
+        self._expected: dict[tuple[str, int], int] = {}
+
+    # --- batches -----------------------------------------------------------------------------
+
+    async def on_message(self, message: Any) -> None:
+        """Process one fetched batch of a partition, completely or not at all."""
+        async with self.lock:
+            try:
+                await self._on_batch(message.tp, message.value, message.generation_id)
+            except Exception as error:
+                self._give_up("batch", error)
+
+    async def _on_batch(self, tp: TP, fetched: Sequence[Any], generation: int) -> None:
+        if not self._owns(tp.partition, generation):
+            return
+        started = time.perf_counter()
+        topic = self._logical[tp.topic]
+        records = [
+            Record(topic, tp.partition, r.offset, r.timestamp, r.key, r.value or b"")
+            for r in fetched
+        ]
+        self._look_for_gap(tp, records[0].offset)
+        if await self._process(records, generation):
+            last = records[-1]
+            self.inputs.advance(tp, generation, last.offset + 1, last.timestamp_ms)
+            self.batches += 1
+            elapsed = time.perf_counter() - started
+            self.metrics.batch(self.stage.name, len(records), elapsed)
+
+    async def _process(self, records: Sequence[Record], generation: int) -> bool:
+        """Whether these records are done; not, if the partition was lost meanwhile."""
+        partition = records[0].partition
+        try:
+            step = self._decide(records)
+        except (StorageError, MemoryError):
+            raise
+        except Exception as error:
+            self.drop_scratch(partition)
+            if len(records) == 1:
+                return await self._reject(records[0], error)
+            middle = len(records) // 2
+            return await self._process(records[:middle], generation) and await self._process(
+                records[middle:], generation
+            )
+        return await self._carry_out(partition, step, generation)
+
+    def _decide(self, records: Sequence[Record]) -> Step:
+        partition = records[0].partition
+        memory = self._memory(partition)
+        memory.seen_clock = max(
+            memory.seen_clock, min(record.timestamp_ms for record in records) // 1000
+        )
+        store = self._store(partition)
+        decision = self.stage.decide(records, store)
+        times = {r.offset: r.timestamp_ms for r in records} if decision.seen else {}
+        step = self._preparer.prepare(partition, decision, store, times)
+        self.probe("decide")
+        return step
+
+    def decide_tick(self, partition: int, decide: Callable[[StageStore], Decision]) -> Step:
+        """The step that a tick decides."""
+        store = self._store(partition)
+        return self._preparer.prepare(partition, decide(store), store, {})
+
+    async def carry_out_tick(self, partition: int, step: Step) -> bool:
+        """Log, apply and publish a tick's step; there is nothing to commit."""
+        return await self._carry_out(partition, step, self.app.consumer_generation_id)
+
+    async def _carry_out(self, partition: int, step: Step, generation: int) -> bool:
+        offsets = await self._log([*step.rows_log, *step.seen_log])
+        self.probe("log")
+        if not self._owns(partition, generation):
+            self.drop_scratch(partition)
+            return False
+        self._apply(partition, step, offsets)
+        self.probe("apply")
+        await self._publisher.send(step.outputs)
+        self.probe("publish")
+        if not self._owns(partition, generation):
+            return False
+        if step.fired:
+            self._rows(partition).forget(step.fired)
+        for name, increment in step.counts.items():
+            self.metrics.count(name, increment)
+        return True
+
+    async def _log(self, batches: Sequence[Packed]) -> list[int]:
+        """Log to the changelogs; the offset of each batch's last record."""
+        first = await self._publisher.send(batches)
+        last = []
+        for packed, offset in zip(batches, first, strict=True):
+            changelog = (packed.topic, packed.partition)
+            if offset != self._expected.get(changelog):
+                # Somebody else writes this partition's rows: what we know may be out of date.
+                self.halt("foreign_writer", topic=packed.topic, partition=packed.partition)
+            self._expected[changelog] = offset + packed.batch.record_count()
+            last.append(self._expected[changelog] - 1)
+        return last
+
+    def _apply(self, partition: int, step: Step, offsets: Sequence[int]) -> None:
+        if step.rows:
+            logged = offsets[len(step.rows_log) - 1]
+            self._rows(partition).apply(
+                step.rows, step.entries, step.old_entries, step.fired, logged
+            )
+        if step.seen:
+            # One changelog record each, in the order of the batches that hold them.
+            of_seen = offsets[len(step.rows_log) :]
+            last = of_seen[-1]
+            starts = range(last - len(step.seen) + 1, last + 1)
+            self._seen(partition).apply(zip(starts, step.seen, strict=True))
+
+    async def _reject(self, record: Record, error: Exception) -> bool:
+        log.error(
+            "record_failed",
+            stage=self.stage.name,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            error=type(error).__name__,
+            where=_where(error),
+        )
+        output = rejected(record, error, self.stage.name)
+        await self._publisher.send(self._preparer.pack_outputs([output]))
+        self.metrics.count(FAILED_RECORDS, 1)
+        return True
+
+    # --- what the partition is ---------------------------------------------------------------
+
+    def _owns(self, partition: int, generation: int) -> bool:
+        consumer = self.app.consumer
+        return generation == self.app.consumer_generation_id and any(
+            TP(topic, partition) in consumer.assignment() for topic in self._logical
+        )
+
+    def _look_for_gap(self, tp: TP, first: int) -> None:
+        if tp not in self.inputs:
+            self.begin(tp, first)
+        self._report_gap(tp, first, self.inputs.gap(tp, first))
+
+    def begin(self, tp: TP, earliest: int) -> None:
+        """Reading of a partition starts; `earliest` is the first offset that there is."""
+        committed = self.app.consumer.committed_offset(tp)
+        start = max(earliest, committed or 0)
+        self.inputs.begin(tp, self.app.consumer_generation_id, start)
+        self._report_gap(tp, start, start - committed if committed is not None else 0)
+
+    def _report_gap(self, tp: TP, first: int, missing: int) -> None:
+        if missing > 0:
+            log.error(
+                "input_gap",
+                stage=self.stage.name,
+                topic=tp.topic,
+                partition=tp.partition,
+                offset=first,
+                missing=missing,
+            )
+            self.metrics.count(INPUT_GAP, missing)
+
+    def drop_scratch(self, partition: int) -> None:
+        """A decision was not carried out: what the stage remembers may be of it."""
+        self._memory(partition).scratch.clear()
+
+    def _memory(self, partition: int) -> PartitionMemory:
+        return self._memories.setdefault(partition, PartitionMemory())
+
+    def _rows(self, partition: int) -> PartitionRows:
+        db = self.app.tables[ROWS].data.database(partition)
+        return PartitionRows(db, self._memory(partition))
+
+    def _seen(self, partition: int) -> PartitionSeen:
+        db = self.app.tables[SEEN].data.database(partition)
+        return PartitionSeen(db, int(self.config.seen_window))
+
+    def _store(self, partition: int) -> StageStore:
+        memory = self._memory(partition)
+        seen = self._seen(partition) if self.stage.deduplicates else None
+        return StageStore(self._rows(partition), seen, memory, memory.seen_clock)
+
+    def expire_seen(self, partition: int) -> bool:
+        """Forget some event ids that left the window; whether there may be more."""
+        return self.stage.deduplicates and self._seen(partition).expire(
+            self._memory(partition).seen_clock
+        )
+
+    # --- what Faust asks ---------------------------------------------------------------------
+
+    def committable(self) -> dict[TP, int]:
+        """The next offsets of what is published, of the present generation."""
+        return self.inputs.committable(self.app.consumer_generation_id)
+
+    def recover(self, table: str, partition: int, records: Sequence[Any]) -> None:
+        """Apply records of a changelog partition, in the order of the log."""
+        try:
+            if table == SEEN:
+                self._seen(partition).apply((r.offset, r.value) for r in records)
+            else:
+                changes = [(r.key, r.value) for r in records]
+                rows = self._rows(partition)
+                rows.recover(changes, self.stage.deadline, records[-1].offset)
+        except Exception as error:
+            # Faust would log it, go on without these records and wait for ever.
+            self._give_up("recover", error)
+
+    async def on_recovered(self, changelogs: set[TP]) -> None:
+        """The rows are as the changelogs say. Called once for each table, before any input."""
+        try:
+            highwaters = self.app.tables.recovery.active_highwaters
+            for tp in changelogs:
+                self._expected[tp.topic, tp.partition] = highwaters[tp] + 1
+                if tp.topic == self._changelogs[ROWS]:
+                    await self._relog(tp.partition)
+        except Exception as error:
+            self._give_up("relog", error)
+
+    async def _relog(self, partition: int) -> None:
+        while rows := self._rows(partition).to_relog(_RELOG_ROWS):
+            batches = pack(self._publisher.create_batch, rows.items())
+            topic = self._changelogs[ROWS]
+            offsets = await self._log([Packed(topic, partition, batch) for batch in batches])
+            self._rows(partition).relogged(rows, offsets[-1])
+            self.metrics.count(RELOGGED_ROWS, len(rows))
+            log.warning("rows_relogged", topic=topic, partition=partition, rows=len(rows))
+
+    def suspend(self) -> None:
+        """No ticks until `resume`."""
+        self.ready = False
+
+    def resume(self) -> None:
+        """All partitions are recovered and read."""
+        self.ready = True
+
+    async def settled(self) -> None:
+        """Wait for the batch or tick that is being carried out."""
+        async with self.lock:
+            pass
+
+    def forget_partitions(self) -> None:
+        """Another assignment begins: nothing remembered of a partition holds any more."""
+        self._memories.clear()
+        self._expected.clear()
+        self.inputs.clear()
+
+    def on_crash(self, reason: BaseException) -> None:
+        """A part of Faust has failed."""
+        self._give_up("faust", reason)
+
+    def _give_up(self, during: str, error: BaseException) -> None:
+        self.halt("engine_failed", during=during, error=type(error).__name__, where=_where(error))
+
+
+def _where(error: BaseException) -> str:
+    """Module and line where an exception was raised; its text might hold customers' data."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if frame is None:
+        return "unknown"
+    return f"{frame.tb_frame.f_globals.get('__name__', '?')}:{frame.tb_lineno}"

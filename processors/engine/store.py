@@ -1,0 +1,226 @@
+"""The local rows: what a stage may read of them, and how batches and changelogs change them.
+
+One RocksDB per table and partition. Beside the rows of a partition lie, under keys that no row may
+begin with, Faust's changelog offset, the index of deadlines and the rows to log again. All of it
+changes in the one WriteBatch that changes the rows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import structlog
+from rocksdict import WriteBatch
+
+from schemas.rows import order
+
+#: Index of deadlines: `w:` | deadline in ms (8 bytes, big-endian) | row key, without a value.
+DUE = b"w:"
+#: Rows whose newest version is not the last in the changelog: prefix | row key, without a value.
+RELOG = b"__relog:"
+OFFSET = b"__faust\0offset__"
+RESERVED = (DUE, b"__")
+
+_DEADLINE = struct.Struct(">Q")
+_DUE_SIZE = len(DUE) + _DEADLINE.size
+_MAX_DEADLINE = 2**64 - 1
+
+log = structlog.get_logger(__name__)
+
+Deadline = Callable[[bytes, bytes], int | None]
+#: Changed rows: key -> value, or None for a deletion.
+Rows = Mapping[bytes, bytes | None]
+
+
+class StorageError(Exception):
+    """The local database failed: neither the records nor the stage are to blame."""
+
+
+def due_entry(deadline: int, key: bytes) -> bytes:
+    """The index entry of a row's deadline (ms)."""
+    return DUE + _DEADLINE.pack(min(max(deadline, 0), _MAX_DEADLINE)) + key
+
+
+def due_entries(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:
+    """The index entries that rows want: row key -> entry."""
+    entries = {}
+    for key, value in rows.items():
+        moment = deadline(key, value) if value is not None else None
+        if moment is not None:
+            entries[key] = due_entry(moment, key)
+    return entries
+
+
+class PartitionRows:
+    """The rows table of one partition: reads and writes on its database.
+
+    Made anew for each batch, because a rebalance closes databases; what is remembered between
+    batches is in `PartitionMemory`.
+    """
+
+    def __init__(self, db: Any, memory: PartitionMemory) -> None:
+        self._db = db
+        self._memory = memory
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The rows of `keys`, in their order."""
+        if not keys:
+            return []
+        try:
+            found: list[bytes | None] = self._db.get(list(keys))
+        except Exception as error:
+            raise StorageError("read") from error
+        return found
+
+    def scan(self, prefix: bytes, limit: int, after: bytes = b"") -> list[tuple[bytes, bytes]]:
+        """At most `limit` entries whose key begins with `prefix`, in key order, behind `after`."""
+        start = max(prefix, after + b"\0") if after else prefix
+        return list(itertools.islice(self._from(start, prefix), limit))
+
+    def due(self, until: int, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` (entry, row key) with a deadline of at most `until` ms, earliest first.
+
+        Begins at the low mark, below which it never found or wrote an entry: entries that were
+        removed leave tombstones, and to step over them every second would cost more each time.
+        """
+        end = due_entry(until + 1, b"")
+        found: list[tuple[bytes, bytes]] = []
+        first = end
+        for entry, _ in self._from(self._memory.low_mark, DUE):
+            first = min(first, entry[:_DUE_SIZE])
+            if entry >= end or len(found) >= limit:
+                break
+            found.append((entry, entry[_DUE_SIZE:]))
+        self._memory.low_mark = max(first, self._memory.low_mark)
+        return found
+
+    def apply(
+        self,
+        rows: Rows,
+        entries: Mapping[bytes, bytes],
+        old_entries: Mapping[bytes, bytes],
+        fired: Iterable[bytes],
+        offset: int | None,
+    ) -> None:
+        """Write rows, their index and the changelog offset that contains them, at once.
+
+        `entries` and `old_entries` are the rows' index entries now and before. An old entry that
+        was just fired stays until `forget`: what it caused is not published yet.
+        """
+        batch = WriteBatch(raw_mode=True)
+        keep = set(fired)
+        for key, value in rows.items():
+            old, new = old_entries.get(key), entries.get(key)
+            if old is not None and old != new and old not in keep:
+                batch.delete(old)
+            if new is not None and new != old:
+                batch.put(new, b"")
+                self._memory.low_mark = min(self._memory.low_mark, new[:_DUE_SIZE])
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        if offset is not None:
+            batch.put(OFFSET, b"%d" % offset)
+        self._write(batch)
+
+    def forget(self, entries: Iterable[bytes]) -> None:
+        """Remove index entries that were dealt with."""
+        batch = WriteBatch(raw_mode=True)
+        for entry in entries:
+            batch.delete(entry)
+        self._write(batch)
+
+    def recover(
+        self, changes: Iterable[tuple[bytes, bytes | None]], deadline: Deadline, offset: int
+    ) -> int:
+        """Apply changelog records in the order of the log; how many rows to log again it found.
+
+        Of two versions of a row the newer one stays, whichever came later: a writer that had
+        already lost the partition may have logged the older one last. `offset` is the last of
+        these records.
+        """
+        changes = list(changes)
+        keys = list(dict.fromkeys(key for key, _ in changes))
+        before = dict(zip(keys, self.get_many(keys), strict=True))
+        rows, behind = dict(before), set[bytes]()
+        for key, value in changes:
+            present = rows[key]
+            if value is None or present is None or order(value) >= order(present):
+                rows[key] = value
+                behind.discard(key)
+            else:
+                behind.add(key)
+        changed = {key: value for key, value in rows.items() if value != before[key]}
+        old = {key: before[key] for key in changed}
+        if behind or self.scan(RELOG, 1):
+            self._mark(keys, behind)
+        entries, old_entries = _tolerant(deadline, changed), _tolerant(deadline, old)
+        self.apply(changed, entries, old_entries, (), offset)
+        return len(behind)
+
+    def _mark(self, keys: Iterable[bytes], behind: set[bytes]) -> None:
+        # Before the offset moves on: a crash between the two finds the same records again.
+        batch = WriteBatch(raw_mode=True)
+        for key in keys:
+            if key in behind:
+                batch.put(RELOG + key, b"")
+            else:
+                batch.delete(RELOG + key)
+        self._write(batch)
+
+    def to_relog(self, limit: int) -> dict[bytes, bytes]:
+        """At most `limit` rows whose newest version has to be logged again."""
+        keys = [marker[len(RELOG) :] for marker, _ in self.scan(RELOG, limit)]
+        rows = zip(keys, self.get_many(keys), strict=True)
+        return {key: value for key, value in rows if value is not None}
+
+    def relogged(self, keys: Iterable[bytes], offset: int) -> None:
+        """These rows were logged again, the last at `offset` of the changelog."""
+        batch = WriteBatch(raw_mode=True)
+        for key in keys:
+            batch.delete(RELOG + key)
+        batch.put(OFFSET, b"%d" % offset)
+        self._write(batch)
+
+    def _from(self, start: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            for key, value in self._db.items(from_key=start):
+                if not key.startswith(prefix):
+                    return
+                yield key, value
+        except Exception as error:
+            raise StorageError("scan") from error
+
+    def _write(self, batch: Any) -> None:
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            raise StorageError("write") from error
+
+
+class PartitionMemory:
+    """What is remembered of a partition between batches and lost with a rebalance."""
+
+    __slots__ = ("low_mark", "scratch", "seen_clock")
+
+    def __init__(self) -> None:
+        #: The stage's own: see `processors.stage.Store.memory`.
+        self.scratch: dict[str, Any] = {}
+        self.low_mark = DUE
+        #: Record time (seconds) that the partition's input has reached.
+        self.seen_clock = 0
+
+
+def _tolerant(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:
+    # A row that the stage cannot read must not keep the whole partition from recovering.
+    entries: dict[bytes, bytes] = {}
+    for key, value in rows.items():
+        try:
+            entries |= due_entries(deadline, {key: value})
+        except Exception as error:
+            log.error("deadline_failed", error=type(error).__name__)
+    return entries

@@ -1,0 +1,133 @@
+"""Once a second: the moments that only time brings, lag, expiry, and the collector."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable
+
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from processors.engine.metrics import TICK_FAILURES
+from processors.engine.runner import Engine
+from processors.engine.store import StorageError
+from processors.stage import Tick
+from schemas.topics import full_name
+
+log = structlog.get_logger(__name__)
+
+#: A fetch that is older says nothing about whether anything waits.
+_FRESH_MS = 3000
+#: How often one tick may go on with what it left over, so that batches get their turn.
+_SLICES = 20
+_EXPIRY_SECONDS = 0.1
+_COLLECT_EVERY = 30.0
+
+
+class Ticker:
+    """Runs until it is cancelled."""
+
+    def __init__(self, engine: Engine, clock_ms: Callable[[], int]) -> None:
+        self._engine = engine
+        self._clock_ms = clock_ms
+        self._names = [full_name(engine.config.namespace, name) for name in engine.stage.inputs]
+        self._collected = time.monotonic()
+        self._batches = 0
+
+    async def run(self) -> None:
+        """A round a second (`tick_interval`), late ones left out."""
+        while True:
+            await asyncio.sleep(self._engine.config.tick_interval)
+            if self._engine.ready:
+                for partition, tps in self._partitions().items():
+                    await self._tick(partition, tps)
+            self._collect()
+
+    def _partitions(self) -> dict[int, list[TP]]:
+        partitions: dict[int, list[TP]] = {}
+        for tp in self._engine.app.consumer.assignment():
+            if tp.topic in self._names:
+                partitions.setdefault(tp.partition, []).append(tp)
+        return dict(sorted(partitions.items()))
+
+    async def _tick(self, partition: int, tps: list[TP]) -> None:
+        await self._find_starts(tps)
+        for _ in range(_SLICES):
+            async with self._engine.lock:
+                if not self._engine.ready:
+                    return
+                more = await self._once(partition, tps)
+            if not more:
+                return
+
+    async def _once(self, partition: int, tps: list[TP]) -> bool:
+        """One slice; whether entries fired, so that there may be more."""
+        engine = self._engine
+        now_ms = self._clock_ms()
+        since = int(time.time() * 1000) - _FRESH_MS
+        highwaters = {tp: engine.app.consumer.polled_highwater(tp, since) for tp in tps}
+        position = engine.inputs.position_ms(highwaters, now_ms)
+        self._report(highwaters, now_ms)
+        try:
+            step = engine.decide_tick(
+                partition,
+                lambda store: engine.stage.tick(Tick(partition, now_ms, position), store),
+            )
+        except StorageError as error:
+            engine.on_crash(error)
+            return False
+        except Exception as error:
+            engine.drop_scratch(partition)
+            engine.metrics.count(TICK_FAILURES, 1)
+            log.error("tick_failed", stage=engine.stage.name, error=type(error).__name__)
+            return False
+        try:
+            done = await engine.carry_out_tick(partition, step)
+            self._expire(partition)
+        except Exception as error:
+            engine.on_crash(error)
+            return False
+        return done and bool(step.fired)
+
+    def _expire(self, partition: int) -> None:
+        until = time.monotonic() + _EXPIRY_SECONDS
+        while self._engine.expire_seen(partition) and time.monotonic() < until:
+            pass
+
+    async def _find_starts(self, tps: list[TP]) -> None:
+        """Where reading starts, for partitions of which nothing has come yet."""
+        unknown = [tp for tp in tps if tp not in self._engine.inputs]
+        if not unknown:
+            return
+        app = self._engine.app
+        generation = app.consumer_generation_id
+        try:
+            earliest = await app.consumer.earliest_offsets(*unknown)
+        except (KafkaError, TimeoutError):
+            return
+        async with self._engine.lock:
+            if self._engine.ready and generation == app.consumer_generation_id:
+                for tp in unknown:
+                    if tp not in self._engine.inputs:
+                        self._engine.begin(tp, earliest.get(tp) or 0)
+
+    def _report(self, highwaters: dict[TP, int | None], now_ms: int) -> None:
+        engine = self._engine
+        for tp, highwater in highwaters.items():
+            if highwater is None or tp not in engine.inputs:
+                continue
+            position = engine.inputs[tp]
+            behind = max(0, highwater - position.next_offset)
+            age = (now_ms - position.time_ms) / 1000 if behind and position.time_ms else 0.0
+            engine.metrics.lag(engine.stage.name, tp.topic, tp.partition, behind, max(0.0, age))
+
+    def _collect(self) -> None:
+        """The cyclic collector is off (it made batches three times slower): collect when idle."""
+        idle = self._engine.batches == self._batches
+        self._batches = self._engine.batches
+        if idle or time.monotonic() - self._collected > _COLLECT_EVERY:
+            self._collected = time.monotonic()
+            gc.collect()
