@@ -1,0 +1,114 @@
+"""Sends deliveries through the HTTP gateway and keeps its own account of them.
+
+It behaves as an SDK: asked to wait (429, 503) it waits as long as Retry-After says and sends the
+same again, and so it does when the connection breaks. The ledger records what the gateway
+answered; what was in a request it takes from the generator, never from the system under test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from deploy.demo.delivery import Delivery, Source
+from deploy.demo.wire import Keys, request
+
+#: Requests under way at once.
+CONCURRENCY = 8
+#: A request is given up when it could not be delivered for this long, in seconds.
+PATIENCE_S = 180.0
+_MOST_PROBLEMS = 20
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was sent, and what the gateway said."""
+
+    #: Events that the gateway accepted, as (source, event id).
+    accepted: set[tuple[Source, str]] = field(default_factory=set)
+    #: Events that it refused on purpose, by (source, reason).
+    refused: Counter[tuple[Source, str]] = field(default_factory=Counter)
+    #: Accepted events that had been accepted before.
+    repeated: int = 0
+    requests: int = 0
+    #: Requests with a wrong signature that were turned away, and ids that they carried.
+    forged: int = 0
+    #: Times that the gateway asked to wait, or the connection broke.
+    waits: int = 0
+    #: What should not have happened, one line each.
+    problems: list[str] = field(default_factory=list)
+
+    def record(self, delivery: Delivery, status: int) -> None:
+        """Enter the answer to one delivery."""
+        self.requests += 1
+        expected = delivery.status or (202 if delivery.source == "crm" else 200)
+        if status != expected:
+            if len(self.problems) < _MOST_PROBLEMS:
+                self.problems.append(f"{delivery.source}: answered {status}, expected {expected}")
+            return
+        if delivery.forged:
+            self.forged += 1
+            return
+        before = len(self.accepted)
+        self.accepted.update((delivery.source, event_id) for event_id in delivery.kept)
+        self.repeated += before + len(delivery.kept) - len(self.accepted)
+        self.refused.update((delivery.source, reason) for reason in delivery.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends to the gateway at `url`. `advance` is told after each delivery."""
+
+    url: str
+    keys: Keys
+    ledger: Ledger
+    advance: Callable[[], None] = lambda: None
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    #: Signs what is forged.
+    wrong_keys: Keys = field(default_factory=Keys)
+
+    async def send_all(self, deliveries: Iterable[Delivery]) -> None:
+        """Send in the given order, a few at once; returns when all are answered."""
+        queue = iter(deliveries)
+        connector = aiohttp.TCPConnector(limit=CONCURRENCY)
+        async with (
+            aiohttp.ClientSession(self.url, connector=connector) as session,
+            asyncio.TaskGroup() as workers,
+        ):
+            for _ in range(CONCURRENCY):
+                workers.create_task(self._work(session, queue))
+
+    async def _work(self, session: aiohttp.ClientSession, queue: Iterator[Delivery]) -> None:
+        for delivery in queue:
+            self.ledger.record(delivery, await self.send(session, delivery))
+            self.advance()
+
+    async def send(self, session: aiohttp.ClientSession, delivery: Delivery) -> int:
+        """Send one delivery until it is answered for good; the status, 0 if it never was."""
+        keys = self.wrong_keys if delivery.forged else self.keys
+        path, headers, body = request(delivery, keys, self.now_ms())
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            status, wait_s = await self._attempt(session, path, dict(headers), body)
+            if wait_s is None or time.monotonic() > give_up:
+                return status
+            self.ledger.waits += 1
+            await asyncio.sleep(wait_s)
+
+    async def _attempt(
+        self, session: aiohttp.ClientSession, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, float | None]:
+        """Status, and how long to wait before the next attempt if there must be one."""
+        try:
+            async with session.post(path, headers=headers, data=body) as response:
+                await response.read()
+                if response.status not in (429, 503):
+                    return response.status, None
+                return response.status, float(response.headers.get("Retry-After", "1"))
+        except (aiohttp.ClientConnectionError, TimeoutError):
+            return 0, 1.0
