@@ -1,0 +1,315 @@
+"""Segment's protocol: what its SDKs, RudderStack's and many others send from sites and apps.
+
+Source: Segment's specification (https://segment.com/docs/connections/spec/) and its HTTP API. One
+call a request, or a `batch`. See docs/channels/segment.md for the whole map.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+
+import msgspec
+
+from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connectors.reading import (
+    Fields,
+    Payload,
+    RequiredSecrets,
+    decode,
+    derived_id,
+    each,
+    finish,
+    guarded,
+    id_text,
+    identifiers,
+    is_one_of,
+    snake_case,
+)
+from schemas.event_types import COMMERCE_TYPES
+from schemas.rejection import Rejection
+
+#: Last part of the path -> call; the letters are those of the browser SDK.
+CALLS = {
+    "track": "track", "identify": "identify", "page": "page", "screen": "screen",
+    "group": "group", "alias": "alias",
+    "t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias",
+}  # fmt: skip
+BATCHES = frozenset({"batch", "b", "import"})
+TYPES = {
+    "identify": "identified",
+    "page": "page_viewed",
+    "screen": "screen_viewed",
+    "group": "group_joined",
+    "alias": "aliased",
+}
+#: Beyond the known types: the rest of Segment's e-commerce events about cart, checkout and order.
+COMMERCE = COMMERCE_TYPES | {
+    "product_removed", "wishlist_product_added_to_cart", "cart_shared",
+    "checkout_step_viewed", "checkout_step_completed", "payment_info_entered",
+    "order_updated", "order_cancelled",
+    "coupon_entered", "coupon_applied", "coupon_denied", "coupon_removed",
+}  # fmt: skip
+#: What differs when an SDK sends the same event again.
+_PER_DELIVERY = frozenset({"sentAt", "receivedAt", "writeKey"})
+_NAMES = {
+    "event_id": "messageId",
+    "occurred_at": "timestamp",
+    "sent_at": "sentAt",
+    "type": "event",
+    "value.amount": "properties.revenue",
+    "value.currency": "properties.currency",
+    "subject": "properties.title",
+    "url": "properties.url",
+}
+_CAMPAIGN = ("name", "source", "medium", "term", "content")
+
+
+class _Keyed(msgspec.Struct):
+    """All that finding the source needs of a body."""
+
+    writeKey: Any = None
+
+
+class SegmentOptions(Options):
+    """`write_key`: the key that the SDKs are given."""
+
+    write_key: RequiredSecrets
+
+
+class Segment(WebhookConnector):
+    """Web sites, apps and servers that speak Segment's protocol."""
+
+    name: ClassVar[str] = "segment"
+    doc: ClassVar[str] = (
+        "Web sites, apps and servers: the protocol of Segment's and RudderStack's SDKs"
+    )
+    options: ClassVar[type[Options]] = SegmentOptions
+
+    def __init__(self, options: SegmentOptions) -> None:
+        self._keys = secrets(options.write_key)
+
+    @classmethod
+    def key(cls, request: Request) -> bytes | None:
+        """The write key: user of Basic auth, else `writeKey` in the query, else in the body."""
+        return (
+            _basic_user(request.headers.get("authorization", ""))
+            or _query_key(request.query)
+            or _body_key(request.body)
+        )
+
+    def keys(self) -> tuple[bytes, ...]:
+        """The write keys that are valid for this source."""
+        return self._keys
+
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether the request shows a write key of this source."""
+        shown = self.key(request)
+        return shown is not None and is_one_of(shown, self._keys)
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The calls of the request: the path says which one, or the body's `batch` or `type`."""
+        body = decode(request.body)
+        if isinstance(body, Rejection):
+            yield body
+            return
+        if not isinstance(body, dict):
+            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
+            return
+        last = request.path.rstrip("/").rpartition("/")[2]
+        call = CALLS.get(last)
+        if call is None and (last in BATCHES or "batch" in body):
+            yield from _batch(body, request.body, context)
+            return
+        yield guarded(partial(_event, call, None, {}), body, lambda: request.body)
+
+
+def _batch(body: dict[str, Any], raw: bytes, context: Context) -> Iterator[Result]:
+    envelope = Fields(body)
+    sent_at = envelope.text("sentAt")
+    shared = envelope.object("context")
+    events = body.get("batch")
+    if not isinstance(events, list):
+        envelope.problems.insert(0, "batch: must be a list of events")
+    if envelope.problems or not isinstance(events, list):
+        yield Rejection("invalid", envelope.problems[0], raw)
+        return
+    yield from each(events, raw, context, partial(_event, None, sent_at, shared))
+
+
+def _event(
+    call: str | None,
+    sent_at: str | None,
+    shared: Mapping[str, Any],
+    event: dict[str, Any],
+    payload: Payload,
+) -> Result:
+    """One call. `call` by the path, else its `type`; `sent_at` and `shared` from the batch."""
+    if call is None:
+        stated = event.get("type")
+        call = stated if isinstance(stated, str) else None
+        if call != "track" and call not in TYPES:
+            known = ", ".join(("track", *TYPES))
+            return Rejection("invalid", f"type: must be one of {known}", payload())
+    read = Fields(event)
+    about = read.object("context")
+    context = Fields({**shared, **about} if shared else about, "context.", read.problems)
+    given = read.object("properties")
+    # A group's traits are those of the company, not of the customer.
+    of_group = read.object("traits") if call == "group" else None
+    traits = context.object("traits")
+    if of_group is None and (own := read.object("traits")):
+        traits = {**traits, **own}
+    fields: dict[str, Any] = {
+        "event_id": read.id("messageId") or derived_id({**event, "type": call}, _PER_DELIVERY),
+        "channel": "web",
+        "type": TYPES.get(call),
+        "identifiers": _identifiers(call, read, context, traits),
+        "occurred_at": read.text("timestamp") or read.text("originalTimestamp"),
+        "sent_at": sent_at or read.text("sentAt"),
+        "traits": traits,
+        "consent": _consent(context),
+        "campaign": _campaign(context),
+        "properties": _properties(read, context, given, of_group),
+    }
+    if call == "track":
+        fields["type"] = kind = _type(read)
+        fields["channel"] = "commerce" if kind in COMMERCE else "web"
+        fields["value"] = _value(given, kind in COMMERCE, read.problems)
+    _page(fields, call, read, context, given)
+    return finish(fields, read.problems, payload, _NAMES)
+
+
+def _type(read: Fields) -> str | None:
+    name = read.text("event")
+    kind = snake_case(name) if name else ""
+    if not kind:
+        read.wrong("event", "must be text with at least one letter or digit")
+    return kind
+
+
+def _identifiers(
+    call: str, read: Fields, context: Fields, traits: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    email, phone = traits.get("email"), traits.get("phone")
+    return identifiers(
+        ("customer_id", read.id("userId")),
+        ("email", email if isinstance(email, str) else None),
+        ("phone", id_text(phone)),
+        ("device_id", context.inside("device").id("id")),
+        ("anonymous_id", read.id("anonymousId")),
+        ("anonymous_id", read.id("previousId") if call == "alias" else None),
+    )
+
+
+def _consent(context: Fields) -> dict[str, Any] | None:
+    return context.inside("consent").object("categoryPreferences") or None
+
+
+def _campaign(context: Fields) -> dict[str, str | None] | None:
+    campaign = context.inside("campaign")
+    found = {name: value for name in _CAMPAIGN if (value := campaign.label(name))}
+    return found or None  # type: ignore[return-value]
+
+
+def _value(given: Mapping[str, Any], commerce: bool, problems: list[str]) -> dict[str, Any] | None:
+    """Money: revenue, else total, else value.
+
+    On events that are no commerce, `total` and `value` may mean anything ("value": "red"); there
+    they are money only if they are numbers.
+    """
+    currency = given.get("currency") or None
+    for name in ("revenue", "total", "value"):
+        amount = given.get(name)
+        if amount is None or amount == "":
+            continue
+        if _is_amount(amount):
+            if commerce or name == "revenue" or _is_currency(currency):
+                return {"amount": amount, "currency": currency}
+            return {"amount": amount}
+        if commerce or name == "revenue":
+            problems.append(f"properties.{name}: must be a number below 1e12")
+            return None
+    return None
+
+
+def _is_amount(amount: object) -> bool:
+    if isinstance(amount, bool) or not isinstance(amount, int | float | str):
+        return False
+    try:
+        return abs(float(amount)) < 1e12
+    except (ValueError, OverflowError):
+        return False
+
+
+def _is_currency(currency: object) -> bool:
+    return (
+        isinstance(currency, str)
+        and len(currency) == 3
+        and currency.isascii()
+        and currency.isalpha()
+    )
+
+
+def _properties(
+    read: Fields, context: Fields, given: dict[str, Any], of_group: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The event's properties, with what else is worth keeping; its own names win."""
+    kept = {
+        "name": read.label("name"),
+        "category": read.label("category"),
+        "groupId": read.id("groupId"),
+        "traits": of_group or None,
+        "ip": context.peek("ip"),
+        "userAgent": context.peek("userAgent"),
+        "library": context.inside("library").peek("name"),
+    }
+    extra = {name: value for name, value in kept.items() if value is not None}
+    return {**extra, **given}
+
+
+def _page(
+    fields: dict[str, Any], call: str, read: Fields, context: Fields, given: Mapping[str, Any]
+) -> None:
+    """Where it happened: the address, and the title as the subject."""
+    page = context.inside("page")
+    url, title = given.get("url"), given.get("title")
+    fields["url"] = url if isinstance(url, str) else page.text("url")
+    if isinstance(title, str) and title:
+        fields["subject"] = title
+    elif call == "page":
+        fields["subject"] = read.label("name") or page.text("title")
+    elif call == "screen":
+        fields["subject"] = read.label("name")
+
+
+def _basic_user(authorization: str) -> bytes | None:
+    scheme, _, credentials = authorization.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user = base64.b64decode(credentials.strip(), validate=True).partition(b":")[0]
+    except ValueError:
+        return None
+    return user or None
+
+
+def _query_key(query: str) -> bytes | None:
+    if "writeKey=" not in query:
+        return None
+    try:
+        values = parse_qs(query, max_num_fields=100).get("writeKey")
+    except ValueError:
+        return None
+    return values[0].encode("utf-8", "replace") if values else None
+
+
+def _body_key(body: bytes) -> bytes | None:
+    try:
+        shown = msgspec.json.decode(body, type=_Keyed).writeKey
+    except (ValueError, RecursionError):
+        return None
+    return shown.encode() if isinstance(shown, str) and shown else None
