@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
 from deploy.config_file import ConfigFile, ConfigurationError, Location, Problem, read
+from deploy.local.mock_broker import PARTITIONS as EMBEDDED_PARTITIONS
 from schemas.identifiers import IdentityPolicy
 
 DEFAULT_FILE = Path("touchline.yaml")
@@ -123,6 +124,13 @@ class IdentitySettings(Section):
         )
 
 
+class RateSettings(Section):
+    """Events that a source may send; without a burst, those of two seconds at once."""
+
+    events_per_second: float = Field(gt=0)
+    burst: float | None = Field(default=None, gt=0)
+
+
 class SourceSettings(BaseModel):
     """A source: its connector, that connector's own options, and defaults of its touches."""
 
@@ -132,6 +140,7 @@ class SourceSettings(BaseModel):
     default_region: Region | None = None
     currency: Currency | None = None
     channel: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None = None
+    rate_limit: RateSettings | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -181,6 +190,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment over what `load` read from the file."""
         return env_settings, init_settings
+
+    @property
+    def topic_partitions(self) -> int:
+        """Partitions of the topics; the embedded broker has a fixed number."""
+        return EMBEDDED_PARTITIONS if self.kafka.embedded else self.kafka.partitions
 
     @property
     def names_kafka(self) -> bool:

@@ -101,13 +101,15 @@ class Stage(Protocol):
 
     #: Name of the stage: its consumer group, its changelog, its metrics label.
     name: str
-    #: Logical names of the input topics; all have the same number of partitions.
-    inputs: tuple[str, ...]
     #: The rows of one decision must be logged in one Kafka record batch (the engine halves the
     #: records until they fit).
     atomic: bool
     #: Whether the stage uses `Decision.seen`.
     deduplicates: bool
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Logical names of the input topics; all have the same number of partitions."""
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
         """What these records, all of one topic and partition in offset order, change."""

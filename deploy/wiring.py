@@ -1,0 +1,108 @@
+"""From settings to the configurations and ports that the packages ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from deploy.config_file import ConfigurationError, Location, Problem
+from deploy.kafka_clients import security
+from deploy.local.mock_broker import API_VERSION
+from deploy.settings import Configuration, Settings, SourceSettings
+from ingest.accept import SourcePolicy
+from ingest.connector import WebhookConnector
+from ingest.gateway.config import GatewayConfig, RateLimit, Source
+from ingest.publisher import KafkaConnection
+from ingest.registry import ConnectorError, Registry
+from sinks.clickhouse import ClickHouse, ClickHouseConfig
+
+
+def clickhouse(settings: Settings) -> ClickHouse:
+    """A connection, made when first used."""
+    given = settings.clickhouse
+    return ClickHouse(
+        ClickHouseConfig(given.url, given.username, given.password.get_secret_value())
+    )
+
+
+def kafka_connection(settings: Settings) -> KafkaConnection:
+    """How the publishers reach Kafka."""
+    return KafkaConnection(
+        settings.kafka.bootstrap_servers,
+        settings.namespace,
+        security(settings.kafka),
+        API_VERSION if settings.kafka.embedded else None,
+    )
+
+
+def gateway_config(settings: Settings) -> GatewayConfig:
+    """The gateway's address and limits."""
+    gateway, limits = settings.gateway, settings.gateway.limits
+    return GatewayConfig(
+        host=gateway.host,
+        port=gateway.port,
+        public_url=gateway.public_url,
+        max_body_bytes=limits.body_bytes,
+        max_depth=limits.depth,
+        max_events=limits.batch_events,
+    )
+
+
+def gateway_sources(configuration: Configuration) -> list[Source]:
+    """The sources that the gateway serves; those that are read in batches are left out.
+
+    Raises `ConfigurationError` with a problem for each source that cannot be made.
+    """
+    made: list[Source] = []
+    problems: list[Problem] = []
+    registry = Registry()
+    for name, source in configuration.settings.sources.items():
+        try:
+            connector = registry.create(source.connector, source.options)
+        except ConnectorError as error:
+            problems.append(_problem(configuration, name, source, str(error)))
+            continue
+        if isinstance(connector, WebhookConnector):
+            made.append(
+                Source(connector, source_policy(configuration.settings, name), _rate(source))
+            )
+    if problems:
+        raise ConfigurationError(*problems)
+    return made
+
+
+def source_policy(settings: Settings, name: str) -> SourcePolicy:
+    """What the configuration says about all touches of a source."""
+    source = settings.sources[name]
+    return SourcePolicy(
+        name,
+        settings.identity.policy(),
+        region=source.default_region or settings.identity.default_region,
+        currency=source.currency,
+        channel=source.channel,
+        max_event_bytes=settings.gateway.limits.event_bytes,
+    )
+
+
+def _rate(source: SourceSettings) -> RateLimit | None:
+    if source.rate_limit is None:
+        return None
+    rate = source.rate_limit
+    return RateLimit(rate.events_per_second, rate.burst or 2 * rate.events_per_second)
+
+
+def _problem(
+    configuration: Configuration, name: str, source: SourceSettings, message: str
+) -> Problem:
+    """At the option that the message names, if the source has it, else at the source."""
+    location: Location = ("sources", name)
+    for word in _words(message):
+        if word in source.options:
+            location = (*location, word)
+            break
+    return configuration.problem(location, message)
+
+
+def _words(text: str) -> Iterator[str]:
+    # Behind the connector's own name, which may be an option's too.
+    return (match[0] for match in re.finditer(r"\w+", text.partition(": ")[2]))
