@@ -1,0 +1,115 @@
+"""One person of many trails: a join, so that neither order nor repetition matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from processors.profile_view import ProfileView
+from processors.score import points
+from schemas import features
+from schemas.features import amount_text
+from schemas.identifiers import Identifier, IdentityPolicy
+from schemas.trail import FeatureKey, Stamped, Trail, feature_key
+
+ORDER = "order_completed"
+
+
+@dataclass(slots=True)
+class Merged:
+    """The merge of a profile's trails. Times in ms, 0 where there was no touch."""
+
+    view: ProfileView
+    first_ms: int = 0
+    last_ms: int = 0
+    received_ms: int = 0
+    touches: int = 0
+    channels: dict[str, int] = field(default_factory=dict)
+    orders: int = 0
+    #: Currency -> amount in micros.
+    revenue: dict[str, int] = field(default_factory=dict)
+    #: Last naming (ms) of "email:…" and "phone:…".
+    named: dict[str, int] = field(default_factory=dict)
+    points: float = 0.0
+
+    def shown(self, kind: str) -> str:
+        """Of several identifiers of a kind the one named last; in a tie the greater value."""
+        values = self.view.identifiers.get(kind, ())
+        return max(values, key=lambda v: (self.named.get(f"{kind}:{v}", 0), v), default="")
+
+    def display_name(self) -> str:
+        """What to call the customer, as far as they said."""
+        traits = self.view.traits
+        name = traits.get("name") or traits.get("display_name")
+        if name:
+            return name
+        first = traits.get("first_name") or traits.get("firstName") or ""
+        last = traits.get("last_name") or traits.get("lastName") or ""
+        return f"{first} {last}".strip()
+
+    def revenue_text(self) -> dict[str, str]:
+        """Currency -> amount as decimal text."""
+        return {currency: amount_text(amount) for currency, amount in self.revenue.items()}
+
+
+_feature_key = lru_cache(maxsize=4096)(feature_key)
+
+
+def merge(
+    identifiers: Iterable[Identifier], trails: Sequence[Trail], policy: IdentityPolicy
+) -> Merged:
+    """The merge of `trails`, which are those of `identifiers`."""
+    by_kind: dict[str, list[str]] = {}
+    for identifier in sorted(identifiers, key=policy.strength):
+        by_kind.setdefault(identifier.kind, []).append(identifier.value)
+    view = ProfileView(
+        identifiers=by_kind,
+        traits={
+            name: value
+            for name, value in _last(trail.traits for trail in trails).items()
+            if isinstance(value, str)
+        },
+        consent={
+            purpose: bool(given)
+            for purpose, given in _last(trail.consent for trail in trails).items()
+        },
+        features=[trail.features for trail in trails],
+    )
+    merged = Merged(view)
+    if not trails:
+        return merged
+    merged.first_ms = min(trail.first_ms for trail in trails)
+    merged.last_ms = max(trail.last_ms for trail in trails)
+    merged.received_ms = max(trail.received_ms for trail in trails)
+    for trail in trails:
+        for name, at_ms in trail.named.items():
+            merged.named[name] = max(merged.named.get(name, at_ms), at_ms)
+        for name, packed in trail.features.items():
+            _count(merged, _feature_key(name), packed)
+    merged.points = points(view.features, merged.last_ms)
+    return merged
+
+
+def _count(merged: Merged, key: FeatureKey, packed: bytes) -> None:
+    if key.source or key.campaign or key.direction or not key.channel or not key.type:
+        return
+    totals = features.totals(packed)
+    if not key.currency:
+        merged.touches += totals.touches
+        merged.channels[key.channel] = merged.channels.get(key.channel, 0) + totals.touches
+        if key.type == ORDER:
+            merged.orders += totals.touches
+    elif key.type == ORDER:
+        merged.revenue[key.currency] = merged.revenue.get(key.currency, 0) + totals.amount
+
+
+def _last(sets: Iterable[Mapping[str, Stamped]]) -> dict[str, str | bool | None]:
+    """Per name the value of the latest touch; of one event led by two identifiers the greater."""
+    kept: dict[str, Stamped] = {}
+    for one in sets:
+        for name, new in one.items():
+            old = kept.get(name)
+            if old is None or (new.order(), repr(new.value)) > (old.order(), repr(old.value)):
+                kept[name] = new
+    return {name: kept[name].value for name in sorted(kept)}
