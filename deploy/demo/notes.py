@@ -67,7 +67,7 @@ def store_visits(rng: random.Random, people: Sequence[Person], now_ms: int) -> I
             }
             for person in batch
         ]
-        ids = tuple(f"{event['source']}:{event['id']}" for event in events)
+        ids = tuple(f"{event['source']} {event['id']}" for event in events)
         yield Delivery(at_ms + MINUTE_MS, "crm", events, kept=ids, cloud_events=True)
 
 

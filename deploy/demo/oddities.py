@@ -26,14 +26,14 @@ _TOO_MANY = 10_001
 def malformed(rng: random.Random, people: list[Person], now_ms: int) -> Iterator[Delivery]:
     """Bad events of every reason, a few per person."""
     at_ms = now_ms - HOUR_MS
-    for person in people:
-        yield from _bad_calls(rng, person, at_ms)
+    for index, person in enumerate(people):
+        yield from _bad_calls(rng, person, at_ms, huge=index % 4 == 0)
         yield from _bad_webhooks(rng, person, at_ms)
     good = [note(f"crm-{random_id(rng)}", at_ms, _email_of(people[0])) for _ in range(_TOO_MANY)]
-    yield Delivery(at_ms, "crm", good, refused=("too_many",), status=400)
+    yield Delivery(at_ms, "crm", good, refused=("too_many",), status=413)
 
 
-def _bad_calls(rng: random.Random, person: Person, at_ms: int) -> Iterator[Delivery]:
+def _bad_calls(rng: random.Random, person: Person, at_ms: int, *, huge: bool) -> Iterator[Delivery]:
     """Calls of the Segment protocol as broken trackers send them."""
     browser = Browser(rng, random_id(rng))
 
@@ -55,7 +55,7 @@ def _bad_calls(rng: random.Random, person: Person, at_ms: int) -> Iterator[Deliv
     yield Delivery(
         at_ms, "shop-web", b'{"batch": [{"type": "pa', refused=("unreadable",), status=400
     )
-    if person.number % 4 == 0:
+    if huge:
         yield beside_a_good_one(browser.track(at_ms, "Note Left", text=_HUGE), "too_large")
 
 
@@ -71,9 +71,11 @@ def _bad_webhooks(rng: random.Random, person: Person, at_ms: int) -> Iterator[De
         "CallDuration": "31",
     }
     yield Delivery(at_ms, "support", withheld, refused=("no_identifier",), query="generated=true")
+    alarm = {"AccountSid": TWILIO_ACCOUNT, "Level": "ERROR"}
+    yield Delivery(at_ms, "support", alarm, refused=("unsupported",))
     yield Delivery(at_ms, "line", b"\xff\xfe not JSON", refused=("unreadable",), status=400)
     click = {"email": person.email, "timestamp": "soon", "event": "click", "sg_event_id": "demo"}
-    yield Delivery(at_ms, "newsletter", [click], refused=("invalid",))
+    yield Delivery(at_ms, "newsletter", [click], refused=("invalid",), status=400)
     unknown = note(f"crm-{random_id(rng)}", at_ms, _email_of(person)) | {"channel": 7}
     known = note(f"crm-{random_id(rng)}", at_ms, _email_of(person))
     yield Delivery(

@@ -58,7 +58,11 @@ class Browser:
         traits = {"name": person.name, "email": person.email, "generated": True}
         if person.number % 3 == 0:
             traits["phone"] = person.phone
-        return self.call("identify", at_ms, traits=traits)
+        call = self.call("identify", at_ms, traits=traits)
+        if self._rng.random() < 0.6:
+            preferences = {"marketing": self._rng.random() < 0.7}
+            call["context"]["consent"] = {"categoryPreferences": preferences}
+        return call
 
     def arrive(self) -> None:
         """A new visit begins, sometimes through a campaign."""
