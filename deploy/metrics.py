@@ -98,13 +98,30 @@ COUNTS = {
         Counter, "relogged_rows_total", "rows logged again after a late foreign write"
     ),
 }
+# Sinks --------------------------------------------------------------------------------------------
+_TABLE = ("table",)
+SINK_ROWS = Metric(Counter, "sink_rows_total", "rows inserted", _TABLE)
+SINK_BYTES = Metric(Counter, "sink_bytes_total", "bytes of JSON inserted", _TABLE)
+SINK_INSERT = Metric(Histogram, "sink_insert_seconds", "one insert", _TABLE, _LATENCY)
+SINK_RETRIES = Metric(Counter, "sink_retries_total", "attempts made again", ("table", "cause"))
+SINK_REJECTED = Metric(
+    Counter, "sink_rejected_rows_total", "rows that ClickHouse cannot read, set aside", _TABLE
+)
+SINK_UNWRITTEN = Metric(
+    Gauge, "sink_unwritten_seconds", "age of the oldest record in hand, 0 without one", _TABLE
+)
+END_TO_END = Metric(
+    Histogram, "end_to_end_seconds", "from received to queryable (sampled)", _TABLE, _END_TO_END
+)
 # Every process ------------------------------------------------------------------------------------
+READY = Metric(Gauge, "ready", "1 once the process does its work")
 BUILD = Metric(Gauge, "build_info", "1, with the version that runs", ("version",))
 
 CATALOGUE: tuple[Metric, ...] = (
     RECEIVED, ACCEPTED, REJECTED, PUBLISH, REQUEST,
     PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, *COUNTS.values(),
-    BUILD,
+    SINK_ROWS, SINK_BYTES, SINK_INSERT, SINK_RETRIES, SINK_REJECTED, SINK_UNWRITTEN, END_TO_END,
+    READY, BUILD,
 )  # fmt: skip
 
 
@@ -170,14 +187,69 @@ class EngineCounters:
             counter.inc(increment)
 
 
-def serve(host: str, port: int, registry: CollectorRegistry = REGISTRY) -> int:
-    """Serve /metrics from a thread; the port, which is a free one if `port` is 0.
+class SinkCounters:
+    """`sinks.ports.SinkMetrics`."""
 
-    Raises OSError if the port is taken.
-    """
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._rows = SINK_ROWS.make(registry)
+        self._bytes = SINK_BYTES.make(registry)
+        self._insert = SINK_INSERT.make(registry)
+        self._retries = SINK_RETRIES.make(registry)
+        self._rejected = SINK_REJECTED.make(registry)
+        self._unwritten = SINK_UNWRITTEN.make(registry)
+        self._end_to_end = END_TO_END.make(registry)
+
+    def inserted(self, table: str, rows: int, size: int, seconds: float) -> None:
+        """An insert went in."""
+        self._rows.labels(table).inc(rows)
+        self._bytes.labels(table).inc(size)
+        self._insert.labels(table).observe(seconds)
+
+    def retried(self, table: str, cause: str) -> None:
+        """Something is tried again."""
+        self._retries.labels(table, cause).inc()
+
+    def rejected(self, table: str, rows: int) -> None:
+        """Rows were set aside."""
+        self._rejected.labels(table).inc(rows)
+
+    def unwritten(self, table: str, age: float) -> None:
+        """Age of the oldest record in hand."""
+        self._unwritten.labels(table).set(age)
+
+    def queryable(self, table: str, seconds: Sequence[float]) -> None:
+        """Latencies of a sample of rows."""
+        latency = self._end_to_end.labels(table)
+        for value in seconds:
+            latency.observe(value)
+
+
+def build_info(registry: CollectorRegistry = REGISTRY) -> None:
+    """Say which version runs."""
     BUILD.make(registry).labels(version("touchline")).set(1)
-    server, _ = start_http_server(port, host, registry)
-    return server.server_port
+
+
+class Exposition:
+    """/metrics of one process, served from a thread; a context manager."""
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry = REGISTRY) -> None:
+        """Raises OSError if the port is taken; port 0 takes a free one."""
+        build_info(registry)
+        self._ready = READY.make(registry)
+        self._server, self._thread = start_http_server(port, host, registry)
+        self.port: int = self._server.server_port
+
+    def ready(self) -> None:
+        """Say that the process does its work now."""
+        self._ready.set(1)
+
+    def __enter__(self) -> Exposition:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
 
 
 def text(registry: CollectorRegistry = REGISTRY) -> bytes:

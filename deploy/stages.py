@@ -9,7 +9,7 @@ from deploy.settings import Settings
 from processors.engine import changelogs, group
 from processors.graph import GraphStage
 from processors.profiles import ProfilesStage
-from processors.segments.compile import Segment
+from processors.segments import Segment, required_features
 from processors.stage import Stage
 from processors.trails import TrailsStage
 from schemas.topics import Topic, full_name
@@ -26,7 +26,7 @@ def make(name: str, settings: Settings, epoch: int, segments: Iterable[Segment] 
         "trails": lambda: TrailsStage(
             epoch,
             settings.topic_partitions,
-            {feature for segment in segments for feature in segment.features},
+            required_features(segments),
         ),
         "graph": lambda: GraphStage(epoch, policy),
         "profiles": lambda: ProfilesStage.of(epoch, settings.topic_partitions, segments, policy),

@@ -15,14 +15,18 @@ from ingest.gateway.config import GatewayConfig, RateLimit, Source
 from ingest.publisher import KafkaConnection
 from ingest.registry import ConnectorError, Registry
 from sinks.clickhouse import ClickHouse, ClickHouseConfig
+from sinks.sink import SinkConfig
 
 
 def clickhouse(settings: Settings) -> ClickHouse:
     """A connection, made when first used."""
+    return ClickHouse(clickhouse_config(settings))
+
+
+def clickhouse_config(settings: Settings) -> ClickHouseConfig:
+    """Where ClickHouse is."""
     given = settings.clickhouse
-    return ClickHouse(
-        ClickHouseConfig(given.url, given.username, given.password.get_secret_value())
-    )
+    return ClickHouseConfig(given.url, given.username, given.password.get_secret_value())
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:
@@ -32,6 +36,16 @@ def kafka_connection(settings: Settings) -> KafkaConnection:
         settings.namespace,
         security(settings.kafka),
         API_VERSION if settings.kafka.embedded else None,
+    )
+
+
+def sink_config(settings: Settings) -> SinkConfig:
+    """From where to where the sink writes."""
+    return SinkConfig(
+        settings.kafka.bootstrap_servers,
+        clickhouse_config(settings),
+        settings.namespace,
+        security(settings.kafka),
     )
 
 

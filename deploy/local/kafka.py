@@ -171,11 +171,9 @@ class LocalKafka:
             raise KafkaUnavailable(f"Apache Kafka did not start, see {self.log}")
         return self
 
-    def wait(self) -> int:
-        """Block until the broker ends; its exit status."""
-        if self._process is None:
-            raise RuntimeError("the broker is not running")
-        return self._process.wait()
+    def poll(self) -> int | None:
+        """The exit status if the broker has ended by itself."""
+        return self._process.poll() if self._process else None
 
     def stop(self) -> None:
         """End the broker cleanly; nothing if it is not running."""

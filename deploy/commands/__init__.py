@@ -1,0 +1,55 @@
+"""The commands of `touchline`, a module each, loaded only when it is called.
+
+Each module has `command`, a click command. What they share is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy import logs
+from deploy.settings import Configuration, load
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What stands in front of the command's name."""
+
+    config: Path | None = None
+
+
+def configuration(context: click.Context, process: str) -> Configuration:
+    """The configuration, and logs set up for this process. Raises `ConfigurationError`."""
+    options = context.find_object(Options) or Options()
+    loaded = load(options.config)
+    logs.configure(loaded.settings.logs, process)
+    return loaded
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT. Call it in the running loop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def say_json(value: Any) -> None:
+    """An answer for programs: one JSON document on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str, indent=2))
+
+
+def warn(message: str) -> None:
+    """A line for people, on stderr."""
+    click.echo(message, file=sys.stderr)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
