@@ -206,6 +206,12 @@ def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
     ]
 
 
+def exact_from(packed: bytes) -> int:
+    """From when on (ms) exact times are complete: a short window that begins there goes by them."""
+    spilled_ms: int = _HEAD.unpack_from(packed)[2]
+    return spilled_ms
+
+
 def hour_end(at_ms: int) -> int:
     """The last millisecond of the hour of a moment."""
     return _end_of(at_ms // HOUR_MS)

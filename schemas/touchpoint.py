@@ -27,7 +27,7 @@ AMOUNT_LIMIT = Decimal(10) ** 12
 Channel = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples=["web", "phone"])]
 EventType = Annotated[
     str,
-    Field(min_length=1, max_length=128, pattern=r"^\S+$", examples=["page_viewed"]),
+    Field(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$", examples=["page_viewed"]),
 ]
 Text = Annotated[str, Field(max_length=65_536)]
 Label = Annotated[str, Field(max_length=512)]

@@ -1,0 +1,116 @@
+"""From a definition to a segment that can be evaluated: compiled once to plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from processors.profile_view import ProfileView
+from processors.segments import definition as models
+from processors.segments.facts import consent_test, identifier_test, trait_test
+from processors.segments.touches import amount_test, feature_of, recency_test
+from processors.segments.truth import NEVER, Test, conjunction, disjunction, negation
+from schemas.trail import FeatureKey
+
+
+class Verdict(NamedTuple):
+    """Whether a profile is in a segment now, and when to ask again.
+
+    As long as the profile stays as it is, the answer is the same at every moment before `next_ms`
+    (always later than the moment asked about; None: for ever).
+    """
+
+    is_member: bool
+    next_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment, ready to evaluate."""
+
+    name: str
+    description: str
+    #: Names the meaning: another digest, another set of members.
+    digest: str
+    #: The condition in its normal form, ready for JSON.
+    when: dict[str, Any] = field(hash=False)
+    #: Features that trails must keep for it, beyond those per (channel, type) that all have.
+    features: frozenset[FeatureKey]
+    test: Test = field(repr=False, hash=False, compare=False)
+
+    def evaluate(self, view: ProfileView, now_ms: int) -> Verdict:
+        """Whether the profile is a member at `now_ms` (ms since 1970)."""
+        holds, until = self.test(view, now_ms)
+        return Verdict(holds, None if until >= NEVER else until)
+
+    def describe(self) -> dict[str, Any]:
+        """What a list of segments shows, ready for JSON."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "digest": self.digest,
+            "when": self.when,
+        }
+
+
+def required_features(segments: Iterable[Segment]) -> frozenset[FeatureKey]:
+    """The features that trails must keep for these segments, beyond those that all have.
+
+    In a key, '' stands for any channel, type, source, campaign or direction; the currency is ''
+    where touches are counted whatever their value, else only touches with a value in it count.
+    """
+    return frozenset[FeatureKey]().union(*(segment.features for segment in segments))
+
+
+def compile_segment(definition: models.Definition) -> Segment:
+    """The segment of a definition."""
+    features: set[FeatureKey] = set()
+    test = _test(definition.when, features)
+    return Segment(
+        definition.name,
+        definition.description,
+        definition.digest(),
+        definition.plain(),
+        frozenset(features),
+        test,
+    )
+
+
+def _test(condition: models.Part, features: set[FeatureKey]) -> Test:
+    match condition:
+        case models.AllCondition(all=parts):
+            test = conjunction([_test(part, features) for part in parts])
+        case models.AnyCondition(any=parts):
+            test = disjunction([_test(part, features) for part in parts])
+        case models.NotCondition(not_=part):
+            test = negation(_test(part, features))
+        case models.TraitCondition(trait=trait):
+            test = trait_test(trait)
+        case models.IdentifierCondition(identifier=identifier):
+            test = identifier_test(identifier)
+        case models.ConsentCondition(consent=consent):
+            test = consent_test(consent)
+        case _:
+            test = _touch_test(condition, features)
+    return test
+
+
+def _touch_test(condition: models.Part, features: set[FeatureKey]) -> Test:
+    currency = ""
+    filters: models.Filters
+    match condition:
+        case models.CountCondition(count=filters):
+            test = amount_test(filters)
+        case models.SumCondition(sum=filters):
+            currency = filters.currency
+            test = amount_test(filters)
+        case models.LastTouchCondition(last_touch=filters):
+            test = recency_test(filters, first=False)
+        case models.FirstTouchCondition(first_touch=filters):
+            test = recency_test(filters, first=True)
+        case _:
+            raise TypeError(f"no test for {type(condition).__name__}")
+    if not filters.filter.generic:
+        features.add(feature_of(filters.filter, currency))
+    return test

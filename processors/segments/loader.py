@@ -1,0 +1,206 @@
+"""Reading a folder of segment definitions: all that is wrong is said at once, file and line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from processors.segments import definition as models
+from processors.segments.compile import Segment, compile_segment
+from processors.segments.document import Document, Location, Problem, read
+
+_SETTINGS: Mapping[str, type[BaseModel]] = MappingProxyType(
+    {
+        "trait": models.Trait,
+        "identifier": models.Identifier,
+        "consent": models.Consent,
+        "count": models.Count,
+        "sum": models.Sum,
+        "last_touch": models.Recency,
+        "first_touch": models.Recency,
+    }
+)
+#: What a text field wants, where its pattern does not tell.
+_WANTED = {
+    "channel": "expected a word of a-z, 0-9 and _ such as web",
+    "type": "expected one word such as page_viewed",
+    "currency": "expected an ISO 4217 code such as JPY",
+    "kind": "expected a kind of identifier such as email",
+}
+_WANTED_BY_ERROR = {
+    "int_type": "expected a whole number",
+    "bool_type": "expected true or false",
+    "string_type": "expected text",
+    "tuple_type": "expected a list",
+    "string_too_short": "expected text that is not empty",
+    "string_pattern_mismatch": "expected text without control characters",
+}
+_HINTS = {
+    "currency": ", expected one such as JPY: amounts in different currencies do not add up",
+    "is": ", expected true or false",
+}
+
+
+class SegmentError(Exception):
+    """Definitions that cannot be used; `str()` has one line `file:line: what is wrong` each."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def load_segments(folder: Path) -> tuple[Segment, ...]:
+    """The segments that the folder's *.yaml and *.yml files define, in the order of their names.
+
+    Raises `SegmentError` with every problem of every file, in the order of file and line.
+    """
+    if not folder.is_dir():
+        raise SegmentError((Problem(str(folder), 1, "no such folder, expected one of YAML files"),))
+    documents = [
+        read(path)
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".yaml", ".yml") and not path.name.startswith(".") and path.is_file()
+    ]
+    definitions = [
+        (document, definition)
+        for document in documents
+        if (definition := _definition(document)) is not None
+    ]
+    named: dict[str, Document] = {}
+    for document, definition in definitions:
+        first = named.setdefault(definition.name, document)
+        if first is not document:
+            place = f"{first.path.name}:{first.line(('name',))}"
+            document.report(
+                document.line(("name",)),
+                f"name: {definition.name} is taken by {place}, expected a name of its own",
+            )
+    problems = sorted(problem for document in documents for problem in document.problems)
+    if problems:
+        raise SegmentError(tuple(problems))
+    return tuple(
+        compile_segment(definition)
+        for _, definition in sorted(definitions, key=lambda item: item[1].name)
+    )
+
+
+def _definition(document: Document) -> models.Definition | None:
+    if document.data is None:
+        return None
+    try:
+        definition = models.Definition.model_validate(document.data)
+        wrong: list[tuple[Location, str]] = []
+    except ValidationError as error:
+        definition = None
+        wrong = list(_explained(error))
+    for location in _empty(document.data, ()):
+        if not any(location[: len(place)] == place for place, _ in wrong):
+            wrong.append((location, f"{location[-1]} has no value, expected one"))
+    as_yaml = {problem.line for problem in document.problems}
+    for location, message in wrong:
+        line = document.line(location)
+        if line not in as_yaml:  # what could not be read as YAML has no second fault
+            document.report(line, message)
+    return definition
+
+
+def _empty(data: Any, location: Location) -> Iterator[Location]:
+    """Where nothing stands behind a key."""
+    if data is None and location:
+        yield location
+    items = data.items() if isinstance(data, dict) else ()
+    for key, value in enumerate(data) if isinstance(data, list) else items:
+        yield from _empty(value, (*location, key))
+
+
+def _explained(error: ValidationError) -> Iterator[tuple[Location, str]]:
+    for details in error.errors(include_url=False):
+        if details["type"] == "too_short" and details["input"]:
+            continue  # its items are wrong, which is said of them
+        location = _location(details["loc"])
+        yield location, _message(details, location)
+
+
+def _location(loc: tuple[int | str, ...]) -> Location:
+    """A location within the file: pydantic names a condition twice, as variant and as field."""
+    return tuple(
+        part
+        for i, part in enumerate(loc)
+        if part not in models.KEYWORDS or loc[i + 1 : i + 2] != (part,)
+    )
+
+
+def _message(details: ErrorDetails, location: Location) -> str:
+    value = details["input"]
+    name = next((part for part in reversed(location) if isinstance(part, str)), "the file")
+    match details["type"]:
+        case "extra_forbidden":
+            message = _unknown_field(name, location[:-1])
+        case "missing":
+            message = f"{name} is missing{_HINTS.get(name, '')}"
+        case "union_tag_invalid" | "union_tag_not_found":
+            message = _no_condition(value)
+        case "value_error":
+            message = f"{name}: {details['ctx']['error']}"
+        case "too_short":
+            message = f"{name} is empty, expected at least one item"
+        case "model_type":
+            known = ", ".join(_fields(location))
+            message = f"{name}: {_shown(value)} is no mapping, expected some of {known}"
+        case _:
+            message = f"{name}: {_shown(value)} does not fit, {_wanted(details, location)}"
+    return message
+
+
+def _wanted(details: ErrorDetails, location: Location) -> str:
+    if details["type"] == "string_pattern_mismatch":
+        if location == ("name",):
+            return "expected at most 64 of a-z, 0-9 and _"
+        if location[-1] in _WANTED:
+            return _WANTED[str(location[-1])]
+    default = details["msg"].replace("Input should be", "expected it to be")
+    return _WANTED_BY_ERROR.get(details["type"], default)
+
+
+def _no_condition(value: object) -> str:
+    known = ", ".join(models.KEYWORDS)
+    if not isinstance(value, dict) or not value:
+        return f"{_shown(value)} is no condition, expected one of {known}"
+    if len(value) > 1:
+        message = f"one condition must stand here, found {', '.join(map(str, value))}"
+        if next(iter(value)) in models.KEYWORDS and next(iter(value.values())) is None:
+            return f"{message}; expected the lines below {next(iter(value))} to be indented more"
+        return f"{message}; expected several to be joined with all or any"
+    keyword = str(next(iter(value)))
+    if keyword in models.NOT_YET:
+        return f"condition {keyword} is not supported yet, expected one of {known}"
+    return (
+        f"unknown condition {keyword}{_nearest(keyword, models.KEYWORDS)}, expected one of {known}"
+    )
+
+
+def _unknown_field(name: str, parent: Location) -> str:
+    fields = _fields(parent)
+    return f"unknown field {name}{_nearest(name, fields)}, expected one of {', '.join(fields)}"
+
+
+def _fields(location: Location) -> tuple[str, ...]:
+    model = _SETTINGS.get(str(location[-1]), models.Definition) if location else models.Definition
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def _nearest(word: str, words: tuple[str, ...]) -> str:
+    near = get_close_matches(word, words, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

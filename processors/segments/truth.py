@@ -1,0 +1,76 @@
+"""Conditions as functions of profile and time, and how they combine.
+
+A `Test` tells whether a condition holds for a profile now, and until when that answer stands if
+nothing but time passes: until a moment later than now, or `NEVER`. Up to that moment, exclusive,
+the answer is the same; at that moment it is worth asking again. The moment may come before the
+answer changes, never after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from processors.profile_view import ProfileView
+
+NEVER = 2**63 - 1
+Test = Callable[[ProfileView, int], tuple[bool, int]]
+
+#: How often a combination looks ahead for the moment when its own answer changes.
+_LOOKS_AHEAD = 8
+
+
+def negation(test: Test) -> Test:
+    """Holds while `test` does not."""
+
+    def negated(view: ProfileView, now_ms: int) -> tuple[bool, int]:
+        holds, until = test(view, now_ms)
+        return not holds, until
+
+    return negated
+
+
+def conjunction(tests: Sequence[Test]) -> Test:
+    """Holds while all hold."""
+    return _combination(tuple(tests), every=True)
+
+
+def disjunction(tests: Sequence[Test]) -> Test:
+    """Holds while one holds."""
+    return _combination(tuple(tests), every=False)
+
+
+def _combination(tests: tuple[Test, ...], every: bool) -> Test:
+    """`every`: all must hold. Otherwise one must, which is the same with true and false swapped.
+
+    One test that says `not every` decides the answer, and it stands until the last of those that
+    say so changes. By then one of the others may have changed too, so that the answer remains;
+    only in this case it is asked ahead.
+    """
+
+    def decide(view: ProfileView, now_ms: int) -> tuple[bool, int, bool]:
+        others_until = NEVER
+        decided_until = 0
+        for test in tests:
+            holds, until = test(view, now_ms)
+            if holds is every:
+                others_until = min(others_until, until)
+            elif until == NEVER:
+                return not every, NEVER, False
+            else:
+                decided_until = max(decided_until, until)
+        if decided_until:
+            return not every, decided_until, others_until <= decided_until
+        return every, others_until, False
+
+    def combined(view: ProfileView, now_ms: int) -> tuple[bool, int]:
+        answer, until, doubtful = decide(view, now_ms)
+        looks = _LOOKS_AHEAD if doubtful else 0
+        while looks and until != NEVER:
+            then, following, _ = decide(view, until)
+            if then is not answer:
+                break
+            until = following
+            looks -= 1
+        return answer, until
+
+    return combined
