@@ -2,7 +2,8 @@
 
 Kafka's promises are kept (order within a partition, at least once) and everything else is free:
 which stage runs next, how much it reads, and where it crashes. A crash between *log* and *commit*
-leaves what was logged, loses what was not, and delivers the batch again.
+leaves what was logged, loses what was not, and delivers the batch again. An echo is an old record
+that a producer thought dead writes once more.
 """
 
 from __future__ import annotations
@@ -85,12 +86,14 @@ class Pipeline:
         policy: IdentityPolicy | None = None,
         rng: random.Random | None = None,
         crashes: float = 0.0,
+        echoes: float = 0.0,
     ) -> None:
         policy = policy or IdentityPolicy()
         self.policy = policy
         self.partitions = partitions
         self.rng = rng or random.Random(0)
         self.crashes = crashes
+        self.echoes = echoes
         self.now_ms = 1_780_000_000_000
         self.stages: tuple[Stage, ...] = (
             TrailsStage(1, partitions, required_features(segments)),
@@ -138,6 +141,10 @@ class Pipeline:
         if not choices:
             return False
         stage, topic, partition = self.rng.choice(choices)
+        if self.rng.random() < self.echoes:
+            # A producer that was thought dead writes an old record once more.
+            old = self.rng.choice(self.logs[topic, partition])
+            self.publish(topic, old.key or b"", old.value, partition)
         place = (stage.name, topic, partition)
         start = self.committed.get(place, 0)
         size = self.rng.choice((1, 2, 3, 10, 1000))

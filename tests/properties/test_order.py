@@ -82,14 +82,14 @@ def touches(draw):
     return events
 
 
-def answer(events, segments, seed, crashes=0.0, partitions=2):
+def answer(events, segments, seed, partitions=2, **faults):
     rng = random.Random(seed)
-    pipeline = Pipeline(segments=segments, rng=rng, crashes=crashes, partitions=partitions)
+    pipeline = Pipeline(segments=segments, rng=rng, partitions=partitions, **faults)
     for event in events:
         pipeline.touch(event, "shop" if event.type == "order_completed" else "web")
         while rng.random() < 0.7 and pipeline.step():
             pass
-    pipeline.crashes = 0.0
+    pipeline.crashes = pipeline.echoes = 0.0
     pipeline.run()
     pipeline.sleep(1000)
     return pipeline.answer()
@@ -107,6 +107,12 @@ def test_order_and_repetition_do_not_matter(segments, data, events, seed):
 @given(events=touches(), seed=st.integers(0, 2**32))
 def test_crashes_do_not_matter(segments, events, seed):
     assert answer(events, segments, seed, crashes=0.3) == answer(events, segments, 1)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(events=touches(), seed=st.integers(0, 2**32))
+def test_old_records_written_once_more_do_not_matter(segments, events, seed):
+    assert answer(events, segments, seed, echoes=0.3) == answer(events, segments, 1)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
