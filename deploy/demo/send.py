@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from deploy.demo.delivery import Delivery, Source
+from deploy.demo.delivery import Delivery
 from deploy.demo.wire import Keys, request
 
 #: Requests under way at once.
@@ -30,9 +30,9 @@ class Ledger:
     """What was sent, and what the gateway said."""
 
     #: Events that the gateway accepted, as (source, event id).
-    accepted: set[tuple[Source, str]] = field(default_factory=set)
+    accepted: set[tuple[str, str]] = field(default_factory=set)
     #: Events that it refused on purpose, by (source, reason).
-    refused: Counter[tuple[Source, str]] = field(default_factory=Counter)
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: Accepted events that had been accepted before.
     repeated: int = 0
     requests: int = 0
