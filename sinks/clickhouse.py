@@ -11,7 +11,6 @@ Every error is one of three, and only the class decides what to do about it:
 from __future__ import annotations
 
 import json
-import logging
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -149,12 +148,14 @@ class ClickHouse:
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of a query, as JSON gives them: times and decimals are text.
 
+        Bytes that are not UTF-8 come out replaced; ask for them with `base64Encode`.
         Raises a `ClickHouseError`.
         """
         client = self._connected()
         settings = {
             "output_format_json_quote_decimals": "1",
             "output_format_json_quote_64bit_integers": "0",
+            "output_format_json_validate_utf8": "1",
         }
         try:
             body = client.raw_query(
@@ -182,8 +183,6 @@ def _connect(config: ClickHouseConfig) -> Client:
     url = parse_url(config.url)
     if url.scheme not in {"http", "https"} or not url.host:
         raise Refused(f"clickhouse.url must be http(s)://host:port, not {config.url}")
-    # The driver warns of what we report ourselves.
-    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     try:
         return clickhouse_connect.get_client(
             interface=url.scheme,

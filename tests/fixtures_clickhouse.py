@@ -71,6 +71,7 @@ class LocalClickHouse:
             "default_format": "JSONEachRow",
             "output_format_json_quote_decimals": "1",
             "output_format_json_quote_64bit_integers": "0",
+            "output_format_json_validate_utf8": "1",
             **settings,
         }
         request = urllib.request.Request(f"{self.url}/?{urlencode(arguments)}", data=sql.encode())

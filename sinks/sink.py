@@ -1,0 +1,287 @@
+"""The sink: from each topic to its table, in batches, at least once.
+
+One consumer group per table, so that a table that is slow or refused holds up no other. For each
+batch: insert, then commit. What fails is tried again in place, for as long as it takes; the group's
+heartbeats go on meanwhile. A row that ClickHouse cannot read is found by halving the batch and goes
+to `touchpoints.rejected` with its bytes; the others go in. Rows that come twice change nothing,
+because tables replace by version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.topics import full_name
+from sinks.backoff import Backoff, Stopped
+from sinks.batch import Batch, Row, received_ms
+from sinks.clickhouse import BadRows, ClickHouse, ClickHouseConfig, ClickHouseError
+from sinks.ports import NoMetrics, SinkMetrics
+from sinks.rejects import Rejects
+from sinks.tables import REJECTED, TABLES, Table, databases
+from sinks.threads import in_thread
+
+log = structlog.get_logger(__name__)
+
+_IDLE_MS = 500
+_REBALANCE_MS = 30_000
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class SinkConfig:
+    """Where from, where to, and how much at once; times in seconds."""
+
+    bootstrap_servers: str
+    clickhouse: ClickHouseConfig
+    namespace: str = ""
+    #: Further keyword arguments of aiokafka's clients: security.
+    kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    tables: tuple[Table, ...] = TABLES
+    #: An insert holds about so much at most…
+    max_rows: int = 20_000
+    max_bytes: int = 8 * 1024 * 1024
+    #: …and waits at most so long for company after its first row.
+    linger_s: float = 0.25
+    #: The longest pause between two attempts.
+    max_backoff_s: float = 5.0
+    #: What is under way may take so long after a stop; then it is left to the next start.
+    stop_grace_s: float = 7.0
+
+
+async def run_sink(
+    config: SinkConfig,
+    stop: asyncio.Event,
+    *,
+    metrics: SinkMetrics | None = None,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Fill all tables until `stop` is set; returns within 10 seconds of that.
+
+    Neither Kafka nor ClickHouse need be there: the sink says so and tries again.
+    """
+    clickhouse = ClickHouse(config.clickhouse)
+    rejects = Rejects(config.bootstrap_servers, config.namespace, config.kafka_options)
+    ports = Ports(clickhouse, rejects, metrics or NoMetrics(), clock, stop)
+    tasks = [
+        asyncio.create_task(TableSink(table, config, ports).run(), name=f"sink-{table.name}")
+        for table in config.tables
+    ]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        # A task ends by itself only by a bug, and a bug must end the process.
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        await asyncio.wait(tasks, timeout=config.stop_grace_s)
+    finally:
+        for task in (*tasks, stopping):
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(rejects.close(), 1)
+        clickhouse.close()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What all tables share."""
+
+    clickhouse: ClickHouse
+    rejects: Rejects
+    metrics: SinkMetrics
+    clock: Callable[[], float]
+    stop: asyncio.Event
+
+
+class TableSink:
+    """Fills one table from its topic."""
+
+    def __init__(self, table: Table, config: SinkConfig, ports: Ports) -> None:
+        self.table = table
+        self._config = config
+        self._ports = ports
+        self._metrics = ports.metrics
+        self._topic = full_name(config.namespace, table.topic.name)
+        self._database = databases(config.namespace).storage
+        self._log = log.bind(table=table.name, topic=self._topic)
+
+    async def run(self) -> None:
+        """Take, insert, commit until stopped."""
+        with contextlib.suppress(Stopped):
+            consumer = await self._connect()
+            try:
+                while not self._ports.stop.is_set():
+                    batch = await self._take(consumer)
+                    await self._write(batch.rows)
+                    await self._commit(consumer, batch)
+            finally:
+                await _stopped(consumer)
+
+    async def _connect(self) -> Any:
+        backoff = self._backoff()
+        while True:
+            consumer = AIOKafkaConsumer(
+                self._topic,
+                bootstrap_servers=self._config.bootstrap_servers,
+                client_id=f"touchline-sink-{self.table.name}",
+                group_id=self.table.group(self._config.namespace),
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                session_timeout_ms=_REBALANCE_MS,
+                # While ClickHouse is down nothing is polled, on purpose; heartbeats go on.
+                max_poll_interval_ms=_DAY_MS,
+                max_partition_fetch_bytes=2 * 1024 * 1024,
+                metadata_max_age_ms=30_000,
+                **self._config.kafka_options,
+            )
+            try:
+                await consumer.start()
+                return consumer
+            except asyncio.CancelledError:
+                await _stopped(consumer)
+                raise
+            except (KafkaError, OSError) as error:
+                await _stopped(consumer)
+                self._metrics.retried(self.table.name, "connect")
+                self._log.warning("kafka_unreachable", **self._problem(error, backoff))
+            await backoff.wait()
+
+    async def _take(self, consumer: Any) -> Batch:
+        """What has arrived: at once when there is much, after the linger when there is little."""
+        batch = Batch()
+        config = self._config
+        deadline = None
+        while not self._ports.stop.is_set() or batch.rows:
+            wait_ms = _IDLE_MS
+            if deadline is not None:
+                wait_ms = max(0, int((deadline - time.monotonic()) * 1000))
+            room = config.max_rows - len(batch.rows)
+            for records in (await self._poll(consumer, wait_ms, room)).values():
+                batch.add(records)
+            if deadline is None and batch.next_offsets:
+                deadline = time.monotonic() + config.linger_s
+            full = len(batch.rows) >= config.max_rows or batch.size >= config.max_bytes
+            if full or (deadline is not None and time.monotonic() >= deadline):
+                break
+        return batch
+
+    async def _poll(self, consumer: Any, wait_ms: int, room: int) -> dict[Any, Any]:
+        backoff = self._backoff()
+        while True:
+            try:
+                found: dict[Any, Any] = await consumer.getmany(timeout_ms=wait_ms, max_records=room)
+                return found
+            except KafkaError as error:
+                self._metrics.retried(self.table.name, "poll")
+                self._log.warning("poll_failed", **self._problem(error, backoff))
+            await backoff.wait()
+
+    async def _write(self, rows: Sequence[Row]) -> None:
+        """Insert all rows but those that ClickHouse cannot read, which are set aside."""
+        if not rows:
+            return
+        waiting = [rows]
+        while waiting:
+            part = waiting.pop()
+            try:
+                await self._insert(part)
+            except BadRows as error:
+                if len(part) == 1:
+                    await self._set_aside(part[0], error)
+                else:
+                    middle = len(part) // 2
+                    waiting += [part[middle:], part[:middle]]
+        self._metrics.unwritten(self.table.name, 0)
+
+    async def _insert(self, rows: Sequence[Row]) -> None:
+        """Insert, again and again until it is done. Raises `BadRows` and `Stopped`."""
+        name, values = self.table.name, [row.value for row in rows]
+        backoff = self._backoff()
+        while True:
+            began = time.monotonic()
+            self._metrics.unwritten(
+                name, self._ports.clock() - min(row.timestamp_ms for row in rows) / 1000
+            )
+            try:
+                await in_thread(self._ports.clickhouse.insert, self._database, name, values)
+                break
+            except BadRows:
+                raise
+            except ClickHouseError as error:
+                self._metrics.retried(name, "insert")
+                self._log.warning("insert_failed", rows=len(rows), **self._problem(error, backoff))
+            await backoff.wait()
+        seconds = time.monotonic() - began
+        self._metrics.inserted(name, len(rows), sum(map(len, values)), seconds)
+        if backoff.attempts:
+            self._log.info("insert_recovered", rows=len(rows), attempts=backoff.attempts + 1)
+        if self.table.timed:
+            now = self._ports.clock()
+            self._metrics.queryable(name, [now - ms / 1000 for ms in received_ms(rows)])
+
+    async def _set_aside(self, row: Row, error: BadRows) -> None:
+        """Publish the row to `touchpoints.rejected`; what came from there is only logged."""
+        self._metrics.rejected(self.table.name, 1)
+        self._log.error("row_rejected", partition=row.partition, offset=row.offset, code=error.code)
+        if self.table is REJECTED:
+            return
+        place = f"{self._topic}/{row.partition}/{row.offset}/{row.timestamp_ms}"
+        backoff = self._backoff()
+        while True:
+            try:
+                await self._ports.rejects.publish(
+                    # The same at every attempt, so that a redelivery stays one row.
+                    rejected_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"touchline:{place}")),
+                    payload=row.value,
+                    detail=f"table {self.table.name}: {error}",
+                    received_ms=row.timestamp_ms,
+                )
+                return
+            except (KafkaError, OSError) as problem:
+                self._metrics.retried(self.table.name, "reject")
+                self._log.warning("reject_failed", **self._problem(problem, backoff))
+            await backoff.wait()
+
+    async def _commit(self, consumer: Any, batch: Batch) -> None:
+        """Commit what is still ours. What is not committed comes again and changes nothing."""
+        ours = consumer.assignment()
+        offsets = {
+            partition: offset
+            for number, offset in batch.next_offsets.items()
+            if (partition := TopicPartition(self._topic, number)) in ours
+        }
+        if not offsets:
+            return
+        try:
+            await consumer.commit(offsets)
+        except KafkaError as error:
+            self._metrics.retried(self.table.name, "commit")
+            self._log.warning("commit_failed", error=type(error).__name__)
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._ports.stop, self._config.max_backoff_s)
+
+    def _problem(self, error: Exception, backoff: Backoff) -> dict[str, Any]:
+        known = isinstance(error, ClickHouseError)
+        return {
+            "error": str(error) if known else type(error).__name__,
+            "retry_in_s": round(backoff.next_s, 1),
+        }
+
+
+async def _stopped(consumer: Any) -> None:
+    """Leave the group, so that its partitions move at once; bounded, Kafka may be gone."""
+    with contextlib.suppress(TimeoutError, KafkaError):
+        await asyncio.wait_for(consumer.stop(), 2)
