@@ -116,6 +116,7 @@ def drain(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    give_up: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Wait until everything that is in the topics now has gone all the way; False if it has not.
 
@@ -131,7 +132,7 @@ def drain(
             for lag in lags.read()
             if lag.reader == reader
         ):
-            if clock() > deadline:
+            if clock() > deadline or give_up():
                 return False
             sleep(0.1)
     return True

@@ -7,8 +7,10 @@ underscores (`TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS`); a whole section may be given
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -244,14 +246,37 @@ def load(config: Path | None = None) -> Configuration:
     return Configuration(settings=settings, file=file)
 
 
-def child_environment(**changes: str) -> dict[str, str]:
-    """This process's environment with changes, for processes that `up` starts."""
-    return {**os.environ, **changes}
+def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """The settings with single ones replaced, nested as in the file."""
+    updates: dict[str, Any] = {}
+    for name, value in changes.items():
+        present = getattr(settings, name)
+        if isinstance(present, Section):
+            updates[name] = present.model_copy(update=value)
+        elif name == "sources":
+            updates[name] = {key: SourceSettings(**source) for key, source in value.items()}
+        else:
+            updates[name] = type(present)(value)
+    return settings.model_copy(update=updates)
 
 
-def configured(name: str) -> bool:
-    """Whether the environment sets a variable of ours, `GATEWAY__PORT` for instance."""
-    return f"{_PREFIX}{name}" in os.environ
+def child_environment(file: Path | None, changes: Mapping[str, Any]) -> dict[str, str]:
+    """The environment of a process that shall see this configuration with these changes."""
+    environment = dict(os.environ)
+    if file is not None:
+        environment[f"{_PREFIX}CONFIG"] = str(file.absolute())
+    for name, value in changes.items():
+        variable = f"{_PREFIX}{name.upper()}"
+        if isinstance(value, dict) and name != "sources":
+            for key, part in value.items():
+                environment[f"{variable}__{key.upper()}"] = _text(part)
+        else:
+            environment[variable] = _text(value)
+    return environment
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _named_file() -> Path | None:

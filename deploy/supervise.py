@@ -55,13 +55,12 @@ class Supervisor:
     say: Callable[[str], None]
     _running: dict[str, _Running] = field(default_factory=dict)
 
-    def start(self, child: Child, while_waiting: Callable[[], None] = lambda: None) -> None:
+    def start(self, child: Child) -> None:
         """Start and wait until ready. Raises `ChildFailed` if it dies or takes too long."""
         running = _Running(child, self._spawn(child), time.monotonic())
         self._running[child.name] = running
         deadline = running.started + child.ready_timeout
         while not child.ready():
-            while_waiting()
             if running.process.poll() is not None:
                 raise ChildFailed(f"{child.name} did not start: {self._last_words(child)}")
             if time.monotonic() > deadline:
@@ -100,6 +99,10 @@ class Supervisor:
         """End all children, the last started first."""
         for name in reversed(list(self._running)):
             self.stop(name)
+
+    def running(self, name: str) -> bool:
+        """Whether a child was started and not stopped; it may be waiting for its restart."""
+        return name in self._running
 
     def pid(self, name: str) -> int:
         """The process id of a child."""

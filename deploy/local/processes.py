@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from http.client import HTTPException
+from urllib.request import urlopen
 
 _PR_SET_PDEATHSIG = 1
 
@@ -41,6 +43,24 @@ def port_or_free(port: int, host: str = "127.0.0.1") -> int:
         except OSError:
             return free_port(host)
         return port
+
+
+def ports_or_free(first: int, count: int, host: str = "127.0.0.1") -> int:
+    """The first of `count` neighbouring free ports: `first` itself if it can be."""
+    while not all(
+        first and first + i < 65_536 and port_or_free(first + i, host) == first + i
+        for i in range(count)
+    ):
+        first = free_port(host)
+    return first
+
+
+def fetch(url: str, timeout: float = 2.0) -> bytes | None:
+    """What a local HTTP server answers with 200; None if it does anything else."""
+    with contextlib.suppress(OSError, HTTPException), urlopen(url, timeout=timeout) as response:  # noqa: S310 - our own addresses
+        body: bytes = response.read()
+        return body
+    return None
 
 
 def listening(host: str, port: int) -> bool:

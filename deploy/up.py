@@ -1,0 +1,297 @@
+"""`touchline up`: all processes on one machine, in order, with what is missing embedded.
+
+Start: broker, ClickHouse, setup, worker, sink, then (on the embedded broker, which has forgotten
+everything) the stored touchpoints once more, then the gateway. Stop: the gateway first, so that
+nothing new comes in; then, on the embedded broker, once everything is in ClickHouse, the others,
+backwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from kafka.errors import KafkaError
+
+from deploy import rebuild
+from deploy.lag import BrokerLags, drain
+from deploy.local.mock_broker import MockBroker
+from deploy.local.processes import fetch, port_or_free, ports_or_free
+from deploy.settings import Configuration, Settings, child_environment, with_changes
+from deploy.setup import set_up
+from deploy.stages import STAGE_NAMES, readers
+from deploy.supervise import Child, ChildFailed, Supervisor
+from sinks.tables import databases
+
+DRAIN_TIMEOUT = 30.0
+#: After a run that was killed its processes need a moment to let go of the data.
+_PREDECESSOR_TIMEOUT = 20.0
+#: What `up` without any source takes: two of them, with keys that are no secret.
+DEVELOPMENT_SOURCES = {
+    "web": {"connector": "segment", "write_key": "dev"},
+    "events": {"connector": "touchpoint", "token": "dev"},
+}
+
+
+class StackError(Exception):
+    """The stack cannot run; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything listens; the content of stack.json."""
+
+    gateway: str
+    clickhouse: str
+    kafka: str
+    #: Process -> address of its metrics.
+    metrics: dict[str, str] = field(default_factory=dict)
+
+
+class Stack:
+    """Everything that runs; a context manager for the main thread.
+
+    While it is entered, SIGTERM is a KeyboardInterrupt too, so that a `with` block always ends in
+    an orderly stop. During the stop a second signal skips waiting for what is unread.
+    """
+
+    def __init__(
+        self, configuration: Configuration, data: Path, say: Callable[[str], None]
+    ) -> None:
+        self._data = data.absolute()
+        self._say = say
+        self._file = configuration.file.path
+        self._supervisor = Supervisor(self._data / "logs", say)
+        self._broker: MockBroker | None = None
+        self._changes: dict[str, Any] = {"state": str(self._data / "state")}
+        self._given = configuration.settings
+        self._lock: TextIO | None = None
+        self._hurry = False
+        self._signals: dict[int, Any] = {}
+        self.addresses = Addresses("", "", "")
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, with the addresses as they are now."""
+        return with_changes(self._given, self._changes)
+
+    @property
+    def bi_database(self) -> str:
+        """The database that BI queries."""
+        return databases(self._given.namespace).bi
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the processes' logs."""
+        return self._supervisor.logs
+
+    def __enter__(self) -> Stack:
+        self._signals = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+        for number in self._signals:
+            signal.signal(number, signal.default_int_handler)
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in self._signals:
+            signal.signal(number, self._skip_waiting)
+        try:
+            self.stop()
+        finally:
+            for number, handler in self._signals.items():
+                signal.signal(number, handler)
+
+    def run_until_signal(self) -> None:
+        """Watch over the processes until Ctrl-C or SIGTERM. Raises `StackError`."""
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                self.check()
+                time.sleep(0.2)
+
+    def check(self) -> None:
+        """Restart processes that died. Raises `StackError` if the embedded broker did."""
+        if self._broker is not None and self._broker.poll() is not None:
+            self._hurry = True  # nothing is left to wait for
+            raise StackError(
+                "the embedded broker has ended, and what it held with it; "
+                "start again: what ClickHouse has is processed anew"
+            )
+        self._supervisor.check()
+
+    # Start --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all, wait until ready. Raises `StackError`, `ChildFailed`, and as `set_up` does."""
+        self._data.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
+        self._take_lock()
+        self._stack_file.unlink(missing_ok=True)
+        if not self._given.sources:
+            self._changes["sources"] = DEVELOPMENT_SOURCES
+        self._choose_ports()
+        self._start_broker()
+        self._start_clickhouse()
+        embedded = self.settings.kafka.embedded
+        epoch = set_up(self.settings, new_epoch=embedded).epoch
+        metrics = self._start_consumers()
+        if epoch is not None and not epoch.active:
+            rebuild.run(self.settings, epoch.number, self._say)
+        gateway = self._start_gateway()
+        self.addresses = Addresses(
+            gateway,
+            self.settings.clickhouse.url,
+            self.settings.kafka.bootstrap_servers,
+            {"gateway": f"{gateway}/metrics", **metrics},
+        )
+        self._write_addresses()
+
+    def _take_lock(self) -> None:
+        self._lock = (self._data / "up.lock").open("a+", encoding="ascii")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            self._lock = None
+            raise StackError(
+                f"another `touchline up` (process {holder}) runs on {self._data}; "
+                "stop it or choose another folder with --data"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def _choose_ports(self) -> None:
+        gateway, metrics = self._given.gateway, self._given.metrics
+        self._changes["gateway"] = {"port": port_or_free(gateway.port, gateway.host)}
+        # One for each stage, one for the sink; the gateway serves its own.
+        first = ports_or_free(metrics.port, len(STAGE_NAMES) + 1, metrics.host)
+        self._changes["metrics"] = {"port": first}
+
+    def _start_broker(self) -> None:
+        if self._given.names_kafka:
+            return
+        self._say("starting an in-memory Kafka")
+        self._broker = MockBroker(self._supervisor.log("kafka")).start()
+        self._changes["kafka"] = {
+            "bootstrap_servers": self._broker.bootstrap_servers,
+            "embedded": True,
+        }
+        # Rows of another broker lifetime: their offsets mean nothing any more.
+        shutil.rmtree(self._data / "state", ignore_errors=True)
+
+    def _start_clickhouse(self) -> None:
+        if self._given.names_clickhouse:
+            return
+        self._say("starting ClickHouse")
+        port = port_or_free(8123)
+        url = f"http://127.0.0.1:{port}"
+        folder = str(self._data / "clickhouse")
+        arguments = ("local-clickhouse", "--data", folder, "--port", str(port))
+        deadline = time.monotonic() + _PREDECESSOR_TIMEOUT
+        while True:
+            try:
+                self._start("clickhouse", arguments, lambda: fetch(f"{url}/ping") is not None)
+                break
+            except ChildFailed:
+                self._supervisor.stop("clickhouse")
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+        self._changes["clickhouse"] = {"url": url}
+
+    def _start_consumers(self) -> dict[str, str]:
+        """Worker and sink; the addresses of their metrics."""
+        host, first = _reachable(self.settings.metrics.host), self.settings.metrics.port
+        names = (*STAGE_NAMES, "sink")
+        metrics = {name: f"http://{host}:{first + i}/metrics" for i, name in enumerate(names)}
+        self._say("starting worker and sink")
+        stages = [metrics[name] for name in STAGE_NAMES]
+        self._start("worker", ("worker",), lambda: all(map(_ready, stages)))
+        self._start(
+            "sink", ("sink",), lambda: _ready(metrics["sink"]), {"metrics": {"port": first + 3}}
+        )
+        return metrics
+
+    def _start_gateway(self) -> str:
+        self._say("starting the gateway")
+        gateway = self.settings.gateway
+        url = f"http://{_reachable(gateway.host)}:{gateway.port}"
+        self._start("gateway", ("gateway",), lambda: fetch(f"{url}/readyz") is not None)
+        return url
+
+    def _start(
+        self,
+        name: str,
+        arguments: tuple[str, ...],
+        ready: Callable[[], bool],
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        environment = child_environment(self._file, {**self._changes, **(changes or {})})
+        self._supervisor.start(Child(name, arguments, environment, ready))
+
+    @property
+    def _stack_file(self) -> Path:
+        return self._data / "stack.json"
+
+    def _write_addresses(self) -> None:
+        """All at once: who waits for the file never reads half of it."""
+        draft = self._stack_file.with_suffix(".tmp")
+        draft.write_text(json.dumps(asdict(self.addresses), indent=2) + "\n", encoding="utf-8")
+        draft.replace(self._stack_file)
+
+    # Stop ---------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop all; returns when no process is left. Safe to call at any point of a start."""
+        if self._lock is None:
+            return
+        self._stack_file.unlink(missing_ok=True)
+        self._supervisor.stop("gateway")
+        if self._broker is not None and self._supervisor.running("sink") and not self._hurry:
+            self._drain()
+        self._supervisor.stop_all()
+        if self._broker is not None:
+            self._broker.stop()
+        self._lock.truncate(0)
+        self._lock.close()
+        self._lock = None
+
+    def _drain(self) -> None:
+        """What the embedded broker holds is lost with it, so it has to be in ClickHouse first."""
+        try:
+            with contextlib.closing(
+                BrokerLags(self.settings.kafka, readers(self.settings))
+            ) as lags:
+                done = drain(lags, DRAIN_TIMEOUT, give_up=lambda: self._hurry)
+        except (KafkaError, OSError):
+            done = False
+        if not done:
+            self._say("not everything that was accepted is processed; the rest is lost")
+
+    def _skip_waiting(self, *_: object) -> None:
+        self._hurry = True
+
+
+def _reachable(host: str) -> str:
+    """An address to connect to, for one to listen on."""
+    return "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - a comparison
+
+
+def _ready(metrics: str) -> bool:
+    body = fetch(metrics)
+    return body is not None and b"\ntouchline_ready 1.0" in body
