@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from ingest.connector import Reply
-from ingest.gateway.take import Outcome, Verdict
+from ingest.gateway.take import Outcome, Verdict, printable
 from schemas.rejection import Reason, Rejection
 
 JSON = "application/json"
@@ -39,7 +39,7 @@ def json_reply(status: int, value: Any, headers: dict[str, str] | None = None) -
 
 def error(status: int, message: str, retry_after: float | None = None) -> web.Response:
     """An error: `code` and `message`, and Retry-After in whole seconds where there is one."""
-    value = {"code": _CODES.get(status, "error"), "message": message}
+    value = {"code": _CODES.get(status, "error"), "message": printable(message)}
     headers = None
     if retry_after is not None:
         headers = {"Retry-After": str(max(1, math.ceil(retry_after)))}
@@ -72,16 +72,18 @@ def events(outcome: Outcome) -> web.Response:
     if refusal is None:
         return json_reply(202, value)
     status = _status(refusal)
-    return json_reply(status, {"code": _CODES[status], "message": refusal.detail, **value})
+    return json_reply(
+        status, {"code": _CODES[status], "message": printable(refusal.detail), **value}
+    )
 
 
 def _result(verdict: Verdict) -> dict[str, str | None]:
     refused = verdict.rejection
     return {
-        "event_id": verdict.event_id,
+        "event_id": None if verdict.event_id is None else printable(verdict.event_id),
         "status": "accepted" if refused is None else "rejected",
         "reason": None if refused is None else refused.reason,
-        "detail": None if refused is None else refused.detail,
+        "detail": None if refused is None else printable(refused.detail),
     }
 
 

@@ -74,7 +74,8 @@ class SegmentApi:
         key = http.match_info["key"]
         if self._intake.sources.by_key(CONNECTOR, key.encode()) is None:
             return replies.error(404, _NO_KEY)
-        return replies.json_reply(200, _settings(key, f"{http.host}/v1", http.scheme))
+        scheme, _, host = self._intake.base_url(http).partition("://")
+        return replies.json_reply(200, _settings(key, f"{host}/v1", scheme))
 
     async def source_config(self, http: web.Request) -> web.StreamResponse:
         """What RudderStack's SDKs ask for before they send: the source, without destinations."""

@@ -86,14 +86,17 @@ class Intake:
         """The body within its limits (`ingest.gateway.body.read_body`)."""
         return await read_body(request, self.config, lease)
 
+    def base_url(self, request: web.Request) -> str:
+        """The gateway's address as the world calls it, without a slash at its end."""
+        return (self.config.public_url or f"{request.scheme}://{request.host}").rstrip("/")
+
     def request(self, request: web.Request, body: bytes, path: str | None = None) -> Request:
         """The request as connectors see it; `path` where a short path stands for another."""
-        base = self.config.public_url or f"{request.scheme}://{request.host}"
         return Request(
             method=request.method,
             path=path or request.rel_url.raw_path,
             query=request.rel_url.raw_query_string,
-            url=base.rstrip("/") + request.raw_path,
+            url=self.base_url(request) + request.raw_path,
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body,
         )
@@ -186,6 +189,7 @@ class Intake:
 
     def _row(self, source: Source, rejection: Rejection, received_ms: int) -> Refused:
         rejected_id = self.ports.new_id()
+        rejection = replace(rejection, detail=printable(rejection.detail))
         size, limit = len(rejection.payload), self.config.max_kept_bytes
         if size > limit:
             rejection = replace(
@@ -208,6 +212,11 @@ class Intake:
         metrics.accepted(source.name, connector, len(outcome.accepted))
         for rejection in outcome.rejected:
             metrics.rejected(source.name, connector, rejection.reason, 1)
+
+
+def printable(text: str) -> str:
+    """Text that JSON can carry: names of fields and ids from headers may hold half characters."""
+    return text.encode("utf-8", "replace").decode()
 
 
 _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
