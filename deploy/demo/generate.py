@@ -53,6 +53,8 @@ class Traffic:
     history: list[Delivery]
     #: Everything generated, in the order in which it is sent.
     generated: list[Delivery]
+    #: The rows of the file, and what they add up to.
+    rows: list[Purchase]
     file: Totals
     #: Whom an identifier must belong to in the end: a customer, or nobody (None).
     owners: dict[Identifier, str | None] = field(default_factory=dict)
@@ -72,7 +74,9 @@ def traffic(now_ms: int, seed: int = SEED, size: Size | None = None) -> Traffic:
         for identifier, owner in scene.owners.items()
         if identifier.value not in scene.disputed
     }
-    return Traffic(list(history(rows)), generated, totals(rows), owners, frozenset(scene.disputed))
+    return Traffic(
+        list(history(rows)), generated, rows, totals(rows), owners, frozenset(scene.disputed)
+    )
 
 
 def history(rows: Iterable[Purchase]) -> Iterator[Delivery]:

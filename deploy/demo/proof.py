@@ -39,15 +39,13 @@ class Check(NamedTuple):
     detail: str
 
 
-def prove(
-    db: ClickHouse, ledger: Ledger, traffic: Traffic, rows: Iterable[Purchase]
-) -> Iterator[Check]:
+def prove(db: ClickHouse, ledger: Ledger, traffic: Traffic) -> Iterator[Check]:
     """All checks, in the order in which they are shown."""
     yield _answers(ledger)
     yield _exactly_once(db, ledger)
     yield _counted_once(db, ledger)
     yield from _purchases(db, traffic.file)
-    yield _each_customer(db, rows)
+    yield _each_customer(db, traffic.rows)
     yield _rejected(db, ledger)
     yield _owners(db, traffic)
 

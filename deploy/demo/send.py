@@ -62,18 +62,21 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends to the gateway at `url`. `advance` is told after each delivery."""
+    """Sends to the gateway at `url`."""
 
     url: str
     keys: Keys
     ledger: Ledger
-    advance: Callable[[], None] = lambda: None
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     #: Signs what is forged.
     wrong_keys: Keys = field(default_factory=Keys)
 
-    async def send_all(self, deliveries: Iterable[Delivery]) -> None:
-        """Send in the given order, a few at once; returns when all are answered."""
+    async def send_all(
+        self,
+        deliveries: Iterable[Delivery],
+        advance: Callable[[Delivery], None] = lambda delivery: None,
+    ) -> None:
+        """Send in the given order, a few at once; `advance` is called after each answer."""
         queue = iter(deliveries)
         connector = aiohttp.TCPConnector(limit=CONCURRENCY)
         async with (
@@ -81,12 +84,17 @@ class Sender:
             asyncio.TaskGroup() as workers,
         ):
             for _ in range(CONCURRENCY):
-                workers.create_task(self._work(session, queue))
+                workers.create_task(self._work(session, queue, advance))
 
-    async def _work(self, session: aiohttp.ClientSession, queue: Iterator[Delivery]) -> None:
+    async def _work(
+        self,
+        session: aiohttp.ClientSession,
+        queue: Iterator[Delivery],
+        advance: Callable[[Delivery], None],
+    ) -> None:
         for delivery in queue:
             self.ledger.record(delivery, await self.send(session, delivery))
-            self.advance()
+            advance(delivery)
 
     async def send(self, session: aiohttp.ClientSession, delivery: Delivery) -> int:
         """Send one delivery until it is answered for good; the status, 0 if it never was."""

@@ -1,0 +1,165 @@
+"""The demo from start to end: stack, traffic, waiting, report, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from deploy.demo import queries
+from deploy.demo.delivery import Delivery
+from deploy.demo.generate import SEED, Size, Traffic, traffic
+from deploy.demo.probe import TOUCHES, Prober
+from deploy.demo.progress import bar
+from deploy.demo.proof import Check, prove
+from deploy.demo.report import Report
+from deploy.demo.send import Ledger, Sender
+from deploy.demo.settle import Progress, Settling
+from deploy.demo.stack import Addresses, DemoStack, StackFailed
+from deploy.demo.wire import Keys
+from sinks.clickhouse import ClickHouse, ClickHouseConfig, ClickHouseError
+
+#: How long all may take from accepted to visible, after the last was sent.
+SETTLE_BOUND_S = 150.0
+#: Columns of the report where there is no terminal.
+LOG_WIDTH = 120
+
+
+def run(
+    *, keep: bool = False, data: Path | None = None, seed: int = SEED, size: Size | None = None
+) -> int:
+    """Run the demo; 0 if every proof holds.
+
+    `data`: the folder to work in, a new temporary one by default; it stays, with all data and
+    logs. `keep` leaves the stack running and prints how to use and to stop it. Whatever happens
+    otherwise, no process is left behind.
+    """
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=LOG_WIDTH)
+    folder = data or Path(tempfile.mkdtemp(prefix="touchline-demo-"))
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = Keys()
+    try:
+        with _terminable(), DemoStack(folder, keys, keep=keep) as stack:
+            return _Demo(console, stack, keys, keep).play(seed, size)
+    except KeyboardInterrupt:
+        console.print("\nstopped; nothing is left running")
+        return 130
+    except (StackFailed, ClickHouseError) as problem:
+        console.print(f"the demo failed: {problem}", markup=False)
+        return 1
+    finally:
+        console.print(f"\ndata: {folder / 'data'}\nlogs: {folder / 'data' / 'logs'}", markup=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Demo:
+    console: Console
+    stack: DemoStack
+    keys: Keys
+    keep: bool
+    started: float = field(default_factory=time.monotonic)
+
+    def play(self, seed: int, size: Size | None) -> int:
+        now_ms = time.time_ns() // 1_000_000
+        self._say("starting Kafka, ClickHouse, worker, sink and gateway ...")
+        addresses = self.stack.start()
+        self._say(f"ready after {time.monotonic() - self.started:.0f} s")
+        plot = traffic(now_ms, seed, size)
+        ledger = Ledger()
+        sender = Sender(addresses.gateway, self.keys, ledger)
+        self._send(sender, "real purchases of the CDNOW data set", plot.history)
+        self._send(sender, "generated visits, mails, calls, messages", plot.generated)
+        db = ClickHouse(ClickHouseConfig(url=addresses.clickhouse))
+        try:
+            failed = self._examine(db, sender, plot)
+        finally:
+            db.close()
+        if self.keep:
+            self._invite(addresses)
+        return failed
+
+    def _send(self, sender: Sender, title: str, deliveries: Sequence[Delivery]) -> None:
+        events = sum(max(1, len(delivery.kept)) for delivery in deliveries)
+        done = 0
+        with bar(self.console, title, events) as show:
+
+            def advance(delivery: Delivery) -> None:
+                nonlocal done
+                done += max(1, len(delivery.kept))
+                show(done)
+
+            asyncio.run(sender.send_all(deliveries, advance))
+
+    def _settle(self, db: ClickHouse, ledger: Ledger) -> None:
+        wanted = len(ledger.accepted)
+        with bar(self.console, "until ClickHouse shows them all", wanted) as show:
+
+            def tell(progress: Progress) -> None:
+                show(min(progress.touchpoints, progress.in_profiles, progress.in_engagement))
+
+            settled = Settling(db, ledger, tell).wait(SETTLE_BOUND_S)
+        if not settled.complete:
+            self._say(f"not complete after {settled.seconds:.0f} s: {settled.last}")
+
+    def _examine(self, db: ClickHouse, sender: Sender, plot: Traffic) -> int:
+        self._settle(db, sender.ledger)
+        customers = list(dict.fromkeys(row.customer_id for row in plot.rows))[:TOUCHES]
+        self._say(f"sending {TOUCHES} single touches, each when the one before is visible ...")
+        probe = asyncio.run(Prober(sender, db).probe(customers))
+        self._settle(db, sender.ledger)
+        checks = [
+            *prove(db, sender.ledger, plot),
+            Check("each single touch became visible", not probe.lost, f"{probe.lost} did not"),
+        ]
+        report = Report(self.console, db)
+        report.touches()
+        report.people(plot)
+        report.segments()
+        report.engagement()
+        report.abc()
+        report.timelines()
+        report.latency(probe)
+        report.refused(sender.ledger)
+        report.proof(checks)
+        failed = [check for check in checks if not check.holds]
+        seconds = time.monotonic() - self.started
+        if failed:
+            self._say(f"\n{len(failed)} of {len(checks)} proofs FAILED, after {seconds:.0f} s")
+            return 1
+        self._say(f"\nall {len(checks)} proofs hold; the demo took {seconds:.0f} s")
+        return 0
+
+    def _invite(self, addresses: Addresses) -> None:
+        self._say(
+            f"\nstill running: gateway {addresses.gateway}, ClickHouse {addresses.clickhouse}\n"
+            f"end it with: kill {self.stack.pid}\ntry:"
+        )
+        for query in queries.EXAMPLES:
+            self._say(f'  curl -s {addresses.clickhouse} --data-binary "{query}"')
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does, so that it cleans up."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
