@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from schemas import features
-from schemas.times import DAY_MS
+from schemas.times import DAY_MS, HOUR_MS
 from schemas.trail import feature_key
 
 HALF_LIFE_MS = 30 * DAY_MS
@@ -64,13 +64,16 @@ def points(trails: Sequence[Mapping[str, bytes]], at_ms: int) -> float:
         for name, packed in trail.items():
             weight = _weight(name)
             if weight:
-                for start_ms, touches in features.hourly(packed, since):
-                    hours[start_ms] = hours.get(start_ms, 0) + weight * touches
-    total = 0.0
-    for start_ms in sorted(hours):
-        age_ms: int = max(0, at_ms - start_ms)
-        total += hours[start_ms] * 0.5 ** (age_ms / HALF_LIFE_MS)
-    return round(total, 6)
+                for hour, touches in features.hourly(packed, since):
+                    hours[hour] = hours.get(hour, 0) + weight * touches
+    last = at_ms // HOUR_MS
+    return round(sum([hours[hour] * _fading(last - hour) for hour in sorted(hours)]), 6)
+
+
+@lru_cache(maxsize=8192)
+def _fading(hours: int) -> float:
+    """What is left of a touch's weight after some hours."""
+    return 0.5 ** (max(0, hours) * HOUR_MS / HALF_LIFE_MS)
 
 
 @lru_cache(maxsize=4096)

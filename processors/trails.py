@@ -20,7 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
@@ -62,6 +64,15 @@ class AssignmentRow(msgspec.Struct, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _trail_row = msgspec.msgpack.Decoder(TrailRow)
 _assignment_row = msgspec.msgpack.Decoder(AssignmentRow)
+
+
+class _Touch(NamedTuple):
+    """A first delivery: where it stands in the log, what it says, when it occurred (ms)."""
+
+    offset: int
+    record: Record
+    row: TouchpointRow
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +118,12 @@ class _Folded:
 
     __slots__ = ("applied", "created", "features", "kind", "newest_ms", "rev", "trail", "value")
 
-    def __init__(self, touch: TouchpointRow, offset: int, row: bytes | None) -> None:
+    def __init__(self, touch: _Touch, row: bytes | None) -> None:
         self.features: dict[str, Feature] = {}
         self.newest_ms = 0
         if row is None:
-            self.kind, self.value = touch.lead_kind, touch.lead_value
-            self.applied, self.rev, self.created = -1, 0, offset
+            self.kind, self.value = touch.row.lead_kind, touch.row.lead_value
+            self.applied, self.rev, self.created = -1, 0, touch.offset
             self.trail = Trail(2**62, -(2**62), -(2**62), {}, {}, {}, {})
             return
         self.applied, self.rev = rows.header(row)[2:]
@@ -120,10 +131,10 @@ class _Folded:
         self.kind, self.value, self.created = body.kind, body.value, body.created
         self.trail = trail.decode(body.trail)
 
-    def add(
-        self, touch: TouchpointRow, at_ms: int, offset: int, extra: Collection[FeatureKey]
-    ) -> None:
+    def add(self, touch: _Touch, extra: Collection[FeatureKey]) -> None:
         """Add one touch, unless it is in already."""
+        offset, record, row, at_ms = touch
+        self.newest_ms = max(self.newest_ms, record.timestamp_ms)
         if offset <= self.applied:
             return
         self.applied = offset
@@ -131,15 +142,15 @@ class _Folded:
         kept = self.trail
         kept.first_ms = min(kept.first_ms, at_ms)
         kept.last_ms = max(kept.last_ms, at_ms)
-        kept.received_ms = max(kept.received_ms, parse_ms(touch.received_at))
-        for name, value in touch.traits.items():
-            _keep_last(kept.traits, name, Stamped(at_ms, touch.source, touch.event_id, value))
-        for purpose, given in touch.consent.items():
-            _keep_last(kept.consent, purpose, Stamped(at_ms, touch.source, touch.event_id, given))
+        kept.received_ms = max(kept.received_ms, parse_ms(row.received_at))
+        for name, value in row.traits.items():
+            _keep_last(kept.traits, name, Stamped(at_ms, row.source, row.event_id, value))
+        for purpose, given in row.consent.items():
+            _keep_last(kept.consent, purpose, Stamped(at_ms, row.source, row.event_id, given))
         for kind in SHOWN_KINDS:
-            for value in touch.identifiers.get(kind, ()):
+            for value in row.identifiers.get(kind, ()):
                 self._name(f"{kind}:{value}", at_ms)
-        self._count(touch, at_ms, extra)
+        self._count(row, at_ms, extra)
 
     def _name(self, name: str, at_ms: int) -> None:
         named = self.trail.named
@@ -147,34 +158,47 @@ class _Folded:
         if len(named) > MOST_NAMED:
             del named[min(named, key=lambda one: (named[one], one))]
 
-    def _count(self, touch: TouchpointRow, at_ms: int, extra: Collection[FeatureKey]) -> None:
-        channel, event_type = touch.channel, touch.type
-        self._feature(feature_name(FeatureKey(channel, event_type)), money=False).add(at_ms)
-        amount = 0
-        currency = touch.value_currency if touch.value_amount is not None else ""
-        if touch.value_amount is not None and currency:
-            amount = micros(touch.value_amount)
-            key = FeatureKey(channel, event_type, currency)
-            self._feature(feature_name(key), money=True).add(at_ms, amount)
-        for key in extra:
-            if _matches(key, touch, currency):
-                self._feature(feature_name(key), money=bool(key.currency)).add(
-                    at_ms, amount if key.currency else 0
-                )
-
-    def _feature(self, name: str, *, money: bool) -> Feature:
-        feature = self.features.get(name)
-        if feature is None:
-            packed = self.trail.features.get(name)
-            feature = Feature(money) if packed is None else Feature.unpack(packed)
-            self.features[name] = feature
-        return feature
+    def _count(self, row: TouchpointRow, at_ms: int, extra: Collection[FeatureKey]) -> None:
+        currency, amount = "", 0
+        if row.value_amount is not None and row.value_currency:
+            currency, amount = row.value_currency, micros(row.value_amount)
+        counted = _generic_features(row.channel, row.type, currency)
+        if extra:
+            counted += tuple(_Counted.of(key) for key in extra if _matches(key, row, currency))
+        for name, money in counted:
+            feature = self.features.get(name)
+            if feature is None:
+                packed = self.trail.features.get(name)
+                feature = Feature(money) if packed is None else Feature.unpack(packed)
+                self.features[name] = feature
+            feature.add(at_ms, amount if money else 0)
 
     def packed(self) -> bytes:
         """The trail's bytes."""
         for name, feature in self.features.items():
             self.trail.features[name] = feature.pack()
         return trail.encode(self.trail)
+
+
+class _Counted(NamedTuple):
+    """A feature that a touch counts in: its name, and whether it sums amounts."""
+
+    name: str
+    money: bool
+
+    @classmethod
+    def of(cls, key: FeatureKey) -> _Counted:
+        """The feature of a key."""
+        return cls(feature_name(key), bool(key.currency))
+
+
+@lru_cache(maxsize=4096)
+def _generic_features(channel: str, event_type: str, currency: str) -> tuple[_Counted, ...]:
+    """The features that every trail keeps."""
+    counts = _Counted.of(FeatureKey(channel, event_type))
+    if not currency:
+        return (counts,)
+    return counts, _Counted.of(FeatureKey(channel, event_type, currency))
 
 
 class _Touching:
@@ -187,7 +211,7 @@ class _Touching:
         self.decision = Decision()
         self.touches = self._first_deliveries(records)
 
-    def _first_deliveries(self, records: Sequence[Record]) -> list[tuple[Record, TouchpointRow]]:
+    def _first_deliveries(self, records: Sequence[Record]) -> list[_Touch]:
         """The records that are no redelivery of an event already known."""
         touches = [touchpoint_row.decode(record.value) for record in records]
         hashes = [_event_hash(touch) for touch in touches]
@@ -200,7 +224,7 @@ class _Touching:
                 continue
             if seen is None:
                 new[digest] = record.offset
-            first.append((record, touch))
+            first.append(_Touch(record.offset, record, touch, parse_ms(touch.occurred_at)))
         self.decision.counts["redelivered"] = len(records) - len(first)
         return first
 
@@ -209,27 +233,27 @@ class _Touching:
         self._fold_trails()
         self._fold_counters()
         self._ask_for_verdicts()
-        outputs = self.decision.outputs
-        for record, touch in self.touches:
-            outputs.append(Output(topics.ACCEPTED.name, touch.lead_id.encode(), record.value))
+        self.decision.outputs.extend(
+            Output(topics.ACCEPTED.name, touch.row.lead_id.encode(), touch.record.value)
+            for touch in self.touches
+        )
         return self.decision
 
     def _fold_trails(self) -> None:
-        leads = list({touch.lead_id: None for _, touch in self.touches})
+        leads = list({touch.row.lead_id: None for touch in self.touches})
         stored = self.store.get_many([_key(b"t:", lead) for lead in leads])
         assigned = self.store.get_many([_key(b"a:", lead) for lead in leads])
         present = dict(zip(leads, stored, strict=True))
         folded: dict[str, _Folded] = {}
         fresh: set[str] = set()
-        for record, touch in self.touches:
-            lead = touch.lead_id
+        for touch in self.touches:
+            lead = touch.row.lead_id
             one = folded.get(lead)
             if one is None:
-                one = folded[lead] = _Folded(touch, record.offset, present[lead])
-            if one.created == record.offset:
+                one = folded[lead] = _Folded(touch, present[lead])
+            if one.created == touch.offset:
                 fresh.add(lead)
-            one.add(touch, parse_ms(touch.occurred_at), record.offset, self.stage.features)
-            one.newest_ms = max(one.newest_ms, record.timestamp_ms)
+            one.add(touch, self.stage.features)
         for lead, assignment in zip(leads, assigned, strict=True):
             self._publish_trail(lead, folded[lead], present[lead], assignment, lead in fresh)
 
@@ -251,22 +275,21 @@ class _Touching:
             self.decision.outputs.append(_identity_output(lead, whose, self.stage.epoch))
 
     def _fold_counters(self) -> None:
-        windows: dict[engagement.Window, list[tuple[int, TouchpointRow]]] = {}
-        for record, touch in self.touches:
-            window = engagement.window(touch, parse_ms(touch.occurred_at))
-            windows.setdefault(window, []).append((record.offset, touch))
+        windows: dict[engagement.Window, list[_Touch]] = {}
+        for touch in self.touches:
+            windows.setdefault(engagement.window(touch.row, touch.at_ms), []).append(touch)
         keys = [window.row_key() for window in windows]
         stored = self.store.get_many(keys)
         epoch = self.stage.epoch
         for (window, touches), key, row in zip(windows.items(), keys, stored, strict=True):
             counter = engagement.Counter() if row is None else engagement.unpack(row)
-            applied, rev = (-1, 0) if row is None else rows.header(row)[2:]
-            for offset, touch in touches:
-                if offset > applied:
-                    counter.add(touch)
-                    applied = offset
+            before = applied, rev = (-1, 0) if row is None else rows.header(row)[2:]
+            for touch in touches:
+                if touch.offset > applied:
+                    counter.add(touch.row)
+                    applied = touch.offset
                     rev += 1
-            if row is None or rows.header(row).rev != rev:
+            if (applied, rev) != before:
                 packed = engagement.pack(counter)
                 self.decision.rows[key] = rows.pack(epoch, applied, rev, packed)
             value = engagement.published(window, counter, epoch=epoch, home=self.home, version=rev)
@@ -274,29 +297,29 @@ class _Touching:
 
     def _ask_for_verdicts(self) -> None:
         """Request the links of which this home knows no verdict, strongest first."""
-        asked: dict[bytes, messages.LinkRequest] = {}
-        for _, touch in self.touches:
-            for kind, values in touch.identifiers.items():
+        asked: dict[bytes, tuple[_Touch, str, str]] = {}
+        for touch in self.touches:
+            row = touch.row
+            for kind, values in row.identifiers.items():
                 for value in values:
-                    if kind == touch.lead_kind and value == touch.lead_value:
-                        continue
-                    key = _verdict_key(touch.lead_id, identifier_id(kind, value))
-                    if key not in asked:
-                        asked[key] = messages.LinkRequest(
-                            touch.lead_kind,
-                            touch.lead_value,
-                            kind,
-                            value,
-                            touch.source,
-                            touch.event_id,
-                            parse_ms(touch.occurred_at),
-                        )
+                    if kind != row.lead_kind or value != row.lead_value:
+                        key = _verdict_key(row.lead_id, identifier_id(kind, value))
+                        asked.setdefault(key, (touch, kind, value))
         verdicts = self.store.get_many(list(asked)) if asked else []
-        for request, verdict in zip(asked.values(), verdicts, strict=True):
+        for (touch, kind, value), verdict in zip(asked.values(), verdicts, strict=True):
             if verdict is None:
-                lead = identifier_id(request.lead_kind, request.lead_value)
+                row = touch.row
+                request = messages.LinkRequest(
+                    row.lead_kind,
+                    row.lead_value,
+                    kind,
+                    value,
+                    row.source,
+                    row.event_id,
+                    touch.at_ms,
+                )
                 self.decision.outputs.append(
-                    Output(topics.LINKS.name, lead.encode(), messages.encode(request), 0)
+                    Output(topics.LINKS.name, row.lead_id.encode(), messages.encode(request), 0)
                 )
 
 

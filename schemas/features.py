@@ -25,7 +25,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import NamedTuple
+from itertools import repeat
+from typing import Literal, NamedTuple
 
 from schemas.times import DAY_MS, HOUR_MS
 
@@ -43,6 +44,7 @@ _NEVER = -(2**62)
 _LARGEST = 2**63 - 1
 
 _HEAD = struct.Struct("<qqqQqBII")
+_TOTALS = struct.Struct("<qq8xQq")
 
 
 class Totals(NamedTuple):
@@ -54,12 +56,8 @@ class Totals(NamedTuple):
     amount: int
 
 
-class Entry(NamedTuple):
-    """Touches that leave a window together: the moment they stand for (ms), count, amount."""
-
-    at_ms: int
-    touches: int
-    amount: int
+#: Touches that leave a window together: the moment they stand for (ms), count, amount.
+Entry = tuple[int, int, int]
 
 
 class Feature:
@@ -174,14 +172,17 @@ class Feature:
 
 def totals(packed: bytes) -> Totals:
     """The totals of a packed feature."""
-    first_ms, last_ms, _, count, amount, _, _, _ = _HEAD.unpack_from(packed)
-    return Totals(first_ms, last_ms, count, amount)
+    return Totals._make(read_totals(packed))
+
+
+#: The same as a plain tuple, which segments read several times per touch.
+read_totals = _TOTALS.unpack_from
 
 
 def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
     """What of a packed feature is in the window now, oldest first.
 
-    An entry is in the window while `at_ms > now - window`; so it leaves at `at_ms + window`.
+    An entry is in the window while its moment is > now - window; so it leaves at moment + window.
     """
     after = now_ms - window_ms
     _, last_ms, spilled_ms, _, _, money, n_hours, n_exact = _HEAD.unpack_from(packed)
@@ -193,17 +194,50 @@ def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
         times, at = _read(packed, at, "q", n_exact)
         amounts, at = _read(packed, at, "q", n_exact if money else 0)
         start = bisect_right(times, after)
-        if money:
-            return [Entry(times[i], 1, amounts[i]) for i in range(start, n_exact)]
-        return [Entry(moment, 1, 0) for moment in times[start:]]
+        return list(zip(times[start:], repeat(1), amounts[start:] if money else repeat(0)))
     hours, at = _read(packed, _HEAD.size, "I", n_hours)
     counts, at = _read(packed, at, "I", n_hours)
     amounts, at = _read(packed, at, "q", n_hours if money else 0)
-    start = bisect_right(hours, after, key=_end_of)
-    return [
-        Entry(_end_of(hours[i]), counts[i], amounts[i] if money else 0)
-        for i in range(start, n_hours)
-    ]
+    start = _first_hour(hours, after)
+    moments = [hour * HOUR_MS + (HOUR_MS - 1) for hour in hours[start:]]
+    return list(zip(moments, counts[start:], amounts[start:] if money else repeat(0)))
+
+
+def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tuple[int, int]]:
+    """(moment, touches) of what `within` gives, newest first, until so many touches are covered.
+
+    What a condition such as "at least three" needs, without reading the rest.
+    """
+    after = now_ms - window_ms
+    _, last_ms, spilled_ms, _, _, money, n_hours, n_exact = _HEAD.unpack_from(packed)
+    exact_wanted = window_ms <= EXACT_WINDOW_MS and spilled_ms <= after
+    if not exact_wanted:
+        last_ms += HOUR_MS - 1 - last_ms % HOUR_MS
+    if last_ms <= after:
+        return []
+    if touches == 1:
+        return [(last_ms, 1)]
+    if exact_wanted:
+        end = _HEAD.size + n_hours * (16 if money else 8) + n_exact * 8
+        n_read = min(touches, n_exact)
+        times = array("q", packed[end - n_read * 8 : end])
+        return [(moment, 1) for moment in reversed(times[bisect_right(times, after) :])]
+    n_read = min(touches, n_hours)
+    hours_end = _HEAD.size + n_hours * 4
+    hours = array("I", packed[hours_end - n_read * 4 : hours_end])
+    counts = array("I", packed[hours_end + (n_hours - n_read) * 4 : hours_end + n_hours * 4])
+    entries = []
+    for i in range(n_read - 1, _first_hour(hours, after) - 1, -1):
+        entries.append((_end_of(hours[i]), counts[i]))
+        touches -= counts[i]
+        if touches <= 0:
+            break
+    return entries
+
+
+def _first_hour(hours: array[int] | memoryview[int], after_ms: int) -> int:
+    """Index of the first hour that does not end until after a moment."""
+    return bisect_left(hours, (after_ms + 1) // HOUR_MS)
 
 
 def exact_from(packed: bytes) -> int:
@@ -222,12 +256,15 @@ def _end_of(hour: int) -> int:
 
 
 def hourly(packed: bytes, since_ms: int) -> Iterable[tuple[int, int]]:
-    """(start of the hour in ms, count) of the buckets that start at or after `since_ms`."""
+    """(hour since 1970, count) of the buckets that start at or after `since_ms`."""
     n_hours = _HEAD.unpack_from(packed)[6]
-    hours, at = _read(packed, _HEAD.size, "I", n_hours)
-    counts, _ = _read(packed, at, "I", n_hours)
-    start = bisect_left(hours, -(-since_ms // HOUR_MS)) if since_ms > 0 else 0
-    return [(hours[i] * HOUR_MS, counts[i]) for i in range(start, n_hours)]
+    hours, at = _view(packed, _HEAD.size, "I", n_hours)
+    counts, _ = _view(packed, at, "I", n_hours)
+    first = -(-since_ms // HOUR_MS)
+    if n_hours and hours[0] >= first:
+        return zip(hours, counts, strict=True)
+    start = bisect_left(hours, first)
+    return zip(hours[start:], counts[start:], strict=True)
 
 
 def micros(amount: str) -> int:
@@ -244,6 +281,12 @@ def amount_text(amount: int) -> str:
 
 def _bounded(amount: int) -> int:
     return max(-_LARGEST, min(_LARGEST, amount))
+
+
+def _view(packed: bytes, at: int, code: Literal["I", "q"], n: int) -> tuple[memoryview[int], int]:
+    """Packed numbers, to be read where they are."""
+    end = at + n * (4 if code == "I" else 8)
+    return memoryview(packed)[at:end].cast(code), end
 
 
 def _read(packed: bytes, at: int, code: str, n: int) -> tuple[array[int], int]:

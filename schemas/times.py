@@ -35,4 +35,4 @@ def parse_ms(text: str) -> int:
 
 def rfc3339(milliseconds: int) -> str:
     """RFC 3339 with milliseconds and Z."""
-    return from_ms(milliseconds).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+    return (_EPOCH + milliseconds * _MS).isoformat(timespec="milliseconds")[:23] + "Z"
