@@ -68,6 +68,15 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
             **config.security,
         )
 
+    async def on_thread_stop(self) -> None:
+        """Leave the group for good, as a static member too: somebody else may take over at once.
+
+        Static membership is for a process that dies, and is back before its session ends.
+        """
+        if self._consumer is not None:
+            self._consumer._coordinator._group_instance_id = None
+        await super().on_thread_stop()
+
     def pause(self, tps: Iterable[TP], *, paused: bool) -> None:
         """Stop or resume fetching; takes effect in the consumer's thread, in the order of calls."""
         self.thread_loop.call_soon_threadsafe(self._pause, list(tps), paused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from faust.types import TP
@@ -37,6 +37,9 @@ class Inputs:
 
     def __contains__(self, tp: object) -> bool:
         return tp in self._positions
+
+    def __iter__(self) -> Iterator[TP]:
+        return iter(self._positions)
 
     def __getitem__(self, tp: TP) -> Position:
         return self._positions[tp]

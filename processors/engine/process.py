@@ -33,6 +33,7 @@ def run_stage(stage: Stage, config: EngineConfig, hooks: Hooks | None = None) ->
     Waits for brokers and topics with a line of log for each attempt. Ends the process itself, with
     status `EXIT_HALTED`, when going on could damage the rows.
     """
+    # What Faust has to say of a failure comes with a stack trace; we say it in one line.
     for noisy in ("faust", "mode", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     asyncio.run(_until_signal(stage, config, hooks or Hooks()))
@@ -54,6 +55,10 @@ async def serve(stage: Stage, config: EngineConfig, hooks: Hooks, stop: asyncio.
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
+        if failure := running.exception():
+            engine.on_crash(failure)
+        # From here on what aiokafka reports is news: a broker that does not answer any more.
+        logging.getLogger("aiokafka").setLevel(logging.ERROR)
         ticker = asyncio.ensure_future(running.result().run())
         await asyncio.wait({ticker, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ticker.done():

@@ -309,6 +309,8 @@ class Engine:
 
     def forget_partitions(self) -> None:
         """Another assignment begins: nothing remembered of a partition holds any more."""
+        for tp in self.inputs:
+            self.metrics.lag(self.stage.name, tp.topic, tp.partition, 0, 0.0)
         self._memories.clear()
         self._expected.clear()
         self.inputs.clear()

@@ -46,10 +46,10 @@ class CountingStage:
         keys = list(dict.fromkeys(r.key or b"" for r in records))
         old = dict(zip(keys, store.get_many(keys), strict=True))
         state = {key: unpack(value) for key, value in old.items()}
-        for record, digest, first in zip(records, hashes, known, strict=True):
+        for record, digest, before in zip(records, hashes, known, strict=True):
             if record.value == b"poison":
                 raise ValueError("cannot be processed")
-            first = decision.seen.get(digest, first)
+            first = decision.seen.get(digest, before)
             if first is not None and first < record.offset:
                 decision.counts["duplicates"] = decision.counts.get("duplicates", 0) + 1
                 continue

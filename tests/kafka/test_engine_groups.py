@@ -1,0 +1,84 @@
+"""Several workers of a stage share its partitions, and hand them over without loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import TopicPartition
+
+from tests.engine.harness import PARTITIONS, deployment, until
+from tests.kafka.test_engine_crashes import all_committed, events, exact
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+
+async def members(servers: str, group: str) -> int:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        [answer] = await admin.describe_consumer_groups([group])
+        _, _, state, _, _, found, *_ = answer.groups[0]
+        return len(found) if state == "Stable" else 0
+    finally:
+        await admin.close()
+
+
+async def test_two_workers_share_the_partitions_and_hand_them_over(
+    kafka_broker: Any, tmp_path: Path
+) -> None:
+    servers = kafka_broker.bootstrap_servers
+    async with deployment(servers, "two", tmp_path) as made:
+        await made.send(events(0, 1000))
+        one = made.start("one")
+        await one.ready()
+        two = made.start("two")
+        await made.send(events(1000, 2000))
+
+        async def both() -> bool:
+            return await members(servers, made.group) == 2
+
+        await until(both, 30)
+        await made.send(events(2000, 3000))
+        await exact(made, 3000)
+        await all_committed(made)
+        # Databases are open where partitions are assigned: two each.
+        for worker in ("one", "two"):
+            assert list((tmp_path / worker).glob("**/rows-*.db")), worker
+        assert await one.stop() == 0
+        await made.send(events(3000, 3500))
+        await exact(made, 3500)
+        two.kill()
+        await made.send(events(3500, 4000))
+        made.start("one")
+        await exact(made, 4000)
+        await all_committed(made)
+
+
+async def test_records_that_are_gone_before_they_were_read_are_reported(
+    kafka_broker: Any, tmp_path: Path
+) -> None:
+    async with deployment(kafka_broker.bootstrap_servers, "gap", tmp_path) as made:
+        await made.send(events(0, 400))
+        worker = made.start()
+        await exact(made, 400)
+        await all_committed(made)
+        assert await worker.stop() == 0
+        before = await made.ends("touchpoints")
+        await made.send(events(400, 800))
+        ends = await made.ends("touchpoints")
+        admin = AIOKafkaAdminClient(bootstrap_servers=made.servers)
+        await admin.start()
+        topic = made.topic("touchpoints")
+        await admin.delete_records(
+            {TopicPartition(topic, n): RecordsToDelete(ends[n]) for n in range(PARTITIONS)}
+        )
+        await admin.close()
+        await made.send(events(800, 840))
+        worker = made.start()
+        await all_committed(made)
+        reported = worker.log.read_text()
+        for number in range(PARTITIONS):
+            assert f"missing={ends[number] - before[number]}" in reported
