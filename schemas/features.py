@@ -191,16 +191,21 @@ def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
         return []
     if exact_wanted:
         at = _HEAD.size + n_hours * (16 if money else 8)
-        times, at = _read(packed, at, "q", n_exact)
-        amounts, at = _read(packed, at, "q", n_exact if money else 0)
+        end = at + n_exact * 8
+        times = array("q", packed[at:end])
         start = bisect_right(times, after)
-        return list(zip(times[start:], repeat(1), amounts[start:] if money else repeat(0)))
-    hours, at = _read(packed, _HEAD.size, "I", n_hours)
-    counts, at = _read(packed, at, "I", n_hours)
-    amounts, at = _read(packed, at, "q", n_hours if money else 0)
+        if not money:
+            return [(moment, 1, 0) for moment in times[start:]]
+        amounts = array("q", packed[end + start * 8 :])
+        return list(zip(times[start:], repeat(1), amounts, strict=False))
+    at, end = _HEAD.size, _HEAD.size + n_hours * 4
+    hours = array("I", packed[at:end])
     start = _first_hour(hours, after)
     moments = [hour * HOUR_MS + (HOUR_MS - 1) for hour in hours[start:]]
-    return list(zip(moments, counts[start:], amounts[start:] if money else repeat(0)))
+    counts = array("I", packed[end + start * 4 : end + n_hours * 4])
+    at, end = end + n_hours * 4, end + n_hours * 12
+    of_each = array("q", packed[at + start * 8 : end]) if money else repeat(0)
+    return list(zip(moments, counts, of_each, strict=False))
 
 
 def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from processors.profile_view import ProfileView
 from processors.segments import definition as models
 from processors.segments.facts import consent_test, identifier_test, trait_test
-from processors.segments.touches import amount_test, feature_of, recency_test
+from processors.segments.touches import count_test, feature_of, recency_test, sum_test
 from processors.segments.truth import NEVER, Test, conjunction, disjunction, negation
 from schemas.trail import FeatureKey
 
@@ -80,9 +80,9 @@ def compile_segment(definition: models.Definition) -> Segment:
 def _test(condition: models.Part, features: set[FeatureKey]) -> Test:
     match condition:
         case models.AllCondition(all=parts):
-            test = conjunction([_test(part, features) for part in parts])
+            test = conjunction(_tests(parts, features))
         case models.AnyCondition(any=parts):
-            test = disjunction([_test(part, features) for part in parts])
+            test = disjunction(_tests(parts, features))
         case models.NotCondition(not_=part):
             test = negation(_test(part, features))
         case models.TraitCondition(trait=trait):
@@ -96,15 +96,24 @@ def _test(condition: models.Part, features: set[FeatureKey]) -> Test:
     return test
 
 
+def _tests(parts: Iterable[models.Part], features: set[FeatureKey]) -> list[Test]:
+    """Facts first: they are cheap, and where one decides the rest need not be asked."""
+    facts = (models.TraitCondition, models.IdentifierCondition, models.ConsentCondition)
+    return [
+        _test(part, features)
+        for part in sorted(parts, key=lambda part: not isinstance(part, facts))
+    ]
+
+
 def _touch_test(condition: models.Part, features: set[FeatureKey]) -> Test:
     currency = ""
     filters: models.Filters
     match condition:
         case models.CountCondition(count=filters):
-            test = amount_test(filters)
+            test = count_test(filters)
         case models.SumCondition(sum=filters):
             currency = filters.currency
-            test = amount_test(filters)
+            test = sum_test(filters)
         case models.LastTouchCondition(last_touch=filters):
             test = recency_test(filters, first=False)
         case models.FirstTouchCondition(first_touch=filters):

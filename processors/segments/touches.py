@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
 
 from processors.profile_view import ProfileView
 from processors.segments.definition import Count, Recency, Sum
@@ -13,7 +12,8 @@ from schemas.features import (
     Entry,
     exact_from,
     hour_end,
-    totals,
+    newest,
+    read_totals,
     within,
 )
 from schemas.trail import FeatureKey, FilterSpec, feature_key, feature_name
@@ -78,15 +78,13 @@ def recency_test(recency: Recency, first: bool) -> Test:
     column, choose = (_FIRST, min) if first else (_LAST, max)
 
     def test(view: ProfileView, now_ms: int) -> tuple[bool, int]:
-        moments = [totals(packed)[column] for packed in collect(view)]
+        moments = [read_totals(packed)[column] for packed in collect(view)]
         if not moments:
             return False, NEVER
         moment = choose(moments)
-        begins = _leaves(moment, older) if older is not None else now_ms
-        ends = _leaves(moment, newer) if newer is not None else NEVER
-        if now_ms < begins:
-            return False, begins
-        return now_ms < ends, ends if now_ms < ends else NEVER
+        begins = now_ms if older is None else _leaves(moment, older)
+        ends = NEVER if newer is None else _leaves(moment, newer)
+        return _between(now_ms, begins, ends)
 
     return test
 
@@ -97,42 +95,87 @@ def _leaves(moment_ms: int, window_ms: int) -> int:
     return (moment_ms if exact else hour_end(moment_ms)) + window_ms
 
 
-def amount_test(condition: Count | Sum) -> Test:
-    """Whether number or sum of the matching touches is within the bounds."""
-    money = isinstance(condition, Sum)
-    collect = _collector(condition.filter, condition.currency if isinstance(condition, Sum) else "")
+def _between(now_ms: int, begins: int, ends: int) -> tuple[bool, int]:
+    """What holds from `begins` until `ends`, exclusive."""
+    if now_ms >= ends or begins >= ends:
+        return False, NEVER
+    return (False, begins) if now_ms < begins else (True, ends)
+
+
+def count_test(count: Count) -> Test:
+    """Whether the number of matching touches is within the bounds."""
+    collect = _collector(count.filter, "")
+    low = count.at_least or 0
+    high = NEVER if count.at_most is None else count.at_most
+    window = count.within
+    if window is None:
+        return _of_all_time(collect, _TOUCHES, low, high)
+    # With the newest so many touches it is known when there are fewer than `low`, and when no
+    # more than `high`.
+    too_many = None if count.at_most is None else count.at_most + 1
+    depth = max(low, too_many or 0)
+    short = window <= EXACT_WINDOW_MS
+
+    def test(view: ProfileView, now_ms: int) -> tuple[bool, int]:
+        entries: list[tuple[int, int]] = []
+        until = NEVER
+        for packed in collect(view):
+            inside = newest(packed, now_ms, window, depth)
+            if inside:
+                entries += inside
+                if short:
+                    until = min(until, _turns_exact(packed, now_ms, window))
+        entries.sort(reverse=True)
+        enough = _reached(entries, low)
+        begins = now_ms
+        if too_many is not None and (at := _reached(entries, too_many)) is not None:
+            begins = at + window
+        ends = now_ms if enough is None else enough + window
+        holds, changes = _between(now_ms, begins, ends if low else NEVER)
+        return holds, min(until, changes)
+
+    return test
+
+
+def _reached(entries: list[tuple[int, int]], touches: int) -> int | None:
+    """The moment of the entry, newest first, with which so many touches are reached."""
+    for moment, n in entries:
+        touches -= n
+        if touches <= 0:
+            return moment
+    return None
+
+
+def sum_test(condition: Sum) -> Test:
+    """Whether the sum of the matching touches' amounts is within the bounds."""
+    collect = _collector(condition.filter, condition.currency)
     low = -NEVER if condition.at_least is None else condition.at_least
     high = NEVER if condition.at_most is None else condition.at_most
     window = condition.within
     if window is None:
-        column = _AMOUNT if money else _TOUCHES
-
-        def of_all_time(view: ProfileView, now_ms: int) -> tuple[bool, int]:
-            total = sum([totals(packed)[column] for packed in collect(view)])
-            return low <= total <= high, NEVER
-
-        return of_all_time
-    return _windowed(collect, money, low, high, window)
-
-
-def _windowed(collect: _Collect, money: bool, low: int, high: int, window: int) -> Test:
-    measure = itemgetter(2 if money else 1)  # of an Entry: amount, or touches
+        return _of_all_time(collect, _AMOUNT, low, high)
+    short = window <= EXACT_WINDOW_MS
 
     def test(view: ProfileView, now_ms: int) -> tuple[bool, int]:
         entries: list[Entry] = []
-        parts = 0
         until = NEVER
         for packed in collect(view):
             inside = within(packed, now_ms, window)
             if inside:
                 entries += inside
-                parts += 1
-                until = min(until, _turns_exact(packed, now_ms, window))
-        total = sum(map(measure, entries))
-        holds = low <= total <= high
-        if parts > 1:
-            entries.sort()
-        return holds, min(until, _changes(entries, measure, total, low, high) + window)
+                if short:
+                    until = min(until, _turns_exact(packed, now_ms, window))
+        entries.sort()
+        total = sum([amount for _, _, amount in entries])
+        return low <= total <= high, min(until, _changes(entries, total, low, high) + window)
+
+    return test
+
+
+def _of_all_time(collect: _Collect, column: int, low: int, high: int) -> Test:
+    def test(view: ProfileView, now_ms: int) -> tuple[bool, int]:
+        total = sum([read_totals(packed)[column] for packed in collect(view)])
+        return low <= total <= high, NEVER
 
     return test
 
@@ -140,19 +183,17 @@ def _windowed(collect: _Collect, money: bool, low: int, high: int, window: int) 
 def _turns_exact(packed: bytes, now_ms: int, window: int) -> int:
     """When a short window that still goes by the hour begins to go by exact times."""
     since = exact_from(packed)
-    return since + window if now_ms - window < since and window <= EXACT_WINDOW_MS else NEVER
+    return since + window if since > now_ms - window else NEVER
 
 
-def _changes(
-    entries: list[Entry], measure: Callable[[Entry], int], total: int, low: int, high: int
-) -> int:
-    """The entry, by its time, whose leaving changes whether the total is within the bounds."""
+def _changes(entries: list[Entry], total: int, low: int, high: int) -> int:
+    """The entry, by its moment, whose leaving changes whether the total is within the bounds."""
     holds = low <= total <= high
     last = len(entries) - 1
-    for i, entry in enumerate(entries):
-        total -= measure(entry)
-        if i < last and entries[i + 1].at_ms == entry.at_ms:
+    for i, (moment, _, amount) in enumerate(entries):
+        total -= amount
+        if i < last and entries[i + 1][0] == moment:
             continue  # they leave together
         if (low <= total <= high) != holds:
-            return entry.at_ms
+            return moment
     return NEVER

@@ -44,9 +44,9 @@ def test_a_window_holds_what_its_definition_says(items, window):
     entries = within(pack(items), NOW, window)
     exact = window <= EXACT_WINDOW_MS
     expected = [amount for at, amount in items if (at if exact else hour_end(at)) > NOW - window]
-    assert sum(entry.touches for entry in entries) == len(expected)
-    assert sum(entry.amount for entry in entries) == sum(expected)
-    assert entries == sorted(entries, key=lambda entry: entry.at_ms)
+    assert sum(touches for _, touches, _ in entries) == len(expected)
+    assert sum(amount for _, _, amount in entries) == sum(expected)
+    assert entries == sorted(entries, key=lambda entry: entry[0])
 
 
 @given(touches)
