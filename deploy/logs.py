@@ -12,6 +12,8 @@ from deploy.settings import LogSettings
 
 #: Client libraries that report what we report ourselves, with more noise.
 _QUIET = ("kafka", "aiokafka", "clickhouse_connect", "urllib3", "faust", "mode", "aiohttp.access")
+#: Here Faust's services log under the names of our subclasses.
+_FEWER = ("processors.engine.app",)
 
 
 def configure(settings: LogSettings, process: str) -> None:
@@ -22,7 +24,7 @@ def configure(settings: LogSettings, process: str) -> None:
     """
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        lambda _logger, _method, event: {"process": process, **event},
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -51,4 +53,5 @@ def configure(settings: LogSettings, process: str) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    structlog.contextvars.bind_contextvars(process=process)
+    for name in _FEWER:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -275,6 +275,11 @@ def child_environment(file: Path | None, changes: Mapping[str, Any]) -> dict[str
     return environment
 
 
+def plain_environment() -> dict[str, str]:
+    """The environment without our variables, for a process with a configuration of its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -10,21 +9,16 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 
-from deploy.kafka_clients import blocking
-from deploy.settings import KafkaSettings, Settings
+from deploy.epoch import announce
+from deploy.settings import Settings
 from deploy.stages import all_changelogs
-from deploy.topics_admin import KafkaNotReady, Outcome, connect, ensure, wanted
+from deploy.topics_admin import Outcome, connect, ensure, wanted
 from deploy.wiring import clickhouse
-from schemas.topics import CONTROL, full_name
 from sinks.clickhouse import ClickHouse, Unreachable
 from sinks.epochs import Epoch, Epochs
 from sinks.migrate import migrate
 
-#: The key in the topic `control` under which the worker finds the epoch.
-EPOCH_KEY = b"epoch"
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
@@ -69,21 +63,8 @@ def set_up(
         epoch = _epoch(store, settings.namespace, cluster_id, new_epoch=new_epoch)
     finally:
         store.close()
-    announce(settings.kafka, settings.namespace, epoch)
+    announce(settings.kafka, settings.namespace, epoch.number, cluster_id)
     return Report(outcome, names, epoch)
-
-
-def announce(kafka: KafkaSettings, namespace: str, epoch: Epoch) -> None:
-    """Write the epoch where the workers read it. Raises `KafkaNotReady`."""
-    value = json.dumps({"epoch": epoch.number, "cluster_id": epoch.cluster_id}).encode()
-    producer: Any = KafkaProducer(**blocking(kafka), acks="all")
-    try:
-        topic = full_name(namespace, CONTROL.name)
-        producer.send(topic, value, EPOCH_KEY, partition=0).get(timeout=20)
-    except KafkaError as error:
-        raise KafkaNotReady(f"Kafka did not take the epoch: {type(error).__name__}") from error
-    finally:
-        producer.close()
 
 
 def _epoch(store: ClickHouse, namespace: str, cluster_id: str, *, new_epoch: bool) -> Epoch:

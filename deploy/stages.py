@@ -9,7 +9,7 @@ from deploy.settings import Settings
 from processors.engine import changelogs, group
 from processors.graph import GraphStage
 from processors.profiles import ProfilesStage
-from processors.segments import Segment, required_features
+from processors.segments import Segment, load_segments, required_features
 from processors.stage import Stage
 from processors.trails import TrailsStage
 from schemas.topics import Topic, full_name
@@ -32,6 +32,11 @@ def make(name: str, settings: Settings, epoch: int, segments: Iterable[Segment] 
         "profiles": lambda: ProfilesStage.of(epoch, settings.topic_partitions, segments, policy),
     }
     return makers[name]()
+
+
+def segments_of(settings: Settings) -> tuple[Segment, ...]:
+    """The segments that are configured. Raises `processors.segments.SegmentError`."""
+    return load_segments(settings.segments) if settings.segments else ()
 
 
 def all_changelogs(settings: Settings) -> list[Topic]:

@@ -159,6 +159,8 @@ class LocalKafka:
                 self._java(path, f"-Xmx{self._node.heap}", "kafka.Kafka", str(properties)),
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # Ctrl-C reaches only the parent, which stops the broker in its own time.
+                process_group=0,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
             )
         process = self._process

@@ -44,6 +44,8 @@ class MockBroker:
             [sys.executable, "-m", "deploy.local.mock_broker"],
             stdout=subprocess.PIPE,
             stderr=errors,
+            # Ctrl-C reaches only the parent, which stops this last.
+            process_group=0,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
         )
         if not isinstance(errors, int):
