@@ -32,6 +32,8 @@ EVENT_NAMESPACE = uuid.UUID("a3c7b0a4-57f1-5d0c-8f6e-0b7f6d1f2c35")
 #: Names of campaigns and the like are cut to this: the touch matters more than the end of a label.
 LABEL_LENGTH = 512
 SUBJECT_LENGTH = 100
+#: Names of fields stand in details, and a sender may make them as long as it likes.
+DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
 _DEEP = "the event: is nested too deeply"
 
@@ -141,8 +143,8 @@ def finish(
         shown = event_id if isinstance(event_id, str) else None
         return Rejection("invalid", problems[0], payload(), shown)
     result = touchpoint(fields, payload)
-    if names and isinstance(result, Rejection):
-        return replace(result, detail=_renamed(result.detail, names))
+    if isinstance(result, Rejection):
+        return replace(result, detail=_renamed(result.detail, names or {})[:DETAIL_LENGTH])
     return result
 
 

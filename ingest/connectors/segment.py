@@ -308,8 +308,13 @@ def _query_key(query: str) -> bytes | None:
 
 
 def _body_key(body: bytes) -> bytes | None:
+    shown: object = None
     try:
         shown = msgspec.json.decode(body, type=_Keyed).writeKey
-    except (ValueError, RecursionError):
+    except RecursionError:
         return None
+    except ValueError:
+        # Half an emoji somewhere, which `decode` mends; or no JSON object at all.
+        loose = decode(body)
+        shown = loose.get("writeKey") if isinstance(loose, dict) else None
     return shown.encode() if isinstance(shown, str) and shown else None
