@@ -6,6 +6,8 @@ and personal data.
 
 from __future__ import annotations
 
+import logging
+
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -95,6 +97,22 @@ class Access:
                 log.error("request_failed", request_id=request_id, exc_info=error)
                 status, message = 500, "an error on our side, logged under the request's id"
         return replies.error(status, message, again)
+
+
+class _WithoutContent(logging.Handler):
+    """Says what went wrong below our handlers, but not in which bytes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One event; the server's own message would quote what the client sent, and its address."""
+        error = record.exc_info[0] if record.exc_info else None
+        log.warning("http_error", error=error.__name__ if error else record.funcName)
+
+
+def server_log() -> logging.Logger:
+    """The logger for the HTTP server's own messages: requests that are not HTTP and the like."""
+    logger = logging.Logger("ingest.gateway.server", logging.WARNING)
+    logger.addHandler(_WithoutContent())
+    return logger
 
 
 def _plain(refused: web.HTTPException) -> web.StreamResponse:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from aiohttp import web
 
-from ingest.gateway.access import Access
+from ingest.gateway.access import Access, server_log
 from ingest.gateway.config import GatewayConfig, Ports, Source
 from ingest.gateway.events_api import EventsApi
 from ingest.gateway.health import Health
@@ -52,10 +52,12 @@ async def run_gateway(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=server_log(),
         handle_signals=False,
         # The bytes stay as they were sent: signatures are over them, and limits are ours.
         auto_decompress=False,
         keepalive_timeout=config.idle_s,
+        lingering_time=config.linger_s,
         # Requests get the larger part of the time to finish, the publisher's flush the rest.
         shutdown_timeout=config.stop_s * 0.7,
     )

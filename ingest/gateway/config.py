@@ -33,6 +33,8 @@ class GatewayConfig:
     max_bodies_bytes: int = 64 * MIB
     #: A body must have arrived within this time.
     body_s: float = 30.0
+    #: After an early reply the rest of the body is read for so long, so that the reply is heard.
+    linger_s: float = 5.0
     #: An idle connection is closed after this time.
     idle_s: float = 75.0
     #: A stop takes at most this long.
