@@ -1,11 +1,12 @@
 """Child processes in order: started, waited for, restarted when they die, stopped in reverse.
 
 Each child is `python -m deploy COMMAND` in a process group of its own (Ctrl-C in the terminal
-reaches only us, so that the order of stopping is ours), ends when we end, and logs to a file.
+reaches only us, so that the order of stopping is ours) and ends when we end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ class Child:
     name: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
-    ready: Callable[[], bool]
+    ready: Callable[[], bool] = lambda: True
     ready_timeout: float = 60.0
     #: Seconds from SIGTERM to SIGKILL.
     grace: float = 20.0
@@ -51,7 +52,8 @@ class _Running:
 class Supervisor:
     """Runs children. `start`, `check` and `stop` are called from one thread."""
 
-    logs: Path
+    #: Folder of the children's log files; None: they write where we write.
+    logs: Path | None
     say: Callable[[str], None]
     _running: dict[str, _Running] = field(default_factory=dict)
 
@@ -65,8 +67,8 @@ class Supervisor:
                 raise ChildFailed(f"{child.name} did not start: {self._last_words(child)}")
             if time.monotonic() > deadline:
                 raise ChildFailed(
-                    f"{child.name} is not ready after {child.ready_timeout:.0f} s, "
-                    f"see {self.log(child.name)}"
+                    f"{child.name} is not ready after {child.ready_timeout:.0f} s: "
+                    f"{self._last_words(child)}"
                 )
             time.sleep(0.05)
 
@@ -100,6 +102,13 @@ class Supervisor:
         for name in reversed(list(self._running)):
             self.stop(name)
 
+    def stop_together(self) -> None:
+        """End all children at the same time."""
+        for running in self._running.values():
+            if running.process.poll() is None:
+                running.process.terminate()
+        self.stop_all()
+
     def running(self, name: str) -> bool:
         """Whether a child was started and not stopped; it may be waiting for its restart."""
         return name in self._running
@@ -108,17 +117,14 @@ class Supervisor:
         """The process id of a child."""
         return self._running[name].process.pid
 
-    def log(self, name: str) -> Path:
-        """The log file of a child."""
-        return self.logs / f"{name}.log"
-
     def _spawn(self, child: Child) -> subprocess.Popen[bytes]:
-        with self.log(child.name).open("ab") as log:
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(self._log(child).open("ab")) if self.logs else None
             return subprocess.Popen(  # noqa: S603 - our own commands
                 [sys.executable, "-m", "deploy", *child.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if log else None,
                 env=dict(child.environment),
                 process_group=0,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
@@ -126,6 +132,11 @@ class Supervisor:
 
     def _last_words(self, child: Child) -> str:
         """The last line of a child's log: commands say in one line why they fail."""
-        log = self.log(child.name)
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
-        return lines[0][:300] if lines else f"see {log}"
+        if self.logs is None:
+            return "see its log"
+        text = self._log(child).read_text(encoding="utf-8", errors="replace")
+        lines = text.splitlines()[-1:]
+        return lines[0].removeprefix("touchline: ")[:300] if lines else f"see {self._log(child)}"
+
+    def _log(self, child: Child) -> Path:
+        return (self.logs or Path()) / f"{child.name}.log"

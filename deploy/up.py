@@ -70,7 +70,7 @@ class Stack:
         self._data = data.absolute()
         self._say = say
         self._file = configuration.file.path
-        self._supervisor = Supervisor(self._data / "logs", say)
+        self._supervisor = Supervisor(self.logs, say)
         self._broker: MockBroker | None = None
         self._changes: dict[str, Any] = {"state": str(self._data / "state")}
         self._given = configuration.settings
@@ -92,7 +92,7 @@ class Stack:
     @property
     def logs(self) -> Path:
         """The folder of the processes' logs."""
-        return self._supervisor.logs
+        return self._data / "logs"
 
     def __enter__(self) -> Stack:
         self._signals = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
@@ -186,7 +186,7 @@ class Stack:
         if self._given.names_kafka:
             return
         self._say("starting an in-memory Kafka")
-        self._broker = MockBroker(self._supervisor.log("kafka")).start()
+        self._broker = MockBroker(self.logs / "kafka.log").start()
         self._changes["kafka"] = {
             "bootstrap_servers": self._broker.bootstrap_servers,
             "embedded": True,

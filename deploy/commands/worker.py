@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from deploy import epoch, metrics
-from deploy.commands import Options, configuration
+from deploy.commands import configuration
 from deploy.kafka_clients import security
 from deploy.settings import Settings
 from deploy.stages import STAGE_NAMES, make, segments_of
-from deploy.worker import run_worker, stage_command
+from deploy.worker import run_worker
 from processors.engine import EngineConfig, Hooks, run_stage
 from processors.segments import Segment
 
@@ -17,7 +17,7 @@ from processors.segments import Segment
 @click.command()
 @click.option("--stage", type=click.Choice(STAGE_NAMES), help="Only this stage, in this process.")
 @click.pass_context
-def command(context: click.Context, stage: str | None) -> int:
+def command(context: click.Context, stage: str | None) -> None:
     """Run the stream processing stages until SIGTERM or SIGINT.
 
     Stage number n of trails, graph and profiles serves its metrics on the configured port plus n,
@@ -28,10 +28,8 @@ def command(context: click.Context, stage: str | None) -> int:
     segments = segments_of(loaded.settings)
     if stage:
         _run(stage, loaded.settings, segments)
-        return 0
-    options = context.find_object(Options) or Options()
-    front = ("--config", str(options.config)) if options.config else ()
-    return run_worker(STAGE_NAMES, command=lambda name: stage_command(name, front))
+        return
+    run_worker(loaded.file.path)
 
 
 def _run(name: str, settings: Settings, segments: tuple[Segment, ...]) -> None:
