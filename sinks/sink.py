@@ -33,7 +33,6 @@ from sinks.threads import in_thread
 log = structlog.get_logger(__name__)
 
 _IDLE_MS = 500
-_REBALANCE_MS = 30_000
 _DAY_MS = 86_400_000
 
 
@@ -54,6 +53,9 @@ class SinkConfig:
     linger_s: float = 0.25
     #: The longest pause between two attempts.
     max_backoff_s: float = 5.0
+    #: How long Kafka waits for a process that died before others take over. The in-memory broker
+    #: waits as long for one that left: give it a few seconds.
+    session_timeout_s: float = 30.0
     #: What is under way may take so long after a stop; then it is left to the next start.
     stop_grace_s: float = 7.0
 
@@ -139,7 +141,8 @@ class TableSink:
                 group_id=self.table.group(self._config.namespace),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                session_timeout_ms=_REBALANCE_MS,
+                session_timeout_ms=int(self._config.session_timeout_s * 1000),
+                heartbeat_interval_ms=int(self._config.session_timeout_s * 1000) // 10,
                 # While ClickHouse is down nothing is polled, on purpose; heartbeats go on.
                 max_poll_interval_ms=_DAY_MS,
                 max_partition_fetch_bytes=2 * 1024 * 1024,

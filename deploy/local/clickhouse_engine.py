@@ -153,9 +153,19 @@ class Engine:
         return bytes(self._root.query(sql, "TabSeparated").bytes()).decode().rstrip("\n")
 
     def _failure(self, error: Exception) -> QueryFailed:
-        text = _VERSION_SUFFIX.sub("", _PREFIX.sub("", str(error), count=1)).strip()
+        text = _VERSION_SUFFIX.sub("", _PREFIX.sub("", _message(error), count=1)).strip()
         code = _CODE.search(text)
         return QueryFailed(int(code.group(1)) if code else 1002, f"{text} (version {self.version})")
+
+
+def _message(error: Exception) -> str:
+    """What chDB said. Text that repeats bytes which are not UTF-8 becomes another error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UnicodeDecodeError):
+            return cause.object.decode(errors="replace")
+        cause = cause.__cause__
+    return str(error)
 
 
 def _lock(data_dir: Path) -> IO[str]:

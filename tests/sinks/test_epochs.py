@@ -125,7 +125,9 @@ def test_activating_again_changes_nothing(store: Store):
     store.epochs.activate(2, NOON)
 
     def seen() -> list[object]:
-        return [store.view(name, rest="ORDER BY ALL") for name in ("segment_changes", "segment_members")]
+        return [
+            store.view(name, rest="ORDER BY ALL") for name in ("segment_changes", "segment_members")
+        ]
 
     before = seen()
     store.epochs.activate(2, datetime(2026, 11, 23, tzinfo=UTC))

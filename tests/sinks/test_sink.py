@@ -1,0 +1,341 @@
+"""The sink between the in-memory broker and the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from deploy.local.mock_broker import PARTITIONS, MockBroker
+from deploy.local.processes import free_port
+from schemas import topics
+from schemas.topics import full_name, partition_of
+from sinks.clickhouse import ClickHouse, ClickHouseConfig
+from sinks.epochs import Epochs
+from sinks.migrate import migrate
+from sinks.ports import NoMetrics
+from sinks.sink import SinkConfig, run_sink
+from sinks.tables import (
+    CONFLICTS,
+    ENGAGEMENT,
+    IDENTITIES,
+    PROFILES,
+    REJECTED,
+    SEGMENT_CHANGES,
+    TABLES,
+    TOUCHPOINTS,
+    Table,
+    databases,
+)
+from tests.fixtures_clickhouse import LocalClickHouse
+from tests.sinks import rows
+from tests.sinks.conftest import Store
+
+
+@dataclass
+class Seen(NoMetrics):
+    """Metrics as a test reads them."""
+
+    inserts: list[tuple[str, int]] = field(default_factory=list)
+    retries: list[tuple[str, str]] = field(default_factory=list)
+    rejects: list[str] = field(default_factory=list)
+    ages: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+
+    def inserted(self, table: str, rows: int, size: int, seconds: float) -> None:
+        self.inserts.append((table, rows))
+
+    def retried(self, table: str, cause: str) -> None:
+        self.retries.append((table, cause))
+
+    def rejected(self, table: str, rows: int) -> None:
+        self.rejects.append(table)
+
+    def unwritten(self, table: str, age: float) -> None:
+        self.ages.append(age)
+
+    def queryable(self, table: str, seconds: Sequence[float]) -> None:
+        self.latencies += seconds
+
+
+class Producer:
+    """Writes rows as the stages do: partition by key, given by us."""
+
+    def __init__(self, producer: AIOKafkaProducer, namespace: str) -> None:
+        self._producer = producer
+        self._namespace = namespace
+
+    async def send(self, table: Table, *values: bytes | None) -> None:
+        topic = full_name(self._namespace, table.topic.name)
+        sent = []
+        for value in values:
+            key = str(uuid.uuid4()).encode()
+            partition = partition_of(key, PARTITIONS)
+            sent.append(await self._producer.send(topic, value=value, key=key, partition=partition))
+        await asyncio.gather(*sent)
+
+
+@pytest.fixture
+async def producer(mock_broker: MockBroker, namespace: str) -> AsyncIterator[Producer]:
+    client = AIOKafkaProducer(bootstrap_servers=mock_broker.bootstrap_servers, acks="all")
+    await client.start()
+    yield Producer(client, namespace)
+    await client.stop()
+
+
+@pytest.fixture
+def config(mock_broker: MockBroker, clickhouse: LocalClickHouse, namespace: str) -> SinkConfig:
+    return SinkConfig(
+        bootstrap_servers=mock_broker.bootstrap_servers,
+        clickhouse=ClickHouseConfig(url=clickhouse.url, connect_timeout_s=2, timeout_s=10),
+        namespace=namespace,
+        max_backoff_s=0.3,
+        session_timeout_s=3,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(config: SinkConfig, seen: Seen | None = None) -> AsyncIterator[Seen]:
+    """The sink until the end of the block, stopped as by SIGTERM, within its 10 seconds."""
+    seen, stop = seen or Seen(), asyncio.Event()
+    task = asyncio.create_task(run_sink(config, stop, metrics=seen))
+    try:
+        yield seen
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < deadline, "not true in time"
+        await asyncio.sleep(0.05)
+
+
+def stored(store: Store, table: str) -> int:
+    (row,) = store.server.query(f"SELECT count() AS n FROM {store.storage}.{table} FINAL")
+    count: int = row["n"]
+    return count
+
+
+async def committed(config: SinkConfig, table: Table) -> dict[int, int | None]:
+    """The group's committed offsets."""
+    client = AIOKafkaConsumer(
+        bootstrap_servers=config.bootstrap_servers,
+        group_id=table.group(config.namespace),
+        enable_auto_commit=False,
+    )
+    await client.start()
+    topic = full_name(config.namespace, table.topic.name)
+    client.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
+    found = {
+        number: await client.committed(TopicPartition(topic, number))
+        for number in range(PARTITIONS)
+    }
+    await client.stop()
+    return found
+
+
+async def test_every_topic_reaches_its_table(store: Store, config: SinkConfig, producer: Producer):
+    every = {
+        TOUCHPOINTS: rows.touchpoint(),
+        REJECTED: rows.rejected(),
+        IDENTITIES: rows.identity(),
+        PROFILES: rows.profile(),
+        SEGMENT_CHANGES: rows.segment_change(),
+        ENGAGEMENT: rows.engagement(),
+        CONFLICTS: rows.conflict(),
+    }
+    assert set(every) == set(TABLES)
+    for table, row in every.items():
+        await producer.send(table, row)
+    async with running(config) as seen:
+        await until(lambda: all(stored(store, table.name) == 1 for table in TABLES))
+        assert len(store.view("segment_members")) == 1
+    assert sorted(seen.inserts) == sorted((table.name, 1) for table in TABLES)
+    assert len(seen.latencies) == 2
+    assert seen.ages[-1] == 0
+
+
+async def test_a_row_is_queryable_soon_after_it_is_published(
+    store: Store, config: SinkConfig, producer: Producer
+):
+    async with running(replace(config, tables=(TOUCHPOINTS,))):
+        await producer.send(TOUCHPOINTS, rows.touchpoint())
+        await until(lambda: stored(store, "touchpoints") == 1)
+        began = time.monotonic()
+        await producer.send(TOUCHPOINTS, rows.touchpoint(event_id="e2"))
+        await until(lambda: stored(store, "touchpoints") == 2)
+        assert time.monotonic() - began < 2
+
+
+async def test_rows_that_arrive_together_go_in_together(
+    store: Store, config: SinkConfig, producer: Producer
+):
+    many = [rows.touchpoint(event_id=str(number)) for number in range(2_000)]
+    await producer.send(TOUCHPOINTS, *many)
+    async with running(replace(config, tables=(TOUCHPOINTS,))) as seen:
+        await until(lambda: stored(store, "touchpoints") == 2_000)
+    assert len(seen.inserts) <= 4
+
+
+async def test_a_batch_has_a_limit(store: Store, config: SinkConfig, producer: Producer):
+    await producer.send(TOUCHPOINTS, *[rows.touchpoint(event_id=str(n)) for n in range(100)])
+    limited = replace(config, tables=(TOUCHPOINTS,), max_rows=30)
+    async with running(limited) as seen:
+        await until(lambda: stored(store, "touchpoints") == 100)
+    assert max(size for _, size in seen.inserts) <= 30
+
+
+async def test_what_was_written_is_committed_and_a_restart_begins_there(
+    store: Store, config: SinkConfig, producer: Producer
+):
+    one = replace(config, tables=(TOUCHPOINTS,))
+    # A tombstone has no row, but its offset passes.
+    await producer.send(TOUCHPOINTS, *[rows.touchpoint(event_id=str(n)) for n in range(20)], None)
+    async with running(one):
+        await until(lambda: stored(store, "touchpoints") == 20)
+    offsets = await committed(one, TOUCHPOINTS)
+    assert sum(offset or 0 for offset in offsets.values()) == 21
+    async with running(one) as seen:
+        await producer.send(TOUCHPOINTS, rows.touchpoint(event_id="new"))
+        await until(lambda: stored(store, "touchpoints") == 21)
+    assert seen.inserts == [("touchpoints", 1)]
+
+
+async def test_a_redelivery_changes_nothing(store: Store, config: SinkConfig, producer: Producer):
+    values = [rows.profile(version=n, profile_id=str(uuid.UUID(int=n % 7))) for n in range(50)]
+    shuffled = values * 2
+    random.Random(1).shuffle(shuffled)
+    one = replace(config, tables=(PROFILES,))
+    await producer.send(PROFILES, *values)
+    async with running(one):
+        await until(lambda: stored(store, "profiles") == 7)
+        once = store.view("profiles", "* EXCEPT engagement_score", "ORDER BY profile_id")
+        await producer.send(PROFILES, *shuffled)
+        await until(lambda: stored(store, "profiles") == 7)
+    assert store.view("profiles", "* EXCEPT engagement_score", "ORDER BY profile_id") == once
+    versions = store.server.query(f"SELECT version FROM {store.storage}.profiles FINAL")
+    assert sorted(row["version"] for row in versions) == list(range(43, 50))
+
+
+@pytest.mark.parametrize(
+    ("poison", "code"),
+    [
+        (b'{"event_id":', 26),
+        (rows.touchpoint(received_at="yesterday"), 41),
+        (rows.touchpoint(value_amount="1e99"), 69),
+        (rows.touchpoint(sentiment="sad"), 72),
+        (rows.touchpoint(lead_id="nobody"), 376),
+        (rows.touchpoint(consent={"marketing": "perhaps"}), 467),
+        (b"\x00\xff not JSON\n\n\nDROP TABLE x", 27),
+    ],
+)
+async def test_a_row_that_cannot_be_read_goes_to_rejected_and_the_others_go_in(
+    store: Store, config: SinkConfig, producer: Producer, poison: bytes, code: int
+):
+    good = [rows.touchpoint(event_id=str(number)) for number in range(40)]
+    await producer.send(TOUCHPOINTS, *good[:23], poison, *good[23:])
+    async with running(replace(config, tables=(TOUCHPOINTS, REJECTED))) as seen:
+        await until(lambda: stored(store, "rejected_touchpoints") == 1)
+        await until(lambda: stored(store, "touchpoints") == 40)
+    assert seen.rejects == ["touchpoints"]
+    (row,) = store.view("rejected_touchpoints", "reason, detail, hex(payload) AS payload")
+    assert row["reason"] == "sink_rejected"
+    assert bytes.fromhex(row["payload"]) == poison
+    assert "table touchpoints" in row["detail"]
+    assert f"({code})" in row["detail"]
+    assert "hanako" not in row["detail"]
+
+
+async def test_poison_of_the_rejected_themselves_is_passed_over(
+    store: Store, config: SinkConfig, producer: Producer
+):
+    await producer.send(REJECTED, rows.rejected(), b"poison", rows.rejected(rejected_id=rows.LEAD))
+    async with running(replace(config, tables=(REJECTED,))) as seen:
+        await until(lambda: stored(store, "rejected_touchpoints") == 2)
+        await until(lambda: seen.rejects == ["rejected_touchpoints"])
+    offsets = await committed(config, REJECTED)
+    assert sum(offset or 0 for offset in offsets.values()) == 3
+
+
+async def test_a_table_that_is_not_there_is_waited_for(
+    clickhouse: LocalClickHouse, config: SinkConfig, producer: Producer
+):
+    """`setup` may come after the sink: nothing is rejected, nothing is lost."""
+    await producer.send(TOUCHPOINTS, rows.touchpoint())
+    client = ClickHouse(config.clickhouse)
+    async with running(replace(config, tables=(TOUCHPOINTS, REJECTED))) as seen:
+        await until(lambda: seen.retries.count(("touchpoints", "insert")) >= 2)
+        migrate(client, config.namespace)
+        store = Store(clickhouse, client, config.namespace)
+        await until(lambda: stored(store, "touchpoints") == 1)
+    assert seen.rejects == []
+
+
+async def test_clickhouse_killed_in_the_middle_loses_nothing(
+    own_clickhouse: LocalClickHouse, config: SinkConfig, producer: Producer
+):
+    at = replace(config.clickhouse, url=own_clickhouse.url)
+    client = ClickHouse(at)
+    migrate(client, config.namespace)
+    store = Store(own_clickhouse, client, config.namespace)
+    one = replace(config, clickhouse=at, tables=(TOUCHPOINTS,), max_rows=50)
+    async with running(one) as seen:
+        for number in range(300):
+            await producer.send(TOUCHPOINTS, rows.touchpoint(event_id=str(number)))
+            if number == 100:
+                own_clickhouse.kill()
+        await until(lambda: ("touchpoints", "insert") in seen.retries)
+        own_clickhouse.start()
+        await until(lambda: stored(store, "touchpoints") == 300)
+    assert seen.rejects == []
+    offsets = await committed(one, TOUCHPOINTS)
+    assert sum(offset or 0 for offset in offsets.values()) == 300
+
+
+async def test_a_stop_while_clickhouse_is_down_is_quick_and_loses_nothing(
+    own_clickhouse: LocalClickHouse, config: SinkConfig, producer: Producer
+):
+    at = replace(config.clickhouse, url=own_clickhouse.url)
+    client = ClickHouse(at)
+    migrate(client, config.namespace)
+    one = replace(config, clickhouse=at, tables=(TOUCHPOINTS,), max_backoff_s=5)
+    own_clickhouse.stop()
+    await producer.send(TOUCHPOINTS, rows.touchpoint())
+    async with running(one) as seen:
+        await until(lambda: len(seen.retries) >= 3)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert set((await committed(one, TOUCHPOINTS)).values()) <= {None}
+    own_clickhouse.start()
+    async with running(one):
+        store = Store(own_clickhouse, client, config.namespace)
+        await until(lambda: stored(store, "touchpoints") == 1)
+
+
+async def test_kafka_that_is_not_there_is_waited_for(config: SinkConfig):
+    nowhere = replace(config, bootstrap_servers=f"127.0.0.1:{free_port()}", tables=(TOUCHPOINTS,))
+    async with running(nowhere) as seen:
+        await until(lambda: seen.retries.count(("touchpoints", "connect")) >= 2)
+
+
+def test_groups_and_topics_carry_the_namespace():
+    assert TOUCHPOINTS.group("brand") == "brand.touchline-sink-touchpoints"
+    assert TOUCHPOINTS.group("") == "touchline-sink-touchpoints"
+    assert databases("brand") == ("touchline_brand", "touchline_bi_brand")
+    assert databases("") == ("touchline", "touchline_bi")
+    assert TOUCHPOINTS.topic is topics.ACCEPTED
+
+
+def test_epochs_are_of_a_namespace(store: Store):
+    other = Epochs(store.clickhouse, store.namespace)
+    assert other.newest() == store.epochs.newest()
