@@ -43,6 +43,7 @@ _MAPPED = frozenset(
 )
 _PER_DELIVERY = frozenset({"deliveryContext", "replyToken"})
 _NAMES = {"event_id": "webhookEventId", "subject": "message.text"}
+_NOBODY = "source.userId: is missing, so the event names no customer (that of a group may not)"
 
 
 class LineOptions(Options):
@@ -86,26 +87,19 @@ def _event(event: dict[str, Any], payload: Payload) -> Result:
     if name is None:
         read.wrong("type", "must be text, for instance message")
     source = read.inside("source")
-    user = source.id("userId")
     message = read.inside("message")
     text = message.text("text")
-    event_id = read.id("webhookEventId") or derived_id(event, _PER_DELIVERY)
     fields = {
-        "event_id": event_id,
+        "event_id": read.id("webhookEventId") or derived_id(event, _PER_DELIVERY),
         "channel": "social",
         "type": TYPES.get(name or "") or f"line_{snake_case(name or '')}",
         "direction": "outbound" if name in _OUTBOUND else "inbound",
-        "identifiers": identifiers(("line", user)),
+        "identifiers": identifiers(("line", source.id("userId"))),
         "occurred_at": read.moment("timestamp", 1),
         "subject": shortened(text) if text else None,
         "properties": _properties(event, read, source),
     }
-    if user is None and not read.problems:
-        detail = (
-            "source.userId: is missing, so the event names no customer (a group or room may not)"
-        )
-        return Rejection("no_identifier", detail, payload(), event_id)
-    return finish(fields, read.problems, payload, _NAMES)
+    return finish(fields, read.problems, payload, _NAMES, _NOBODY)
 
 
 def _properties(event: dict[str, Any], read: Fields, source: Fields) -> dict[str, Any]:

@@ -133,15 +133,19 @@ def finish(
     problems: list[str],
     payload: Payload,
     names: Mapping[str, str] | None = None,
+    nobody: str | None = None,
 ) -> Result:
     """The touchpoint, or the rejection with the first problem found.
 
     `names`: our field -> the provider's, for the details of what the touchpoint model refuses.
+    `nobody`: the detail where there is no identifier at all; without it that is no problem here.
     """
-    if problems:
+    if problems or (nobody is not None and not fields["identifiers"]):
         event_id = fields.get("event_id")
         shown = event_id if isinstance(event_id, str) else None
-        return Rejection("invalid", problems[0], payload(), shown)
+        if problems:
+            return Rejection("invalid", problems[0], payload(), shown)
+        return Rejection("no_identifier", nobody or "", payload(), shown)
     result = touchpoint(fields, payload)
     if isinstance(result, Rejection):
         return replace(result, detail=_renamed(result.detail, names or {})[:DETAIL_LENGTH])
@@ -171,6 +175,9 @@ class Fields:
         self._values = values
         self._where = where
         self.problems: list[str] = [] if problems is None else problems
+
+    def __contains__(self, name: str) -> bool:
+        return self._values.get(name) is not None
 
     def inside(self, name: str) -> Fields:
         """The fields of the object in a field."""

@@ -65,6 +65,7 @@ _NAMES = {
     "subject": "properties.title",
     "url": "properties.url",
 }
+_NOBODY = "userId: is missing; a call needs userId or anonymousId"
 _CAMPAIGN = ("name", "source", "medium", "term", "content")
 
 
@@ -180,7 +181,7 @@ def _event(
         fields["channel"] = "commerce" if kind in COMMERCE else "web"
         fields["value"] = _value(given, kind in COMMERCE, read.problems)
     _page(fields, call, read, context, given)
-    return finish(fields, read.problems, payload, _NAMES)
+    return finish(fields, read.problems, payload, _NAMES, _NOBODY)
 
 
 def _type(read: Fields) -> str | None:
@@ -199,20 +200,24 @@ def _identifiers(
         ("customer_id", read.id("userId")),
         ("email", email if isinstance(email, str) else None),
         ("phone", id_text(phone)),
-        ("device_id", context.inside("device").id("id")),
+        ("device_id", context.inside("device").id("id") if "device" in context else None),
         ("anonymous_id", read.id("anonymousId")),
         ("anonymous_id", read.id("previousId") if call == "alias" else None),
     )
 
 
 def _consent(context: Fields) -> dict[str, Any] | None:
-    return context.inside("consent").object("categoryPreferences") or None
+    if "consent" not in context:
+        return None
+    return context.inside("consent").object("categoryPreferences")
 
 
-def _campaign(context: Fields) -> dict[str, str | None] | None:
+def _campaign(context: Fields) -> dict[str, str] | None:
+    if "campaign" not in context:
+        return None
     campaign = context.inside("campaign")
     found = {name: value for name in _CAMPAIGN if (value := campaign.label(name))}
-    return found or None  # type: ignore[return-value]
+    return found or None
 
 
 def _value(given: Mapping[str, Any], commerce: bool, problems: list[str]) -> dict[str, Any] | None:

@@ -165,7 +165,7 @@ class SendGrid(WebhookConnector):
             "url": read.text("url"),
             "properties": {k: v for k, v in event.items() if k not in _MAPPED},
         }
-        return finish(fields, read.problems, payload, _NAMES)
+        return finish(fields, read.problems, payload, _NAMES, "email: is missing")
 
     def _consent(self, name: str | None, read: Fields) -> dict[str, bool] | None:
         if name not in _DECISIONS:

@@ -235,18 +235,15 @@ def _message(sid: str, read: Fields, fields: Mapping[str, Any], payload: Payload
 def _finish(
     touch: dict[str, Any], customer: str, read: Fields, fields: Mapping[str, Any], payload: Payload
 ) -> Result:
-    phone = _phone(read.text(customer))
     own = {name: value for name, value in fields.items() if name not in _MAPPED and value != ""}
     touch |= {
         "channel": "phone",
-        "identifiers": identifiers(("phone", phone)),
+        "identifiers": identifiers(("phone", _phone(read.text(customer)))),
         "occurred_at": _moment(read),
         "properties": {**own, **touch.get("properties", {})},
     }
-    if phone is None and not read.problems:
-        detail = f"{customer}: is not a phone number, so the event names no customer"
-        return Rejection("no_identifier", detail, payload(), touch["event_id"])
-    return finish(touch, read.problems, payload)
+    nobody = f"{customer}: is not a phone number, so the event names no customer"
+    return finish(touch, read.problems, payload, nobody=nobody)
 
 
 def _phone(address: str | None) -> str | None:

@@ -334,6 +334,13 @@ def test_what_is_no_event_is_refused_alone(event: object):
     assert json.loads(refused.payload) == event
 
 
+def test_a_call_of_nobody_is_refused():
+    (refused,) = parse({"event": "e", "messageId": "m", "userId": "", "anonymousId": None}, "/v1/t")
+    assert (refused.reason, refused.event_id) == ("no_identifier", "m")
+    assert refused.detail.startswith("userId: ")
+    assert isinstance(one("/v1/track", event="e", userId=None, anonymousId="a"), Touchpoint)
+
+
 def test_an_empty_batch_is_fine():
     assert parse({"batch": []}) == []
 

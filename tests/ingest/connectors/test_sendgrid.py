@@ -258,5 +258,11 @@ def test_a_wrong_event_is_refused_alone(change: dict[str, Any], named: str):
     assert json.loads(refused.payload) == wrong
 
 
+@pytest.mark.parametrize("email", [None, ""])
+def test_an_event_of_the_account_names_no_customer(email: str | None):
+    refused = one(event="account_status_change", email=email)
+    assert (refused.reason, refused.detail) == ("no_identifier", "email: is missing")
+
+
 def test_no_events_are_fine():
     assert parse([]) == []
