@@ -30,11 +30,10 @@ FROM touchline_bi.identity_conflicts GROUP BY reason ORDER BY n DESC
 
 SEGMENTS = """
 SELECT m.segment AS segment, count() AS people,
-       100 * count() / (SELECT count() FROM touchline_bi.profiles) AS share,
        sum(p.revenue['USD']) AS revenue
 FROM touchline_bi.segment_members AS m
 INNER JOIN touchline_bi.profiles AS p ON p.profile_id = m.profile_id
-GROUP BY segment ORDER BY people DESC, segment
+GROUP BY segment
 """
 
 ENGAGEMENT = """
@@ -105,7 +104,8 @@ FROM
     SELECT 'touches' AS what, dateDiff('millisecond', received_at, inserted_at) AS ms
     FROM touchline.touchpoints
     UNION ALL
-    SELECT 'profiles', dateDiff('millisecond', received_at, inserted_at) FROM touchline.profiles
+    SELECT 'profiles', dateDiff('millisecond', received_at, inserted_at)
+    FROM touchline.profiles FINAL WHERE touchpoints > 0
 )
 GROUP BY what ORDER BY what DESC
 """

@@ -17,6 +17,7 @@ from deploy.demo.generate import Traffic
 from deploy.demo.probe import Probe
 from deploy.demo.proof import Check
 from deploy.demo.send import Ledger
+from processors.segments.compile import Segment
 from schemas.identifiers import identifier_id
 from sinks.clickhouse import ClickHouse
 
@@ -66,17 +67,16 @@ class Report:
         lines += [(f"merges refused: {r['meaning']}", r["n"]) for r in conflicts]
         self._table(("", "number"), lines)
 
-    def segments(self) -> None:
-        """Segments with sizes."""
-        self._heading(
-            "Segments", "Who is in which segment at this moment; they change by the second."
-        )
+    def segments(self, segments: Sequence[Segment]) -> None:
+        """Segments with sizes, empty ones too."""
+        self._heading("Segments", "Who is in which segment now; entries and exits are live.")
+        found = {row["segment"]: row for row in self._db.rows(queries.SEGMENTS)}
+        empty = {"people": 0, "revenue": 0}
+        sizes = [(segment, found.get(segment.name, empty)) for segment in segments]
+        sizes.sort(key=lambda item: (-item[1]["people"], item[0].name))
         self._table(
-            ("segment", "people", "share", "spent so far, USD"),
-            (
-                (r["segment"], r["people"], f"{r['share']:.1f} %", money(r["revenue"]))
-                for r in self._db.rows(queries.SEGMENTS)
-            ),
+            ("segment", "people", "spent so far, USD", "who that is"),
+            ((s.name, r["people"], money(r["revenue"]), s.description) for s, r in sizes),
         )
 
     def engagement(self) -> None:

@@ -19,7 +19,7 @@ from deploy.demo.delivery import Delivery
 from deploy.demo.wire import Keys, request
 
 #: Requests under way at once.
-CONCURRENCY = 8
+CONCURRENCY = 16
 #: A request is given up when it could not be delivered for this long, in seconds.
 PATIENCE_S = 180.0
 _MOST_PROBLEMS = 20

@@ -19,7 +19,8 @@ from deploy.settings import plain_environment
 _START_TIMEOUT_S = 90.0
 #: `up` needs its time to let everything flow through; then it is killed.
 _STOP_GRACE_S = 60.0
-_SEGMENTS = Path(__file__).parent.parent / "segments"
+#: The definitions that come with Touchline.
+SEGMENTS = Path(__file__).parent.parent / "segments"
 
 
 class StackFailed(Exception):
@@ -100,7 +101,7 @@ class DemoStack:
         configuration = {
             "gateway": {"public_url": PUBLIC_URL},
             "identity": {"default_region": "US"},
-            "segments": str(_SEGMENTS),
+            "segments": str(SEGMENTS),
             "state": str(self.data / "state"),
             "sources": self._keys.sources(),
         }

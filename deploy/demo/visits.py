@@ -107,19 +107,19 @@ def _visit(
     for number in range(1, pages + 1):
         at_ms += rng.randrange(8 * SECOND_MS, 2 * MINUTE_MS)
         if rng.random() < 0.45:
-            product = rng.randrange(1, 500)
-            yield browser.page(at_ms, f"/{genre}/cd-{product}")
-            yield browser.track(
-                at_ms + 1, "Product Viewed", product_id=f"cd-{product}", category=genre
-            )
+            cd = rng.randrange(1, 500)
+            path = f"/{genre}/cd-{cd}"
+            product = {"product_id": f"cd-{cd}", "title": f"{genre} no. {cd}"}
+            yield browser.page(at_ms, path)
+            yield browser.track(at_ms + 1, "Product Viewed", url=SITE + path, **product)
         else:
             yield browser.page(at_ms, f"/{genre}")
         if login is not None and number == login_after:
             yield browser.identify(at_ms + 5 * SECOND_MS, login)
     if rng.random() < 0.15:
-        yield browser.track(at_ms + 9 * SECOND_MS, "Product Added", category=genre)
+        yield browser.track(at_ms + 9 * SECOND_MS, "Product Added", title=f"a CD, {genre}")
         if rng.random() < 0.4:
-            yield browser.track(at_ms + 60 * SECOND_MS, "Checkout Started", category=genre)
+            yield browser.track(at_ms + 60 * SECOND_MS, "Checkout Started", title="the cart")
 
 
 def _batch(rng: random.Random, calls: list[dict[str, Any]]) -> Delivery:

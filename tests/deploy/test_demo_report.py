@@ -1,0 +1,100 @@
+"""Waiting, proofs and the numbers of the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from deploy.demo.proof import compare_events
+from deploy.demo.report import money, spread
+from deploy.demo.send import Ledger
+from deploy.demo.settle import QUIET_S, Settling
+from sinks.clickhouse import Unreachable
+
+EVENTS = {("shop", "1"), ("shop", "2"), ("line", "1")}
+
+
+def test_the_proof_holds_when_each_accepted_event_is_there_once() -> None:
+    assert compare_events(EVENTS, dict.fromkeys(EVENTS, 1)).holds
+
+
+@pytest.mark.parametrize(
+    ("stored", "fault"),
+    [
+        (dict.fromkeys(EVENTS - {("line", "1")}, 1), "1 missing"),
+        ({**dict.fromkeys(EVENTS, 1), ("line", "1"): 2}, "1 doubled"),
+        ({**dict.fromkeys(EVENTS, 1), ("line", "2"): 1}, "1 foreign"),
+    ],
+)
+def test_the_proof_fails_on_a_missing_a_doubled_and_a_foreign_event(
+    stored: dict[tuple[str, str], int], fault: str
+) -> None:
+    check = compare_events(EVENTS, stored)
+    assert not check.holds
+    assert fault in check.detail
+
+
+class Views:
+    """ClickHouse as `Settling` sees it: a snapshot after another, the last one for ever."""
+
+    def __init__(self, *snapshots: dict[str, int] | None) -> None:
+        self.snapshots = list(snapshots)
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        snapshot = self.snapshots[0] if len(self.snapshots) == 1 else self.snapshots.pop(0)
+        if snapshot is None:
+            raise Unreachable("not now")
+        return [snapshot]
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def views(touchpoints: int, *, profiles: int | None = None, members: int = 0) -> dict[str, int]:
+    return {
+        "touchpoints": touchpoints,
+        "in_profiles": touchpoints if profiles is None else profiles,
+        "in_engagement": touchpoints,
+        "rejected": 1,
+        "members": members,
+    }
+
+
+def settling(*snapshots: dict[str, int] | None) -> Settling:
+    ledger = Ledger(accepted=set(EVENTS), refused=Counter({("shop", "invalid"): 1}))
+    time = Time()
+    return Settling(Views(*snapshots), ledger, clock=time.clock, sleep=time.sleep)  # type: ignore[arg-type]
+
+
+def test_settled_means_all_is_visible_and_quiet_for_a_while() -> None:
+    settled = settling(views(1), None, views(3, profiles=2), views(3), views(3, members=1)).wait(60)
+    assert settled.complete
+    assert settled.seconds >= QUIET_S + 4 * 0.5
+
+
+def test_what_never_becomes_visible_ends_with_the_bound() -> None:
+    settled = settling(views(3, profiles=2)).wait(60)
+    assert not settled.complete
+    assert 60 < settled.seconds < 62
+
+
+def test_spread_is_median_95th_percentile_and_greatest() -> None:
+    assert spread([float(n) for n in range(1, 21)]) == (10.0, 19.0, 20.0)
+    assert spread([3.0]) == (3.0, 3.0, 3.0)
+    assert spread([]) == (0.0, 0.0, 0.0)
+
+
+def test_money_has_thousands_and_cents() -> None:
+    assert money("2500315.63") == "2,500,315.63"
+    assert money(None) == "0.00"
