@@ -62,9 +62,11 @@ class Supervisor:
         running = _Running(child, self._spawn(child), time.monotonic())
         self._running[child.name] = running
         deadline = running.started + child.ready_timeout
-        while not child.ready():
+        while True:
             if running.process.poll() is not None:
                 raise ChildFailed(f"{child.name} did not start: {self._last_words(child)}")
+            if child.ready():
+                return
             if time.monotonic() > deadline:
                 raise ChildFailed(
                     f"{child.name} is not ready after {child.ready_timeout:.0f} s: "

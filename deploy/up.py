@@ -25,7 +25,7 @@ from kafka.errors import KafkaError
 from deploy import rebuild
 from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
-from deploy.local.processes import fetch, port_or_free, ports_or_free
+from deploy.local.processes import Ports, fetch
 from deploy.settings import Configuration, Settings, child_environment, with_changes
 from deploy.setup import set_up
 from deploy.stages import STAGE_NAMES, readers
@@ -74,6 +74,7 @@ class Stack:
         self._broker: MockBroker | None = None
         self._changes: dict[str, Any] = {"state": str(self._data / "state")}
         self._given = configuration.settings
+        self._ports = Ports()
         self._lock: TextIO | None = None
         self._hurry = False
         self._signals: dict[int, Any] = {}
@@ -177,9 +178,9 @@ class Stack:
 
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics
-        self._changes["gateway"] = {"port": port_or_free(gateway.port, gateway.host)}
+        self._changes["gateway"] = {"port": self._ports.take(gateway.port, host=gateway.host)}
         # One for each stage, one for the sink; the gateway serves its own.
-        first = ports_or_free(metrics.port, len(STAGE_NAMES) + 1, metrics.host)
+        first = self._ports.take(metrics.port, len(STAGE_NAMES) + 1, metrics.host)
         self._changes["metrics"] = {"port": first}
 
     def _start_broker(self) -> None:
@@ -198,7 +199,7 @@ class Stack:
         if self._given.names_clickhouse:
             return
         self._say("starting ClickHouse")
-        port = port_or_free(8123)
+        port = self._ports.take(8123)
         url = f"http://127.0.0.1:{port}"
         folder = str(self._data / "clickhouse")
         arguments = ("local-clickhouse", "--data", folder, "--port", str(port))
@@ -267,6 +268,7 @@ class Stack:
         self._supervisor.stop_all()
         if self._broker is not None:
             self._broker.stop()
+        self._ports.release()
         self._lock.truncate(0)
         self._lock.close()
         self._lock = None

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from http.client import HTTPException
+from pathlib import Path
+from typing import TextIO
 from urllib.request import urlopen
 
 _PR_SET_PDEATHSIG = 1
@@ -34,25 +39,57 @@ def free_port(host: str = "127.0.0.1") -> int:
         return port
 
 
-def port_or_free(port: int, host: str = "127.0.0.1") -> int:
-    """`port` if nobody listens on it, otherwise a free one."""
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether nobody listens on a port at this moment."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError:
-            return free_port(host)
-        return port
+            return False
+    return True
 
 
-def ports_or_free(first: int, count: int, host: str = "127.0.0.1") -> int:
-    """The first of `count` neighbouring free ports: `first` itself if it can be."""
-    while not all(
-        first and first + i < 65_536 and port_or_free(first + i, host) == first + i
-        for i in range(count)
-    ):
-        first = free_port(host)
-    return first
+def port_or_free(port: int, host: str = "127.0.0.1") -> int:
+    """`port` if nobody listens on it, otherwise a free one."""
+    return port if is_free(port, host) else free_port(host)
+
+
+class Ports:
+    """Ports chosen for children that will listen on them later.
+
+    Two stacks that start at the same time would choose the same ones, so each is also claimed by
+    a lock on a file until `release`.
+    """
+
+    def __init__(self) -> None:
+        self._claims: list[TextIO] = []
+
+    def take(self, wanted: int, count: int = 1, host: str = "127.0.0.1") -> int:
+        """The first of `count` neighbouring ports: `wanted` if all can be had, else free ones."""
+        first = wanted or free_port(host)
+        while first + count > 65_536 or not all(
+            is_free(port, host) and self._claim(port) for port in range(first, first + count)
+        ):
+            first = free_port(host)
+        return first
+
+    def release(self) -> None:
+        """Let others have them."""
+        for claim in self._claims:
+            claim.close()
+        self._claims.clear()
+
+    def _claim(self, port: int) -> bool:
+        name = f"touchline-{os.getuid()}-port-{port}.lock"
+        claim = (Path(tempfile.gettempdir()) / name).open("w", encoding="ascii")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            claim.close()
+            return False
+        self._claims.append(claim)
+        return True
 
 
 def fetch(url: str, timeout: float = 2.0) -> bytes | None:
