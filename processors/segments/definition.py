@@ -1,126 +1,37 @@
 """What a segment definition may say: the models of its YAML, in the same shape.
 
 A condition is a mapping of one key, `{count: {type: page_viewed, at_least: 3, within: 7d}}`, and
-so are these models; `Definition.model_json_schema()` describes the files to an editor. What the
-conditions mean is in docs/segments.md, how they are evaluated in `processors.segments.compile`.
+so are these models. How to write one is in docs/segments.md.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-import msgspec
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    PlainSerializer,
     StringConstraints,
     Tag,
     model_validator,
 )
 
-from schemas.features import LONGEST_WINDOW_MS, MICROS, amount_text
-from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_ms
-from schemas.touchpoint import AMOUNT_LIMIT, Channel, Currency, EventType
+from processors.segments.values import (
+    Amount,
+    Duration,
+    Kind,
+    Label,
+    OrderedText,
+    Pattern,
+    TraitText,
+)
+from schemas.touchpoint import Channel, Currency, EventType
 from schemas.trail import FilterSpec
-
-_UNITS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
-_DURATION = re.compile(r"([0-9]{1,9})([mhdw])")
-_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].*)?")
-_PATTERN_LENGTH = 500
-
-
-def parse_duration(value: object) -> int:
-    """Milliseconds of `30m`, `12h`, `7d` or `4w`. Raises ValueError."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{_shown(value)} is no duration, expected one such as 30m, 12h, 7d or 4w")
-    duration = int(match[1]) * _UNITS[match[2]]
-    if not duration:
-        raise ValueError(f"{_shown(value)} is no window, expected a duration above zero")
-    if duration > LONGEST_WINDOW_MS:
-        longest = duration_text(LONGEST_WINDOW_MS)
-        raise ValueError(f"{_shown(value)} is too long a window, expected at most {longest}")
-    return duration
-
-
-def duration_text(milliseconds: int) -> str:
-    """A duration of whole minutes in the largest of days, hours and minutes that fits."""
-    unit = next(unit for unit in "dhm" if milliseconds % _UNITS[unit] == 0)
-    return f"{milliseconds // _UNITS[unit]}{unit}"
-
-
-def ordered(text: str) -> tuple[str, Decimal | int] | None:
-    """What `greater_than` and `less_than` compare: a number, or else a date or RFC 3339 time.
-
-    Two are comparable where the first parts are the same. None for any other text.
-    """
-    if _NUMBER.fullmatch(text):
-        return "number", Decimal(text)
-    if _DATE.fullmatch(text):
-        try:
-            return "time", parse_ms(text)
-        except ValueError:
-            return None
-    return None
-
-
-def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _amount(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{_shown(value)} is no amount, expected a number")
-    exact = Decimal(str(value)) * MICROS
-    if exact != exact.to_integral_value() or abs(exact) >= AMOUNT_LIMIT * MICROS:
-        raise ValueError(f"{_shown(value)} is out of range, expected at most six decimals")
-    return int(exact)
-
-
-def _trait_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float):
-        return msgspec.json.encode(value).decode()
-    raise ValueError(f"{_shown(value)} cannot be compared, expected text, a number, true or false")
-
-
-def _ordered_text(value: object) -> str:
-    text = _trait_text(value)
-    if isinstance(value, bool) or ordered(text) is None:
-        raise ValueError(f"{_shown(value)} has no order, expected a number, a date or a time")
-    return text
-
-
-def _pattern(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _PATTERN_LENGTH:
-        raise ValueError(f"expected a regular expression of at most {_PATTERN_LENGTH} characters")
-    try:
-        re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{_shown(value)} is no regular expression: {error}") from None
-    return value
-
-
-Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(duration_text)]
-Amount = Annotated[int, BeforeValidator(_amount), PlainSerializer(amount_text)]
-TraitText = Annotated[str, BeforeValidator(_trait_text)]
-OrderedText = Annotated[str, BeforeValidator(_ordered_text)]
-Pattern = Annotated[str, BeforeValidator(_pattern)]
-#: Text without control characters; these separate the parts of a feature's name.
-Label = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f]+$")]
-Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
 class Part(BaseModel):

@@ -86,11 +86,8 @@ def read(path: Path) -> Document:
         document.report(line, "this is not UTF-8, expected text in UTF-8")
         return document
     try:
-        for event in yaml.parse(text, _Loader):
-            if isinstance(event, yaml.AliasEvent) and event.start_mark:  # may make a file endless
-                line = event.start_mark.line + 1
-                document.report(line, "an alias (*) is not supported, expected it written out")
-                return document
+        if _refused(text, document):
+            return document
         loader = _Loader(text)
         root = loader.get_single_node()
     except ReaderError as error:
@@ -99,8 +96,6 @@ def read(path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         document.report(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}")
-    except RecursionError:
-        document.report(1, "nested too deeply")
     else:
         if root is None:
             document.report(1, "the file is empty, expected a definition with name and when")
@@ -109,12 +104,25 @@ def read(path: Path) -> Document:
     return document
 
 
+def _refused(text: str, document: Document) -> bool:
+    """Whether the text could take for ever to read: an alias may contain itself."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            document.report(line, "an alias (*) is not supported, expected it written out")
+            return True
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            document.report(line, f"nested too deeply, expected at most {_DEEPEST} levels")
+            return True
+    return False
+
+
 def _value(node: yaml.Node, location: Location, loader: _Loader, document: Document) -> Any:
     line = node.start_mark.line + 1
     document.lines.setdefault(location, line)
-    if len(location) > _DEEPEST:
-        document.report(line, f"nested too deeply, expected at most {_DEEPEST} levels")
-        return None
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, location, loader, document)
     if isinstance(node, yaml.SequenceNode):

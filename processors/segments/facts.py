@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 
 from processors.profile_view import ProfileView
-from processors.segments.definition import Consent, Identifier, Trait, ordered
+from processors.segments.definition import Consent, Identifier, Trait
 from processors.segments.truth import NEVER, Test
+from processors.segments.values import ordered
 
 _Check = Callable[[str], bool]
 

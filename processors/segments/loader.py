@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails
 from processors.segments import definition as models
 from processors.segments.compile import Segment, compile_segment
 from processors.segments.document import Document, Location, Problem, read
+from processors.segments.values import shown
 
 _SETTINGS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {
@@ -153,9 +153,9 @@ def _message(details: ErrorDetails, location: Location) -> str:
             message = f"{name} is empty, expected at least one item"
         case "model_type":
             known = ", ".join(_fields(location))
-            message = f"{name}: {_shown(value)} is no mapping, expected some of {known}"
+            message = f"{name}: {shown(value)} is no mapping, expected some of {known}"
         case _:
-            message = f"{name}: {_shown(value)} does not fit, {_wanted(details, location)}"
+            message = f"{name}: {shown(value)} does not fit, {_wanted(details, location)}"
     return message
 
 
@@ -172,7 +172,7 @@ def _wanted(details: ErrorDetails, location: Location) -> str:
 def _no_condition(value: object) -> str:
     known = ", ".join(models.KEYWORDS)
     if not isinstance(value, dict) or not value:
-        return f"{_shown(value)} is no condition, expected one of {known}"
+        return f"{shown(value)} is no condition, expected one of {known}"
     if len(value) > 1:
         message = f"one condition must stand here, found {', '.join(map(str, value))}"
         if next(iter(value)) in models.KEYWORDS and next(iter(value.values())) is None:
@@ -199,8 +199,3 @@ def _fields(location: Location) -> tuple[str, ...]:
 def _nearest(word: str, words: tuple[str, ...]) -> str:
     near = get_close_matches(word, words, n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."

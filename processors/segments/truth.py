@@ -16,7 +16,7 @@ NEVER = 2**63 - 1
 Test = Callable[[ProfileView, int], tuple[bool, int]]
 
 #: How often a combination looks ahead for the moment when its own answer changes.
-_LOOKS_AHEAD = 8
+_LOOKS_AHEAD = 16
 
 
 def negation(test: Test) -> Test:
@@ -43,13 +43,13 @@ def _combination(tests: tuple[Test, ...], every: bool) -> Test:
     """`every`: all must hold. Otherwise one must, which is the same with true and false swapped.
 
     One test that says `not every` decides the answer, and it stands until the last of those that
-    say so changes. By then one of the others may have changed too, so that the answer remains;
-    only in this case it is asked ahead.
+    say so changes. Where another changes before, it may be that the answer still remains; only
+    then it is asked ahead.
     """
 
     def decide(view: ProfileView, now_ms: int) -> tuple[bool, int, bool]:
         others_until = NEVER
-        decided_until = 0
+        decided_from, decided_until = NEVER, 0
         for test in tests:
             holds, until = test(view, now_ms)
             if holds is every:
@@ -57,9 +57,10 @@ def _combination(tests: tuple[Test, ...], every: bool) -> Test:
             elif until == NEVER:
                 return not every, NEVER, False
             else:
-                decided_until = max(decided_until, until)
+                decided_from, decided_until = min(decided_from, until), max(decided_until, until)
         if decided_until:
-            return not every, decided_until, others_until <= decided_until
+            doubtful = others_until <= decided_until or decided_from < decided_until
+            return not every, decided_until, doubtful
         return every, others_until, False
 
     def combined(view: ProfileView, now_ms: int) -> tuple[bool, int]:

@@ -105,9 +105,9 @@ leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(
         st.booleans(),
     ),
 )
-timed_leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(
-    amounts("count"), amounts("sum"), recencies()
-)
+#: What time changes at most twice.
+steady_leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(amounts("count"), recencies())
+timed_leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(steady_leaves, amounts("sum"))
 
 
 def trees(of: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:

@@ -16,7 +16,14 @@ from tests.processors.segments.reference import (
     next_change,
     view_of,
 )
-from tests.processors.segments.strategies import NOW, leaves, people, timed_leaves, trees
+from tests.processors.segments.strategies import (
+    NOW,
+    leaves,
+    people,
+    steady_leaves,
+    timed_leaves,
+    trees,
+)
 
 nows = st.integers(NOW, NOW + 3 * DAY_MS)
 
@@ -72,7 +79,7 @@ def test_asking_again_at_next_ms_finds_every_change(when: dict[str, Any], person
     assert found == expected
 
 
-@given(trees(timed_leaves), people, nows)
+@given(trees(steady_leaves), people, nows)
 def test_next_ms_of_a_combination_is_the_very_moment(
     when: dict[str, Any], person: Person, now: int
 ):
