@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,9 +18,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingest.accept import Accepted
+from ingest.kafka_lane import Lane
 from ingest.publisher import (
-    MAX_RECORD_BYTES,
     KafkaConnection,
+    Message,
     NotAcknowledged,
     Refused,
     messages,
@@ -28,6 +29,8 @@ from ingest.publisher import (
 from schemas.topics import REJECTED, TOUCHPOINTS, full_name, partition_of
 
 log = structlog.get_logger(__name__)
+#: Logical topic and partition.
+_Where = tuple[str, int]
 _NOT_CONNECTED = "Kafka is not reachable yet"
 
 
@@ -42,7 +45,7 @@ class KafkaPublisherConfig:
     #: Records not yet acknowledged hold at most this many bytes.
     max_waiting_bytes: int = 64 * 1024 * 1024
     #: How long a batch waits for company.
-    linger_ms: int = 3
+    linger_s: float = 0.003
     #: How often Kafka is asked whether it is there.
     probe_s: float = 3.0
 
@@ -61,6 +64,7 @@ class KafkaPublisher:
         self._keeper: asyncio.Task[None] | None = None
         self._broken = asyncio.Event()
         self._problem: str | None = _NOT_CONNECTED
+        self._lanes: dict[_Where, Lane] = {}
         self._waiting_bytes = 0
 
     async def start(self) -> None:
@@ -89,56 +93,57 @@ class KafkaPublisher:
 
     async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
         """Send all; returns once every record is acknowledged (see `Publisher.publish`)."""
-        producer = self._producer
-        if producer is None:
+        if self._producer is None:
             raise NotAcknowledged(self._problem or _NOT_CONNECTED)
-        size = sum(len(e.value) for e in accepted) + sum(len(r.value) for r in refused)
-        if self._waiting_bytes + size > self._config.max_waiting_bytes:
+        parts = self._divide(messages(accepted, refused))
+        if (
+            self._waiting_bytes + sum(size for _, size in parts.values())
+            > self._config.max_waiting_bytes
+        ):
             raise NotAcknowledged("Kafka is slower than what comes in")
-        pending: list[asyncio.Future[object]] = []
-        try:
-            async with asyncio.timeout(self._config.acknowledge_s):
-                await self._send(producer, accepted, refused, pending)
-                if pending:
-                    # wait, unlike gather, leaves the producer's futures alone when time is up.
-                    await asyncio.wait(pending)
-        except TimeoutError:
-            raise NotAcknowledged("Kafka did not acknowledge in time") from None
-        except KafkaError as error:
-            self._replace(error)
-            raise NotAcknowledged(f"Kafka refused the records ({type(error).__name__})") from None
-        failed = next((e for future in pending if (e := future.exception()) is not None), None)
+        pending = [self._put(where, records, size) for where, (records, size) in parts.items()]
+        if not pending:
+            return
+        # wait, unlike gather, leaves the futures alone when time is up.
+        done, late = await asyncio.wait(pending, timeout=self._config.acknowledge_s)
+        if late:
+            raise NotAcknowledged("Kafka did not acknowledge in time")
+        failed = next((e for future in done if (e := future.exception()) is not None), None)
         if failed is not None:
             raise NotAcknowledged(f"Kafka refused the records ({type(failed).__name__})")
 
-    async def _send(
-        self,
-        producer: AIOKafkaProducer,
-        accepted: Sequence[Accepted],
-        refused: Sequence[Refused],
-        pending: list[asyncio.Future[object]],
-    ) -> None:
-        for topic, key, value, timestamp_ms in messages(accepted, refused):
-            future: asyncio.Future[object] = await producer.send(
+    def _divide(self, records: Iterable[Message]) -> dict[_Where, tuple[list[Message], int]]:
+        """The records by topic and partition, each with the bytes of its values."""
+        parts: dict[_Where, tuple[list[Message], int]] = {}
+        for record in records:
+            where = record.topic, partition_of(record.key, self._partitions[record.topic])
+            part, total = parts.get(where) or ([], 0)
+            part.append(record)
+            parts[where] = part, total + len(record.value)
+        return parts
+
+    def _put(self, where: _Where, records: list[Message], size: int) -> asyncio.Future[None]:
+        lane = self._lanes.get(where)
+        if lane is None:
+            topic, partition = where
+            lane = self._lanes[where] = Lane(
+                self._producer,
                 self._topics[topic],
-                value,
-                key,
-                partition_of(key, self._partitions[topic]),
-                timestamp_ms,
+                partition,
+                linger_s=self._config.linger_s,
+                broken=self._replace,
             )
-            size = len(value)
-            self._waiting_bytes += size
-            future.add_done_callback(partial(self._delivered, size))
-            pending.append(future)
+        future = lane.put(records)
+        self._waiting_bytes += size
+        future.add_done_callback(partial(self._settled, size))
+        return future
 
-    def _delivered(self, size: int, future: asyncio.Future[object]) -> None:
+    def _settled(self, size: int, future: asyncio.Future[None]) -> None:
         self._waiting_bytes -= size
-        # Reading the exception also marks it as seen, for a request that has given up waiting.
-        error = None if future.cancelled() else future.exception()
-        if error is not None:
-            self._replace(error)
+        # Marks the error as seen, for a request that has given up waiting.
+        future.exception()
 
-    def _replace(self, error: BaseException) -> None:
+    def _replace(self, error: Exception) -> None:
         """A delivery failed for good: the producer's sequence is broken, a new one is needed."""
         if not self._broken.is_set():
             log.warning("kafka_producer_replaced", error=type(error).__name__)
@@ -197,9 +202,12 @@ class KafkaPublisher:
         if producer is None:
             return
         self._problem = _NOT_CONNECTED
+        lanes, self._lanes = self._lanes, {}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
-                await producer.flush()
+                await asyncio.gather(*(lane.flush() for lane in lanes.values()))
+        for lane in lanes.values():
+            await lane.close(KafkaError("the producer was closed"))
         await _close(producer)
 
     def _new_producer(self) -> AIOKafkaProducer:
@@ -209,9 +217,7 @@ class KafkaPublisher:
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
-            linger_ms=self._config.linger_ms,
             max_batch_size=256 * 1024,
-            max_request_size=MAX_RECORD_BYTES,
             request_timeout_ms=int(self._config.acknowledge_s * 1000),
             **self._config.connection.security,
         )
@@ -235,10 +241,9 @@ async def _close(producer: AIOKafkaProducer) -> None:
     """Disconnect without waiting for what cannot be delivered.
 
     `AIOKafkaProducer.stop` waits for every batch, for ever when Kafka is gone; so its parts are
-    closed one by one, and what is left is failed, so that nobody waits for it.
+    closed one by one. Who waited for a batch has heard it from the lanes.
     """
     producer._closed = True
     if producer._sender.sender_task is not None:
         await producer._sender.close()
-    producer._message_accumulator.fail_all(KafkaError("the producer was closed"))
     await producer.client.close()

@@ -91,11 +91,21 @@ class Publisher(Protocol):
 
 
 def messages(accepted: Sequence[Accepted], refused: Sequence[Refused]) -> Iterator[Message]:
-    """The records of both topics, by logical name, in order."""
+    """The records of both topics, by logical name, in order.
+
+    Raises ValueError for a record that Kafka would never take: a bug, not an outage.
+    """
     for event in accepted:
-        yield Message(TOUCHPOINTS.name, event.key, event.value)
+        yield _checked(Message(TOUCHPOINTS.name, event.key, event.value))
     for row in refused:
-        yield Message(REJECTED.name, row.key, row.value)
+        yield _checked(Message(REJECTED.name, row.key, row.value))
+
+
+def _checked(message: Message) -> Message:
+    if len(message.value) > MAX_RECORD_BYTES:
+        size = len(message.value)
+        raise ValueError(f"a record of {size} bytes is more than {MAX_RECORD_BYTES}")
+    return message
 
 
 class Stored(NamedTuple):
@@ -133,10 +143,10 @@ class MemoryPublisher:
         """See `Publisher`."""
         if self.problem is not None:
             raise NotAcknowledged(self.problem)
-        self.records += (
+        self.records += [
             Stored(m.topic, partition_of(m.key, self.partitions), m.key, m.value)
             for m in messages(accepted, refused)
-        )
+        ]
 
     def of(self, topic: str) -> list[Stored]:
         """The records of one topic, in the order of their publication."""

@@ -6,7 +6,7 @@ Nothing is answered before Kafka has what was accepted *and* what was refused.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -66,6 +66,20 @@ class RateLimited(Exception):
     def __init__(self, retry_after: float) -> None:
         super().__init__()
         self.retry_after = retry_after
+
+
+class _Pace:
+    """Lets others run while a long request is worked on."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._until = monotonic() + _SLICE_S
+
+    async def step(self) -> None:
+        """Called between two pieces of work; gives way when the slice is used up."""
+        if self._monotonic() > self._until:
+            await asyncio.sleep(0)
+            self._until = self._monotonic() + _SLICE_S
 
 
 class Intake:
@@ -152,13 +166,10 @@ class Intake:
         *,
         check_depth: bool,
     ) -> None:
-        monotonic = self.ports.monotonic
-        until = monotonic() + _SLICE_S
+        pace = _Pace(self.ports.monotonic)
         for result in results:
             outcome.add(self._judge(source, result, received_ms, check_depth))
-            if monotonic() > until:
-                await asyncio.sleep(0)
-                until = monotonic() + _SLICE_S
+            await pace.step()
 
     def _judge(
         self, source: Source, result: Result, received_ms: int, check_depth: bool
@@ -176,7 +187,11 @@ class Intake:
         return Rejection("invalid", detail, payload)
 
     async def _publish(self, source: Source, outcome: Outcome, received_ms: int) -> None:
-        refused = [self._row(source, rejection, received_ms) for rejection in outcome.rejected]
+        refused: list[Refused] = []
+        pace = _Pace(self.ports.monotonic)
+        for rejection in outcome.rejected:
+            refused.append(self._row(source, rejection, received_ms))
+            await pace.step()
         if outcome.verdicts:
             started = self.ports.monotonic()
             acknowledged = False

@@ -139,6 +139,20 @@ class TestPublisher:
             await case.publisher.publish(batch)
         assert [int(r.value) for r in await case.records()] == list(range(30))
 
+    async def test_a_large_request_is_stored_whole_and_in_order(self, case: Case) -> None:
+        """About 3 MB for one partition: more than one batch, the requests overlap."""
+        key = event(1).key
+        large = [Accepted("", key, b"%06d" % n + b"x" * 30_000) for n in range(100)]
+        small = [Accepted("", key, b"%06d" % n) for n in range(100, 110)]
+        await asyncio.gather(case.publisher.publish(large), case.publisher.publish(small))
+        assert [int(r.value[:6]) for r in await case.records()] == list(range(110))
+
+    async def test_a_record_that_kafka_would_never_take_is_a_bug(self, case: Case) -> None:
+        with pytest.raises(ValueError, match="1000001 bytes"):
+            await case.publisher.publish([Accepted("", event(1).key, b"x" * 1_000_001)])
+        await case.publisher.publish([event(1)])
+        assert len(await case.records()) == 1
+
     async def test_nothing_to_send_is_fine(self, case: Case) -> None:
         await case.publisher.publish([], [])
         assert await case.records() == []
