@@ -377,7 +377,7 @@ class _Deciding:
                 self._assign_group(group_name, profile_id)
                 settled.add(group_name)
             else:
-                self._assign_group(group_name, self._lead_of(group_name))
+                self._assign_group(group_name, self._loose_profile(group_name))
                 loose[group_name] = None
 
     def _candidates(self, name: str, loose: dict[str, None]) -> list[str]:
@@ -388,10 +388,13 @@ class _Deciding:
         for group_name in self.copy.under(key(b"q:", name), MOST_FOLLOWERS):
             into = mine if self._group(group_name).owner == name else loose
             into[group_name] = None
-        for group_name in list(mine):
+        waiting = list(mine)
+        for group_name in waiting:
             for weaker in self.copy.under(key(b"d:", group_name), MOST_FOLLOWERS):
                 if self._owner(weaker) == name:
-                    mine[weaker] = None
+                    if weaker not in mine:
+                        mine[weaker] = None
+                        waiting.append(weaker)
                 elif not self._group(weaker).persons:
                     loose[weaker] = None
         return sorted(mine, key=lambda group: self._strength(self._lead_of(group)))
@@ -407,15 +410,21 @@ class _Deciding:
         """Assign a group that belongs to no one person, and the weaker ones that follow it."""
         if name in settled:
             return
-        group = self._group(name)
-        followed = {self._profile_of(device) for device in group.follows}
-        if group.persons or len(followed) != 1:
-            self._assign_group(name, self._lead_of(name))
-        else:
-            self._assign_group(name, followed.pop())
+        self._assign_group(name, self._loose_profile(name))
         for weaker in self.copy.under(key(b"d:", name), MOST_FOLLOWERS):
             if not self._group(weaker).persons:
                 self._reassign_loose(weaker, settled)
+
+    def _loose_profile(self, name: str) -> str:
+        """The profile of a group that is with no person: its device's if that is nobody's too."""
+        group = self._group(name)
+        followed = {self._profile_of(device) for device in group.follows}
+        if not group.persons and len(followed) == 1:
+            profile_id = followed.pop()
+            # A person's device whose person has no room for this group.
+            if not self.policy.kind(self._existing_node(profile_id).kind).joins:
+                return profile_id
+        return self._lead_of(name)
 
     def _owner(self, name: str) -> str:
         """The one person whom a group belongs to before limits, '' if there is none."""
