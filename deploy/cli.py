@@ -25,6 +25,7 @@ COMMANDS = {
     "local-clickhouse": "Run ClickHouse's engine on a local folder, with its HTTP interface.",
     "local-kafka": "Run Apache Kafka on a local folder (needs Java 17 and, once, Maven).",
     "setup": "Create topics and tables; safe to run again.",
+    "rebuild": "Finish an epoch that is not shown yet, from the stored touchpoints.",
     "check": "Read all configuration and say what is wrong.",
     "connectors": "The plug-ins for channels.",
     "segments": "The segment definitions.",

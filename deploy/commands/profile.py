@@ -1,0 +1,80 @@
+"""`touchline profile`."""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+
+from deploy import wiring
+from deploy.commands import configuration, json_option, say_json
+from deploy.profile import Customer, find
+from schemas.identifiers import Identifier
+
+
+@click.group()
+def command() -> None:
+    """Look at a customer."""
+
+
+@command.command()
+@click.argument("identifier", metavar="KIND:VALUE")
+@json_option
+@click.pass_context
+def show(context: click.Context, identifier: str, as_json: bool) -> int:
+    """One customer: identifiers, traits, segments, newest touches.
+
+    KIND:VALUE is for instance email:ada@example.com or customer_id:1815.
+    """
+    kind, colon, value = identifier.partition(":")
+    if not colon:
+        raise click.BadParameter("expected KIND:VALUE, for instance email:ada@example.com")
+    settings = configuration(context, "profile").settings
+    wanted = settings.identity.policy().normalize(kind, value, settings.identity.default_region)
+    if wanted is None:
+        raise click.BadParameter(f"this is no value that an identifier of kind {kind!r} can have")
+    with contextlib.closing(wiring.clickhouse(settings)) as clickhouse:
+        customer = find(clickhouse, settings.namespace, wanted)
+    if customer is None:
+        click.echo(f"touchline: nobody is known by this {kind}", err=True)
+        return 1
+    if as_json:
+        say_json(customer.as_dict())
+    else:
+        _print(customer, wanted)
+    return 0
+
+
+def _print(customer: Customer, wanted: Identifier) -> None:
+    profile = customer.profile
+    name = profile.get("display_name") or wanted.value
+    click.echo(f"{name}  (profile {profile['profile_id']})")
+    if not profile["touchpoints"]:
+        click.echo("no touch of its own: everything it was named with belongs to somebody else")
+    for label, key in (("first seen", "first_seen_at"), ("last seen", "last_seen_at")):
+        if key in profile:
+            click.echo(f"{label:<12}{profile[key]}")
+    click.echo(f"{'touches':<12}{profile['touchpoints']}  {_pairs(profile.get('channels'))}")
+    if profile.get("orders"):
+        click.echo(f"{'orders':<12}{profile['orders']}  {_pairs(profile.get('revenue'))}")
+    if "engagement_score" in profile:
+        click.echo(f"{'engagement':<12}{profile['engagement_score']} of 100")
+    for label, key in (("traits", "traits"), ("consent", "consent")):
+        if profile.get(key):
+            click.echo(f"{label:<12}{_pairs(profile[key])}")
+    click.echo("identifiers")
+    for identifier in customer.identifiers:
+        click.echo(f"  {identifier['kind']:<14}{identifier['value']}")
+    click.echo("segments" if customer.segments else "segments    none")
+    for segment in customer.segments:
+        click.echo(f"  {segment['segment']:<30}since {segment['since']}")
+    click.echo("newest touches")
+    for touch in customer.touchpoints:
+        amount = f"{touch['value_amount']} {touch['value_currency']}" * bool(touch["value_amount"])
+        about = touch["subject"] or touch["url"] or touch["campaign_name"] or touch["outcome"]
+        what = f"{touch['channel']}/{touch['type']}"
+        click.echo(f"  {touch['occurred_at']}  {what:<28} {amount} {about}".rstrip())
+
+
+def _pairs(values: dict[str, object] | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted((values or {}).items()))
