@@ -1,0 +1,165 @@
+"""Moving trails: what an answer of the graph changes at an identifier's home."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from processors.stage import Decision, Output, Record, Store
+from schemas import messages, rows, topics
+from schemas.times import rfc3339
+
+
+class TrailRow(msgspec.Struct, array_like=True):
+    """The body of a ``t:`` row; `trail` is packed. `created` is the first offset it contains."""
+
+    kind: str
+    value: str
+    created: int
+    trail: bytes
+
+
+class AssignmentRow(msgspec.Struct, array_like=True):
+    """The body of an ``a:`` row; `left` are the profiles that hold traces of the identifier."""
+
+    kind: str
+    value: str
+    profile_id: str
+    version: int
+    linked_ms: int
+    left: list[str] = []
+
+
+encode = msgspec.msgpack.Encoder().encode
+trail_row = msgspec.msgpack.Decoder(TrailRow)
+_assignment_row = msgspec.msgpack.Decoder(AssignmentRow)
+
+
+class Assigning:
+    """One batch of the graph's answers."""
+
+    def __init__(self, epoch: int, store: Store) -> None:
+        self.epoch = epoch
+        self.store = store
+        self.decision = Decision()
+
+    def decide(self, records: Sequence[Record]) -> Decision:
+        """Move trails to the profiles that their identifiers belong to now."""
+        answers = [(record, messages.decode_assignment(record.value)) for record in records]
+        ids = list({answer.identifier_id: None for _, answer in answers})
+        stored = dict(zip(ids, self.store.get_many([row_key(b"a:", i) for i in ids]), strict=True))
+        trails = dict(zip(ids, self.store.get_many([row_key(b"t:", i) for i in ids]), strict=True))
+        latest: dict[str, tuple[AssignmentRow | None, int, int]] = {}
+        touched: dict[str, int] = {}
+        for record, answer in answers:
+            one = answer.identifier_id
+            if one not in latest:
+                latest[one] = _open(stored[one])
+            row, applied, rev = latest[one]
+            if record.offset <= applied:
+                touched[one] = record.timestamp_ms
+            else:
+                changed = _move(row, answer, has_trail=trails[one] is not None)
+                if changed is not None:
+                    latest[one] = changed, record.offset, rev + 1
+                    touched[one] = record.timestamp_ms
+            self._keep_verdicts(record, answer)
+        for one, at_ms in touched.items():
+            row, applied, rev = latest[one]
+            if row is not None:
+                before = stored[one]
+                if before is None or rows.header(before).rev != rev:
+                    self.decision.rows[row_key(b"a:", one)] = rows.pack(
+                        self.epoch, applied, rev, encode(row)
+                    )
+                self._publish(one, row, trails[one], at_ms)
+        return self.decision
+
+    def _keep_verdicts(self, record: Record, answer: messages.Assignment) -> None:
+        for other, holds in answer.verdicts.items():
+            key = verdict_key(answer.identifier_id, other)
+            self.decision.rows[key] = rows.pack(
+                self.epoch, record.offset, record.offset + 1, b"1" if holds else b"0"
+            )
+
+    def _publish(self, one: str, row: AssignmentRow, stored: bytes | None, at_ms: int) -> None:
+        packed, changes = b"", 0
+        if stored is not None:
+            changes = rows.header(stored).rev
+            packed = trail_row.decode(memoryview(stored)[rows.SIZE :]).trail
+        # An identifier of its own that led nothing makes no profile.
+        if packed or row.profile_id != one or one in row.left:
+            update = messages.TrailUpdate(
+                one, row.kind, row.value, row.version, changes, packed, at_ms
+            )
+            self.decision.outputs.append(update_output(row.profile_id, update))
+        for profile_id in row.left:
+            if profile_id != row.profile_id:
+                moved = messages.TrailUpdate(
+                    one, row.kind, row.value, row.version, changes, None, at_ms
+                )
+                self.decision.outputs.append(update_output(profile_id, moved))
+        self.decision.outputs.append(identity_output(one, row, self.epoch))
+
+
+def _open(row: bytes | None) -> tuple[AssignmentRow | None, int, int]:
+    if row is None:
+        return None, -1, 0
+    header = rows.header(row)
+    return _assignment_row.decode(memoryview(row)[rows.SIZE :]), header.applied, header.rev
+
+
+def _move(
+    row: AssignmentRow | None, answer: messages.Assignment, *, has_trail: bool
+) -> AssignmentRow | None:
+    """The row after an answer; None when the answer brings nothing new."""
+    if row is None:
+        left = [answer.identifier_id] if has_trail else []
+    elif answer.version > row.version:
+        left = row.left if row.profile_id in row.left else [*row.left, row.profile_id]
+    else:
+        return None
+    return AssignmentRow(
+        answer.kind, answer.value, answer.profile_id, answer.version, answer.linked_ms, left
+    )
+
+
+def assigned(
+    lead: str, kind: str, value: str, first_ms: int, assignment: bytes | None
+) -> AssignmentRow:
+    """Whose an identifier is: its own while nothing was ever assigned."""
+    if assignment is None:
+        return AssignmentRow(kind, value, lead, 0, first_ms)
+    return _assignment_row.decode(memoryview(assignment)[rows.SIZE :])
+
+
+def update_output(profile_id: str, update: messages.TrailUpdate) -> Output:
+    """The record that tells a profile of a trail."""
+    return Output(topics.TRAILS.name, profile_id.encode(), messages.encode(update))
+
+
+def identity_output(one: str, row: AssignmentRow, epoch: int) -> Output:
+    """The row of `identities`: whose an identifier is."""
+    value = msgspec.json.encode(
+        {
+            "epoch": epoch,
+            "identifier_id": one,
+            "kind": row.kind,
+            "value": row.value,
+            "profile_id": row.profile_id,
+            "linked_at": rfc3339(row.linked_ms),
+            "version": row.version,
+        }
+    )
+    return Output(topics.IDENTITIES.name, one.encode(), value)
+
+
+def row_key(prefix: bytes, identifier: str) -> bytes:
+    """The key of a row of an identifier."""
+    return prefix + identifier.encode()
+
+
+def verdict_key(lead: str, other: str) -> bytes:
+    """The key of the row with the verdict on a link."""
+    return f"v:{lead}{other}".encode()
