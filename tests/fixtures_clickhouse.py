@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -15,7 +16,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from deploy.local.processes import die_with_parent, stop
+from deploy.local.processes import die_with_parent
 
 _namespaces = itertools.count(1)
 
@@ -54,16 +55,11 @@ class LocalClickHouse:
         self.port = int(address.rsplit(":", 1)[1])
         return self
 
-    def stop(self) -> int:
-        """End it as an operator would; its exit status."""
+    def stop(self, name: signal.Signals = signal.SIGTERM) -> int:
+        """End it as an operator would, or without warning by SIGKILL; its exit status."""
         assert self._process is not None
-        return stop(self._process)
-
-    def kill(self) -> None:
-        """End it without warning."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        self._process.send_signal(name)
+        return self._process.wait(20)
 
     def query(self, sql: str, **settings: str) -> list[dict[str, Any]]:
         """The rows of a query; an empty list for a statement. Decimals are text."""
@@ -97,7 +93,7 @@ def own_clickhouse(tmp_path: Path) -> Iterator[LocalClickHouse]:
     """A ClickHouse of its own for a test that stops or kills it."""
     server = LocalClickHouse(tmp_path / "clickhouse").start()
     yield server
-    server.stop()
+    server.stop(signal.SIGKILL)
 
 
 @pytest.fixture
