@@ -11,13 +11,10 @@ from tests.processors.segments.reference import MILLION, Person, Touch
 
 NOW = 1_780_000_123_456
 WINDOWS = {
-    "30m": 30 * MINUTE_MS,
     "2h": 2 * HOUR_MS,
-    "1d": DAY_MS,
     "48h": 2 * DAY_MS,
     "49h": 49 * HOUR_MS,
     "7d": 7 * DAY_MS,
-    "30d": 30 * DAY_MS,
     "400d": 400 * DAY_MS,
 }
 windows = st.sampled_from(list(WINDOWS))
@@ -27,28 +24,29 @@ texts = st.sampled_from(
 )
 
 
-def _filters(**more: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]]:
-    return {
-        "channel": st.sampled_from(["web", "email"]),
-        "type": st.sampled_from(["page_viewed", "order_completed"]),
-        "source": st.sampled_from(["shop", "crm"]),
-        "campaign": st.sampled_from(["spring", "summer"]),
-        "direction": st.sampled_from(["inbound", "outbound"]),
-        **more,
-    }
-
-
-def _some(
-    required: dict[str, st.SearchStrategy[Any]], optional: dict[str, st.SearchStrategy[Any]]
-) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries(required, optional=optional)
+_FILTERS = {
+    "channel": st.sampled_from(["web", "email"]),
+    "type": st.sampled_from(["page_viewed", "order_completed"]),
+    "source": st.sampled_from(["shop", "crm"]),
+    "campaign": st.sampled_from(["spring", "summer"]),
+    "direction": st.sampled_from(["inbound", "outbound"]),
+}
+#: Mostly few, so that several touches match.
+filters: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({}),
+    *(st.fixed_dictionaries({name: values}) for name, values in _FILTERS.items()),
+    st.fixed_dictionaries({}, optional=_FILTERS),
+)
 
 
 @st.composite
 def amounts(draw: st.DrawFn, keyword: str) -> dict[str, Any]:
     low = st.integers(1, 4) if keyword == "count" else st.integers(-5, 8)
-    required = {"currency": st.sampled_from(["JPY", "USD"])} if keyword == "sum" else {}
-    body = draw(_some(required, _filters(within=windows)))
+    body = dict(draw(filters))
+    if keyword == "sum":
+        body["currency"] = draw(st.sampled_from(["JPY", "USD"]))
+    if draw(st.integers(0, 3)):
+        body["within"] = draw(windows)
     bounds = sorted(draw(st.lists(low, min_size=1, max_size=2)))
     if len(bounds) == 2:
         body |= {"at_least": bounds[0], "at_most": bounds[1]}
@@ -61,7 +59,7 @@ def amounts(draw: st.DrawFn, keyword: str) -> dict[str, Any]:
 
 @st.composite
 def recencies(draw: st.DrawFn) -> dict[str, Any]:
-    body = draw(_some({}, _filters()))
+    body = dict(draw(filters))
     names = sorted(draw(st.sets(windows, min_size=1, max_size=2)), key=lambda name: WINDOWS[name])
     if len(names) == 2:
         body |= {"not_within": names[0], "within": names[1]}
@@ -75,9 +73,9 @@ trait_conditions = st.builds(
     traits,
     st.one_of(
         st.just({"exists": False}),
-        _some(
+        st.fixed_dictionaries(
             {},
-            {
+            optional={
                 "equals": st.one_of(texts, st.integers(8, 11), st.booleans()),
                 "not_equals": texts,
                 "in": st.lists(texts, min_size=1, max_size=3),
@@ -124,16 +122,13 @@ def trees(of: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, 
 
 
 @st.composite
-def touches(draw: st.DrawFn) -> Touch:
-    near_an_edge = st.builds(
-        lambda window, delta: NOW - window + delta,
-        st.sampled_from(list(WINDOWS.values())),
-        st.integers(-2 * HOUR_MS, 2 * HOUR_MS),
-    )
-    at_ms = draw(st.one_of(near_an_edge, st.integers(NOW - 3 * DAY_MS, NOW + DAY_MS)))
-    currency = draw(st.sampled_from(["", "JPY", "USD"]))
+def touches(draw: st.DrawFn, near: int) -> Touch:
+    """A touch near an edge of the window `near`, of another one, or of late."""
+    edge = draw(st.sampled_from([near, near, near, 0, *WINDOWS.values()]))
+    offset = draw(st.integers(-2, 3)) * HOUR_MS + draw(st.sampled_from([0, 1, 7, MINUTE_MS]))
+    currency = draw(st.sampled_from(["", "JPY", "JPY", "USD"]))
     return Touch(
-        at_ms,
+        NOW - edge + offset,
         draw(st.sampled_from(["web", "email"])),
         draw(st.sampled_from(["page_viewed", "order_completed"])),
         draw(st.sampled_from(["shop", "crm"])),
@@ -147,7 +142,9 @@ def touches(draw: st.DrawFn) -> Touch:
 
 people = st.builds(
     Person,
-    st.lists(touches(), max_size=8),
+    st.sampled_from(list(WINDOWS.values())).flatmap(
+        lambda near: st.lists(touches(near), max_size=8)
+    ),
     st.lists(st.sampled_from(["email", "line"]), unique=True),
     st.dictionaries(traits, texts, max_size=3),
     st.dictionaries(st.just("marketing"), st.booleans()),

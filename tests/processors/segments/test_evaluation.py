@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.segments import Definition, Segment, compile_segment
-from schemas.times import DAY_MS
+from schemas.times import DAY_MS, HOUR_MS
 from tests.processors.segments.reference import (
     Person,
     is_member,
@@ -25,7 +25,9 @@ from tests.processors.segments.strategies import (
     trees,
 )
 
-nows = st.integers(NOW, NOW + 3 * DAY_MS)
+nows = st.one_of(
+    st.just(NOW), st.integers(NOW, NOW + 3 * HOUR_MS), st.integers(NOW, NOW + 3 * DAY_MS)
+)
 
 
 def compiled(when: dict[str, Any]) -> Segment:
@@ -72,10 +74,10 @@ def test_asking_again_at_next_ms_finds_every_change(when: dict[str, Any], person
             found.append(moment)
         verdict = later
     expected = []
-    moment_or_none = next_change(when, person, now)
-    while moment_or_none is not None:
-        expected.append(moment_or_none)
-        moment_or_none = next_change(when, person, moment_or_none)
+    change = next_change(when, person, now)
+    while change is not None:
+        expected.append(change)
+        change = next_change(when, person, change)
     assert found == expected
 
 
