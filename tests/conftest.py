@@ -8,10 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
 from deploy.local.mock_broker import MockBroker
 from deploy.local.processes import free_port
+
+# On a busy machine a slow example is no failure.
+settings.register_profile("touchline", deadline=None)
+settings.load_profile("touchline")
 
 with contextlib.suppress(ModuleNotFoundError):
     from tests.fixtures_clickhouse import *  # noqa: F403 - its fixtures, for all tests

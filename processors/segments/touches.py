@@ -24,9 +24,7 @@ _Collect = Callable[[ProfileView], list[bytes]]
 
 
 def feature_of(spec: FilterSpec, currency: str = "") -> FeatureKey:
-    """The feature that answers a filter; of a generic one that leaves channel or type open, all
-    features per (channel, type) that fit do, and this key stands for none.
-    """
+    """The feature that answers a filter: not of a generic one that leaves channel or type open."""
     return FeatureKey(spec.channel, spec.type, currency, spec.source, spec.campaign, spec.direction)
 
 
