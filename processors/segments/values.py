@@ -50,7 +50,7 @@ def ordered(text: str) -> tuple[str, Decimal | int] | None:
         return "number", Decimal(text)
     if _DATE.fullmatch(text):
         try:
-            return "time", parse_ms(text)
+            return "time", parse_ms(text.upper())
         except ValueError:
             return None
     return None

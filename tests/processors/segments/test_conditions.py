@@ -60,6 +60,7 @@ def holds(when: dict[str, Any], person: Person, now: int = NOW) -> bool:
         ({"greater_than": "2026-01-01"}, "2026-01-02", True),
         ({"greater_than": "2026-01-01"}, "2026-01-01T00:00:00+09:00", False),
         ({"less_than": "2026-01-01"}, "2026-01-01T00:00:00+09:00", True),
+        ({"less_than": "2026-01-01"}, "2025-12-31t23:59:59z", True),
         ({"less_than": "2026-01-01"}, "2025-13-01", False),
         ({"less_than": 10, "greater_than": 5}, "7", True),
         ({"less_than": 10, "greater_than": 5}, "12", False),
