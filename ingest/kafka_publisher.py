@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from ingest.accept import Accepted
 from ingest.kafka_lane import Lane
@@ -96,10 +96,8 @@ class KafkaPublisher:
         if self._producer is None:
             raise NotAcknowledged(self._problem or _NOT_CONNECTED)
         parts = self._divide(messages(accepted, refused))
-        if (
-            self._waiting_bytes + sum(size for _, size in parts.values())
-            > self._config.max_waiting_bytes
-        ):
+        total = sum(size for _, size in parts.values())
+        if self._waiting_bytes + total > self._config.max_waiting_bytes:
             raise NotAcknowledged("Kafka is slower than what comes in")
         pending = [self._put(where, records, size) for where, (records, size) in parts.items()]
         if not pending:
@@ -172,7 +170,7 @@ class KafkaPublisher:
                     self._partitions[topic] = len(await producer.partitions_for(name))
             except (KafkaError, OSError, TimeoutError) as error:
                 await _close(producer)
-                self._report(f"Kafka at {self._servers} is not reachable ({type(error).__name__})")
+                self._report(self._explain(error))
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, self._config.probe_s)
             except BaseException:
@@ -183,6 +181,12 @@ class KafkaPublisher:
                 self._producer = producer
                 self._report(None)
                 return
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, UnknownTopicOrPartitionError):
+            missing = " or ".join(self._topics.values())
+            return f"Kafka at {self._servers} has no topic {missing}: run touchline setup"
+        return f"Kafka at {self._servers} is not reachable ({type(error).__name__})"
 
     async def _probe(self) -> None:
         """Ask for metadata: says whether Kafka is there, and how many partitions there are."""

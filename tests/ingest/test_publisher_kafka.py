@@ -1,0 +1,93 @@
+"""The gateway's publisher through the life of a real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+
+from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
+from deploy.local.processes import free_port
+from ingest.kafka_publisher import KafkaPublisher, KafkaPublisherConfig
+from ingest.publisher import KafkaConnection, NotAcknowledged
+from schemas.topics import REJECTED, TOUCHPOINTS
+from tests.ingest.test_publisher import event, records_of, until
+
+pytestmark = pytest.mark.kafka
+
+
+def create_topics(broker: LocalKafka, namespace: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    names = (f"{namespace}.{topic.name}" for topic in (TOUCHPOINTS, REJECTED))
+    admin.create_topics([NewTopic(name, 4, 1) for name in names])
+    admin.close()
+
+
+@pytest.fixture
+def connection(kafka_broker: LocalKafka) -> KafkaConnection:
+    return KafkaConnection(kafka_broker.bootstrap_servers, f"p{uuid.uuid4().hex[:12]}")
+
+
+async def test_topics_that_are_missing_are_named(
+    kafka_broker: LocalKafka, connection: KafkaConnection
+) -> None:
+    publisher = KafkaPublisher(KafkaPublisherConfig(connection, acknowledge_s=5, probe_s=0.3))
+    await publisher.start()
+    try:
+        await until(lambda: "run touchline setup" in (publisher.problem or ""), 30)
+        await asyncio.to_thread(create_topics, kafka_broker, connection.namespace)
+        await until(lambda: publisher.problem is None, 20)
+        await publisher.publish([event(n) for n in range(100)])
+        assert len(await records_of(connection)) == 100
+    finally:
+        await publisher.stop(1)
+
+
+async def test_a_crash_and_a_new_life_of_kafka(tmp_path: Path) -> None:
+    """A broker of its own, killed twice; the second time it forgets everything."""
+    try:
+        class_path()
+    except KafkaUnavailable as problem:
+        pytest.skip(f"real Kafka tests did not run: {problem}")
+    broker = LocalKafka(KafkaNode(tmp_path / "kafka", port=free_port(), heap="384m"))
+    connection = KafkaConnection(broker.bootstrap_servers, "ns")
+    publisher = KafkaPublisher(KafkaPublisherConfig(connection, acknowledge_s=3, probe_s=0.3))
+    await publisher.start()
+    try:
+        await asyncio.to_thread(broker.start)
+        await asyncio.to_thread(create_topics, broker, "ns")
+        await until(lambda: publisher.problem is None, 30)
+        await publisher.publish([event(n) for n in range(50)])
+
+        broker.kill()
+        with pytest.raises(NotAcknowledged):
+            await publisher.publish([event(n) for n in range(50, 100)])
+        await until(lambda: publisher.problem is not None)
+        await asyncio.to_thread(broker.start)
+        await until(lambda: publisher.problem is None, 30)
+        # What was not acknowledged arrives in the end, once.
+        await until(lambda: publisher.waiting_bytes == 0, 30)
+        assert len(await records_of(connection)) == 100
+
+        broker.kill()
+        shutil.rmtree(tmp_path / "kafka")
+        await asyncio.to_thread(broker.start)
+        await asyncio.to_thread(create_topics, broker, "ns")
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                await publisher.publish([event(1)])
+                break
+            except NotAcknowledged:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.2)
+        assert {r.key for r in await records_of(connection)} == {event(1).key}
+    finally:
+        await publisher.stop(1)
+        broker.stop()
