@@ -5,21 +5,17 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.graph import GraphStage
-from processors.identity_rows import Node
-from processors.stage import Record
-from schemas import messages, rows, topics
+from schemas import messages, topics
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
-from schemas.touchpoint import Touchpoint
-from tests.pipeline import MemoryStore, Pipeline
+from tests.pipeline import Pipeline
+from tests.processors.graph_log import START_MS, Graph, Pair
+from tests.processors.touches import touch
 from tests.properties.identity_reference import Reference
 
 HOUR_MS = 3_600_000
-START_MS = 1_780_000_000_000
 KINDS = {
     "customer_id": 3, "loyalty_id": 2, "email": 4, "phone": 2, "line": 2, "shop_card": 2,
     "device_id": 4, "till_id": 2, "anonymous_id": 6,
@@ -55,7 +51,6 @@ NO_LIMITS = PEACEFUL.with_kinds(
 )
 STRICT = replace(SMALL, joins_per_day=2)
 
-Pair = tuple[Identifier, Identifier]
 QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -99,64 +94,6 @@ def links(draw, policy: IdentityPolicy, most: int = 30) -> list[Pair]:
             forest.append([order[min(parent, number - 1)], one])
     bridges = draw(st.lists(two, max_size=2))
     return [pair(policy, some) for some in draw(st.permutations([*forest, *bridges]))]
-
-
-class Graph:
-    """The stage over a store, with what it published so far."""
-
-    def __init__(self, policy: IdentityPolicy) -> None:
-        self.stage = GraphStage(1, policy)
-        self.store = MemoryStore(self.stage)
-        self.log: list[Record] = []
-        self.published: dict[str, messages.Assignment] = {}
-        self.verdicts: dict[tuple[str, str], bool] = {}
-
-    def append(self, one: Pair, at_ms: int) -> None:
-        (kind, value), (other_kind, other_value) = one
-        offset = len(self.log)
-        request = messages.LinkRequest(
-            kind, value, other_kind, other_value, "web", f"e{offset}", at_ms
-        )
-        value_bytes = messages.encode(request)
-        self.log.append(
-            Record(
-                topics.LINKS.name, 0, offset, at_ms, identifier_id(*one[0]).encode(), value_bytes
-            )
-        )
-
-    def process(self, batch: list[Record], *, apply: bool = True) -> list[messages.Assignment]:
-        """Decide a batch and check what every answer must keep."""
-        decision = self.stage.decide(batch, self.store)
-        if apply:
-            self.store.apply(decision)
-        answers = [
-            messages.decode_assignment(out.value)
-            for out in decision.outputs
-            if out.topic == topics.ASSIGNMENTS.name
-        ]
-        for answer in answers:
-            before = self.published.get(answer.identifier_id)
-            if before is not None:
-                assert answer.version >= before.version
-                if answer.version == before.version:
-                    assert answer.profile_id == before.profile_id
-            self.published[answer.identifier_id] = answer
-            for other, holds in answer.verdicts.items():
-                assert self.verdicts.setdefault((answer.identifier_id, other), holds) == holds
-        by_id = {answer.identifier_id: answer for answer in answers}
-        for record in batch:
-            asked = messages.decode_link(record.value)
-            other = identifier_id(asked.kind, asked.value)
-            assert other in by_id
-            assert other in by_id[identifier_id(asked.lead_kind, asked.lead_value)].verdicts
-        return answers
-
-    def nodes(self) -> dict[Identifier, str]:
-        decode = msgspec.msgpack.Decoder(Node).decode
-        found = [
-            decode(row[rows.SIZE :]) for key, row in self.store.rows.items() if key[:2] == b"n:"
-        ]
-        return {node.identifier: node.profile_id for node in found}
 
 
 def run(policy: IdentityPolicy, log: list[tuple[Pair, int]], seed: int) -> Graph:
@@ -281,7 +218,7 @@ def test_through_all_stages_every_identifier_and_touch_is_where_the_reference_sa
     pipeline = Pipeline(policy=policy, rng=random.Random(seed), **faults)
     for number, identifiers in enumerate(touches):
         # Values that look like what they are, so that the edge keeps them.
-        pipeline.touch(touch(number, [at_the_edge(one) for one in identifiers]))
+        pipeline.touch(touch(f"e{number}", *(at_the_edge(one) for one in identifiers)))
         pipeline.step()
     pipeline.crashes = pipeline.echoes = 0.0
     pipeline.run()
@@ -311,15 +248,3 @@ def at_the_edge(one: Identifier) -> Identifier:
     if one.kind == "phone":
         return Identifier("phone", f"+8190123400{one.value[1:]}1")
     return one
-
-
-def touch(number: int, identifiers: list[Identifier]) -> Touchpoint:
-    return Touchpoint.model_validate(
-        {
-            "event_id": f"e{number}",
-            "channel": "web",
-            "type": "page_viewed",
-            "identifiers": [{"kind": kind, "value": value} for kind, value in identifiers],
-            "occurred_at": "2026-05-01T00:00:00Z",
-        }
-    )

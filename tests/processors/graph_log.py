@@ -1,0 +1,98 @@
+"""The graph over a log of links in memory; every answer is checked for what it must keep."""
+
+from __future__ import annotations
+
+import msgspec
+
+from processors.graph import GraphStage
+from processors.identity_rows import Node
+from processors.stage import Record
+from schemas import messages, rows, topics
+from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
+from tests.pipeline import MemoryStore
+
+START_MS = 1_780_000_000_000
+Pair = tuple[Identifier, Identifier]
+
+
+class Graph:
+    """The stage over a store, with what it published so far."""
+
+    def __init__(self, policy: IdentityPolicy) -> None:
+        self.stage = GraphStage(1, policy)
+        self.store = MemoryStore(self.stage)
+        self.log: list[Record] = []
+        self.published: dict[str, messages.Assignment] = {}
+        self.verdicts: dict[tuple[str, str], bool] = {}
+        self.conflicts: list[dict[str, object]] = []
+        self.done = 0
+        self.now_ms = START_MS
+
+    def append(self, one: Pair, at_ms: int) -> None:
+        (kind, value), (other_kind, other_value) = one
+        offset = len(self.log)
+        request = messages.LinkRequest(
+            kind, value, other_kind, other_value, "web", f"e{offset}", at_ms
+        )
+        value_bytes = messages.encode(request)
+        self.log.append(
+            Record(
+                topics.LINKS.name, 0, offset, at_ms, identifier_id(*one[0]).encode(), value_bytes
+            )
+        )
+
+    def see(self, *identifiers: Identifier) -> list[messages.Assignment]:
+        """A touch that names these: its lead is linked with each other one; the answers."""
+        lead, *others = sorted(identifiers, key=self.stage.policy.strength)
+        for other in others:
+            self.append((lead, other), self.now_ms)
+        batch, self.done = self.log[self.done :], len(self.log)
+        return self.process(batch)
+
+    def process(self, batch: list[Record]) -> list[messages.Assignment]:
+        """Decide a batch and check what every answer must keep."""
+        decision = self.stage.decide(batch, self.store)
+        self.store.apply(decision)
+        self.conflicts += [
+            msgspec.json.decode(out.value)
+            for out in decision.outputs
+            if out.topic == topics.CONFLICTS.name
+        ]
+        answers = [
+            messages.decode_assignment(out.value)
+            for out in decision.outputs
+            if out.topic == topics.ASSIGNMENTS.name
+        ]
+        for answer in answers:
+            before = self.published.get(answer.identifier_id)
+            if before is not None:
+                assert answer.version >= before.version
+                if answer.version == before.version:
+                    assert answer.profile_id == before.profile_id
+            self.published[answer.identifier_id] = answer
+            for other, holds in answer.verdicts.items():
+                assert self.verdicts.setdefault((answer.identifier_id, other), holds) == holds
+        by_id = {answer.identifier_id: answer for answer in answers}
+        for record in batch:
+            asked = messages.decode_link(record.value)
+            other = identifier_id(asked.kind, asked.value)
+            assert other in by_id
+            assert other in by_id[identifier_id(asked.lead_kind, asked.lead_value)].verdicts
+        return answers
+
+    def nodes(self) -> dict[Identifier, str]:
+        decode = msgspec.msgpack.Decoder(Node).decode
+        found = [
+            decode(row[rows.SIZE :]) for key, row in self.store.rows.items() if key[:2] == b"n:"
+        ]
+        return {node.identifier: node.profile_id for node in found}
+
+    def people(self) -> set[frozenset[str]]:
+        """The values of the identifiers of each profile."""
+        found: dict[str, set[str]] = {}
+        for one, profile_id in self.nodes().items():
+            found.setdefault(profile_id, set()).add(one.value)
+        return {frozenset(values) for values in found.values()}
+
+    def profile(self, one: Identifier) -> str:
+        return self.nodes()[one]
