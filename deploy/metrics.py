@@ -98,6 +98,9 @@ COUNTS = {
         Counter, "relogged_rows_total", "rows logged again after a late foreign write"
     ),
 }
+SEGMENT_CHANGES = Metric(
+    Counter, "segment_changes_total", "entries into and exits from segments", ("segment", "change")
+)
 # Sinks --------------------------------------------------------------------------------------------
 _TABLE = ("table",)
 SINK_ROWS = Metric(Counter, "sink_rows_total", "rows inserted", _TABLE)
@@ -120,6 +123,7 @@ BUILD = Metric(Gauge, "build_info", "1, with the version that runs", ("version",
 CATALOGUE: tuple[Metric, ...] = (
     RECEIVED, ACCEPTED, REJECTED, PUBLISH, REQUEST,
     PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, *COUNTS.values(),
+    SEGMENT_CHANGES,
     SINK_ROWS, SINK_BYTES, SINK_INSERT, SINK_RETRIES, SINK_REJECTED, SINK_UNWRITTEN, END_TO_END,
     READY, BUILD,
 )  # fmt: skip
@@ -166,6 +170,7 @@ class EngineCounters:
         self._lag_records = LAG_RECORDS.make(registry)
         self._lag_seconds = LAG_SECONDS.make(registry)
         self._counts = {name: metric.make(registry) for name, metric in COUNTS.items()}
+        self._segment_changes = SEGMENT_CHANGES.make(registry)
 
     def batch(self, stage: str, records: int, seconds: float) -> None:
         """A batch went through all steps."""
@@ -179,12 +184,17 @@ class EngineCounters:
         self._lag_seconds.labels(stage, topic, str(partition)).set(seconds)
 
     def count(self, name: str, increment: int) -> None:
-        """A counter of a stage or of the engine; one that is not declared is logged, not lost."""
-        counter = self._counts.get(name)
-        if counter is None:
-            _log.warning("metric_not_declared", name=name, increment=increment)
+        """A counter of a stage or of the engine, or `segment.NAME.CHANGE`.
+
+        One that is not declared is logged, not lost.
+        """
+        if name.startswith("segment."):
+            _, segment, change = name.split(".")
+            self._segment_changes.labels(segment, change).inc(increment)
+        elif name in self._counts:
+            self._counts[name].inc(increment)
         else:
-            counter.inc(increment)
+            _log.warning("metric_not_declared", name=name, increment=increment)
 
 
 class SinkCounters:
