@@ -56,4 +56,5 @@ def received_ms(rows: Sequence[Row]) -> list[int]:
                 times.append(parse_ms(found.group(1).decode()))
             except ValueError:
                 continue
-    return times
+    # A profile that no touch has made yet was received at no time.
+    return [ms for ms in times if ms > 0]
