@@ -27,8 +27,6 @@ from deploy.demo.wire import Keys
 from processors.segments.loader import load_segments
 from sinks.clickhouse import ClickHouse, ClickHouseConfig, ClickHouseError
 
-#: How long all may take from accepted to visible, after the last was sent.
-SETTLE_BOUND_S = 150.0
 #: Columns of the report where there is no terminal.
 LOG_WIDTH = 120
 
@@ -106,9 +104,9 @@ class _Demo:
         with bar(self.console, "until ClickHouse shows them all", wanted) as show:
 
             def tell(progress: Progress) -> None:
-                show(min(progress.touchpoints, progress.in_profiles, progress.in_engagement))
+                show(min(progress.in_profiles, progress.in_engagement))
 
-            settled = Settling(db, ledger, tell).wait(SETTLE_BOUND_S)
+            settled = Settling(db, ledger, tell).wait()
         if not settled.complete:
             self._say(f"not complete after {settled.seconds:.0f} s: {settled.last}")
 

@@ -11,43 +11,41 @@ from deploy.demo.send import Ledger
 from sinks.clickhouse import ClickHouse, Unreachable
 
 #: Numbers must not have changed for this long, in seconds; stages publish once a second.
-QUIET_S = 4.0
-_POLL_S = 0.5
+QUIET_S = 3.0
+#: While something is missing and nothing changes for this long, in seconds, nothing more will come.
+STALL_S = 60.0
+#: Asking costs the machine that is waited for: a pause is at least this long, and longer than
+#: the questions took.
+_PAUSE_S = 1.0
 
-_SNAPSHOT = """
+#: Cheap: how far the slowest are. Only when they have everything is the whole asked for.
+_PROGRESS = """
+SELECT
+    (SELECT sum(touchpoints) FROM touchline_bi.profiles) AS in_profiles,
+    (SELECT sum(touchpoints) FROM touchline_bi.engagement_daily) AS in_engagement
+"""
+_WHOLE = """
 SELECT
     (SELECT count() FROM touchline_bi.touchpoints) AS touchpoints,
-    (SELECT sum(touchpoints) FROM touchline_bi.profiles) AS in_profiles,
-    (SELECT sum(touchpoints) FROM touchline_bi.engagement_daily) AS in_engagement,
     (SELECT count() FROM touchline_bi.rejected_touchpoints) AS rejected,
     (SELECT count() FROM touchline_bi.profiles) AS profiles,
-    (SELECT (count(), sum(cityHash64(kind, value, profile_id)))
-       FROM touchline_bi.identities) AS identities,
-    (SELECT count() FROM touchline_bi.segment_members) AS members,
+    (SELECT sum(cityHash64(kind, value, profile_id)) FROM touchline_bi.identities) AS identities,
+    (SELECT sum(cityHash64(segment, profile_id)) FROM touchline_bi.segment_members) AS members,
     (SELECT count() FROM touchline_bi.identity_conflicts) AS conflicts
 """
 
 
 class Progress(NamedTuple):
-    """How many of the accepted touches are visible as touches, in profiles and in engagement."""
+    """How many touches are visible in profiles and in engagement; touches and refusals later."""
 
-    touchpoints: int
-    in_profiles: int
-    in_engagement: int
-    rejected: int
-
-    def complete(self, ledger: Ledger) -> bool:
-        """Whether nothing is missing."""
-        accepted, rejected = len(ledger.accepted), ledger.refused.total()
-        return (
-            min(self.touchpoints, self.in_profiles, self.in_engagement) >= accepted
-            and self.rejected >= rejected
-        )
+    in_profiles: int = 0
+    in_engagement: int = 0
+    touchpoints: int = 0
+    rejected: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Whether everything became visible within the bound, and what was there in the end."""
+class Settled(NamedTuple):
+    """Whether everything became visible, and what was there in the end."""
 
     complete: bool
     seconds: float
@@ -64,24 +62,35 @@ class Settling:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def wait(self, bound_s: float) -> Settled:
-        """Returns once everything has settled, or after `bound_s` seconds."""
+    def wait(self) -> Settled:
+        """Returns once everything has settled, or when nothing more comes (`STALL_S`)."""
         started = since = self.clock()
         seen: dict[str, Any] = {}
         while True:
-            now = self.clock()
+            asked = self.clock()
             snapshot = self._snapshot()
             if snapshot != seen:
-                seen, since = snapshot, now
+                seen, since = snapshot, asked
             progress = Progress(*(int(snapshot.get(name) or 0) for name in Progress._fields))
             self.tell(progress)
-            complete = progress.complete(self.ledger)
-            if (complete and now - since >= QUIET_S) or now - started > bound_s:
+            complete = self._complete(progress)
+            now = self.clock()
+            if asked - since >= (QUIET_S if complete else STALL_S):
                 return Settled(complete, now - started, progress)
-            self.sleep(_POLL_S)
+            self.sleep(max(_PAUSE_S, now - asked))
 
     def _snapshot(self) -> dict[str, Any]:
         try:
-            return self.db.rows(_SNAPSHOT)[0]
+            snapshot = self.db.rows(_PROGRESS)[0]
+            if min(map(int, snapshot.values())) >= len(self.ledger.accepted):
+                snapshot |= self.db.rows(_WHOLE)[0]
         except Unreachable:
             return {}
+        return snapshot
+
+    def _complete(self, progress: Progress) -> bool:
+        return (
+            min(progress.in_profiles, progress.in_engagement, progress.touchpoints)
+            >= len(self.ledger.accepted)
+            and progress.rejected >= self.ledger.refused.total()
+        )
