@@ -39,10 +39,6 @@ class Batch:
                 self.rows.append(row)
                 self.size += len(row.value)
 
-    def oldest_ms(self) -> int:
-        """Record time of the oldest row; the batch has rows."""
-        return min(row.timestamp_ms for row in self.rows)
-
 
 def received_ms(rows: Sequence[Row]) -> list[int]:
     """When the gateway received what caused the rows, of at most about 50 of them.

@@ -208,6 +208,8 @@ def _explained(error: Exception, url: str, what: str, *, verbose: bool = False) 
     """
     code = error.code if isinstance(error, CodedError) else None
     if code is None:
+        if "Unexpected response" in str(error):
+            return Refused(f"what listens at {url} does not answer like ClickHouse")
         status = _STATUS.search(str(error))
         if status is None or int(status.group(1)) in {408, 429, 500, 502, 503, 504}:
             return Unreachable(f"ClickHouse at {url} does not answer")

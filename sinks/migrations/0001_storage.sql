@@ -194,7 +194,7 @@ CREATE TABLE IF NOT EXISTS {storage}.identity_conflicts
     profile_id UUID COMMENT 'Profile where the identifier stays',
     other_profile_id UUID COMMENT 'Profile of the lead',
     reason LowCardinality(String) COMMENT 'unique, limit or rate',
-    occurred_at DateTime64(3, 'UTC') COMMENT 'When the link was refused, UTC',
+    occurred_at DateTime64(3, 'UTC') COMMENT 'When the touch that named both happened, UTC',
     version UInt64 COMMENT 'The greater one of two versions of a row is the newer'
 )
 ENGINE = ReplacingMergeTree(version)

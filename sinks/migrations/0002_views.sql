@@ -207,7 +207,7 @@ CREATE OR REPLACE VIEW {bi}.identity_conflicts
     profile_id UUID COMMENT 'Profile where the identifier stays',
     other_profile_id UUID COMMENT 'Profile of the lead that it came with',
     reason LowCardinality(String) COMMENT 'unique, limit or rate',
-    occurred_at DateTime64(3, 'UTC') COMMENT 'When the link was refused, UTC'
+    occurred_at DateTime64(3, 'UTC') COMMENT 'When the touch that named both happened, UTC'
 )
 COMMENT 'Links that were refused because they would join two people'
 AS SELECT kind, value, profile_id, other_profile_id, reason, occurred_at
