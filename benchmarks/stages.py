@@ -1,0 +1,93 @@
+"""Each stage by itself: the pure decision over batches, rows in memory, one core."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.workload import Event
+from processors.graph import GraphStage
+from processors.profiles import ProfilesStage
+from processors.segments import load_segments, required_features
+from processors.stage import Output, Record, Stage
+from processors.trails import TrailsStage
+from schemas import topics, touchpoint_row
+from schemas.identifiers import IdentityPolicy
+from tests.pipeline import MemoryStore
+
+BATCH = 4000
+PARTITIONS = 4
+
+
+class Timing(NamedTuple):
+    """CPU seconds for a number of records, and what the stage published."""
+
+    name: str
+    records: int
+    seconds: float
+    note: str = ""
+
+    @property
+    def per_second(self) -> float:
+        """Records per second of one core."""
+        return self.records / self.seconds if self.seconds else 0.0
+
+    @property
+    def microseconds(self) -> float:
+        """CPU microseconds a record."""
+        return self.seconds / max(1, self.records) * 1e6
+
+
+def measure(events: Sequence[Event], now_ms: int, segments_folder: Path) -> list[Timing]:
+    """Decode, trails with engagement, graph, profiles with segments."""
+    segments = load_segments(segments_folder)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        start = time.process_time()
+        for event in events:
+            touchpoint_row.decode(event.value)
+        decode = Timing("decode", len(events), time.process_time() - start)
+        touches = _records(topics.TOUCHPOINTS.name, now_ms, events)
+        trails, published = _run(
+            TrailsStage(1, PARTITIONS, required_features(segments)), touches, "with engagement"
+        )
+        graph, _ = _run(GraphStage(1), _only(published, topics.LINKS.name, now_ms), "links")
+        profiles, _ = _run(
+            ProfilesStage.of(1, PARTITIONS, segments, IdentityPolicy()),
+            _only(published, topics.TRAILS.name, now_ms),
+            f"{len(segments)} segments; records are trails",
+        )
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    return [decode, trails, graph, profiles]
+
+
+def _records(topic: str, now_ms: int, events: Sequence[Event | Output]) -> list[Record]:
+    return [
+        Record(topic, 0, offset, now_ms, event.key, event.value)
+        for offset, event in enumerate(events)
+    ]
+
+
+def _only(outputs: Sequence[Output], topic: str, now_ms: int) -> list[Record]:
+    return _records(topic, now_ms, [output for output in outputs if output.topic == topic])
+
+
+def _run(stage: Stage, records: Sequence[Record], note: str) -> tuple[Timing, list[Output]]:
+    store = MemoryStore(stage)
+    published: list[Output] = []
+    seconds = 0.0
+    for start in range(0, len(records), BATCH):
+        batch = records[start : start + BATCH]
+        begin = time.process_time()
+        decision = stage.decide(batch, store)
+        seconds += time.process_time() - begin
+        store.apply(decision)
+        published += decision.outputs
+    return Timing(stage.name, len(records), seconds, note), published
