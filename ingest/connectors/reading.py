@@ -75,7 +75,7 @@ def decode(body: bytes) -> object | Rejection:
 def _decode_loosely(body: bytes) -> object | Rejection:
     decoded: object
     try:
-        loose = json.dumps(json.loads(body, parse_constant=_refuse), ensure_ascii=False)
+        loose = json.dumps(json.loads(body), ensure_ascii=False)
         whole = loose.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         decoded = msgspec.json.decode(whole)
     except (ValueError, RecursionError):
@@ -83,19 +83,11 @@ def _decode_loosely(body: bytes) -> object | Rejection:
     return decoded
 
 
-def _refuse(constant: str) -> object:
-    raise ValueError(constant)
-
-
 def kept(part: object, body: bytes) -> bytes:
-    """The bytes to keep of one part of a body: compact JSON; the whole body where that fails."""
+    """The bytes to keep of one part of a body: compact JSON; the whole body if it is too deep."""
     try:
         return json_bytes(part)
-    except (ValueError, OverflowError, RecursionError):
-        pass
-    try:
-        return json.dumps(part, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
+    except RecursionError:
         return body
 
 

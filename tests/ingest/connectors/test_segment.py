@@ -192,6 +192,14 @@ def test_the_batch_sent_at_comes_before_that_of_the_event():
     assert outer.sent_at == datetime(2026, 11, 20, 1, tzinfo=UTC)
 
 
+def test_the_context_of_a_batch_is_that_of_every_event_unless_it_has_its_own():
+    event = {"type": "track", "userId": "u", "event": "e"}
+    own = {**event, "context": {"ip": "203.0.113.9"}}
+    first, second = parse({"batch": [event, own], "context": {"ip": "::1", "userAgent": "x"}})
+    assert (first.properties["ip"], second.properties["ip"]) == ("::1", "203.0.113.9")
+    assert second.properties["userAgent"] == "x"
+
+
 def test_the_type_says_the_call_where_the_path_does_not():
     (touch,) = parse(PAYLOADS["alias"] | {"type": "alias"}, "/hooks/shop")
     assert touch.type == "aliased"
@@ -261,11 +269,12 @@ def test_an_event_without_message_id_gets_one_of_its_content():
     event = {"type": "track", "userId": "u", "event": "e", "timestamp": "2026-11-20T00:00:00Z"}
     (first,) = parse({"batch": [event], "sentAt": "2026-11-20T00:00:01Z"})
     (again,) = parse({"batch": [dict(reversed(event.items()))], "sentAt": "2026-11-20T00:09:01Z"})
+    (later,) = parse({"batch": [{**event, "sentAt": "2026-11-20T00:05:00Z"}]})
     (other,) = parse({"batch": [{**event, "event": "f"}]})
     (by_path,) = parse(
         {name: value for name, value in event.items() if name != "type"}, "/v1/track"
     )
-    assert first.event_id == again.event_id == by_path.event_id
+    assert first.event_id == again.event_id == later.event_id == by_path.event_id
     assert first.event_id != other.event_id
 
 
@@ -285,6 +294,7 @@ def test_ids_that_are_numbers_become_text(given: object, shown: str):
         ({"userId": {"id": 1}}, "userId"),
         ({"userId": True}, "userId"),
         ({"userId": 1e300}, "userId"),
+        ({"userId": 10**30}, "userId"),
         ({"anonymousId": ["x"]}, "anonymousId"),
         ({"messageId": {}}, "messageId"),
         ({"timestamp": 1795147200}, "timestamp"),
@@ -302,7 +312,8 @@ def test_ids_that_are_numbers_become_text(given: object, shown: str):
         ({"context": {"campaign": {"name": {}}}}, "context.campaign.name"),
         ({"context": {"device": {"id": []}}}, "context.device.id"),
         ({"context": {"consent": {"categoryPreferences": {"Ads": "yes"}}}}, "consent.Ads"),
-        ({"event": "Order Completed", "properties": {"revenue": "a lot"}}, "properties.revenue"),
+        ({"properties": {"revenue": "a lot"}}, "properties.revenue"),
+        ({"event": "Order Completed", "properties": {"value": "a lot"}}, "properties.value"),
         ({"event": "Order Completed", "properties": {"total": []}}, "properties.total"),
         (
             {"event": "Order Completed", "properties": {"revenue": 1, "currency": "gold"}},
@@ -332,6 +343,12 @@ def test_what_is_no_event_is_refused_alone(event: object):
     (refused,) = parse({"batch": [event]})
     assert isinstance(refused, Rejection)
     assert json.loads(refused.payload) == event
+
+
+def test_a_detail_is_short_however_long_the_names_of_fields_are():
+    refused = one("/v1/t", event="e", context={"consent": {"categoryPreferences": {"x" * 9999: 1}}})
+    assert isinstance(refused, Rejection)
+    assert len(refused.detail) <= 500
 
 
 def test_a_call_of_nobody_is_refused():
