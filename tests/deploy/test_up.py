@@ -1,0 +1,184 @@
+"""`touchline up`: one command runs everything, keeps it, and leaves no process behind."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.processes import wait_until
+from deploy.settings import plain_environment
+from deploy.stages import STAGE_NAMES
+
+START_TIMEOUT = 180
+
+
+class Up:
+    """`touchline up` on a folder, without any configuration."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> dict[str, Any]:
+        self.process = self.spawn()
+        stack = self.data / "stack.json"
+        assert wait_until(lambda: stack.exists() or self.ended(), START_TIMEOUT)
+        assert stack.exists(), self.output()
+        described: dict[str, Any] = json.loads(stack.read_text())
+        return described
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        with (self.folder / "up.out").open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "deploy", "up", "--data", str(self.data)],
+                cwd=self.folder,
+                env=plain_environment(),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    def output(self) -> str:
+        return (self.folder / "up.out").read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(120)
+
+    def processes(self) -> list[int]:
+        """All living processes below this one."""
+        assert self.process is not None
+        return descendants(self.process.pid)
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [p for child in map(int, children) for p in (child, *descendants(child))]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    runner = Up(tmp_path)
+    yield runner
+    if runner.process is not None and not runner.ended():
+        left = runner.processes()
+        runner.process.kill()
+        runner.process.wait()
+        for pid in filter(alive, left):
+            os.kill(pid, signal.SIGKILL)
+
+
+def post(url: str, body: dict[str, Any], authorization: str) -> int:
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Authorization": authorization}
+    )
+    with urllib.request.urlopen(request, timeout=15) as response:
+        return int(response.status)
+
+
+def query(clickhouse: str, sql: str) -> str:
+    with urllib.request.urlopen(clickhouse, sql.encode(), timeout=15) as response:
+        text: str = response.read().decode().strip()
+        return text
+
+
+def send_both(gateway: str) -> None:
+    key = "Basic " + base64.b64encode(b"dev:").decode()
+    order = {
+        "event": "Order Completed",
+        "userId": "c-1",
+        "anonymousId": "browser-1",
+        "messageId": "order-1",
+        "properties": {"revenue": 12.5, "currency": "USD"},
+    }
+    assert post(f"{gateway}/v1/track", order, key) == 200
+    visit = {
+        "event_id": "visit-1",
+        "channel": "web",
+        "type": "page_viewed",
+        "occurred_at": "2026-01-01T00:00:00Z",
+        "identifiers": [{"kind": "anonymous_id", "value": "browser-1"}],
+    }
+    assert post(f"{gateway}/v1/events", visit, "Bearer dev") == 202
+
+
+PROFILES = (
+    "SELECT customer_id, touchpoints, orders, toString(revenue['USD']) "
+    "FROM touchline_bi.profiles FORMAT TSV"
+)
+
+
+@pytest.mark.timeout(600)
+def test_up_runs_everything_and_keeps_it(up: Up, wait_for: Callable[..., None]):
+    stack = up.start()
+    assert set(stack) == {"gateway", "clickhouse", "kafka", "metrics"}
+    assert set(stack["metrics"]) == {"gateway", *STAGE_NAMES, "sink"}
+    for url in stack["metrics"].values():
+        with urllib.request.urlopen(url, timeout=15) as response:
+            assert b"touchline_build_info" in response.read()
+
+    send_both(stack["gateway"])
+    wait_for(lambda: query(stack["clickhouse"], PROFILES) == "c-1\t2\t1\t12.5", timeout=60)
+    before = query(stack["clickhouse"], "SELECT * FROM touchline_bi.profiles FORMAT JSONEachRow")
+
+    second = up.spawn()
+    assert second.wait(60) == 1
+    assert f"another `touchline up` (process {up.process.pid if up.process else 0})" in up.output()
+
+    children = up.processes()
+    assert len(children) >= len(["kafka", "clickhouse", "worker", *STAGE_NAMES, "sink", "gateway"])
+    assert up.stop(signal.SIGINT) == 0
+    assert not any(map(alive, children))
+    assert not (up.data / "stack.json").exists()
+    assert "the rest is lost" not in up.output()
+
+    # The embedded broker has forgotten everything; what was stored makes the same profiles again.
+    stack = up.start()
+    assert "processing 2 stored touchpoints again" in up.output()
+    after = query(stack["clickhouse"], "SELECT * FROM touchline_bi.profiles FORMAT JSONEachRow")
+    unchanged = ("profile_id", "customer_id", "touchpoints", "orders", "revenue", "last_seen_at")
+    assert [json.loads(after)[name] for name in unchanged] == [
+        json.loads(before)[name] for name in unchanged
+    ]
+    send_both(stack["gateway"])  # a redelivery across the restart
+    wait_for(
+        lambda: "touchline_redelivered_touchpoints_total 2.0" in metrics_of(stack, "trails"),
+        timeout=60,
+    )
+    assert query(stack["clickhouse"], PROFILES) == "c-1\t2\t1\t12.5"
+
+    # Not even kill -9 leaves a process behind.
+    children = up.processes()
+    up.stop(signal.SIGKILL)
+    wait_for(lambda: not any(map(alive, children)), timeout=60)
+
+
+def metrics_of(stack: dict[str, Any], process: str) -> str:
+    with urllib.request.urlopen(stack["metrics"][process], timeout=15) as response:
+        text: str = response.read().decode()
+        return text
