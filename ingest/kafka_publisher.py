@@ -93,8 +93,9 @@ class KafkaPublisher:
 
     async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
         """Send all; returns once every record is acknowledged (see `Publisher.publish`)."""
-        if self._producer is None:
-            raise NotAcknowledged(self._problem or _NOT_CONNECTED)
+        if self._problem is not None:
+            # Told at once: what is sent now would only wait, and arrive beside its repetition.
+            raise NotAcknowledged(self._problem)
         parts = self._divide(messages(accepted, refused))
         total = sum(size for _, size in parts.values())
         if self._waiting_bytes + total > self._config.max_waiting_bytes:

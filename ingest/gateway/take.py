@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 #: The event loop serves others at least this often while a large body is worked on.
 _SLICE_S = 0.01
-#: Deeper than this no decoder reads it, so the whole body is unreadable.
+#: Deeper than this no connector gets to see it: most decoders recurse, and would fail.
 _DECODABLE_DEPTH = 500
 
 
@@ -138,7 +138,8 @@ class Intake:
     ) -> None:
         level = depth(request.body, _DECODABLE_DEPTH) if request.body[:1] in _JSON_STARTS else 0
         if level > _DECODABLE_DEPTH:
-            outcome.add(self._too_deep(request.body))
+            detail = f"the body is nested deeper than {_DECODABLE_DEPTH} levels"
+            outcome.add(Rejection("unreadable", detail, request.body))
             return
         context = Context(source.name, received_ms, source.policy.currency, self.config.max_events)
         results = source.connector.parse(request, context)

@@ -161,7 +161,7 @@ class Odd(WebhookConnector):
         if b"nobody" in request.body:
             yield Rejection("no_identifier", "nobody", request.body)
             return
-        yield touchpoint(fields, request.body)
+        yield touchpoint(fields, b"")
         if b"bug" in request.body:
             raise KeyError("a secret value")
 
@@ -196,6 +196,13 @@ class TestAnyConnector:
         async with serving(given=odd) as gateway:
             assert (await gateway.post("/hooks/odd", b"nobody")).status == 201
             assert gateway.rejected[0]["reason"] == "no_identifier"
+
+    async def test_a_connector_never_sees_what_no_decoder_reads(self, odd: list[Source]) -> None:
+        async with serving(given=odd) as gateway:
+            body = b"[" * 501 + b"]" * 501
+            assert (await gateway.post("/hooks/odd", body)).status == 400
+            assert [(r["reason"], r["payload"]) for r in gateway.rejected] == [("unreadable", body)]
+            assert (await gateway.post("/hooks/odd", body[1:-1])).status == 201
 
     async def test_a_bug_in_a_connector_loses_nothing(self, odd: list[Source]) -> None:
         async with serving(given=odd) as gateway:

@@ -224,7 +224,7 @@ class TestWhenKafkaGoesAway:
         config = KafkaPublisherConfig(
             KafkaConnection(broker.bootstrap_servers),
             acknowledge_s=1,
-            probe_s=0.2,
+            probe_s=60,
             max_waiting_bytes=10_000,
         )
         publisher = KafkaPublisher(config)
@@ -241,13 +241,41 @@ class TestWhenKafkaGoesAway:
             # What may still arrive is held, and counts against the bound.
             with pytest.raises(NotAcknowledged, match="slower"):
                 await publisher.publish([event(3, 6_000)])
-            await until(lambda: publisher.problem is not None)
         finally:
             broker.stop()
             started = time.monotonic()
             await publisher.stop(0.5)
         assert time.monotonic() - started < 5
         assert publisher.waiting_bytes == 0
+
+    async def test_once_the_outage_is_known_nobody_waits(self, broker: MockBroker) -> None:
+        connection = KafkaConnection(broker.bootstrap_servers)
+        publisher = KafkaPublisher(KafkaPublisherConfig(connection, probe_s=0.2))
+        await publisher.start()
+        try:
+            await until(lambda: publisher.problem is None)
+            broker.stop()
+            await until(lambda: publisher.problem is not None)
+            started = time.monotonic()
+            with pytest.raises(NotAcknowledged, match="does not answer"):
+                await publisher.publish([event(1)])
+            assert time.monotonic() - started < 1
+            assert publisher.waiting_bytes == 0
+        finally:
+            await publisher.stop(0.1)
+
+    async def test_who_waits_when_it_stops_hears_that_nothing_was_stored(
+        self, broker: MockBroker
+    ) -> None:
+        publisher = KafkaPublisher(KafkaPublisherConfig(KafkaConnection(broker.bootstrap_servers)))
+        await publisher.start()
+        await until(lambda: publisher.problem is None)
+        broker.stop()
+        asked = asyncio.create_task(publisher.publish([event(1)]))
+        await until(lambda: publisher.waiting_bytes)
+        await publisher.stop(0.1)
+        with pytest.raises(NotAcknowledged, match="refused"):
+            await asked
 
 
 class TestBatchPublisher:
