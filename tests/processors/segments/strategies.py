@@ -149,3 +149,34 @@ people = st.builds(
     st.dictionaries(traits, texts, max_size=3),
     st.dictionaries(st.just("marketing"), st.booleans()),
 )
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> tuple[dict[str, Any], Person]:
+    """A count or sum over a window, and a person with many touches in it and at its edge."""
+    window = draw(windows)
+    count = draw(st.booleans())
+    low = draw(st.integers(1, 6))
+    body: dict[str, Any] = {"within": window}
+    bound = draw(st.sampled_from(["at_least", "at_most", "both"]))
+    if bound != "at_most":
+        body["at_least"] = low
+    if bound != "at_least":
+        body["at_most"] = low + draw(st.integers(0, 2))
+    if not count:
+        body["currency"] = "JPY"
+    lengths = st.one_of(st.just(0), st.integers(0, WINDOWS[window] + HOUR_MS))
+    hours_back = st.integers(0, 3).map(lambda hours: hours * HOUR_MS)
+    trails = st.integers(0, draw(st.sampled_from([0, 0, 2])))
+    person = Person(
+        [
+            Touch(
+                NOW - draw(lengths) - draw(hours_back),
+                micros=draw(st.sampled_from([1, 1, 2, -1])) * MILLION,
+                currency="JPY",
+                trail=draw(trails),
+            )
+            for _ in range(draw(st.integers(2, 8)))
+        ]
+    )
+    return {"count" if count else "sum": body}, person

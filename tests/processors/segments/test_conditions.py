@@ -155,6 +155,20 @@ def test_a_sum_adds_one_currency_and_counts_no_touch_as_zero():
     assert holds({"sum": {**body, "at_most": 0}}, Person())
 
 
+def test_a_sum_changes_in_the_order_of_time_whatever_the_trails():
+    orders = [(1, 5, 0), (3, -2, 0), (2, 4, 1)]
+    person = Person(
+        [
+            Touch(NOW - h * HOUR_MS, micros=m * MILLION, currency="JPY", trail=t)
+            for h, m, t in orders
+        ]
+    )
+    when = {"sum": {"currency": "JPY", "at_most": 7, "within": "1d"}}
+    assert ask(when, person) == (True, NOW + 21 * HOUR_MS)
+    assert ask(when, person, NOW + 21 * HOUR_MS) == (False, NOW + 22 * HOUR_MS)
+    assert ask(when, person, NOW + 22 * HOUR_MS) == (True, None)
+
+
 def test_filters_select_by_every_field():
     touch = Touch(NOW, "social", "message_received", "line", "spring", "inbound")
     fields = ("channel", "type", "source", "campaign", "direction")
@@ -202,7 +216,7 @@ def test_an_answer_never_outlives_a_busy_hour_that_turns_exact():
 
 
 def test_a_combination_looks_ahead_where_two_changes_cancel_out():
-    """Nothing a day ago and two days ago: the moment between is nobody's deadline."""
+    """What one condition gives the other takes at the same moment."""
     person = Person([Touch(NOW, type="a"), Touch(NOW, type="b")])
     when = {
         "all": [
@@ -211,3 +225,13 @@ def test_a_combination_looks_ahead_where_two_changes_cancel_out():
         ]
     }
     assert ask(when, person) == (False, None)
+
+
+def test_a_combination_looks_ahead_where_a_condition_holds_for_a_while():
+    person = Person([Touch(NOW - h * HOUR_MS, type=t) for h, t in ((20, "a"), (10, "a"), (4, "b"))])
+    once = {"count": {"type": "a", "at_least": 1, "at_most": 1, "within": "1d"}}
+    silent = {"count": {"type": "b", "at_most": 0, "within": "1d"}}
+    assert ask(once, person) == (False, NOW + 4 * HOUR_MS)
+    assert ask(once, person, NOW + 4 * HOUR_MS) == (True, NOW + 14 * HOUR_MS)
+    assert ask(silent, person) == (False, NOW + 20 * HOUR_MS)
+    assert ask({"all": [once, silent]}, person) == (False, None)

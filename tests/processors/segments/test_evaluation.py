@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.segments import Definition, Segment, compile_segment
@@ -18,6 +18,7 @@ from tests.processors.segments.reference import (
 )
 from tests.processors.segments.strategies import (
     NOW,
+    crowds,
     leaves,
     people,
     steady_leaves,
@@ -39,6 +40,22 @@ def test_membership_is_what_the_reference_says(when: dict[str, Any], person: Per
     segment = compiled(when)
     verdict = segment.evaluate(view_of(person, segment.features), now)
     assert verdict.is_member == is_member(when, person, now)
+
+
+@settings(max_examples=300)
+@given(crowds(), nows)
+def test_many_touches_leave_a_window_one_after_the_other(
+    crowd: tuple[dict[str, Any], Person], now: int
+):
+    when, person = crowd
+    segment = compiled(when)
+    view = view_of(person, segment.features)
+    verdict = segment.evaluate(view, now)
+    assert verdict == (is_member(when, person, now), next_change(when, person, now))
+    while verdict.next_ms is not None:
+        now = verdict.next_ms
+        verdict = segment.evaluate(view, now)
+        assert verdict == (is_member(when, person, now), next_change(when, person, now))
 
 
 @given(trees(timed_leaves), people, nows)
