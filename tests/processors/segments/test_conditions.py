@@ -181,6 +181,14 @@ def test_filters_select_by_every_field():
                  Person([touch]))  # fmt: skip
 
 
+def test_a_touch_counts_once_whatever_other_segments_keep():
+    kept = [FeatureKey(direction="inbound"), FeatureKey(type="page_viewed", source="shop")]
+    view = view_of(Person([Touch(NOW)]), kept)
+    for body in ({}, {"type": "page_viewed"}, {"channel": "web"}, {"source": "shop"}):
+        segment = compiled({"count": {**body, "at_most": 1}})
+        assert segment.evaluate(view, NOW).is_member
+
+
 def test_only_filters_beyond_channel_and_type_need_features_of_their_own():
     segments = [
         compiled({"count": {"channel": "web", "type": "page_viewed", "at_least": 1}}),
