@@ -129,6 +129,7 @@ class ProfilesStage:
             deadline = self.deadline(key, row)
             if deadline is not None and deadline <= clock:
                 one.evaluate(clock, "time", clock)
+                one.stay_due()
                 one.save(decision)
             else:
                 # The row was evaluated already, but the process ended before it was published.
@@ -162,6 +163,7 @@ class ProfilesStage:
             one = _Profile(self, key[len(PREFIX) :], row)
             if one.row.definitions != self.digest and key not in decision.rows:
                 one.evaluate(clock, "definition", clock)
+                one.stay_due()
                 one.save(decision)
         store.memory["swept"] = found[-1][0] if len(found) == MOST_PER_TICK else None
 
@@ -184,6 +186,9 @@ class _Profile:
         else:
             self.applied, self.rev = rows.header(stored)[2:]
             self.row = _decoder.decode(memoryview(stored)[_DEADLINE_END:])
+            due = _DEADLINE.unpack_from(stored, rows.SIZE)[0]
+            # See `stay_due`: whether the last change was published is not known.
+            self.replayed = due == self.row.evaluated_ms + 1
 
     def take(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
         """Keep what is newer; whether anything was."""
@@ -234,7 +239,7 @@ class _Profile:
                 if verdict.next_ms is not None:
                     self.deadline = min(self.deadline or verdict.next_ms, verdict.next_ms)
             self._decide(segment.name, is_member, stamp_ms, cause)
-        for name in row.segments.keys() - names:
+        for name in sorted(row.segments.keys() - names):
             self._decide(name, False, stamp_ms, "definition")
 
     def _decide(self, name: str, is_member: bool, stamp_ms: int, cause: Cause) -> None:
@@ -242,6 +247,16 @@ class _Profile:
         if is_member != (before is not None and before.is_member):
             self.row.segments[name] = Membership(is_member, stamp_ms, cause, self.rev)
             self.changed.append(name)
+
+    def stay_due(self) -> None:
+        """After a tick that changed memberships, have the next one look at the row again.
+
+        No record comes again if this tick is logged and not published. But the next tick comes
+        only when this one was published; until then the row says that it is due, also to another
+        process that has nothing but the changelog.
+        """
+        if self.changed:
+            self.deadline = self.row.evaluated_ms + 1
 
     def save(self, decision: Decision) -> None:
         """Log, apply and publish the row."""
