@@ -25,7 +25,10 @@ from schemas.identifiers import MAX_VALUE_LENGTH
 from schemas.rejection import Rejection
 from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
 
+#: Gives the bytes to keep of an event if it is refused.
 Payload = Callable[[], bytes]
+#: Makes a touchpoint or a rejection of one event.
+Convert = Callable[[dict[str, Any], Payload], Result]
 
 #: Namespace of event ids that a provider does not give and that are derived from the content.
 EVENT_NAMESPACE = uuid.UUID("a3c7b0a4-57f1-5d0c-8f6e-0b7f6d1f2c35")
@@ -95,7 +98,7 @@ def each(
     parts: list[Any],
     body: bytes,
     context: Context,
-    convert: Callable[[dict[str, Any], Payload], Result],
+    convert: Convert,
 ) -> Iterator[Result]:
     """What `convert` makes of each part, in order; a rejection for parts that are no objects."""
     if len(parts) > context.max_events:
@@ -110,9 +113,7 @@ def each(
             yield Rejection("invalid", "the event: must be an object", payload())
 
 
-def guarded(
-    convert: Callable[[dict[str, Any], Payload], Result], part: dict[str, Any], payload: Payload
-) -> Result:
+def guarded(convert: Convert, part: dict[str, Any], payload: Payload) -> Result:
     """What `convert` makes of one event, or a rejection where it is too deep to be walked."""
     try:
         return convert(part, payload)

@@ -149,12 +149,10 @@ def _event(
     payload: Payload,
 ) -> Result:
     """One call. `call` by the path, else its `type`; `sent_at` and `shared` from the batch."""
+    call = call or _stated(event)
     if call is None:
-        stated = event.get("type")
-        call = stated if isinstance(stated, str) else None
-        if call != "track" and call not in TYPES:
-            known = ", ".join(("track", *TYPES))
-            return Rejection("invalid", f"type: must be one of {known}", payload())
+        known = ", ".join(("track", *TYPES))
+        return Rejection("invalid", f"type: must be one of {known}", payload())
     read = Fields(event)
     about = read.object("context")
     context = Fields({**shared, **about} if shared else about, "context.", read.problems)
@@ -182,6 +180,11 @@ def _event(
         fields["value"] = _value(given, kind in COMMERCE, read.problems)
     _page(fields, call, read, context, given)
     return finish(fields, read.problems, payload, _NAMES, _NOBODY)
+
+
+def _stated(event: Mapping[str, Any]) -> str | None:
+    call = event.get("type")
+    return call if isinstance(call, str) and (call == "track" or call in TYPES) else None
 
 
 def _type(read: Fields) -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
 from ingest.connectors.reading import (
+    Convert,
     Fields,
     Payload,
     RequiredSecrets,
@@ -85,14 +86,14 @@ class TouchpointConnector(WebhookConnector):
             yield _one(body, request, _touch)
 
 
-def _list(body: object, request: Request, context: Context, convert: Any) -> Iterator[Result]:
+def _list(body: object, request: Request, context: Context, convert: Convert) -> Iterator[Result]:
     if isinstance(body, list):
         yield from each(body, request.body, context, convert)
     else:
         yield Rejection("unreadable", "the body: must be a JSON array of events", request.body)
 
 
-def _one(body: object, request: Request, convert: Any) -> Result:
+def _one(body: object, request: Request, convert: Convert) -> Result:
     if isinstance(body, dict):
         return guarded(convert, body, lambda: request.body)
     return Rejection(
