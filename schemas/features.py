@@ -45,6 +45,7 @@ _LARGEST = 2**63 - 1
 
 _HEAD = struct.Struct("<qqqQqBII")
 _TOTALS = struct.Struct("<qq8xQq")
+_read_u32 = struct.Struct("<I").unpack_from
 
 
 class Totals(NamedTuple):
@@ -227,14 +228,16 @@ def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tup
         n_read = min(touches, n_exact)
         times = array("q", packed[end - n_read * 8 : end])
         return [(moment, 1) for moment in reversed(times[bisect_right(times, after) :])]
-    n_read = min(touches, n_hours)
-    hours_end = _HEAD.size + n_hours * 4
-    hours = array("I", packed[hours_end - n_read * 4 : hours_end])
-    counts = array("I", packed[hours_end + (n_hours - n_read) * 4 : hours_end + n_hours * 4])
     entries = []
-    for i in range(n_read - 1, _first_hour(hours, after) - 1, -1):
-        entries.append((_end_of(hours[i]), counts[i]))
-        touches -= counts[i]
+    first_hour = (after + 1) // HOUR_MS
+    to_counts = n_hours * 4
+    for at in range(_HEAD.size + to_counts - 4, _HEAD.size - 4, -4):
+        (hour,) = _read_u32(packed, at)
+        if hour < first_hour:
+            break
+        (count,) = _read_u32(packed, at + to_counts)
+        entries.append((hour * HOUR_MS + (HOUR_MS - 1), count))
+        touches -= count
         if touches <= 0:
             break
     return entries
