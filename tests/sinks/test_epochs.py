@@ -96,6 +96,17 @@ def test_the_changes_that_are_shown_add_up_to_the_members(store: Store):
     assert {row["inside"] for row in balance} == {1}
 
 
+def test_what_changes_after_the_activation_shows_once(store: Store):
+    """Between reading the clock and switching over, the new epoch may already have a change."""
+    store.epochs.begin("cluster-2", NOON)
+    later = "2026-11-22T12:00:00.500Z"
+    store.insert("segment_changes", rows.segment_change(epoch=2, changed_at=later))
+    store.epochs.activate(2, NOON)
+    assert [row["changed_at"] for row in store.view("segment_changes")] == [
+        "2026-11-22 12:00:00.500"
+    ]
+
+
 def test_each_epoch_speaks_for_the_time_in_which_it_was_shown(store: Store):
     def change(epoch: int, day: int, version: int) -> bytes:
         moment = f"2026-11-{day:02d}T00:00:00.000Z"

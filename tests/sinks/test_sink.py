@@ -145,6 +145,23 @@ async def committed(config: SinkConfig, table: Table) -> dict[int, int | None]:
     return found
 
 
+async def rewind(config: SinkConfig, table: Table) -> None:
+    """Make everything come again, as after a crash before the commit."""
+    topic = full_name(config.namespace, table.topic.name)
+    client = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=config.bootstrap_servers,
+        group_id=table.group(config.namespace),
+        enable_auto_commit=False,
+        session_timeout_ms=3_000,
+        heartbeat_interval_ms=300,
+    )
+    await client.start()
+    await until(lambda: len(client.assignment()) == PARTITIONS)
+    await client.commit(dict.fromkeys(client.assignment(), 0))
+    await client.stop()
+
+
 async def test_every_topic_reaches_its_table(store: Store, config: SinkConfig, producer: Producer):
     every = {
         TOUCHPOINTS: rows.touchpoint(),
@@ -256,6 +273,13 @@ async def test_rows_that_cannot_be_read_go_to_rejected_and_the_others_go_in(
     assert not any("hanako" in row["detail"] for row in found)
     codes = {bytes.fromhex(row["payload"]): row["detail"].split("(")[-1] for row in found}
     assert codes == {poison: f"{code})" for poison, code in POISON.items()}
+
+    await rewind(config, TOUCHPOINTS)
+    async with running(replace(config, tables=(TOUCHPOINTS, REJECTED))) as again:
+        await until(lambda: len(again.rejects) == len(POISON))
+        await until(lambda: sum(n for name, n in again.inserts if name == REJECTED.name))
+    assert stored(store, "touchpoints") == 200
+    assert stored(store, "rejected_touchpoints") == len(POISON)
 
 
 async def test_poison_of_the_rejected_themselves_is_passed_over(
