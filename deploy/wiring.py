@@ -46,6 +46,8 @@ def sink_config(settings: Settings) -> SinkConfig:
         clickhouse_config(settings),
         settings.namespace,
         security(settings.kafka),
+        # The in-memory broker lets a new process in only when the session of the old one is over.
+        session_timeout_s=6.0 if settings.kafka.embedded else 30.0,
     )
 
 
