@@ -73,7 +73,8 @@ def points(trails: Sequence[Mapping[str, bytes]], at_ms: int) -> float:
 @lru_cache(maxsize=8192)
 def _fading(hours: int) -> float:
     """What is left of a touch's weight after some hours."""
-    return 0.5 ** (max(0, hours) * HOUR_MS / HALF_LIFE_MS)
+    left: float = 0.5 ** (max(0, hours) * HOUR_MS / HALF_LIFE_MS)
+    return left
 
 
 @lru_cache(maxsize=4096)
