@@ -34,7 +34,7 @@ class Child:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     ready: Callable[[], bool] = lambda: True
-    ready_timeout: float = 60.0
+    ready_timeout: float = 120.0
     #: Seconds from SIGTERM to SIGKILL.
     grace: float = 20.0
 
@@ -55,28 +55,35 @@ class Supervisor:
     #: Folder of the children's log files; None: they write where we write.
     logs: Path | None
     say: Callable[[str], None]
+    #: What a child's arguments are given to.
+    program: tuple[str, ...] = (sys.executable, "-m", "deploy")
+    clock: Callable[[], float] = time.monotonic
     _running: dict[str, _Running] = field(default_factory=dict)
 
     def start(self, child: Child) -> None:
-        """Start and wait until ready. Raises `ChildFailed` if it dies or takes too long."""
-        running = _Running(child, self._spawn(child), time.monotonic())
-        self._running[child.name] = running
+        """Start a child; `wait` tells whether that went well."""
+        self._running[child.name] = _Running(child, self._spawn(child), self.clock())
+
+    def wait(self, name: str) -> None:
+        """Wait until a child is ready. Raises `ChildFailed` if it dies or takes too long."""
+        running = self._running[name]
+        child = running.child
         deadline = running.started + child.ready_timeout
         while True:
             if running.process.poll() is not None:
-                raise ChildFailed(f"{child.name} did not start: {self._last_words(child)}")
+                raise ChildFailed(f"{name} did not start: {self._last_words(child)}")
             if child.ready():
                 return
-            if time.monotonic() > deadline:
+            if self.clock() > deadline:
                 raise ChildFailed(
-                    f"{child.name} is not ready after {child.ready_timeout:.0f} s: "
+                    f"{name} is not ready after {child.ready_timeout:.0f} s: "
                     f"{self._last_words(child)}"
                 )
             time.sleep(0.05)
 
     def check(self) -> None:
         """Restart what has died, each time after a longer pause. Call it often; never waits."""
-        now = time.monotonic()
+        now = self.clock()
         for name, running in self._running.items():
             status = running.process.poll()
             if status is None:
@@ -123,7 +130,7 @@ class Supervisor:
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(self._log(child).open("ab")) if self.logs else None
             return subprocess.Popen(  # noqa: S603 - our own commands
-                [sys.executable, "-m", "deploy", *child.arguments],
+                [*self.program, *child.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT if log else None,

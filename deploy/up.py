@@ -143,14 +143,19 @@ class Stack:
         if not self._given.sources:
             self._changes["sources"] = DEVELOPMENT_SOURCES
         self._choose_ports()
-        self._start_broker()
-        self._start_clickhouse()
-        embedded = self.settings.kafka.embedded
-        epoch = set_up(self.settings, new_epoch=embedded).epoch
+        self._start_servers()
+        epoch = set_up(self.settings, new_epoch=self.settings.kafka.embedded).epoch
+        rebuilding = epoch is not None and not epoch.active
+        self._say("starting worker, sink and gateway")
         metrics = self._start_consumers()
-        if epoch is not None and not epoch.active:
+        if not rebuilding:
+            gateway = self._start_gateway()
+        for name in ("worker", "sink"):
+            self._supervisor.wait(name)
+        if epoch is not None and rebuilding:
             rebuild.run(self.settings, epoch.number, self._say)
-        gateway = self._start_gateway()
+            gateway = self._start_gateway()
+        self._supervisor.wait("gateway")
         self.addresses = Addresses(
             gateway,
             self.settings.clickhouse.url,
@@ -183,44 +188,49 @@ class Stack:
         first = self._ports.take(metrics.port, len(STAGE_NAMES) + 1, metrics.host)
         self._changes["metrics"] = {"port": first}
 
-    def _start_broker(self) -> None:
-        if self._given.names_kafka:
-            return
-        self._say("starting an in-memory Kafka")
-        self._broker = MockBroker(self.logs / "kafka.log").start()
-        self._changes["kafka"] = {
-            "bootstrap_servers": self._broker.bootstrap_servers,
-            "embedded": True,
-        }
-        # Rows of another broker lifetime: their offsets mean nothing any more.
-        shutil.rmtree(self._data / "state", ignore_errors=True)
+    def _start_servers(self) -> None:
+        """Kafka and ClickHouse, where they are not configured."""
+        if not self._given.names_clickhouse:
+            self._say("starting ClickHouse")
+            port = self._ports.take(8123)
+            self._changes["clickhouse"] = {"url": f"http://127.0.0.1:{port}"}
+            self._start_clickhouse(port)
+        if not self._given.names_kafka:
+            self._say("starting an in-memory Kafka")
+            self._broker = MockBroker(self.logs / "kafka.log").start()
+            self._changes["kafka"] = {
+                "bootstrap_servers": self._broker.bootstrap_servers,
+                "embedded": True,
+            }
+            # Rows of another broker lifetime: their offsets mean nothing any more.
+            shutil.rmtree(self._data / "state", ignore_errors=True)
+        if not self._given.names_clickhouse:
+            self._wait_for_clickhouse(port)
 
-    def _start_clickhouse(self) -> None:
-        if self._given.names_clickhouse:
-            return
-        self._say("starting ClickHouse")
-        port = self._ports.take(8123)
-        url = f"http://127.0.0.1:{port}"
+    def _start_clickhouse(self, port: int) -> None:
         folder = str(self._data / "clickhouse")
-        arguments = ("local-clickhouse", "--data", folder, "--port", str(port))
+        self._start(
+            "clickhouse",
+            ("local-clickhouse", "--data", folder, "--port", str(port)),
+            lambda: fetch(f"http://127.0.0.1:{port}/ping") is not None,
+        )
+
+    def _wait_for_clickhouse(self, port: int) -> None:
         deadline = time.monotonic() + _PREDECESSOR_TIMEOUT
         while True:
             try:
-                self._start("clickhouse", arguments, lambda: fetch(f"{url}/ping") is not None)
-                break
+                return self._supervisor.wait("clickhouse")
             except ChildFailed:
-                self._supervisor.stop("clickhouse")
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.5)
-        self._changes["clickhouse"] = {"url": url}
+            time.sleep(0.5)
+            self._start_clickhouse(port)
 
     def _start_consumers(self) -> dict[str, str]:
         """Worker and sink; the addresses of their metrics."""
         host, first = _reachable(self.settings.metrics.host), self.settings.metrics.port
         names = (*STAGE_NAMES, "sink")
         metrics = {name: f"http://{host}:{first + i}/metrics" for i, name in enumerate(names)}
-        self._say("starting worker and sink")
         stages = [metrics[name] for name in STAGE_NAMES]
         self._start("worker", ("worker",), lambda: all(map(_ready, stages)))
         self._start(
@@ -229,7 +239,6 @@ class Stack:
         return metrics
 
     def _start_gateway(self) -> str:
-        self._say("starting the gateway")
         gateway = self.settings.gateway
         url = f"http://{_reachable(gateway.host)}:{gateway.port}"
         self._start("gateway", ("gateway",), lambda: fetch(f"{url}/readyz") is not None)
