@@ -23,6 +23,8 @@ from schemas.touchpoint_row import TouchpointRow, encode
 CLOCK_TOLERANCE_MS = 5 * MINUTE_MS
 #: A touch may be this far ahead of the time of receipt.
 FUTURE_LIMIT_MS = DAY_MS
+#: A row fits into one Kafka record, and into a record batch of the stages behind.
+MAX_ROW_BYTES = 800_000
 _COMPACT = msgspec.json.Encoder(order=None)
 
 
@@ -38,6 +40,7 @@ class SourcePolicy:
     currency: str | None = None
     #: Replaces the channel of touches whose connector says "web" (a shop, a kiosk).
     channel: str | None = None
+    #: Of an event as it was sent.
     max_event_bytes: int = 256 * 1024
 
 
@@ -80,7 +83,10 @@ def accept(
     except (UnicodeEncodeError, OverflowError, TypeError, RecursionError):
         return refuse("invalid", "the event holds text or numbers that JSON cannot carry")
     if len(value) > source.max_event_bytes:
-        return refuse("too_large", f"the event is over {source.max_event_bytes} bytes")
+        # The row holds JSON within JSON, so it may be longer than the event: that one counts.
+        event_bytes = len(payload if isinstance(payload, bytes) else payload())
+        if event_bytes > source.max_event_bytes or len(value) > MAX_ROW_BYTES:
+            return refuse("too_large", f"the event is over {source.max_event_bytes} bytes")
     lead = identifiers[0]
     return Accepted(touch.event_id, identifier_id(*lead).encode(), value)
 

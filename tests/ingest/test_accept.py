@@ -167,8 +167,17 @@ class TestTheSource:
 
 class TestLimits:
     def test_an_event_over_the_limit_is_refused(self) -> None:
-        refused = refusal(properties={"x": "y" * 300_000})
-        assert (refused.reason, refused.payload) == ("too_large", b"payload")
+        made = touch(properties={"x": "y" * 300_000})
+        refused = accept(made, SHOP, NOW, b"p" * 300_000)
+        assert isinstance(refused, Rejection)
+        assert (refused.reason, refused.payload) == ("too_large", b"p" * 300_000)
+
+    def test_the_size_is_that_of_the_event_not_of_its_row(self) -> None:
+        quotes = touch(properties={"x": '"' * 100_000})
+        made = accept(quotes, SHOP, NOW, b"p" * 200_000)
+        assert isinstance(made, Accepted)
+        assert len(made.value) > 256 * 1024
+        assert refusal(properties={"x": '"' * 300_000}).reason == "too_large"
 
     @pytest.mark.parametrize(
         "fields",
