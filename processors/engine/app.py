@@ -10,6 +10,7 @@ the behaviour of each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from aiokafka import AIOKafkaConsumer
 from faust.stores.rocksdb import Store as RocksStore
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+from mode.utils.queues import FlowControlEvent
 
 from processors.engine.config import EngineConfig
 from processors.engine.store import StorageError
@@ -90,6 +92,18 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
             if tp in assigned:
                 act(driver.ensure_aiokafka_TP(tp))
 
+    async def rewind(self, tp: TP, offset: int) -> None:
+        """Fetch again from this offset on. Runs in the consumer's thread."""
+        if self._consumer is not None and tp in self._consumer.assignment():
+            self._consumer.seek(driver.ensure_aiokafka_TP(tp), offset)
+
+    def handed_out(self, tp: TP) -> int | None:
+        """The offset behind the last record given to Faust, None if unknown."""
+        if self._consumer is None or tp not in self._consumer.assignment():
+            return None
+        state = self._consumer._subscription.subscription.assignment.state_value(tp)
+        return state.position if state.has_valid_position else None
+
     def polled_highwater(self, tp: TP, since_ms: int) -> int | None:
         """The end offset that a fetch after `since_ms` (wall clock) saw, or None."""
         if self._consumer is None or tp not in self._consumer.assignment():
@@ -101,8 +115,51 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
         return highwater
 
 
+class NoReadOffsets(dict[Any, Any]):
+    """Faust's memory of what it read, which forgets at once.
+
+    Faust drops what it believes to have read already, also what the engine asked for again, and
+    takes what lies between two batches for a gap. The engine itself knows what is next.
+    """
+
+    def __getitem__(self, tp: Any) -> None:
+        return None
+
+    def __setitem__(self, tp: Any, offset: Any) -> None:
+        pass
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+
+class EngineFlowControl(FlowControlEvent):
+    """Flow control that does not lose what is already flowing.
+
+    Faust resumes once more at the end of a recovery, when input is already arriving, and each
+    resumption empties the queues: those batches were gone, and commits passed them.
+    """
+
+    def resume(self) -> None:
+        """Resume production; a second time has no effect."""
+        if not self.is_active():
+            super().resume()
+
+
 class EngineConsumer(driver.Consumer):
     """A consumer of batches that commits what the engine says, and nothing else."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = NoReadOffsets()
+
+    async def rewind(self, tp: TP, offset: int) -> None:
+        """Fetch again from this offset on."""
+        await self._thread.call_thread(self._thread.rewind, tp, offset)
+
+    def handed_out(self, tp: TP) -> int | None:
+        """The offset behind the last record that aiokafka gave to Faust, None if unknown."""
+        offset: int | None = self._thread.handed_out(tp)
+        return offset
 
     def _new_consumer_thread(self) -> EngineConsumerThread:
         return EngineConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -126,11 +183,6 @@ class EngineConsumer(driver.Consumer):
             tp,
             generation_id=self.app.consumer_generation_id,
         )
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        # Faust takes the offsets inside a batch for a gap, that of the message included, and then
-        # its commits stall one batch behind.
-        return
 
     def ack(self, message: Any) -> bool:
         """The message is dealt with; only `wait_empty` needs to know. Commits nothing."""
@@ -307,6 +359,11 @@ class EngineApp(faust.App):
             topic_allow_declare=False,
             web_enabled=False,
         )
+
+    @cached_property
+    def flow_control(self) -> EngineFlowControl:
+        """See `EngineFlowControl`."""
+        return EngineFlowControl(loop=self.loop)
 
     def _new_transport(self) -> EngineTransport:
         return EngineTransport(self.conf.broker_consumer, self)

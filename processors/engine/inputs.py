@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faust.types import TP
 
@@ -19,6 +20,8 @@ class Position:
     time_ms: int = 0
     #: Whether anything was processed since the partition was assigned.
     moved: bool = False
+    #: First offsets of batches that came although others were expected -> how often.
+    suspects: Counter[int] = field(default_factory=Counter)
 
 
 class Inputs:
@@ -52,6 +55,12 @@ class Inputs:
         """How many records before this one are missing: they were gone before they were read."""
         position = self._positions.get(tp)
         return max(0, first_offset - position.next_offset) if position else 0
+
+    def suspect(self, tp: TP, first_offset: int) -> int:
+        """Note a batch that does not follow; how often it has come."""
+        suspects = self._positions[tp].suspects
+        suspects[first_offset] += 1
+        return suspects[first_offset]
 
     def committable(self, generation: int) -> dict[TP, int]:
         """The offsets to commit, those of the present generation only."""

@@ -14,6 +14,8 @@ from typing import Any
 
 import rocksdict
 import structlog
+from aiokafka.errors import KafkaError
+from faust.exceptions import ConsistencyError
 from faust.types import TP
 
 from processors.engine.config import ROWS, SEEN, EngineConfig, group
@@ -32,6 +34,9 @@ from schemas.topics import full_name
 log = structlog.get_logger(__name__)
 
 _RELOG_ROWS = 1000
+#: A batch that comes this often with the same first offset has nothing before it in the log
+#: (markers of transactions take offsets too).
+_HOLE_AFTER = 3
 
 
 class Engine:
@@ -91,7 +96,12 @@ class Engine:
             Record(topic, tp.partition, r.offset, r.timestamp, r.key, r.value or b"")
             for r in fetched
         ]
-        self._look_for_gap(tp, records[0].offset)
+        if tp not in self.inputs:
+            await self.begin(tp, records[0].offset)
+        if not self._owns(tp.partition, generation):
+            return
+        if not await self._follows(tp, records[0].offset):
+            return
         if await self._process(records, generation):
             last = records[-1]
             self.inputs.advance(tp, generation, last.offset + 1, last.timestamp_ms)
@@ -205,17 +215,51 @@ class Engine:
             TP(topic, partition) in consumer.assignment() for topic in self._logical
         )
 
-    def _look_for_gap(self, tp: TP, first: int) -> None:
-        if tp not in self.inputs:
-            self.begin(tp, first)
-        self._report_gap(tp, first, self.inputs.gap(tp, first))
+    async def _follows(self, tp: TP, first: int) -> bool:
+        """Whether a batch continues where the partition is; if not, what lies between comes again.
 
-    def begin(self, tp: TP, earliest: int) -> None:
-        """Reading of a partition starts; `earliest` is the first offset that there is."""
+        A gap is either in the log, whose oldest records may be gone, or Faust lost a batch on its
+        way here: then skipping it would lose events, so the partition is read again.
+        """
+        if not self.inputs.gap(tp, first):
+            return True
+        earliest = await self._earliest(tp)
+        position = self.inputs[tp]
+        start = max(position.next_offset, earliest or 0)
+        if start >= first or self.inputs.suspect(tp, first) >= _HOLE_AFTER:
+            start = first
+        self._report_gap(tp, start, start - position.next_offset)
+        position.next_offset = start
+        if start == first:
+            return True
+        log.warning("batch_out_of_order", topic=tp.topic, partition=tp.partition, offset=first)
+        await self.app.consumer.rewind(tp, start)
+        return False
+
+    async def begin(self, tp: TP, fallback: int | None = None) -> None:
+        """Note where reading of a partition starts: at its commit, or its first record.
+
+        What is gone before that is reported. `fallback` is for a broker that does not answer now.
+        """
+        generation = self.app.consumer_generation_id
         committed = self.app.consumer.committed_offset(tp)
-        start = max(earliest, committed or 0)
-        self.inputs.begin(tp, self.app.consumer_generation_id, start)
-        self._report_gap(tp, start, start - committed if committed is not None else 0)
+        earliest = await self._earliest(tp)
+        start = max(committed or 0, earliest or 0)
+        if committed is None and earliest is None:
+            if fallback is None:
+                return
+            start = fallback
+        if tp not in self.inputs and generation == self.app.consumer_generation_id:
+            self.inputs.begin(tp, generation, start)
+            self._report_gap(tp, start, start - committed if committed is not None else 0)
+
+    async def _earliest(self, tp: TP) -> int | None:
+        try:
+            offsets = await self.app.consumer.earliest_offsets(tp)
+        except (KafkaError, TimeoutError):
+            return None
+        earliest: int | None = offsets.get(tp)
+        return earliest
 
     def _report_gap(self, tp: TP, first: int, missing: int) -> None:
         if missing > 0:
@@ -317,6 +361,12 @@ class Engine:
 
     def on_crash(self, reason: BaseException) -> None:
         """A part of Faust has failed."""
+        if isinstance(reason, ConsistencyError):
+            self.halt(
+                "changelog_behind_state",
+                stage=self.stage.name,
+                hint="a changelog was created anew or lost records: rebuild the stage",
+            )
         self._give_up("faust", reason)
 
     def _give_up(self, during: str, error: BaseException) -> None:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 import structlog
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from processors.engine.metrics import TICK_FAILURES
@@ -25,6 +24,8 @@ _FRESH_MS = 3000
 _SLICES = 20
 _EXPIRY_SECONDS = 0.1
 _COLLECT_EVERY = 30.0
+#: Longer than any batch may take: its sends end the process before.
+_STUCK_SECONDS = 60.0
 
 
 class Ticker:
@@ -36,6 +37,8 @@ class Ticker:
         self._names = [full_name(engine.config.namespace, name) for name in engine.stage.inputs]
         self._collected = time.monotonic()
         self._batches = 0
+        #: What each input waits for, and since when (monotonic seconds).
+        self._waiting: dict[TP, tuple[int, float]] = {}
 
     async def run(self) -> None:
         """A round a second (`tick_interval`), late ones left out."""
@@ -54,7 +57,9 @@ class Ticker:
         return dict(sorted(partitions.items()))
 
     async def _tick(self, partition: int, tps: list[TP]) -> None:
-        await self._find_starts(tps)
+        for tp in tps:
+            if tp not in self._engine.inputs:
+                await self._engine.begin(tp)
         for _ in range(_SLICES):
             async with self._engine.lock:
                 if not self._engine.ready:
@@ -71,6 +76,7 @@ class Ticker:
         highwaters = {tp: engine.app.consumer.polled_highwater(tp, since) for tp in tps}
         position = engine.inputs.position_ms(highwaters, now_ms)
         self._report(highwaters, now_ms)
+        await self._unstick(highwaters)
         try:
             step = engine.decide_tick(
                 partition,
@@ -92,27 +98,26 @@ class Ticker:
             return False
         return done and bool(step.fired)
 
+    async def _unstick(self, highwaters: dict[TP, int | None]) -> None:
+        """Read again what was fetched long ago and never came: see `Engine._follows`."""
+        engine = self._engine
+        for tp, highwater in highwaters.items():
+            if highwater is None or tp not in engine.inputs:
+                continue
+            next_offset = engine.inputs[tp].next_offset
+            before, since = self._waiting.get(tp, (-1, 0.0))
+            handed_out = engine.app.consumer.handed_out(tp)
+            if before != next_offset or handed_out is None or handed_out <= next_offset:
+                self._waiting[tp] = next_offset, time.monotonic()
+            elif time.monotonic() - since > _STUCK_SECONDS:
+                self._waiting[tp] = next_offset, time.monotonic()
+                log.error("input_stalled", topic=tp.topic, partition=tp.partition)
+                await engine.app.consumer.rewind(tp, next_offset)
+
     def _expire(self, partition: int) -> None:
         until = time.monotonic() + _EXPIRY_SECONDS
         while self._engine.expire_seen(partition) and time.monotonic() < until:
             pass
-
-    async def _find_starts(self, tps: list[TP]) -> None:
-        """Where reading starts, for partitions of which nothing has come yet."""
-        unknown = [tp for tp in tps if tp not in self._engine.inputs]
-        if not unknown:
-            return
-        app = self._engine.app
-        generation = app.consumer_generation_id
-        try:
-            earliest = await app.consumer.earliest_offsets(*unknown)
-        except (KafkaError, TimeoutError):
-            return
-        async with self._engine.lock:
-            if self._engine.ready and generation == app.consumer_generation_id:
-                for tp in unknown:
-                    if tp not in self._engine.inputs:
-                        self._engine.begin(tp, earliest.get(tp) or 0)
 
     def _report(self, highwaters: dict[TP, int | None], now_ms: int) -> None:
         engine = self._engine

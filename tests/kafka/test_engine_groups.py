@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from tests.engine.harness import PARTITIONS, deployment, until
-from tests.kafka.test_engine_crashes import all_committed, events, exact
+from processors.engine import EXIT_HALTED
+from tests.engine.harness import PARTITIONS, Deployment, deployment, until
+from tests.kafka.test_engine_crashes import all_committed, events, exact, rows_changelog
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -32,9 +34,9 @@ async def test_two_workers_share_the_partitions_and_hand_them_over(
     servers = kafka_broker.bootstrap_servers
     async with deployment(servers, "two", tmp_path) as made:
         await made.send(events(0, 1000))
-        one = made.start("one")
+        one = made.start("one", instance_id="one")
         await one.ready()
-        two = made.start("two")
+        two = made.start("two", instance_id="two")
         await made.send(events(1000, 2000))
 
         async def both() -> bool:
@@ -82,3 +84,59 @@ async def test_records_that_are_gone_before_they_were_read_are_reported(
         reported = worker.log.read_text()
         for number in range(PARTITIONS):
             assert f"missing={ends[number] - before[number]}" in reported
+
+
+async def test_a_changelog_that_was_created_anew_is_not_taken_for_the_old_one(
+    kafka_broker: Any, tmp_path: Path
+) -> None:
+    async with deployment(kafka_broker.bootstrap_servers, "anew", tmp_path) as made:
+        await made.send(events(0, 400))
+        worker = made.start()
+        await exact(made, 400)
+        assert await worker.stop() == 0
+        topic = rows_changelog(made)
+        admin = AIOKafkaAdminClient(bootstrap_servers=made.servers)
+        await admin.start()
+        await admin.delete_topics([topic])
+
+        async def created() -> bool:
+            answer = await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+            return bool(answer.topic_errors[0][1] == 0)
+
+        await until(created)
+        await admin.close()
+        worker = made.start()
+        assert await worker.ended() == EXIT_HALTED
+        assert b"changelog_behind_state" in worker.log.read_bytes()
+
+
+async def test_a_worker_waits_for_topics_and_stops_at_any_moment(
+    kafka_broker: Any, tmp_path: Path
+) -> None:
+    waiting = Deployment(kafka_broker.bootstrap_servers, "missing", tmp_path / "missing")
+    worker = waiting.start()
+    await until(lambda: b"topics_missing" in worker.log.read_bytes())
+    assert await worker.stop() == 0
+    async with deployment(kafka_broker.bootstrap_servers, "early", tmp_path) as made:
+        for number in range(5):
+            worker = made.start()
+            await until(lambda worker=worker: worker.log.exists())  # type: ignore[misc]
+            await asyncio.sleep(0.4 * number + 0.6)
+            assert await worker.stop() == 0, worker.log.read_text()
+        assert "Traceback" not in worker.log.read_text()
+
+
+async def test_a_broker_that_comes_back_finds_the_worker_at_work(
+    kafka_broker: Any, tmp_path: Path
+) -> None:
+    async with deployment(kafka_broker.bootstrap_servers, "restart", tmp_path) as made:
+        await made.send(events(0, 400))
+        worker = made.start(send_timeout=20.0, session_timeout=30.0)
+        await exact(made, 400)
+        kafka_broker.stop()
+        kafka_broker.start()
+        await made.send(events(400, 800))
+        await exact(made, 800)
+        await all_committed(made)
+        assert await worker.stop() == 0
+        assert "Traceback" not in worker.log.read_text()
