@@ -21,7 +21,7 @@ from typing import Any
 
 from schemas.times import rfc3339, to_ms
 from sinks.clickhouse import ClickHouse
-from sinks.tables import REPLACED_BY_EPOCH, databases
+from sinks.tables import REPLACED_BY_EPOCH, SEGMENT_CHANGES, databases
 
 _NEWEST = """
 SELECT epoch, cluster_id, activated_at IS NOT NULL AS active
@@ -85,10 +85,15 @@ WHERE n.is_member != o.is_member AND n.since < now
 SETTINGS join_use_nulls = 0
 """
 _PARTITIONS = """
-SELECT DISTINCT table, partition FROM system.parts
-WHERE active AND database = {db:String} AND table IN {tables:Array(String)}
-    AND toUInt32(partition) < {epoch:UInt32}
-ORDER BY table, partition
+SELECT DISTINCT table, toUInt32OrZero(partition) AS epoch FROM system.parts
+WHERE active AND database = {db:String} AND epoch < {epoch:UInt32}
+    AND (
+        table IN {tables:Array(String)}
+        OR table = {history:String} AND epoch NOT IN (
+            SELECT epoch FROM {db:Identifier}.epochs WHERE activated_at IS NOT NULL
+        )
+    )
+ORDER BY table, epoch
 """
 
 
@@ -154,19 +159,27 @@ class Epochs:
             raise ValueError(f"epoch {number} was never begun")
 
     def drop_superseded(self) -> None:
-        """Delete what epochs before the shown one derived, except the history of segments."""
+        """Delete what epochs before the shown one derived.
+
+        The history of segments stays, of those epochs that were shown.
+        """
         shown = self.shown()
         if shown is None:
             return
         old = self._clickhouse.rows(
             _PARTITIONS,
-            {"db": self._storage, "tables": list(REPLACED_BY_EPOCH), "epoch": shown.number},
+            {
+                "db": self._storage,
+                "tables": list(REPLACED_BY_EPOCH),
+                "history": SEGMENT_CHANGES.name,
+                "epoch": shown.number,
+            },
         )
         for row in old:
             self._run(
                 "ALTER TABLE {db:Identifier}.{table:Identifier} DROP PARTITION {epoch:UInt32}",
                 table=row["table"],
-                epoch=int(row["partition"]),
+                epoch=row["epoch"],
             )
 
     def _one(self, sql: str) -> Epoch | None:

@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS {storage}.touchpoints
     properties String COMMENT 'Everything else, as JSON text',
     schema_version UInt16 COMMENT 'Version of the touchpoint schema',
     inserted_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC') COMMENT 'When the row became queryable, UTC',
-    version UInt64 MATERIALIZED 18446744073709551615 - toUInt64(toUnixTimestamp64Milli(received_at)) COMMENT 'Makes the delivery that was received first win',
+    version UInt128 MATERIALIZED bitShiftLeft(toUInt128(18446744073709551615 - toUInt64(toUnixTimestamp64Milli(received_at))), 64) + toUInt128(18446744073709551615 - toUInt64(toUnixTimestamp64Milli(inserted_at))) COMMENT 'Makes the delivery that was received first win, and of equal ones the one inserted first',
     INDEX by_lead lead_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(version)

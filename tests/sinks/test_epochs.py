@@ -130,6 +130,17 @@ def test_each_epoch_speaks_for_the_time_in_which_it_was_shown(store: Store):
     ]
 
 
+def test_of_an_epoch_that_was_never_shown_nothing_is_kept(store: Store):
+    store.epochs.begin("cluster-2", NOON)
+    store.insert("segment_changes", rows.segment_change(), rows.segment_change(epoch=2))
+    store.epochs.begin("cluster-3", NOON)
+    store.insert("segment_changes", rows.segment_change(epoch=3))
+    store.epochs.activate(3, NOON)
+    store.epochs.drop_superseded()
+    kept = store.server.query(f"SELECT DISTINCT epoch FROM {store.storage}.segment_changes")
+    assert sorted(row["epoch"] for row in kept) == [1, 3]
+
+
 def test_activating_again_changes_nothing(store: Store):
     store.insert("segment_changes", rows.segment_change())
     store.epochs.begin("cluster-2", NOON)

@@ -166,6 +166,16 @@ def test_of_a_touchpoint_that_comes_twice_the_first_receipt_stands(store: Store)
     assert [row["received_at"] for row in store.view("touchpoints")] == ["2026-11-22 08:00:00.000"]
 
 
+def test_a_redelivery_does_not_change_when_a_touchpoint_became_queryable(store: Store):
+    sql = f"SELECT inserted_at FROM {store.storage}.touchpoints FINAL"
+    store.insert("touchpoints", rows.touchpoint())
+    (first,) = store.server.query(sql)
+    while store.server.query("SELECT now64(3, 'UTC') AS now")[0]["now"] <= first["inserted_at"]:
+        pass
+    store.insert("touchpoints", rows.touchpoint())
+    assert store.server.query(sql) == [first]
+
+
 def test_touchpoints_of_all_years_go_in_with_one_insert(store: Store):
     many = [
         rows.touchpoint(event_id=str(year), occurred_at=f"{year}-01-01T00:00:00.000Z")
