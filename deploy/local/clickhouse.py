@@ -31,8 +31,10 @@ from deploy.local.clickhouse_engine import (
     QueryFailed,
 )
 
+#: Queries that run at once.
 _WORKERS = 4
-_SHUTDOWN_S = 5.0
+#: What runs when the stop comes may take so long to end.
+_SHUTDOWN_S = 3.0
 #: Parameters of the HTTP interface itself; every other one is a setting.
 _RESERVED = frozenset(
     {
@@ -80,7 +82,9 @@ def application(engine: Engine) -> web.Application:
     app.router.add_route("*", "/", _query)
 
     async def stop(app: web.Application) -> None:
-        app[_POOL].shutdown(wait=True, cancel_futures=True)
+        # Requests had their time to end; what still runs would hold up the process.
+        await asyncio.to_thread(engine.cancel)
+        await asyncio.to_thread(app[_POOL].shutdown, wait=True, cancel_futures=True)
 
     app.on_cleanup.append(stop)
     return app
@@ -165,8 +169,7 @@ async def _query(request: web.Request) -> web.Response:
 
 async def _run(app: web.Application, query: Query) -> Answer:
     loop = asyncio.get_running_loop()
-    # Shielded: what a client that went away had sent is finished, as on a server.
-    return await asyncio.shield(loop.run_in_executor(app[_POOL], app[_ENGINE].run, query))
+    return await loop.run_in_executor(app[_POOL], app[_ENGINE].run, query)
 
 
 async def _read(request: web.Request) -> Query:

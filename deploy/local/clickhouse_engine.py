@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -128,7 +127,6 @@ class Engine:
             self._lock.close()
             reason = " ".join(str(error).split())
             raise EngineUnavailable(f"ClickHouse cannot open {data_dir}: {reason}") from error
-        self._started = time.monotonic()
 
     def close(self) -> None:
         """Write out what is in memory and release the folder."""
@@ -148,6 +146,10 @@ class Engine:
             raise self._failure(error) from error
         finally:
             session.close()
+
+    def cancel(self) -> None:
+        """Break off whatever runs; those queries fail with ClickHouse's code 394."""
+        self._root.query("KILL QUERY WHERE query NOT ILIKE 'KILL QUERY%' ASYNC")
 
     def _text(self, sql: str) -> str:
         return bytes(self._root.query(sql, "TabSeparated").bytes()).decode().rstrip("\n")

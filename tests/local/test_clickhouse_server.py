@@ -231,6 +231,18 @@ def test_data_survive_every_end(own_clickhouse: LocalClickHouse, name: signal.Si
     assert own_clickhouse.query("SELECT a FROM t ORDER BY a") == [{"a": 1}, {"a": 2}]
 
 
+def test_a_long_query_does_not_hold_up_the_end(
+    own_clickhouse: LocalClickHouse, wait_for: Callable[..., None]
+):
+    sql = "SELECT sleepEachRow(1) FROM numbers(60) SETTINGS max_block_size = 1"
+    running = "SELECT query FROM system.processes WHERE query LIKE '%numbers(60)%'"
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(http, own_clickhouse, body=sql.encode())
+        wait_for(lambda: len(own_clickhouse.query(running)) == 2)
+        assert own_clickhouse.stop() == 0
+        assert answer.exception(10) or answer.result().status != 200
+
+
 def test_the_fixture_shows_errors(clickhouse: LocalClickHouse):
     with pytest.raises(QueryError) as error:
         clickhouse.query("SELECT nothing")
