@@ -84,7 +84,9 @@ class Access:
                 status, message = 429, "over the rate limit of this source"
                 again = error.retry_after
             case NotAcknowledged():
-                log.warning("not_acknowledged", detail=str(error), request_id=request_id)
+                # A known outage has its own line in the log; requests need not repeat it.
+                note = log.warning if self._ports.publisher.problem is None else log.debug
+                note("not_acknowledged", detail=str(error), request_id=request_id)
                 status, message = 503, "the events could not be stored, please send them again"
                 again = error.retry_after
             case Busy():
