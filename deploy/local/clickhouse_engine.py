@@ -117,8 +117,11 @@ class Engine:
 
     def __init__(self, data_dir: Path) -> None:
         """Open the folder, made if missing; raises `EngineUnavailable`."""
+        self._path = str(data_dir.absolute())
+        if "?" in self._path:
+            # chDB would take what follows for options.
+            raise EngineUnavailable(f"the folder {data_dir} must not have a ? in its name")
         self._lock = _lock(data_dir)
-        self._path = str(data_dir)
         try:
             # Held open: the engine stops with its last connection.
             self._root = Session(self._path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.local.clickhouse_engine import Insert, split_insert
+from deploy.local.clickhouse_engine import Engine, EngineUnavailable, Insert, split_insert
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,9 @@ def test_an_insert_is_taken_apart(text: bytes, expected: Insert | None):
 def test_data_is_never_read_as_a_statement(data: bytes):
     text = b"INSERT INTO t (a) FORMAT RowBinary\n" + data
     assert split_insert(text, "TabSeparated") == Insert("INSERT INTO t (a) ", "RowBinary", data)
+
+
+def test_a_folder_that_chdb_would_misread_is_refused(tmp_path: Path):
+    with pytest.raises(EngineUnavailable, match="must not have a"):
+        Engine(tmp_path / "what?mode=ro")
+    assert list(tmp_path.iterdir()) == []
