@@ -184,9 +184,7 @@ class _Deciding:
                     self._join(lead, other)
         elif lead_joins or other_joins:
             person, follower = (lead, other) if lead_joins else (other, lead)
-            before = self._owner(follower.within)
-            self._note_person(follower.within, person.within)
-            self._reassign([follower.within], [person.within, before])
+            self._follow_person(follower.within, person.within)
         elif lead.kind == other.kind:
             self._unite(lead.within, other.within)
         else:
@@ -273,11 +271,20 @@ class _Deciding:
 
     # Links with kinds that follow
 
-    def _note_person(self, group_name: str, person_name: str) -> None:
-        """The group was linked with an identifier of the person."""
+    def _follow_person(self, group_name: str, person_name: str) -> None:
+        """A group was linked with an identifier of a person."""
+        before = self._owner(group_name)
+        shared = self._group(group_name).persons > 1
+        if not self._note_person(group_name, person_name) or shared:
+            return
+        if before or not self._takes(person_name, group_name):
+            self._reassign([group_name], self._losing(group_name, before))
+
+    def _note_person(self, group_name: str, person_name: str) -> bool:
+        """Note that a group was linked with a person; whether that is new."""
         mark = key(b"p:", group_name, person_name)
         if self.copy.get(mark, Mark) is not None:
-            return
+            return False
         self.copy.put(mark, Mark(), self.position)
         self._put(b"q:", person_name + group_name, Mark())
         group, person = self._group(group_name), self._person(person_name)
@@ -286,6 +293,7 @@ class _Deciding:
         person.followers += 1
         self._put(b"g:", group_name, group)
         self._put(b"s:", person_name, person)
+        return True
 
     def _forget_person(self, group_name: str, person_name: str) -> None:
         """The set's name goes; the one that it joins is noted next."""
@@ -332,14 +340,56 @@ class _Deciding:
     def _follow(self, stronger: str, weaker: str) -> None:
         """A group of a weaker kind was linked with one of a stronger kind."""
         group = self._group(weaker)
+        if stronger in group.follows:
+            return
         before = self._owner(weaker)
-        if stronger not in group.follows:
-            group.follows = [*group.follows, stronger]
-            self._put(b"g:", weaker, group)
-            self._put(b"d:", stronger + weaker, Mark())
-        self._reassign([weaker], [before])
+        group.follows = [*group.follows, stronger]
+        self._put(b"g:", weaker, group)
+        self._put(b"d:", stronger + weaker, Mark())
+        owner = self._owner(weaker)
+        if before or not owner or not self._takes(owner, weaker):
+            self._reassign([weaker], self._losing(weaker, before))
 
     # Whose everything is
+
+    def _takes(self, person_name: str, group_name: str) -> bool:
+        """Place a group that begins to follow a person, if that moves nobody else.
+
+        It does not where there is room, and where the group is weaker than all that are there.
+        So a person with thousands of browsers costs little more than one with few.
+        """
+        group, person = self._group(group_name), self._person(person_name)
+        profile_id = self._existing_node(person.members[0]).profile_id
+        if self._led_by(group_name, 1) or not self._reached(group_name, person_name, profile_id):
+            return False
+        lead = self._lead_of(group_name)
+        count, weakest = person.taken.get(group.kind, (0, lead))
+        count += len(group.members)
+        last = self._strength(lead) >= self._strength(weakest)
+        if count <= self.policy.kind(group.kind).limit:
+            person.taken[group.kind] = count, lead if last else weakest
+            self._put(b"s:", person_name, person)
+            self._assign_group(group_name, profile_id)
+            return True
+        if last:
+            self._assign_group(group_name, self._loose_profile(group_name))
+        return last
+
+    def _losing(self, group_name: str, owner: str) -> list[str]:
+        """The person that a group leaves, unless it had no room there."""
+        if not owner:
+            return []
+        there = self._existing_node(self._person(owner).members[0]).profile_id
+        return [owner] if self._profile_of(group_name) == there else []
+
+    def _led_by(self, group_name: str, limit: int = MOST_FOLLOWERS) -> list[str]:
+        """The groups of weaker kinds that were linked with a group."""
+        kind = self.policy.kind(self._group(group_name).kind)
+        weaker = (
+            not one.joins and one.strength >= kind.strength and one.name != kind.name
+            for one in self.policy.kinds.values()
+        )
+        return self.copy.under(key(b"d:", group_name), limit) if any(weaker) else []
 
     def _reassign(self, groups: Sequence[str], persons: Sequence[str]) -> None:
         """Derive anew whose the given groups and persons, and all that follow them, are."""
@@ -367,18 +417,22 @@ class _Deciding:
         profile_id = self._strongest(person.members)
         for one in person.members:
             self._assign(one, profile_id)
-        taken: dict[str, int] = {}
+        taken: dict[str, tuple[int, str]] = {}
         for group_name in self._candidates(name, loose):
             group = self._group(group_name)
-            count = taken.get(group.kind, 0) + len(group.members)
+            count = taken.get(group.kind, (0, ""))[0] + len(group.members)
             fits = count <= self.policy.kind(group.kind).limit
             if fits and self._reached(group_name, name, profile_id):
-                taken[group.kind] = count
+                taken[group.kind] = count, self._lead_of(group_name)
                 self._assign_group(group_name, profile_id)
                 settled.add(group_name)
             else:
                 self._assign_group(group_name, self._loose_profile(group_name))
                 loose[group_name] = None
+
+        if taken != person.taken:
+            person.taken = taken
+            self._put(b"s:", name, person)
 
     def _candidates(self, name: str, loose: dict[str, None]) -> list[str]:
         """The groups that would follow a person if there were no limits, strongest first."""
@@ -390,7 +444,7 @@ class _Deciding:
             into[group_name] = None
         waiting = list(mine)
         for group_name in waiting:
-            for weaker in self.copy.under(key(b"d:", group_name), MOST_FOLLOWERS):
+            for weaker in self._led_by(group_name):
                 if self._owner(weaker) == name:
                     if weaker not in mine:
                         mine[weaker] = None
@@ -411,7 +465,7 @@ class _Deciding:
         if name in settled:
             return
         self._assign_group(name, self._loose_profile(name))
-        for weaker in self.copy.under(key(b"d:", name), MOST_FOLLOWERS):
+        for weaker in self._led_by(name):
             if not self._group(weaker).persons:
                 self._reassign_loose(weaker, settled)
 

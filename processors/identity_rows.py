@@ -45,10 +45,15 @@ class Node(msgspec.Struct, array_like=True):
 
 
 class Person(msgspec.Struct, array_like=True):
-    """A set of joined identifiers: its members' ids, and how many groups follow or did."""
+    """A set of joined identifiers: its members' ids, and how many groups were linked with it.
+
+    `taken`: per following kind how many identifiers are with the person, and the strongest one of
+    the weakest group of them.
+    """
 
     members: list[str]
     followers: int = 0
+    taken: dict[str, tuple[int, str]] = {}
 
 
 class Group(msgspec.Struct, array_like=True):
