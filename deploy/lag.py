@@ -9,11 +9,14 @@ from typing import Any, NamedTuple, Protocol
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError
 
 from deploy.kafka_clients import blocking
 from deploy.settings import KafkaSettings
 from schemas.topics import full_name
 from sinks.tables import TABLES
+
+_ATTEMPTS = 50
 
 
 class Reader(NamedTuple):
@@ -91,7 +94,15 @@ class BrokerLags:
     def _committed(self, group: str) -> dict[TopicPartition, int]:
         """One group a request: the embedded broker knows no more."""
         wanted = [p for r in self._readers if r.group == group for p in self._partitions[r.topic]]
-        found = self._admin.list_group_offsets({group: wanted})[group]
+        for attempt in range(_ATTEMPTS):
+            try:
+                found = self._admin.list_group_offsets({group: wanted})[group]
+                break
+            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
+                # A broker that has just started, or never had a group.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.2)
         return {partition: max(0, at.offset) for partition, at in found.items()}
 
     def _offsets(self) -> _Offsets:

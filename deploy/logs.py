@@ -11,9 +11,9 @@ import structlog
 from deploy.settings import LogSettings
 
 #: Client libraries that report what we report ourselves, with more noise.
-_QUIET = ("kafka", "aiokafka", "clickhouse_connect", "urllib3", "faust", "mode", "aiohttp.access")
+QUIET = ("kafka", "aiokafka", "clickhouse_connect", "urllib3", "faust", "mode", "aiohttp.access")
 #: Here Faust's services log under the names of our subclasses.
-_FEWER = ("processors.engine.app",)
+FEWER = ("processors.engine.app",)
 
 
 def configure(settings: LogSettings, process: str) -> None:
@@ -51,7 +51,7 @@ def configure(settings: LogSettings, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in _QUIET:
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in _FEWER:
+    for name in FEWER:
         logging.getLogger(name).setLevel(logging.WARNING)

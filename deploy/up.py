@@ -30,6 +30,7 @@ from deploy.settings import Configuration, Settings, child_environment, with_cha
 from deploy.setup import set_up
 from deploy.stages import STAGE_NAMES, readers
 from deploy.supervise import Child, ChildFailed, Supervisor
+from deploy.verify import problems
 from sinks.tables import databases
 
 DRAIN_TIMEOUT = 30.0
@@ -43,7 +44,7 @@ DEVELOPMENT_SOURCES = {
 
 
 class StackError(Exception):
-    """The stack cannot run; the message is one line."""
+    """The stack cannot run; the message has a line for each reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Stack:
     ) -> None:
         self._data = data.absolute()
         self._say = say
-        self._file = configuration.file.path
+        self._configuration = configuration
         self._supervisor = Supervisor(self.logs, say)
         self._broker: MockBroker | None = None
         self._changes: dict[str, Any] = {"state": str(self._data / "state")}
@@ -136,6 +137,8 @@ class Stack:
 
     def start(self) -> None:
         """Start all, wait until ready. Raises `StackError`, `ChildFailed`, and as `set_up` does."""
+        if wrong := problems(self._configuration):
+            raise StackError("\n".join(wrong))
         self._data.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
         self._take_lock()
@@ -251,7 +254,9 @@ class Stack:
         ready: Callable[[], bool],
         changes: Mapping[str, Any] | None = None,
     ) -> None:
-        environment = child_environment(self._file, {**self._changes, **(changes or {})})
+        environment = child_environment(
+            self._configuration.file.path, {**self._changes, **(changes or {})}
+        )
         self._supervisor.start(Child(name, arguments, environment, ready))
 
     @property

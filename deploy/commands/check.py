@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import click
 
-from deploy import wiring
+from deploy import verify
 from deploy.commands import configuration, json_option, say_json
 from deploy.config_file import ConfigurationError
 from deploy.settings import Configuration
 from deploy.stages import all_changelogs, segments_of
 from deploy.topics_admin import KafkaNotReady, connect, ensure, wanted
-from ingest.gateway.sources import Sources
-from processors.segments import SegmentError
 
 
 @click.command()
@@ -32,7 +28,7 @@ def command(context: click.Context, offline: bool, as_json: bool) -> int:
     except ConfigurationError as error:
         problems += map(str, error.problems)
     else:
-        problems += _problems(loaded)
+        problems += verify.problems(loaded)
         if not problems and not offline:
             _compare(loaded, problems, notes)
         if not problems:
@@ -45,22 +41,6 @@ def command(context: click.Context, offline: bool, as_json: bool) -> int:
         for line in notes:
             click.echo(line)
     return 1 if problems else 0
-
-
-def _problems(loaded: Configuration) -> list[str]:
-    found: list[str] = []
-    checks: tuple[Callable[[], object], ...] = (
-        lambda: Sources(wiring.gateway_sources(loaded)),
-        lambda: segments_of(loaded.settings),
-    )
-    for check in checks:
-        try:
-            check()
-        except (ConfigurationError, SegmentError) as error:
-            found += map(str, error.problems)
-        except ValueError as error:  # sources that cannot stand beside each other
-            found.append(str(loaded.problem(("sources",), str(error))))
-    return found
 
 
 def _compare(loaded: Configuration, problems: list[str], notes: list[str]) -> None:

@@ -1,0 +1,23 @@
+"""Commands configure the logs of their process; in tests that is undone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from deploy import logs
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    loggers = {name: logging.getLogger(name) for name in ("", *logs.QUIET, *logs.FEWER)}
+    levels = {name: logger.level for name, logger in loggers.items()}
+    handlers = loggers[""].handlers
+    yield
+    structlog.reset_defaults()
+    loggers[""].handlers = handlers
+    for name, logger in loggers.items():
+        logger.setLevel(levels[name])
