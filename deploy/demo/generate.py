@@ -24,8 +24,9 @@ BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is generated around the purchases."""
+    """How much is sent: the first purchases of the file, and what is generated around them."""
 
+    purchases: int = 69_659
     customers: int = 1_500
     prospects: int = 300
     readers: int = 1_300
@@ -65,7 +66,7 @@ class Traffic:
 def traffic(now_ms: int, seed: int = SEED, size: Size | None = None) -> Traffic:
     """The demo's traffic as of `now_ms`."""
     size = size or Size()
-    rows = purchases(from_ms(now_ms).date())
+    rows = purchases(from_ms(now_ms).date())[: size.purchases]
     cast = People(seed, sorted({row.customer_id for row in rows}), size.customers, size.prospects)
     scene = _Scene(random.Random(f"{seed}:scene"), cast, size, now_ms)  # noqa: S311 - sample data
     generated = sorted(scene.play(), key=lambda delivery: (delivery.at_ms, delivery.source))

@@ -20,7 +20,7 @@ from deploy.demo.probe import TOUCHES, Prober
 from deploy.demo.progress import bar
 from deploy.demo.proof import Check, prove
 from deploy.demo.report import Report
-from deploy.demo.send import Ledger, Sender
+from deploy.demo.send import GatewayGone, Ledger, Sender
 from deploy.demo.settle import Progress, Settling
 from deploy.demo.stack import SEGMENTS, Addresses, DemoStack, StackFailed
 from deploy.demo.wire import Keys
@@ -29,6 +29,11 @@ from sinks.clickhouse import ClickHouse, ClickHouseConfig, ClickHouseError
 
 #: Columns of the report where there is no terminal.
 LOG_WIDTH = 120
+_INTRODUCTION = """\
+Touchline's demo: a music shop, its customers and all they do. The purchases are real (CDNOW, moved
+to end yesterday); visits, mails, calls and messages around them are generated and say so. All of it
+goes through the HTTP gateway, signed as the providers sign it; then ClickHouse is asked.
+"""
 
 
 def run(
@@ -43,9 +48,11 @@ def run(
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=LOG_WIDTH)
-    folder = data or Path(tempfile.mkdtemp(prefix="touchline-demo-"))
-    folder = folder.absolute()
+    folder = (data or Path(tempfile.mkdtemp(prefix="touchline-demo-"))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        console.print(f"the demo failed: {folder} is not empty", markup=False, soft_wrap=True)
+        return 1
     keys = Keys()
     try:
         with _terminable(), DemoStack(folder, keys, keep=keep) as stack:
@@ -53,7 +60,7 @@ def run(
     except KeyboardInterrupt:
         console.print("\nstopped; nothing is left running")
         return 130
-    except (StackFailed, ClickHouseError) as problem:
+    except (StackFailed, GatewayGone, ClickHouseError) as problem:
         console.print(f"the demo failed: {problem}", markup=False)
         return 1
     finally:
@@ -70,12 +77,13 @@ class _Demo:
 
     def play(self, seed: int, size: Size | None) -> int:
         now_ms = time.time_ns() // 1_000_000
+        self._say(_INTRODUCTION)
         self._say("starting Kafka, ClickHouse, worker, sink and gateway ...")
         addresses = self.stack.start()
         self._say(f"ready after {time.monotonic() - self.started:.0f} s")
         plot = traffic(now_ms, seed, size)
         ledger = Ledger()
-        sender = Sender(addresses.gateway, self.keys, ledger)
+        sender = Sender(addresses.gateway, self.keys, ledger, alive=self.stack.alive)
         self._send(sender, "real purchases of the CDNOW data set", plot.history)
         self._send(sender, "generated visits, mails, calls, messages", plot.generated)
         db = ClickHouse(ClickHouseConfig(url=addresses.clickhouse))

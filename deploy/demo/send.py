@@ -25,6 +25,10 @@ PATIENCE_S = 180.0
 _MOST_PROBLEMS = 20
 
 
+class GatewayGone(Exception):
+    """The gateway does not answer, and never will. One line."""
+
+
 @dataclass(slots=True)
 class Ledger:
     """What was sent, and what the gateway said."""
@@ -62,12 +66,13 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends to the gateway at `url`."""
+    """Sends to the gateway at `url`, as long as that is `alive`."""
 
     url: str
     keys: Keys
     ledger: Ledger
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    alive: Callable[[], bool] = lambda: True
     #: Signs what is forged.
     wrong_keys: Keys = field(default_factory=Keys)
 
@@ -76,15 +81,18 @@ class Sender:
         deliveries: Iterable[Delivery],
         advance: Callable[[Delivery], None] = lambda delivery: None,
     ) -> None:
-        """Send in the given order, a few at once; `advance` is called after each answer."""
+        """Send in the given order, a few at once; `advance` is called after each answer.
+
+        Raises `GatewayGone`.
+        """
         queue = iter(deliveries)
-        connector = aiohttp.TCPConnector(limit=CONCURRENCY)
-        async with (
-            aiohttp.ClientSession(self.url, connector=connector) as session,
-            asyncio.TaskGroup() as workers,
-        ):
-            for _ in range(CONCURRENCY):
-                workers.create_task(self._work(session, queue, advance))
+        async with aiohttp.ClientSession(self.url) as session:
+            try:
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(CONCURRENCY):
+                        workers.create_task(self._work(session, queue, advance))
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
 
     async def _work(
         self,
@@ -97,7 +105,10 @@ class Sender:
             advance(delivery)
 
     async def send(self, session: aiohttp.ClientSession, delivery: Delivery) -> int:
-        """Send one delivery until it is answered for good; the status, 0 if it never was."""
+        """Send one delivery until it is answered for good; the status, 0 if it never was.
+
+        Raises `GatewayGone`.
+        """
         keys = self.wrong_keys if delivery.forged else self.keys
         path, headers, body = request(delivery, keys, self.now_ms())
         give_up = time.monotonic() + PATIENCE_S
@@ -105,6 +116,8 @@ class Sender:
             status, wait_s = await self._attempt(session, path, dict(headers), body)
             if wait_s is None or time.monotonic() > give_up:
                 return status
+            if not self.alive():
+                raise GatewayGone("the gateway ended while it was sent to")
             self.ledger.waits += 1
             await asyncio.sleep(wait_s)
 
