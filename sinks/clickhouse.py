@@ -41,15 +41,19 @@ DATA_ERRORS: Mapping[int, str] = {
     70: "CANNOT_CONVERT_TYPE",
     72: "CANNOT_PARSE_NUMBER",
     117: "INCORRECT_DATA",
+    128: "TOO_LARGE_ARRAY_SIZE",
     130: "CANNOT_READ_ARRAY_FROM_TEXT",
     131: "TOO_LARGE_STRING_SIZE",
     190: "SIZES_OF_ARRAYS_DONT_MATCH",
+    306: "TOO_DEEP_RECURSION",
     321: "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE",
     349: "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN",
     376: "CANNOT_PARSE_UUID",
     407: "DECIMAL_OVERFLOW",
     467: "CANNOT_PARSE_BOOL",
     469: "VIOLATED_CONSTRAINT",
+    563: "CANNOT_READ_MAP_FROM_TEXT",
+    691: "UNKNOWN_ELEMENT_OF_ENUM",
 }
 #: What passes by itself.
 TRANSIENT_ERRORS: Mapping[int, str] = {
@@ -77,6 +81,8 @@ INSERT_SETTINGS: Mapping[str, str] = {
     "input_format_skip_unknown_fields": "1",
     "input_format_null_as_default": "1",
 }
+#: What ClickHouse's formats add to an error that a row caused, whatever its code.
+_AT_ROW = re.compile(r"\(at row \d+\)")
 _TEXT = re.compile(r"DB::Exception: (.*?)(?: \(version| \(for url|$)", re.DOTALL)
 _STATUS = re.compile(r"HTTP status (\d+)")
 
@@ -218,9 +224,9 @@ def _explained(error: Exception, url: str, what: str, *, verbose: bool = False) 
         return Unreachable(
             f"ClickHouse at {url} cannot now: {TRANSIENT_ERRORS[code]} ({code})", code
         )
-    if code in DATA_ERRORS:
-        return BadRows(f"ClickHouse cannot read it: {DATA_ERRORS[code]} ({code})", code)
     name = error.name if isinstance(error, CodedError) and error.name else "error"
+    if code in DATA_ERRORS or _AT_ROW.search(str(error)):
+        return BadRows(f"ClickHouse cannot read it: {DATA_ERRORS.get(code, name)} ({code})", code)
     text = ""
     if verbose and (said := _TEXT.search(str(error))):
         text = ": " + " ".join(said.group(1).split())[:500]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from deploy.local.processes import free_port
 from sinks.batch import Batch, Row, received_ms
@@ -23,6 +27,16 @@ from sinks.clickhouse import (
 )
 from tests.sinks import rows
 from tests.sinks.conftest import Store
+
+ROWS = {
+    "touchpoints": rows.touchpoint(),
+    "profiles": rows.profile(),
+    "identities": rows.identity(),
+    "segment_changes": rows.segment_change(),
+    "engagement": rows.engagement(),
+    "identity_conflicts": rows.conflict(),
+    "rejected_touchpoints": rows.rejected(),
+}
 
 
 def test_the_codes_have_the_names_that_clickhouse_gives_them(store: Store):
@@ -46,6 +60,33 @@ def test_a_row_that_cannot_be_read_is_named_without_its_values(store: Store):
         store.insert("touchpoints", rows.touchpoint(), rows.touchpoint(sentiment="hanako"))
     assert str(error.value) == "ClickHouse cannot read it: CANNOT_PARSE_NUMBER (72)"
     assert store.view("touchpoints") == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+def test_whatever_a_row_holds_it_goes_in_or_is_found_bad(store: Store, data: st.DataObject):
+    """Anything else would hold up its table for ever."""
+    table, row = data.draw(st.sampled_from(sorted(ROWS.items())))
+    if data.draw(st.booleans()):
+        fields = json.loads(row)
+        fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(JSON)
+        row = json.dumps(fields).encode()
+    else:
+        place, length = data.draw(st.integers(0, len(row))), data.draw(st.integers(0, 20))
+        row = row[:place] + data.draw(st.binary(max_size=5)) + row[place + length :]
+    with contextlib.suppress(BadRows):
+        store.insert(table, row)
 
 
 def test_what_needs_an_operator_is_refused(store: Store):
