@@ -24,14 +24,11 @@ from typing import TypeVar
 
 import msgspec
 
-from processors.identity_rows import Group, Link, Mark, Node, Person, WorkingCopy, key
+from processors.identity_rows import EVERY, Group, Link, Mark, Node, Person, WorkingCopy, key
 from processors.stage import Decision, Output, Record, Store, Tick
 from schemas import messages, topics
 from schemas.identifiers import IdentityPolicy, identifier_id
 from schemas.times import DAY_MS, rfc3339
-
-#: Followers of one person, or of one device, that are looked at when its limits are applied.
-MOST_FOLLOWERS = 10_000
 
 T = TypeVar("T")
 
@@ -258,7 +255,7 @@ class _Deciding:
             node.within = large
             self._put(b"n:", one, node)
         kept.members = kept.members + gone.members
-        for group_name in self.copy.under(key(b"q:", small), MOST_FOLLOWERS):
+        for group_name in self.copy.under(key(b"q:", small)):
             self._forget_person(group_name, small)
             self._note_person(group_name, large)
         self._put(b"s:", small, None)
@@ -308,10 +305,11 @@ class _Deciding:
         self._put(b"s:", person_name, person)
 
     def _unite(self, first: str, second: str) -> None:
-        """Two groups of one kind become one."""
+        """Two groups of one kind become one: the one that fewer rows name joins the other."""
         if first == second:
             return
         before = [self._owner(first), self._owner(second)]
+        first, second = sorted((first, second), key=lambda name: (-self._weight(name), name))
         kept, gone = self._group(first), self._group(second)
         for one in gone.members:
             node = self._existing_node(one)
@@ -320,13 +318,13 @@ class _Deciding:
         kept.members = kept.members + gone.members
         kept.follows = list({name: None for name in (*kept.follows, *gone.follows)})
         self._put(b"g:", first, kept)
-        for person_name in self.copy.under(key(b"p:", second), MOST_FOLLOWERS):
+        for person_name in self.copy.under(key(b"p:", second)):
             self._forget_person(second, person_name)
             self._note_person(first, person_name)
         for device in gone.follows:
             self._put(b"d:", device + second, None)
             self._put(b"d:", device + first, Mark())
-        for weaker_name in self.copy.under(key(b"d:", second), MOST_FOLLOWERS):
+        for weaker_name in self.copy.under(key(b"d:", second)):
             weaker = self._group(weaker_name)
             weaker.follows = list(
                 {first if name == second else name: None for name in weaker.follows}
@@ -336,6 +334,10 @@ class _Deciding:
             self._put(b"d:", first + weaker_name, Mark())
         self._put(b"g:", second, None)
         self._reassign([first], before)
+
+    def _weight(self, name: str) -> int:
+        group = self._group(name)
+        return group.persons + len(group.members) + len(group.follows)
 
     def _follow(self, stronger: str, weaker: str) -> None:
         """A group of a weaker kind was linked with one of a stronger kind."""
@@ -382,7 +384,7 @@ class _Deciding:
         there = self._existing_node(self._person(owner).members[0]).profile_id
         return [owner] if self._profile_of(group_name) == there else []
 
-    def _led_by(self, group_name: str, limit: int = MOST_FOLLOWERS) -> list[str]:
+    def _led_by(self, group_name: str, limit: int = EVERY) -> list[str]:
         """The groups of weaker kinds that were linked with a group."""
         kind = self.policy.kind(self._group(group_name).kind)
         weaker = (
@@ -439,7 +441,7 @@ class _Deciding:
         if not self._person(name).followers:
             return []
         mine: dict[str, None] = {}
-        for group_name in self.copy.under(key(b"q:", name), MOST_FOLLOWERS):
+        for group_name in self.copy.under(key(b"q:", name)):
             into = mine if self._group(group_name).owner == name else loose
             into[group_name] = None
         waiting = list(mine)

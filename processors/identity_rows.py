@@ -96,6 +96,8 @@ _TYPES: dict[bytes, type[msgspec.Struct]] = {
 }  # fmt: skip
 _MARKS = frozenset(prefix for prefix, kind in _TYPES.items() if kind is Mark)
 _MARK_PREFIX = 2 + 36
+#: No limit: a set that is renamed must be renamed everywhere.
+EVERY = 2**31
 _DECODERS = {prefix: msgspec.msgpack.Decoder(kind) for prefix, kind in _TYPES.items()}
 _encode = msgspec.msgpack.Encoder().encode
 T = TypeVar("T", bound=msgspec.Struct)
@@ -135,7 +137,7 @@ class WorkingCopy:
         if key[:2] in _MARKS:
             self._marks.setdefault(key[:_MARK_PREFIX], set()).add(key)
 
-    def under(self, prefix: bytes, limit: int) -> list[str]:
+    def under(self, prefix: bytes, limit: int = EVERY) -> list[str]:
         """The names behind the prefix of mark rows (kind and first name), at most `limit`."""
         pending = self._marks.get(prefix, set())
         gone = sum(self._rows[k] is None for k in pending)

@@ -306,6 +306,25 @@ def test_a_kiosk_that_changes_nothing_for_a_person_changes_no_version(graph):
     assert {a.value for a in after} == {"taro", "phone"}
 
 
+@pytest.mark.parametrize("name", ["a-new-device", "z-new-device"])
+def test_a_kiosk_of_many_people_takes_another_device_in_without_naming_them_all_anew(graph, name):
+    for number in range(50):
+        graph.see(customer(f"c{number}"), device("kiosk"))
+    graph.append((device(min(name, "kiosk")), device(max(name, "kiosk"))), graph.now_ms)
+    assert len(graph.stage.decide(graph.log[-1:], graph.store).rows) < 10
+
+
+def test_a_person_of_many_browsers_takes_another_one_without_looking_at_them_all(graph):
+    for number in range(200):
+        graph.see(HANAKO, browser(f"b{number:03}"))
+    graph.append((HANAKO, browser("weakest")), graph.now_ms)
+    reads = []
+    plain = graph.store.get
+    graph.store.get = lambda key: reads.append(key) or plain(key)
+    graph.stage.decide(graph.log[-1:], graph.store)
+    assert len(reads) < 20
+
+
 def test_a_replay_after_later_links_says_the_later_state(graph):
     graph.see(email("h@x.jp"), TABLET)
     graph.see(HANAKO, email("h@x.jp"))
