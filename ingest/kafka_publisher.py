@@ -146,19 +146,29 @@ class KafkaPublisher:
         """A delivery failed for good: the producer's sequence is broken, a new one is needed."""
         if not self._broken.is_set():
             log.warning("kafka_producer_replaced", error=type(error).__name__)
+            self._problem = _NOT_CONNECTED
             self._broken.set()
 
     # Connection ---------------------------------------------------------------------------------
 
     async def _keep_connected(self) -> None:
         while True:
-            await self._connect()
-            while not self._broken.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._config.probe_s):
-                        await self._broken.wait()
-                await self._probe()
+            try:
+                await self._connect()
+                await self._watch()
+            except Exception:  # a bug of ours must not end the retrying
+                log.exception("kafka_publisher_failed")
+                await asyncio.sleep(self._config.probe_s)
             await self._disconnect(grace_s=0)
+
+    async def _watch(self) -> None:
+        """Returns when the producer has to be replaced."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._config.probe_s):
+                    await self._broken.wait()
+                    return
+            await self._probe()
 
     async def _connect(self) -> None:
         """Returns once connected and both topics are known; says once what is wrong."""
