@@ -1,135 +1,23 @@
-"""Faust, adapted: batches instead of events, and commits that the engine decides.
-
-Each override names what it replaces in faust-streaming 0.15.3 and why; tests/engine has a test for
-the behaviour of each.
-"""
+"""The Faust application of a stage: its settings, and where the engine is told of rebalances."""
 # mypy: disable-error-code="misc"
 # (Faust has no usable type information, so its classes are Any, which strict mypy does not let us
 # subclass.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import faust
-import rocksdict
-from aiokafka import AIOKafkaConsumer
-from faust.stores.rocksdb import Store as RocksStore
-from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage
+from faust.types import TP
 from mode.utils.queues import FlowControlEvent
 
-from processors.engine.config import EngineConfig
-from processors.engine.store import StorageError
+from processors.engine.consumer import FETCH_BYTES, BatchScheduler, EngineTransport
+from processors.engine.tables import EngineTable
 
 if TYPE_CHECKING:
     from processors.engine.runner import Engine
-
-_FETCH_BYTES = 4 << 20
-_WRITE_BUFFER_BYTES = 16 << 20
-_BLOOM_BITS = 10
-
-
-class BatchScheduler:
-    """One message per partition and fetch, its value the list of records.
-
-    Instead of one message per record: Faust's path costs the same for a batch as for an event.
-    """
-
-    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, list[Any]]]:
-        """The fetched partitions, each with all of its records."""
-        return iter([(tp, batch) for tp, batch in records.items() if batch])
-
-
-class EngineConsumerThread(driver.AIOKafkaConsumerThread):
-    """Creates the aiokafka consumer."""
-
-    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        # Faust's own waits up to 1.5 s in a fetch. A partition that was just read joins only the
-        # next fetch, so that a neighbour without news delayed it by as long.
-        config: EngineConfig = self.app.engine.config
-        self._assignor = self.app.assignor
-        return AIOKafkaConsumer(
-            bootstrap_servers=config.bootstrap_servers,
-            group_id=self.app.conf.id,
-            group_instance_id=config.instance_id,
-            partition_assignment_strategy=[self._assignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_poll_records=config.max_batch_records,
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_wait_ms=int(config.fetch_max_wait * 1000),
-            session_timeout_ms=int(config.session_timeout * 1000),
-            rebalance_timeout_ms=int(config.session_timeout * 1000),
-            heartbeat_interval_ms=int(min(3.0, config.session_timeout / 3) * 1000),
-            request_timeout_ms=int(self.app.conf.broker_request_timeout * 1000),
-            max_poll_interval_ms=int(self.app.conf.broker_max_poll_interval * 1000),
-            **config.security,
-        )
-
-    async def on_thread_stop(self) -> None:
-        """Leave the group for good, as a static member too: somebody else may take over at once.
-
-        Static membership is for a process that dies, and is back before its session ends.
-        """
-        if self._consumer is not None:
-            self._consumer._coordinator._group_instance_id = None
-        await super().on_thread_stop()
-
-    def pause(self, tps: Iterable[TP], *, paused: bool) -> None:
-        """Stop or resume fetching; takes effect in the consumer's thread, in the order of calls."""
-        self.thread_loop.call_soon_threadsafe(self._pause, list(tps), paused)
-
-    def _pause(self, tps: list[TP], paused: bool) -> None:
-        if self._consumer is None:
-            return
-        act = self._consumer.pause if paused else self._consumer.resume
-        assigned = self._consumer.assignment()
-        for tp in tps:
-            if tp in assigned:
-                act(driver.ensure_aiokafka_TP(tp))
-
-    async def rewind(self, tp: TP, offset: int) -> None:
-        """Fetch again from this offset on. Runs in the consumer's thread."""
-        if self._consumer is not None and tp in self._consumer.assignment():
-            self._consumer.seek(driver.ensure_aiokafka_TP(tp), offset)
-
-    def handed_out(self, tp: TP) -> int | None:
-        """The offset behind the last record given to Faust, None if unknown."""
-        if self._consumer is None or tp not in self._consumer.assignment():
-            return None
-        state = self._consumer._subscription.subscription.assignment.state_value(tp)
-        return state.position if state.has_valid_position else None
-
-    def polled_highwater(self, tp: TP, since_ms: int) -> int | None:
-        """The end offset that a fetch after `since_ms` (wall clock) saw, or None."""
-        if self._consumer is None or tp not in self._consumer.assignment():
-            return None
-        polled = self._consumer.last_poll_timestamp(tp)
-        if polled is None or polled < since_ms:
-            return None
-        highwater: int | None = self._consumer.highwater(tp)
-        return highwater
-
-
-class NoReadOffsets(dict[Any, Any]):
-    """Faust's memory of what it read, which forgets at once.
-
-    Faust drops what it believes to have read already, also what the engine asked for again, and
-    takes what lies between two batches for a gap. The engine itself knows what is next.
-    """
-
-    def __getitem__(self, tp: Any) -> None:
-        return None
-
-    def __setitem__(self, tp: Any, offset: Any) -> None:
-        pass
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing."""
 
 
 class EngineFlowControl(FlowControlEvent):
@@ -143,193 +31,6 @@ class EngineFlowControl(FlowControlEvent):
         """Resume production; a second time has no effect."""
         if not self.is_active():
             super().resume()
-
-
-class EngineConsumer(driver.Consumer):
-    """A consumer of batches that commits what the engine says, and nothing else."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._read_offset = NoReadOffsets()
-
-    async def rewind(self, tp: TP, offset: int) -> None:
-        """Fetch again from this offset on."""
-        await self._thread.call_thread(self._thread.rewind, tp, offset)
-
-    def handed_out(self, tp: TP) -> int | None:
-        """The offset behind the last record that aiokafka gave to Faust, None if unknown."""
-        offset: int | None = self._thread.handed_out(tp)
-        return offset
-
-    def _new_consumer_thread(self) -> EngineConsumerThread:
-        return EngineConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    def _to_message(self, tp: TP, record: list[Any]) -> ConsumerMessage:
-        # The message stands for all its records and bears the offset of the last one, so that
-        # Faust's counts of what was read and recovered come out right.
-        last = record[-1]
-        return ConsumerMessage(
-            last.topic,
-            last.partition,
-            last.offset,
-            (last.timestamp or 0) / 1000.0,
-            last.timestamp_type,
-            (),
-            None,
-            record,
-            None,
-            None,
-            None,
-            tp,
-            generation_id=self.app.consumer_generation_id,
-        )
-
-    def ack(self, message: Any) -> bool:
-        """The message is dealt with; only `wait_empty` needs to know. Commits nothing."""
-        if message.acked:
-            return False
-        message.acked = True
-        self._unacked_messages.discard(message)
-        waiting = self._waiting_for_ack
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
-        return True
-
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[TP]:
-        return list(self.app.engine.committable())
-
-    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        offsets = self.app.engine.committable()
-        return {
-            tp: offsets[tp] for tp in tps if tp in offsets and self._should_commit(tp, offsets[tp])
-        }
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        done: bool = await super()._commit(offsets)
-        if done:
-            self.app.engine.probe("commit")
-        return done
-
-    def on_buffer_full(self, tp: TP) -> None:
-        """No effect: with all partitions taken out Faust would sleep for a second.
-
-        The queue of two batches holds the fetcher back by itself.
-        """
-
-    def on_buffer_drop(self, tp: TP) -> None:
-        """No effect, see `on_buffer_full`."""
-
-    def pause_partitions(self, tps: Iterable[TP]) -> None:
-        """Pause, in aiokafka too: it would fetch changelogs once more and keep what it fetched."""
-        tps = set(tps)
-        super().pause_partitions(tps)
-        self._thread.pause(tps, paused=True)
-
-    def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """Resume, in aiokafka too."""
-        tps = set(tps)
-        super().resume_partitions(tps)
-        self._thread.pause(tps, paused=False)
-
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: Faust's watchdog takes paused changelogs for stalled ones."""
-
-    def committed_offset(self, tp: TP) -> int | None:
-        """The group's committed offset as of the last commit or seek, None when there is none."""
-        offset: int | None = self._committed_offset.get(tp)
-        return offset
-
-    def polled_highwater(self, tp: TP, since_ms: int) -> int | None:
-        """See `EngineConsumerThread.polled_highwater`."""
-        highwater: int | None = self._thread.polled_highwater(tp, since_ms)
-        return highwater
-
-
-class EngineTransport(driver.Transport):
-    """Faust's transport with our consumer."""
-
-    Consumer = EngineConsumer
-
-
-class EngineStore(RocksStore):
-    """The databases of a table, opened for assigned partitions only."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._assigned: set[int] = set()
-
-    def database(self, partition: int) -> Any:
-        """An assigned partition's database. Look it up again after each await."""
-        return self._db_for_partition(partition)
-
-    def _db_for_partition(self, partition: int) -> Any:
-        # Faust opens what is not open, a partition that was revoked too.
-        if partition not in self._assigned:
-            raise StorageError("not assigned")
-        return super()._db_for_partition(partition)
-
-    def _open_for_partition(self, partition: int) -> Any:
-        # Faust's defaults are a 3-bit bloom filter and 2 GiB of cache per partition.
-        blocks = rocksdict.BlockBasedOptions()
-        blocks.set_bloom_filter(_BLOOM_BITS, False)
-        blocks.set_block_cache(self.app.engine.cache)
-        options = rocksdict.Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-        options.set_block_based_table_factory(blocks)
-        return rocksdict.Rdict(str(self.partition_path(partition)), options=options)
-
-    async def on_rebalance(
-        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
-    ) -> None:
-        """Open what is assigned, close what is not."""
-        topics = self.table.changelog_topic.topics
-        self._assigned = {tp.partition for tp in assigned if tp.topic in topics}
-        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
-
-    def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
-        """Close the databases, so that another process may open them."""
-        for tp in tps:
-            if tp.topic in table.changelog_topic.topics:
-                self._close(tp.partition)
-
-    async def stop(self) -> None:
-        """Close all."""
-        self._assigned.clear()
-        for partition in list(self._dbs):
-            self._close(partition)
-
-    def _close(self, partition: int) -> None:
-        db = self._dbs.pop(partition, None)
-        if db is not None:
-            db.close()
-
-    def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:
-        """Apply what the changelog holds: each event's value is a list of records.
-
-        Events of a foreign topic are dropped: Faust hands an event of a partition that it does not
-        know to the table of the event before it.
-        """
-        for event in batch:
-            message = event.message
-            mine = message.topic in self.table.changelog_topic.topics
-            if mine and message.partition in self._assigned:
-                self.app.engine.recover(self.table_name, message.partition, message.value)
-
-    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Tell the engine, before any input is read."""
-        await self.app.engine.on_recovered(active_tps)
-
-
-class EngineTable(faust.Table):
-    """A changelog and its databases. Nobody uses it as a dictionary."""
-
-    def _new_store_by_url(self, url: Any) -> EngineStore:
-        return EngineStore(url, self.app, self, table_name=self.name, loop=self.loop)
-
-    async def on_start(self) -> None:
-        """Start the store; `setup` has created the changelog."""
-        await self.add_runtime_dependency(self.data)
 
 
 class EngineApp(faust.App):
@@ -351,7 +52,7 @@ class EngineApp(faust.App):
             stream_buffer_maxsize=4,  # of changelog batches
             broker_commit_interval=config.commit_interval,
             broker_max_poll_records=config.max_batch_records,
-            consumer_max_fetch_size=_FETCH_BYTES,
+            consumer_max_fetch_size=FETCH_BYTES,
             broker_session_timeout=config.session_timeout,
             broker_request_timeout=max(90.0, config.session_timeout),
             table_standby_replicas=0,

@@ -41,8 +41,7 @@ class EngineConfig:
     fetch_max_wait: float = 0.05
     #: Shared by all partitions of the process.
     cache_bytes: int = 256 << 20
-    #: Static membership: a process that comes back under the same name within the session
-    #: timeout has its partitions again at once. Unique within the stage.
+    #: Static membership: see `processors.engine.instance`, which gives it its value.
     instance_id: str | None = None
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import gc
 import logging
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from aiokafka.errors import KafkaError
 from processors.engine.app import EngineApp
 from processors.engine.config import EngineConfig, changelogs, group, tables
 from processors.engine.hooks import Hooks
+from processors.engine.instance import instance_id
 from processors.engine.producer import Publisher
 from processors.engine.runner import Engine
 from processors.engine.ticks import Ticker
@@ -44,7 +46,8 @@ async def _until_signal(stage: Stage, config: EngineConfig, hooks: Hooks) -> Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(stage, config, hooks, stop)
+    with instance_id(config.data_dir, group(stage, config.namespace)) as name:
+        await serve(stage, replace(config, instance_id=name), hooks, stop)
 
 
 async def serve(stage: Stage, config: EngineConfig, hooks: Hooks, stop: asyncio.Event) -> None:
@@ -82,7 +85,8 @@ async def _start(engine: Engine, publisher: Publisher, hooks: Hooks) -> Ticker:
     cluster = await _wait_for_topics(publisher, stage, config)
     folder = data_folder(config.data_dir, stage.name, cluster)
     folder.mkdir(parents=True, exist_ok=True)
-    app = engine.app = EngineApp(engine, group(stage, config.namespace), folder)
+    app = EngineApp(engine, group(stage, config.namespace), folder)
+    engine.attach(app)
     for name in tables(stage):
         app.add_table(name)
     names = (full_name(config.namespace, name) for name in stage.inputs)

@@ -14,33 +14,30 @@ from typing import Any
 
 import rocksdict
 import structlog
-from aiokafka.errors import KafkaError
 from faust.exceptions import ConsistencyError
 from faust.types import TP
 
 from processors.engine.config import ROWS, SEEN, EngineConfig, group
 from processors.engine.hooks import Hooks
 from processors.engine.inputs import Inputs
-from processors.engine.metrics import FAILED_RECORDS, INPUT_GAP, RELOGGED_ROWS
+from processors.engine.metrics import FAILED_RECORDS, RELOGGED_ROWS
 from processors.engine.packing import Packed, pack
+from processors.engine.partitions import Partitions
 from processors.engine.producer import Publisher
+from processors.engine.reading import Reading
 from processors.engine.rejects import rejected
-from processors.engine.seen import PartitionSeen
 from processors.engine.step import Preparer, StageStore, Step
-from processors.engine.store import PartitionMemory, PartitionRows, StorageError
+from processors.engine.store import StorageError
 from processors.stage import Decision, Record, Stage
 from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
 
 _RELOG_ROWS = 1000
-#: A batch that comes this often with the same first offset has nothing before it in the log
-#: (markers of transactions take offsets too).
-_HOLE_AFTER = 3
 
 
 class Engine:
-    """One stage at work. `app` is set before anything runs."""
+    """One stage at work."""
 
     app: Any
 
@@ -57,6 +54,8 @@ class Engine:
         self.probe = hooks.probe
         self.halt = hooks.halt
         self.inputs = Inputs()
+        self.reading = Reading(stage.name, self.inputs, hooks.metrics)
+        self.partitions = Partitions(stage, config)
         self.lock = asyncio.Lock()
         self.ready = False
         self.batches = 0
@@ -73,9 +72,13 @@ class Engine:
             self._changelogs[ROWS],
             self._changelogs[SEEN],
         )
-        self._memories: dict[int, PartitionMemory] = {}
         #: The offset that our next record of a changelog partition must get.
         self._expected: dict[tuple[str, int], int] = {}
+
+    def attach(self, app: Any) -> None:
+        """The Faust application that runs this engine; before anything else."""
+        self.app = self.reading.app = app
+        self.partitions.tables = app.tables
 
     # --- batches -----------------------------------------------------------------------------
 
@@ -97,10 +100,10 @@ class Engine:
             for r in fetched
         ]
         if tp not in self.inputs:
-            await self.begin(tp, records[0].offset)
+            await self.reading.begin(tp, records[0].offset)
         if not self._owns(tp.partition, generation):
             return
-        if not await self._follows(tp, records[0].offset):
+        if not await self.reading.follows(tp, records[0].offset):
             return
         if await self._process(records, generation):
             last = records[-1]
@@ -117,7 +120,7 @@ class Engine:
         except (StorageError, MemoryError):
             raise
         except Exception as error:
-            self.drop_scratch(partition)
+            self.partitions.drop_scratch(partition)
             if len(records) == 1:
                 return await self._reject(records[0], error)
             middle = len(records) // 2
@@ -128,11 +131,8 @@ class Engine:
 
     def _decide(self, records: Sequence[Record]) -> Step:
         partition = records[0].partition
-        memory = self._memory(partition)
-        memory.seen_clock = max(
-            memory.seen_clock, min(record.timestamp_ms for record in records) // 1000
-        )
-        store = self._store(partition)
+        self.partitions.reached(partition, min(record.timestamp_ms for record in records))
+        store = self.partitions.view(partition)
         decision = self.stage.decide(records, store)
         times = {r.offset: r.timestamp_ms for r in records} if decision.seen else {}
         step = self._preparer.prepare(partition, decision, store, times)
@@ -141,7 +141,7 @@ class Engine:
 
     def decide_tick(self, partition: int, decide: Callable[[StageStore], Decision]) -> Step:
         """The step that a tick decides."""
-        store = self._store(partition)
+        store = self.partitions.view(partition)
         return self._preparer.prepare(partition, decide(store), store, {})
 
     async def carry_out_tick(self, partition: int, step: Step) -> bool:
@@ -152,7 +152,7 @@ class Engine:
         offsets = await self._log([*step.rows_log, *step.seen_log])
         self.probe("log")
         if not self._owns(partition, generation):
-            self.drop_scratch(partition)
+            self.partitions.drop_scratch(partition)
             return False
         self._apply(partition, step, offsets)
         self.probe("apply")
@@ -161,7 +161,7 @@ class Engine:
         if not self._owns(partition, generation):
             return False
         if step.fired:
-            self._rows(partition).forget(step.fired)
+            self.partitions.rows(partition).forget(step.fired)
         for name, increment in step.counts.items():
             self.metrics.count(name, increment)
         return True
@@ -182,7 +182,7 @@ class Engine:
     def _apply(self, partition: int, step: Step, offsets: Sequence[int]) -> None:
         if step.rows:
             logged = offsets[len(step.rows_log) - 1]
-            self._rows(partition).apply(
+            self.partitions.rows(partition).apply(
                 step.rows, step.entries, step.old_entries, step.fired, logged
             )
         if step.seen:
@@ -190,7 +190,7 @@ class Engine:
             of_seen = offsets[len(step.rows_log) :]
             last = of_seen[-1]
             starts = range(last - len(step.seen) + 1, last + 1)
-            self._seen(partition).apply(zip(starts, step.seen, strict=True))
+            self.partitions.seen(partition).apply(zip(starts, step.seen, strict=True))
 
     async def _reject(self, record: Record, error: Exception) -> bool:
         log.error(
@@ -215,90 +215,6 @@ class Engine:
             TP(topic, partition) in consumer.assignment() for topic in self._logical
         )
 
-    async def _follows(self, tp: TP, first: int) -> bool:
-        """Whether a batch continues where the partition is; if not, what lies between comes again.
-
-        A gap is either in the log, whose oldest records may be gone, or Faust lost a batch on its
-        way here: then skipping it would lose events, so the partition is read again.
-        """
-        if not self.inputs.gap(tp, first):
-            return True
-        earliest = await self._earliest(tp)
-        position = self.inputs[tp]
-        start = max(position.next_offset, earliest or 0)
-        if start >= first or self.inputs.suspect(tp, first) >= _HOLE_AFTER:
-            start = first
-        self._report_gap(tp, start, start - position.next_offset)
-        position.next_offset = start
-        if start == first:
-            return True
-        log.warning("batch_out_of_order", topic=tp.topic, partition=tp.partition, offset=first)
-        await self.app.consumer.rewind(tp, start)
-        return False
-
-    async def begin(self, tp: TP, fallback: int | None = None) -> None:
-        """Note where reading of a partition starts: at its commit, or its first record.
-
-        What is gone before that is reported. `fallback` is for a broker that does not answer now.
-        """
-        generation = self.app.consumer_generation_id
-        committed = self.app.consumer.committed_offset(tp)
-        earliest = await self._earliest(tp)
-        start = max(committed or 0, earliest or 0)
-        if committed is None and earliest is None:
-            if fallback is None:
-                return
-            start = fallback
-        if tp not in self.inputs and generation == self.app.consumer_generation_id:
-            self.inputs.begin(tp, generation, start)
-            self._report_gap(tp, start, start - committed if committed is not None else 0)
-
-    async def _earliest(self, tp: TP) -> int | None:
-        try:
-            offsets = await self.app.consumer.earliest_offsets(tp)
-        except (KafkaError, TimeoutError):
-            return None
-        earliest: int | None = offsets.get(tp)
-        return earliest
-
-    def _report_gap(self, tp: TP, first: int, missing: int) -> None:
-        if missing > 0:
-            log.error(
-                "input_gap",
-                stage=self.stage.name,
-                topic=tp.topic,
-                partition=tp.partition,
-                offset=first,
-                missing=missing,
-            )
-            self.metrics.count(INPUT_GAP, missing)
-
-    def drop_scratch(self, partition: int) -> None:
-        """A decision was not carried out: what the stage remembers may be of it."""
-        self._memory(partition).scratch.clear()
-
-    def _memory(self, partition: int) -> PartitionMemory:
-        return self._memories.setdefault(partition, PartitionMemory())
-
-    def _rows(self, partition: int) -> PartitionRows:
-        db = self.app.tables[ROWS].data.database(partition)
-        return PartitionRows(db, self._memory(partition))
-
-    def _seen(self, partition: int) -> PartitionSeen:
-        db = self.app.tables[SEEN].data.database(partition)
-        return PartitionSeen(db, int(self.config.seen_window))
-
-    def _store(self, partition: int) -> StageStore:
-        memory = self._memory(partition)
-        seen = self._seen(partition) if self.stage.deduplicates else None
-        return StageStore(self._rows(partition), seen, memory, memory.seen_clock)
-
-    def expire_seen(self, partition: int) -> bool:
-        """Forget some event ids that left the window; whether there may be more."""
-        return self.stage.deduplicates and self._seen(partition).expire(
-            self._memory(partition).seen_clock
-        )
-
     # --- what Faust asks ---------------------------------------------------------------------
 
     def committable(self) -> dict[TP, int]:
@@ -309,10 +225,10 @@ class Engine:
         """Apply records of a changelog partition, in the order of the log."""
         try:
             if table == SEEN:
-                self._seen(partition).apply((r.offset, r.value) for r in records)
+                self.partitions.seen(partition).apply((r.offset, r.value) for r in records)
             else:
                 changes = [(r.key, r.value) for r in records]
-                rows = self._rows(partition)
+                rows = self.partitions.rows(partition)
                 rows.recover(changes, self.stage.deadline, records[-1].offset)
         except Exception as error:
             # Faust would log it, go on without these records and wait for ever.
@@ -330,11 +246,11 @@ class Engine:
             self._give_up("relog", error)
 
     async def _relog(self, partition: int) -> None:
-        while rows := self._rows(partition).to_relog(_RELOG_ROWS):
+        while rows := self.partitions.rows(partition).to_relog(_RELOG_ROWS):
             batches = pack(self._publisher.create_batch, rows.items())
             topic = self._changelogs[ROWS]
             offsets = await self._log([Packed(topic, partition, batch) for batch in batches])
-            self._rows(partition).relogged(rows, offsets[-1])
+            self.partitions.rows(partition).relogged(rows, offsets[-1])
             self.metrics.count(RELOGGED_ROWS, len(rows))
             log.warning("rows_relogged", topic=topic, partition=partition, rows=len(rows))
 
@@ -355,7 +271,7 @@ class Engine:
         """Another assignment begins: nothing remembered of a partition holds any more."""
         for tp in self.inputs:
             self.metrics.lag(self.stage.name, tp.topic, tp.partition, 0, 0.0)
-        self._memories.clear()
+        self.partitions.clear()
         self._expected.clear()
         self.inputs.clear()
 

@@ -59,7 +59,7 @@ class Ticker:
     async def _tick(self, partition: int, tps: list[TP]) -> None:
         for tp in tps:
             if tp not in self._engine.inputs:
-                await self._engine.begin(tp)
+                await self._engine.reading.begin(tp)
         for _ in range(_SLICES):
             async with self._engine.lock:
                 if not self._engine.ready:
@@ -86,7 +86,7 @@ class Ticker:
             engine.on_crash(error)
             return False
         except Exception as error:
-            engine.drop_scratch(partition)
+            engine.partitions.drop_scratch(partition)
             engine.metrics.count(TICK_FAILURES, 1)
             log.error("tick_failed", stage=engine.stage.name, error=type(error).__name__)
             return False
@@ -116,7 +116,7 @@ class Ticker:
 
     def _expire(self, partition: int) -> None:
         until = time.monotonic() + _EXPIRY_SECONDS
-        while self._engine.expire_seen(partition) and time.monotonic() < until:
+        while self._engine.partitions.expire_seen(partition) and time.monotonic() < until:
             pass
 
     def _report(self, highwaters: dict[TP, int | None], now_ms: int) -> None:

@@ -105,7 +105,7 @@ class Rig:
                 for name, db in self.databases.items()
             },
         )
-        self.engine.app = self.app
+        self.engine.attach(self.app)
         self.engine._expected = {(CHANGELOG, 0): 0, (SEEN_CHANGELOG, 0): 0}
 
     async def deliver(self, first: int, *values: bytes, generation: int = 1) -> None:

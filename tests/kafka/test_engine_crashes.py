@@ -61,10 +61,10 @@ async def test_a_crash_after_any_step_leaves_exact_counts(
 ) -> None:
     async with deployment(kafka_broker.bootstrap_servers, f"crash-{step}", tmp_path) as made:
         await made.send(events(0, 1000))
-        worker = made.start(die=(step, LAST[step]), instance_id="one", max_batch_records=100)
+        worker = made.start(die=(step, LAST[step]), max_batch_records=100)
         assert await worker.ended() == KILLED
         await made.send(events(1000, 1500))
-        made.start(instance_id="one")
+        made.start()
         await exact(made, 1500)
 
 
@@ -102,7 +102,7 @@ async def test_a_foreign_writer_stops_the_process_before_it_applies_or_publishes
 ) -> None:
     async with deployment(kafka_broker.bootstrap_servers, "foreign", tmp_path) as made:
         await made.send(events(0, 400))
-        worker = made.start(instance_id="one")
+        worker = made.start()
         await exact(made, 400)
         await all_committed(made)
         published = await made.ends("profiles")
@@ -112,7 +112,7 @@ async def test_a_foreign_writer_stops_the_process_before_it_applies_or_publishes
         assert await worker.ended() == EXIT_HALTED
         assert b"foreign_writer" in worker.log.read_bytes()
         assert await made.ends("profiles") == published
-        made.start(instance_id="one")
+        made.start()
 
         async def counted() -> bool:
             return (await made.counts())[key] == 20

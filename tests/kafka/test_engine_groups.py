@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ async def test_two_workers_share_the_partitions_and_hand_them_over(
     servers = kafka_broker.bootstrap_servers
     async with deployment(servers, "two", tmp_path) as made:
         await made.send(events(0, 1000))
-        one = made.start("one", instance_id="one")
+        one = made.start("one")
         await one.ready()
-        two = made.start("two", instance_id="two")
+        two = made.start("two")
         await made.send(events(1000, 2000))
 
         async def both() -> bool:
@@ -122,7 +123,8 @@ async def test_a_worker_waits_for_topics_and_stops_at_any_moment(
             worker = made.start()
             await until(lambda worker=worker: worker.log.exists())  # type: ignore[misc]
             await asyncio.sleep(0.4 * number + 0.6)
-            assert await worker.stop() == 0, worker.log.read_text()
+            # Before the first line of ours runs, the signal ends the interpreter.
+            assert await worker.stop() in {0, -signal.SIGTERM}, worker.log.read_text()
         assert "Traceback" not in worker.log.read_text()
 
 
