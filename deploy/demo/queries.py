@@ -69,13 +69,24 @@ WHERE customer_id != ''
 ORDER BY channels DESC, touchpoints DESC, profile_id LIMIT 3
 """
 
+#: A visit, a call, a mail: what happens on one channel within an hour is one line.
 TIMELINE = """
-SELECT formatDateTime(occurred_at, '%Y-%m-%d %H:%i') AS at, channel, type,
-       multiIf(value_amount IS NOT NULL, concat(toString(value_amount), ' ', value_currency),
-               subject != '', subject, url != '', url,
-               campaign_name != '', campaign_name, outcome) AS about
-FROM touchline_bi.touchpoints WHERE profile_id = {profile:UUID}
-ORDER BY occurred_at DESC, event_id LIMIT 10
+SELECT formatDateTime(min(first), '%Y-%m-%d %H:%i') AS at, channel,
+       arrayStringConcat(arrayMap(t -> if(t.2 > 1, concat(t.1, ' ×', toString(t.2)), t.1),
+           arraySort(t -> -t.2, groupArray((type, n)))), ', ') AS what,
+       max(about) AS about
+FROM
+(
+    SELECT toStartOfHour(occurred_at) AS hour, channel, type, count() AS n,
+           min(occurred_at) AS first,
+           max(multiIf(value_amount IS NOT NULL,
+                   concat(toString(toDecimal64(value_amount, 2)), ' ', value_currency),
+               subject != '' AND subject != 'home', subject,
+               campaign_name != '', campaign_name, outcome)) AS about
+    FROM touchline_bi.touchpoints WHERE profile_id = {profile:UUID}
+    GROUP BY hour, channel, type
+)
+GROUP BY hour, channel ORDER BY hour DESC, at DESC, channel LIMIT 10
 """
 
 #: Revenue descending, then profile id: A while the share before a customer is under 80 %, B while

@@ -81,9 +81,12 @@ class Report:
 
     def engagement(self) -> None:
         """Engagement by channel, the last 30 days."""
-        self._heading("Engagement", "The last 30 days by channel, and what happened most.")
+        self._heading(
+            "Engagement",
+            "The last 30 days by channel; minutes are those on the phone or in the shop.",
+        )
         self._table(
-            ("channel", "touches", "value, USD", "minutes on the phone or in the shop", "mostly"),
+            ("channel", "touches", "value, USD", "minutes", "mostly"),
             (
                 (r["channel"], r["touches"], money(r["amount"]), r["minutes"], r["mostly"])
                 for r in self._db.rows(queries.ENGAGEMENT)
@@ -99,7 +102,7 @@ class Report:
         """The last touches of the three busiest customers."""
         self._heading(
             "Busiest customers",
-            "On the most channels, then with the most touches; the last ten of each.",
+            "On the most channels, then with the most touches; what they did last, by the hour.",
         )
         for row in self._db.rows(queries.BUSIEST):
             segments = ", ".join(row["segments"]) or "none"
@@ -113,8 +116,8 @@ class Report:
             )
             touches = self._db.rows(queries.TIMELINE, {"profile": row["profile_id"]})
             self._table(
-                ("when (UTC)", "channel", "what", "about"),
-                ((r["at"], r["channel"], r["type"], r["about"]) for r in touches),
+                ("when (UTC)", "channel", "what happened", "about"),
+                ((r["at"], r["channel"], r["what"], r["about"]) for r in touches),
             )
 
     def abc(self) -> None:
@@ -141,8 +144,8 @@ class Report:
         """From received to queryable, under load and when idle."""
         self._heading(
             "How fresh the data is",
-            "Seconds from received by the gateway to queryable. Under load means: while the demo "
-            "sent as fast as the machine takes it.",
+            "Seconds from received by the gateway to queryable; under load means while the demo\n"
+            "sent as fast as it could, when idle means one touch at a time.",
         )
         loaded = [
             (f"{r['what']}, under load", r["n"], r["p50"], r["p95"], r["most"])

@@ -14,9 +14,10 @@ from sinks.clickhouse import ClickHouse, Unreachable
 QUIET_S = 3.0
 #: While something is missing and nothing changes for this long, in seconds, nothing more will come.
 STALL_S = 60.0
-#: Asking costs the machine that is waited for: a pause is at least this long, and longer than
-#: the questions took.
+#: Asking costs the machine that is waited for: a pause is at least this long, in seconds, and
+#: several times what the questions took.
 _PAUSE_S = 1.0
+_PAUSE_RATIO = 4
 
 #: Cheap: how far the slowest are. Only when they have everything is the whole asked for.
 _PROGRESS = """
@@ -77,7 +78,7 @@ class Settling:
             now = self.clock()
             if asked - since >= (QUIET_S if complete else STALL_S):
                 return Settled(complete, now - started, progress)
-            self.sleep(max(_PAUSE_S, now - asked))
+            self.sleep(max(_PAUSE_S, _PAUSE_RATIO * (now - asked)))
 
     def _snapshot(self) -> dict[str, Any]:
         try:
