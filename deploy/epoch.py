@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from deploy.kafka_clients import blocking
-from deploy.settings import KafkaSettings
+from deploy.sections import KafkaSettings
 from deploy.topics_admin import KafkaNotReady
 from schemas.topics import CONTROL, full_name
 

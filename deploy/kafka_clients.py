@@ -6,7 +6,7 @@ import ssl
 from typing import Any
 
 from deploy.local.mock_broker import API_VERSION
-from deploy.settings import KafkaSettings
+from deploy.sections import KafkaSettings
 
 
 def security(kafka: KafkaSettings) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError
 
 from deploy.kafka_clients import blocking
-from deploy.settings import KafkaSettings
+from deploy.sections import KafkaSettings
 from schemas.topics import full_name
 from sinks.tables import TABLES
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from deploy.settings import LogSettings
+from deploy.sections import LogSettings
 
 #: Client libraries that report what we report ourselves, with more noise.
 QUIET = ("kafka", "aiokafka", "clickhouse_connect", "urllib3", "faust", "mode", "aiohttp.access")

@@ -12,145 +12,28 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
 from deploy.config_file import ConfigFile, ConfigurationError, Location, Problem, read
 from deploy.local.mock_broker import PARTITIONS as EMBEDDED_PARTITIONS
-from schemas.identifiers import IdentityPolicy
+from deploy.sections import (
+    ClickHouseSettings,
+    GatewaySettings,
+    IdentitySettings,
+    KafkaSettings,
+    LogSettings,
+    MetricsSettings,
+    Section,
+    SourceSettings,
+)
 
 DEFAULT_FILE = Path("touchline.yaml")
 _PREFIX = "TOUCHLINE_"
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Region = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166 code such as JP")]
-Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217 code such as JPY")]
-
-
-class Section(BaseModel):
-    """Base of a section: frozen, and an unknown setting is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class KafkaSettings(Section):
-    """How to reach Kafka, and how topics are created."""
-
-    bootstrap_servers: str = "localhost:9092"
-    partitions: int = Field(default=4, ge=1, le=1_000)
-    replication_factor: int = Field(default=1, ge=1, le=7)
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_cafile: Path | None = None
-    ssl_certfile: Path | None = None
-    ssl_keyfile: Path | None = None
-    #: The broker is librdkafka's in-memory one: what it cannot do is done otherwise.
-    embedded: bool = False
-
-
-class ClickHouseSettings(Section):
-    """How to reach ClickHouse over HTTP."""
-
-    url: str = Field(default="http://localhost:8123", pattern="^https?://")
-    username: str = "default"
-    password: SecretStr = SecretStr("")
-
-
-class LimitSettings(Section):
-    """What the gateway takes."""
-
-    body_bytes: int = Field(default=5 * 1024 * 1024, ge=1024)
-    event_bytes: int = Field(default=256 * 1024, ge=256, le=900_000)
-    depth: int = Field(default=64, ge=4, le=500)
-    batch_events: int = Field(default=10_000, ge=1)
-
-
-class GatewaySettings(Section):
-    """The HTTP gateway. `public_url` is the address as providers call it: some sign it."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-    public_url: str | None = Field(default=None, pattern="^https?://[^/]+")
-    limits: LimitSettings = LimitSettings()
-
-
-class MetricsSettings(Section):
-    """Where the processes serve their Prometheus metrics; a worker's stages use the next ports."""
-
-    host: str = "127.0.0.1"
-    port: Port = 9464
-
-
-class LogSettings(Section):
-    """Logs go to stderr; `auto` is text on a terminal and JSON elsewhere."""
-
-    format: Literal["auto", "json", "console"] = "auto"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-class KindSettings(Section):
-    """What differs from a kind's default policy."""
-
-    strength: int | None = Field(default=None, ge=1)
-    joins: bool | None = None
-    unique: bool | None = None
-    limit: int | None = Field(default=None, ge=1)
-
-
-class IdentitySettings(Section):
-    """Identity policy of the deployment."""
-
-    default_region: Region | None = None
-    kinds: dict[str, KindSettings] = {}
-    #: Values that are no identity, besides the built-in ones.
-    blocked: tuple[str, ...] = ()
-    joins_per_day: int = Field(default=20, ge=1)
-
-    @field_validator("kinds")
-    @classmethod
-    def _consistent(cls, kinds: dict[str, KindSettings]) -> dict[str, KindSettings]:
-        IdentityPolicy().with_kinds(_changes(kinds))
-        return kinds
-
-    def policy(self) -> IdentityPolicy:
-        """The policy that connectors and stages go by."""
-        default = IdentityPolicy()
-        blocked = default.blocked | {value.strip().casefold() for value in self.blocked}
-        return IdentityPolicy(blocked=blocked, joins_per_day=self.joins_per_day).with_kinds(
-            _changes(self.kinds)
-        )
-
-
-class RateSettings(Section):
-    """Events that a source may send; without a burst, those of two seconds at once."""
-
-    events_per_second: float = Field(gt=0)
-    burst: float | None = Field(default=None, gt=0)
-
-
-class SourceSettings(BaseModel):
-    """A source: its connector, that connector's own options, and defaults of its touches."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    connector: str
-    default_region: Region | None = None
-    currency: Currency | None = None
-    channel: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None = None
-    rate_limit: RateSettings | None = None
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The connector's own options; secrets are in it in clear, so never log it."""
-        return dict(self.model_extra or {})
-
-    def __repr__(self) -> str:
-        return f"SourceSettings(connector={self.connector!r}, ...)"
 
 
 class Settings(BaseSettings):
@@ -288,10 +171,6 @@ def _named_file() -> Path | None:
     if named := os.environ.get(f"{_PREFIX}CONFIG"):
         return Path(named)
     return DEFAULT_FILE if DEFAULT_FILE.exists() else None
-
-
-def _changes(kinds: dict[str, KindSettings]) -> dict[str, dict[str, object]]:
-    return {name: kind.model_dump(exclude_none=True) for name, kind in kinds.items()}
 
 
 def _problem(file: ConfigFile, error: ErrorDetails) -> Problem:

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from deploy.kafka_clients import blocking
 from deploy.local.mock_broker import PARTITIONS as EMBEDDED_PARTITIONS
-from deploy.settings import KafkaSettings
+from deploy.sections import KafkaSettings
 from schemas.topics import PUBLIC, Topic, full_name
 
 

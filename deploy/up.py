@@ -9,23 +9,21 @@ backwards.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from kafka.errors import KafkaError
 
 from deploy import rebuild
 from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
-from deploy.local.processes import Ports, fetch
+from deploy.local.processes import AlreadyHeld, FileLock, Ports, fetch
 from deploy.settings import Configuration, Settings, child_environment, with_changes
 from deploy.setup import set_up
 from deploy.stages import STAGE_NAMES, readers
@@ -76,7 +74,7 @@ class Stack:
         self._changes: dict[str, Any] = {"state": str(self._data / "state")}
         self._given = configuration.settings
         self._ports = Ports()
-        self._lock: TextIO | None = None
+        self._lock = FileLock(self._data / "up.lock")
         self._hurry = False
         self._signals: dict[int, Any] = {}
         self.addresses = Addresses("", "", "")
@@ -141,7 +139,13 @@ class Stack:
             raise StackError("\n".join(wrong))
         self._data.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
-        self._take_lock()
+        try:
+            self._lock.take()
+        except AlreadyHeld as problem:
+            raise StackError(
+                f"another `touchline up` (process {problem}) runs on {self._data}; "
+                "stop it or choose another folder with --data"
+            ) from None
         self._stack_file.unlink(missing_ok=True)
         if not self._given.sources:
             self._changes["sources"] = DEVELOPMENT_SOURCES
@@ -166,23 +170,6 @@ class Stack:
             {"gateway": f"{gateway}/metrics", **metrics},
         )
         self._write_addresses()
-
-    def _take_lock(self) -> None:
-        self._lock = (self._data / "up.lock").open("a+", encoding="ascii")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            self._lock = None
-            raise StackError(
-                f"another `touchline up` (process {holder}) runs on {self._data}; "
-                "stop it or choose another folder with --data"
-            ) from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
 
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics
@@ -273,7 +260,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop all; returns when no process is left. Safe to call at any point of a start."""
-        if self._lock is None:
+        if not self._lock.taken:
             return
         self._stack_file.unlink(missing_ok=True)
         self._supervisor.stop("gateway")
@@ -283,9 +270,7 @@ class Stack:
         if self._broker is not None:
             self._broker.stop()
         self._ports.release()
-        self._lock.truncate(0)
-        self._lock.close()
-        self._lock = None
+        self._lock.release()
 
     def _drain(self) -> None:
         """What the embedded broker holds is lost with it, so it has to be in ClickHouse first."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from deploy.config_file import ConfigurationError, Location, Problem
 from deploy.kafka_clients import security
 from deploy.local.mock_broker import API_VERSION
-from deploy.settings import Configuration, Settings, SourceSettings
+from deploy.sections import SourceSettings
+from deploy.settings import Configuration, Settings
 from ingest.accept import SourcePolicy
 from ingest.connector import WebhookConnector
 from ingest.gateway.config import GatewayConfig, RateLimit, Source

@@ -55,6 +55,44 @@ def port_or_free(port: int, host: str = "127.0.0.1") -> int:
     return port if is_free(port, host) else free_port(host)
 
 
+class AlreadyHeld(Exception):
+    """Another process has the lock; `str()` is its id."""
+
+
+class FileLock:
+    """A file that one process at a time may hold; the kernel frees it when that process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    @property
+    def taken(self) -> bool:
+        """Whether we hold it."""
+        return self._file is not None
+
+    def take(self) -> None:
+        """Hold it, and write our process id into it. Raises `AlreadyHeld`."""
+        file = self._path.open("a+", encoding="ascii")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                raise AlreadyHeld(file.read().strip() or "unknown") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Let others have it; nothing if we do not hold it."""
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+
 class Ports:
     """Ports chosen for children that will listen on them later.
 
@@ -63,7 +101,7 @@ class Ports:
     """
 
     def __init__(self) -> None:
-        self._claims: list[TextIO] = []
+        self._claims: list[FileLock] = []
 
     def take(self, wanted: int, count: int = 1, host: str = "127.0.0.1") -> int:
         """The first of `count` neighbouring ports: `wanted` if all can be had, else free ones."""
@@ -77,16 +115,15 @@ class Ports:
     def release(self) -> None:
         """Let others have them."""
         for claim in self._claims:
-            claim.close()
+            claim.release()
         self._claims.clear()
 
     def _claim(self, port: int) -> bool:
         name = f"touchline-{os.getuid()}-port-{port}.lock"
-        claim = (Path(tempfile.gettempdir()) / name).open("w", encoding="ascii")
+        claim = FileLock(Path(tempfile.gettempdir()) / name)
         try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            claim.close()
+            claim.take()
+        except AlreadyHeld:
             return False
         self._claims.append(claim)
         return True

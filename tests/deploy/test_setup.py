@@ -10,7 +10,8 @@ from deploy import epoch
 from deploy.cli import run
 from deploy.lag import BrokerLags
 from deploy.local.kafka import LocalKafka
-from deploy.settings import ClickHouseSettings, KafkaSettings, Settings
+from deploy.sections import ClickHouseSettings, KafkaSettings
+from deploy.settings import Settings
 from deploy.setup import set_up
 from deploy.stages import STAGE_NAMES, readers
 from schemas.topics import PUBLIC

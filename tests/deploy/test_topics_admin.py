@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.kafka import LocalKafka
 from deploy.local.mock_broker import MockBroker
-from deploy.settings import KafkaSettings
+from deploy.sections import KafkaSettings
 from deploy.topics_admin import Cluster, KafkaNotReady, Wanted, connect, ensure, wanted
 from schemas.topics import PUBLIC, changelog
 
