@@ -1,22 +1,28 @@
-"""Each stage by itself: the pure decision over batches, rows in memory, one core."""
+"""Each stage by itself: decide and apply in batches, rows in RocksDB, one core, no Kafka."""
 
 from __future__ import annotations
 
 import gc
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rocksdict import Options, Rdict
+
 from benchmarks.workload import Event
+from processors.engine.packing import pack_seen
+from processors.engine.seen import PartitionSeen
+from processors.engine.step import StageStore
+from processors.engine.store import PartitionMemory, PartitionRows, due_entries
 from processors.graph import GraphStage
 from processors.profiles import ProfilesStage
 from processors.segments import load_segments, required_features
-from processors.stage import Output, Record, Stage
+from processors.stage import Decision, Output, Record, Stage
 from processors.trails import TrailsStage
 from schemas import topics, touchpoint_row
 from schemas.identifiers import IdentityPolicy
-from tests.pipeline import MemoryStore
 
 BATCH = 4000
 PARTITIONS = 4
@@ -80,14 +86,31 @@ def _only(outputs: Sequence[Output], topic: str, now_ms: int) -> list[Record]:
 
 
 def _run(stage: Stage, records: Sequence[Record], note: str) -> tuple[Timing, list[Output]]:
-    store = MemoryStore(stage)
     published: list[Output] = []
     seconds = 0.0
-    for start in range(0, len(records), BATCH):
-        batch = records[start : start + BATCH]
-        begin = time.process_time()
-        decision = stage.decide(batch, store)
-        seconds += time.process_time() - begin
-        store.apply(decision)
-        published += decision.outputs
+    with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
+        rows, seen = (
+            Rdict(f"{folder}/{name}", Options(raw_mode=True)) for name in ("rows", "seen")
+        )
+        memory = PartitionMemory()
+        for start in range(0, len(records), BATCH):
+            batch = records[start : start + BATCH]
+            begin = time.process_time()
+            table = PartitionRows(rows, memory)
+            known = PartitionSeen(seen, 7 * 86_400)
+            store = StageStore(table, known, memory, batch[0].timestamp_ms // 1000)
+            decision = stage.decide(batch, store)
+            _apply(stage, table, store, decision)
+            times = {record.offset: record.timestamp_ms for record in batch}
+            known.apply(enumerate(pack_seen(decision.seen, times)))
+            seconds += time.process_time() - begin
+            published += decision.outputs
+        rows.close()
+        seen.close()
     return Timing(stage.name, len(records), seconds, note), published
+
+
+def _apply(stage: Stage, table: PartitionRows, store: StageStore, decision: Decision) -> None:
+    entries = due_entries(stage.deadline, decision.rows)
+    old_entries = due_entries(stage.deadline, store.stored(list(decision.rows)))
+    table.apply(decision.rows, entries, old_entries, (), None)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from processors.profile_view import ProfileView
 from processors.score import points
 from schemas import features
 from schemas.features import amount_text
 from schemas.identifiers import Identifier, IdentityPolicy
-from schemas.trail import FeatureKey, Stamped, Trail, feature_key
+from schemas.trail import Stamped, Trail, feature_key
 
 ORDER = "order_completed"
 
@@ -53,9 +54,6 @@ class Merged:
         return {currency: amount_text(amount) for currency, amount in self.revenue.items()}
 
 
-_feature_key = lru_cache(maxsize=4096)(feature_key)
-
-
 def merge(
     identifiers: Iterable[Identifier], trails: Sequence[Trail], policy: IdentityPolicy
 ) -> Merged:
@@ -67,41 +65,60 @@ def merge(
         identifiers=by_kind,
         traits={
             name: value
-            for name, value in _last(trail.traits for trail in trails).items()
+            for name, value in _last([trail.traits for trail in trails]).items()
             if isinstance(value, str)
         },
         consent={
             purpose: bool(given)
-            for purpose, given in _last(trail.consent for trail in trails).items()
+            for purpose, given in _last([trail.consent for trail in trails]).items()
         },
         features=[trail.features for trail in trails],
     )
     merged = Merged(view)
     if not trails:
         return merged
-    merged.first_ms = min(trail.first_ms for trail in trails)
-    merged.last_ms = max(trail.last_ms for trail in trails)
-    merged.received_ms = max(trail.received_ms for trail in trails)
+    merged.first_ms = min([trail.first_ms for trail in trails])
+    merged.last_ms = max([trail.last_ms for trail in trails])
+    merged.received_ms = max([trail.received_ms for trail in trails])
     for trail in trails:
         for name, at_ms in trail.named.items():
             merged.named[name] = max(merged.named.get(name, at_ms), at_ms)
-        for name, packed in trail.features.items():
-            _count(merged, _feature_key(name), packed)
+        _count(merged, trail.features)
     merged.points = points(view.features, merged.last_ms)
     return merged
 
 
-def _count(merged: Merged, key: FeatureKey, packed: bytes) -> None:
+def _count(merged: Merged, features_of_trail: Mapping[str, bytes]) -> None:
+    channels, revenue = merged.channels, merged.revenue
+    for name, packed in features_of_trail.items():
+        role = _role(name)
+        if role is None:
+            continue
+        totals = features.totals(packed)
+        if not role.currency:
+            merged.touches += totals.touches
+            channels[role.channel] = channels.get(role.channel, 0) + totals.touches
+            if role.is_order:
+                merged.orders += totals.touches
+        elif role.is_order:
+            revenue[role.currency] = revenue.get(role.currency, 0) + totals.amount
+
+
+class _Role(NamedTuple):
+    """What a feature says about the profile as a whole."""
+
+    channel: str
+    is_order: bool
+    currency: str
+
+
+@lru_cache(maxsize=4096)
+def _role(name: str) -> _Role | None:
+    """None for a feature that counts for one segment what others count too."""
+    key = feature_key(name)
     if key.source or key.campaign or key.direction or not key.channel or not key.type:
-        return
-    totals = features.totals(packed)
-    if not key.currency:
-        merged.touches += totals.touches
-        merged.channels[key.channel] = merged.channels.get(key.channel, 0) + totals.touches
-        if key.type == ORDER:
-            merged.orders += totals.touches
-    elif key.type == ORDER:
-        merged.revenue[key.currency] = merged.revenue.get(key.currency, 0) + totals.amount
+        return None
+    return _Role(key.channel, key.type == ORDER, key.currency)
 
 
 def _last(sets: Iterable[Mapping[str, Stamped]]) -> dict[str, str | bool | None]:

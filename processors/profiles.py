@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Literal
 
 import msgspec
@@ -60,7 +61,7 @@ class ProfileRow(msgspec.Struct, array_like=True):
     segments: dict[str, Membership]
     #: The clock at the last evaluation; it never goes back.
     evaluated_ms: int = 0
-    #: `definitions_digest` of the last evaluation.
+    #: `ProfilesStage.digest` at the last evaluation.
     definitions: str = ""
 
 
@@ -89,7 +90,8 @@ class ProfilesStage:
         cls, epoch: int, homes: int, segments: Sequence[Segment], policy: IdentityPolicy
     ) -> ProfilesStage:
         """The stage for these definitions."""
-        digest = ",".join(f"{segment.name}={segment.digest}" for segment in segments)
+        named = ",".join(f"{segment.name}={segment.digest}" for segment in segments)
+        digest = blake2b(named.encode(), digest_size=8).hexdigest()
         return cls(epoch, homes, segments, policy, digest)
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
