@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import click
 
@@ -18,6 +19,8 @@ from ingest.gateway.config import Ports
 from ingest.kafka_publisher import KafkaPublisher, KafkaPublisherConfig
 from schemas.topics import TOUCHPOINTS, TRAILS, full_name
 
+EMBEDDED_LINGER_MS = 25
+
 
 @click.command()
 @click.pass_context
@@ -29,11 +32,17 @@ def command(context: click.Context) -> None:
 async def _run(loaded: Configuration) -> None:
     settings = loaded.settings
     sources = wiring.gateway_sources(loaded)
-    publisher = KafkaPublisher(KafkaPublisherConfig(wiring.kafka_connection(settings)))
+    publisher = KafkaPublisher(_publishing(settings))
     metrics.build_info()
     with _admission(settings) as admission:
         ports = Ports(publisher, metrics.GatewayCounters(), metrics.text, admission)
         await run_gateway(wiring.gateway_config(settings), sources, ports, stop_signal())
+
+
+def _publishing(settings: Settings) -> KafkaPublisherConfig:
+    config = KafkaPublisherConfig(wiring.kafka_connection(settings))
+    # The embedded broker gives a reader one record set at a time, so they had better be large.
+    return replace(config, linger_ms=EMBEDDED_LINGER_MS) if settings.kafka.embedded else config
 
 
 @contextlib.contextmanager

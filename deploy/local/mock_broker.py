@@ -5,6 +5,8 @@ is not, as measured with librdkafka 2.16:
 
 - it holds at most 5 MB (`PARTITION_BYTES`) a partition and then drops the oldest record sets,
   read or not, without a word: who writes must watch the readers (`deploy.local.backlog`);
+- it answers a fetch with one record set a partition, however many wait, so that small ones are
+  read slowly;
 - everything is gone when it stops;
 - every topic has 4 partitions (`PARTITIONS`) and appears with the first metadata request for it;
 - it knows no CreateTopics, no ListGroups and no rebalance between two members;
