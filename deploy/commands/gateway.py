@@ -19,7 +19,7 @@ from ingest.gateway.config import Ports
 from ingest.kafka_publisher import KafkaPublisher, KafkaPublisherConfig
 from schemas.topics import TOUCHPOINTS, TRAILS, full_name
 
-EMBEDDED_LINGER_MS = 25
+EMBEDDED_LINGER_S = 0.025
 
 
 @click.command()
@@ -42,7 +42,7 @@ async def _run(loaded: Configuration) -> None:
 def _publishing(settings: Settings) -> KafkaPublisherConfig:
     config = KafkaPublisherConfig(wiring.kafka_connection(settings))
     # The embedded broker gives a reader one record set at a time, so they had better be large.
-    return replace(config, linger_ms=EMBEDDED_LINGER_MS) if settings.kafka.embedded else config
+    return replace(config, linger_s=EMBEDDED_LINGER_S) if settings.kafka.embedded else config
 
 
 @contextlib.contextmanager
