@@ -61,10 +61,14 @@ def run(
         console.print("\nstopped; nothing is left running")
         return 130
     except (StackFailed, GatewayGone, ClickHouseError) as problem:
-        console.print(f"the demo failed: {problem}", markup=False)
+        console.print(f"the demo failed: {problem}", markup=False, soft_wrap=True)
         return 1
     finally:
-        console.print(f"\ndata: {folder / 'data'}\nlogs: {folder / 'data' / 'logs'}", markup=False)
+        console.print(
+            f"\ndata: {folder / 'data'}\nlogs: {folder / 'data' / 'logs'}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)
