@@ -107,7 +107,7 @@ async def _publish(settings: Settings, pages: Iterator[Sequence[Touch]], lags: L
         bootstrap_servers=settings.kafka.bootstrap_servers,
         acks="all",
         enable_idempotence=True,
-        compression_type="lz4",
+        compression_type="snappy",
         max_batch_size=_BATCH_BYTES,
         **security(settings.kafka),
     )

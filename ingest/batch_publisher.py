@@ -48,7 +48,7 @@ class BatchPublisher:
                 client_id=client_id,
                 acks="all",
                 enable_idempotence=True,
-                compression_type="lz4",
+                compression_type="snappy",
                 linger_ms=5,
                 batch_size=256 * 1024,
                 max_request_size=MAX_RECORD_BYTES,

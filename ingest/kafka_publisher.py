@@ -1,4 +1,4 @@
-"""The publisher port over aiokafka: idempotent, acks=all, lz4.
+"""The publisher port over aiokafka: idempotent, acks=all, snappy.
 
 aiokafka never lets an idempotent batch expire, so a record that was not acknowledged in time is
 still sent when Kafka is back; it counts against the bound of waiting bytes until then. A producer
@@ -231,7 +231,7 @@ class KafkaPublisher:
             client_id=self._config.client_id,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type="snappy",
             max_batch_size=256 * 1024,
             request_timeout_ms=int(self._config.acknowledge_s * 1000),
             **self._config.connection.security,

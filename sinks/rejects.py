@@ -70,7 +70,7 @@ class Rejects:
                 acks="all",
                 enable_idempotence=True,
                 max_request_size=1024 * 1024,
-                compression_type="lz4",
+                compression_type="snappy",
                 **self._options,
             )
             try:
