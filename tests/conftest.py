@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -28,6 +29,21 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafk
 
     Where Java or Maven is missing the test is skipped, or fails if TOUCHLINE_REQUIRE_KAFKA is set.
     """
+    _require_kafka()
+    node = KafkaNode(tmp_path_factory.mktemp("kafka"), port=free_port(), heap="512m")
+    with LocalKafka(node) as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
+    """A real Apache Kafka of its own, for a test that stops it."""
+    _require_kafka()
+    with LocalKafka(KafkaNode(tmp_path / "kafka", port=free_port(), heap="384m")) as broker:
+        yield broker
+
+
+def _require_kafka() -> None:
     try:
         class_path()
     except KafkaUnavailable as problem:
@@ -35,9 +51,6 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafk
         if os.environ.get("TOUCHLINE_REQUIRE_KAFKA"):
             pytest.fail(reason)
         pytest.skip(reason)
-    node = KafkaNode(tmp_path_factory.mktemp("kafka"), port=free_port(), heap="512m")
-    with LocalKafka(node) as broker:
-        yield broker
 
 
 @pytest.fixture(scope="session")

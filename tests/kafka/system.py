@@ -1,0 +1,283 @@
+"""A whole Touchline as it runs in production: its processes, its gateway and what BI sees."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from deploy.lag import BrokerLags, drain
+from deploy.local.processes import die_with_parent, fetch, free_port, is_free
+from deploy.settings import load, plain_environment
+from deploy.stages import STAGE_NAMES, readers
+from sinks.tables import databases
+from tests.fixtures_clickhouse import LocalClickHouse
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {name: {"connector": "touchpoint", "token": f"{name}-token"} for name in ("shop", "web")}
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Reply(NamedTuple):
+    """The gateway's answer; status 0 where there was none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def kept(self) -> bool:
+        """Whether the gateway promised to keep what was sent."""
+        return self.status == 202
+
+
+def until(
+    condition: Callable[[], object],
+    within: float = 60,
+    every: float = 0.1,
+    instead: Callable[[], object] = lambda: "not true",
+) -> None:
+    """Poll until a condition is true; otherwise fail, with what is there `instead`."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"after {within} s: {instead()}"
+        time.sleep(every)
+
+
+@dataclass(slots=True)
+class Process:
+    """One command, its log and where its metrics are, for a worker one address a stage."""
+
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+    metrics: dict[str, str]
+
+    def ready(self) -> bool:
+        """Whether it does its work, in all of its parts."""
+        assert self.popen.poll() is None, f"{self.name} has ended:\n{self.log.read_text()}"
+        texts = [fetch(url) or b"" for url in self.metrics.values()]
+        return all(b"\ntouchline_ready 1.0" in text for text in texts)
+
+    def count(self, metric: str, part: str = "") -> float:
+        """The sum of a metric's values, of one part or of all, over all labels."""
+        urls = [self.metrics[part]] if part else self.metrics.values()
+        lines = b"\n".join(fetch(url) or b"" for url in urls).decode().splitlines()
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith((f"touchline_{metric}{{", f"touchline_{metric} "))
+        )
+
+    def stop(self) -> int:
+        """End it as an operator would; its exit status."""
+        if self.popen.poll() is None:
+            self.popen.terminate()
+        return self.popen.wait(30)
+
+    def kill(self) -> None:
+        """Kill it and all below it, as a machine does that loses its power."""
+        if self.popen.poll() is not None:
+            return
+        pids = [self.popen.pid, *children(self.popen.pid)]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.popen.wait()
+        until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), 20)
+
+
+def children(pid: int) -> list[int]:
+    """The processes below one."""
+    try:
+        direct = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [found for child in map(int, direct) for found in (child, *children(child))]
+
+
+class System:
+    """One deployment: a namespace of a broker and of a ClickHouse, and a folder of its own.
+
+    A context manager: its processes end with it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        servers: str,
+        clickhouse: LocalClickHouse,
+        namespace: str,
+        segments: Mapping[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.namespace = namespace
+        self.clickhouse = clickhouse
+        self.file = folder / "touchline.yaml"
+        self.gateway_url = ""
+        self.processes: list[Process] = []
+        definitions = folder / "segments"
+        definitions.mkdir()
+        for name, when in (segments or {}).items():
+            (definitions / f"{name}.yaml").write_text(f"name: {name}\nwhen:\n  {when}\n")
+        self.file.write_text(
+            yaml.safe_dump(
+                {
+                    "kafka": {"bootstrap_servers": servers, "partitions": 4},
+                    "clickhouse": {"url": clickhouse.url},
+                    "namespace": namespace,
+                    "identity": {"default_region": "JP"},
+                    "segments": "segments",
+                    "sources": SOURCES,
+                }
+            )
+        )
+
+    def __enter__(self) -> System:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.kill()
+
+    # Processes
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command that ends by itself."""
+        return subprocess.run(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self._environment({}),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def setup(self) -> None:
+        done = self.run("setup")
+        assert done.returncode == 0, done.stderr
+
+    def gateway(self, name: str = "gateway") -> Process:
+        port = _ports(1)
+        self.gateway_url = f"http://127.0.0.1:{port}"
+        variables = {"TOUCHLINE_GATEWAY__PORT": str(port)}
+        return self._start(name, "gateway", variables, {})
+
+    def worker(self, name: str) -> Process:
+        """A worker with local state of its own, kept from one start to the next."""
+        return self._measured(name, "worker", STAGE_NAMES)
+
+    def sink(self, name: str = "sink") -> Process:
+        return self._measured(name, "sink", ("sink",))
+
+    def ready(self, *processes: Process) -> None:
+        """Wait until these do their work; the gateway too, if it was started."""
+        if self.gateway_url:
+            until(lambda: fetch(f"{self.gateway_url}/readyz") is not None, 90)
+        until(lambda: all(process.ready() for process in processes), 90, 0.2)
+
+    def _measured(self, name: str, command: str, parts: Sequence[str]) -> Process:
+        port = _ports(len(parts))
+        variables = {
+            "TOUCHLINE_METRICS__PORT": str(port),
+            "TOUCHLINE_STATE": str(self.folder / f"state-{name}"),
+        }
+        metrics = {part: f"http://127.0.0.1:{port + i}/metrics" for i, part in enumerate(parts)}
+        return self._start(name, command, variables, metrics)
+
+    def _start(
+        self, name: str, command: str, variables: Mapping[str, str], metrics: dict[str, str]
+    ) -> Process:
+        log = self.folder / f"{name}.log"
+        with log.open("ab") as output:
+            popen = subprocess.Popen(
+                self._command((command,)),
+                cwd=self.folder,
+                env=self._environment(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
+            )
+        process = Process(name, popen, log, metrics)
+        self.processes.append(process)
+        return process
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", "deploy", "--config", str(self.file), *arguments]
+
+    def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        return {**plain_environment(), "PYTHONPATH": str(ROOT), **variables}
+
+    # Input
+
+    def post(self, events: Sequence[Mapping[str, Any]], source: str = "web") -> Reply:
+        """Send touchpoints of one source; any answer is returned, also none."""
+        request = urllib.request.Request(
+            f"{self.gateway_url}/v1/events",
+            json.dumps(events).encode(),
+            {"Authorization": f"Bearer {SOURCES[source]['token']}"},
+        )
+        try:
+            with _NO_PROXY.open(request, timeout=60) as response:
+                return Reply(response.status, dict(response.headers), response.read())
+        except urllib.error.HTTPError as error:
+            return Reply(error.code, dict(error.headers), error.read())
+        except OSError:
+            return Reply(0, {}, b"")
+
+    def send(self, batches: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> None:
+        """Send batches of sources at the same time, each until it is kept."""
+
+        def one(batch: tuple[str, Sequence[Mapping[str, Any]]]) -> None:
+            source, events = batch
+            until(lambda: self.post(events, source).kept, 60, 0.5)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(one, batches))
+
+    # Results
+
+    def drained(self, within: float = 60) -> None:
+        """Wait until everything that was sent has gone all the way into ClickHouse."""
+        settings = load(self.file).settings
+        with contextlib.closing(BrokerLags(settings.kafka, readers(settings))) as lags:
+            assert drain(lags, within), "not everything was processed in time"
+
+    def view(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query; `{bi}` stands for the database with the views."""
+        text = sql.replace("{bi}", databases(self.namespace).bi)
+        return self.clickhouse.query(text, date_time_output_format="iso")
+
+    def logs(self) -> dict[str, str]:
+        """Everything that the processes have written, by file."""
+        return {path.name: path.read_text() for path in self.folder.glob("*.log")}
+
+    def no_stack_traces(self) -> None:
+        """Whatever happened was said in one line each."""
+        for name, text in self.logs().items():
+            at = text.find("Traceback")
+            assert at < 0, f"{name}: {text[max(0, at - 500) : at + 3000]}"
+
+
+def _ports(count: int) -> int:
+    """The first of neighbouring ports that nobody listens on at this moment."""
+    while True:
+        first = free_port()
+        if first + count < 65_536 and all(is_free(first + i) for i in range(count)):
+            return first
