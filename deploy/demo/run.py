@@ -155,6 +155,10 @@ class _Demo:
             f"\nstill running: gateway {addresses.gateway}, ClickHouse {addresses.clickhouse}\n"
             f"end it with: kill {self.stack.pid}\ntry:"
         )
+        self._say(
+            f"  curl -s {addresses.gateway}/v1/track -u {self.keys.shop_web}:"
+            """ -d '{"userId": "00001", "event": "Demo Tried"}'"""
+        )
         for query in queries.EXAMPLES:
             self._say(f'  curl -s {addresses.clickhouse} --data-binary "{query}"')
 
