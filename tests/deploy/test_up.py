@@ -134,6 +134,7 @@ PROFILES = (
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_up_runs_everything_and_keeps_it(up: Up, wait_for: Callable[..., None]):
     stack = up.start()
     assert set(stack) == {"gateway", "clickhouse", "kafka", "metrics"}
