@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -13,7 +16,34 @@ from deploy.sections import LogSettings
 #: Client libraries that report what we report ourselves, with more noise.
 QUIET = ("kafka", "aiokafka", "clickhouse_connect", "urllib3", "faust", "mode", "aiohttp.access")
 #: Here Faust's services log under the names of our subclasses.
-FEWER = ("processors.engine.app",)
+FEWER = tuple(f"processors.engine.{name}" for name in ("app", "consumer", "store", "tables"))
+#: The client library whose errors are worth a line, but not hundreds (see `Condensed`). Whoever
+#: has connected, and says so itself when that fails, sets its level to ERROR.
+CONDENSED = "aiokafka"
+_QUIET_S = 10.0
+_REMIND_S = 60.0
+
+
+class Condensed(logging.Handler):
+    """One line for an outage that a library reports over and over, without its stack traces.
+
+    A new one after 10 seconds without any report, or a minute after the last line.
+    """
+
+    def __init__(self, event: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._event = event
+        self._clock = clock
+        self._reported = self._said = -math.inf
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it, unless it was just said."""
+        now = self._clock()
+        news = now - self._reported > _QUIET_S or now - self._said >= _REMIND_S
+        self._reported = now
+        if news:
+            self._said = now
+            structlog.get_logger(__name__).warning(self._event, detail=record.getMessage()[:200])
 
 
 def configure(settings: LogSettings, process: str) -> None:
@@ -55,3 +85,6 @@ def configure(settings: LogSettings, process: str) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in FEWER:
         logging.getLogger(name).setLevel(logging.WARNING)
+    condensed = logging.getLogger(CONDENSED)
+    condensed.handlers = [Condensed("kafka_problem")]
+    condensed.propagate = False

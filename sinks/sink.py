@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from schemas.topics import full_name
 from sinks.backoff import Backoff, Stopped
 from sinks.batch import Batch, Row, received_ms
 from sinks.clickhouse import BadRows, ClickHouse, ClickHouseConfig, ClickHouseError
+from sinks.outage import Outages
 from sinks.ports import NoMetrics, SinkMetrics
 from sinks.rejects import Rejects
 from sinks.tables import REJECTED, TABLES, Table, databases
@@ -105,6 +107,7 @@ class Ports:
     metrics: SinkMetrics
     clock: Callable[[], float]
     stop: asyncio.Event
+    outages: Outages = field(default_factory=Outages)
 
 
 class TableSink:
@@ -151,6 +154,9 @@ class TableSink:
             )
             try:
                 await consumer.start()
+                self._ports.outages.over("kafka_unreachable")
+                # From here on what aiokafka reports is news: Kafka does not answer any more.
+                logging.getLogger("aiokafka").setLevel(logging.ERROR)
                 return consumer
             except asyncio.CancelledError:
                 await _stopped(consumer)
@@ -158,7 +164,7 @@ class TableSink:
             except (KafkaError, OSError) as error:
                 await _stopped(consumer)
                 self._metrics.retried(self.table.name, "connect")
-                self._log.warning("kafka_unreachable", **self._problem(error, backoff))
+                self._failed("kafka_unreachable", error, backoff)
             await backoff.wait()
 
     async def _take(self, consumer: Any) -> Batch:
@@ -188,7 +194,7 @@ class TableSink:
                 return found
             except KafkaError as error:
                 self._metrics.retried(self.table.name, "poll")
-                self._log.warning("poll_failed", **self._problem(error, backoff))
+                self._failed("poll_failed", error, backoff)
             await backoff.wait()
 
     async def _write(self, rows: Sequence[Row]) -> None:
@@ -224,11 +230,12 @@ class TableSink:
                 raise
             except ClickHouseError as error:
                 self._metrics.retried(name, "insert")
-                self._log.warning("insert_failed", rows=len(rows), **self._problem(error, backoff))
+                self._failed("insert_failed", error, backoff)
             await backoff.wait()
         seconds = time.monotonic() - began
         self._metrics.inserted(name, len(rows), sum(map(len, values)), seconds)
         if backoff.attempts:
+            self._ports.outages.over("insert_failed")
             self._log.info("insert_recovered", rows=len(rows), attempts=backoff.attempts + 1)
         if self.table.timed:
             now = self._ports.clock()
@@ -254,7 +261,7 @@ class TableSink:
                 return
             except (KafkaError, OSError) as problem:
                 self._metrics.retried(self.table.name, "reject")
-                self._log.warning("reject_failed", **self._problem(problem, backoff))
+                self._failed("reject_failed", problem, backoff)
             await backoff.wait()
 
     async def _commit(self, consumer: Any, batch: Batch) -> None:
@@ -276,12 +283,9 @@ class TableSink:
     def _backoff(self) -> Backoff:
         return Backoff(self._ports.stop, self._config.max_backoff_s)
 
-    def _problem(self, error: Exception, backoff: Backoff) -> dict[str, Any]:
-        known = isinstance(error, ClickHouseError)
-        return {
-            "error": str(error) if known else type(error).__name__,
-            "retry_in_s": round(backoff.next_s, 1),
-        }
+    def _failed(self, event: str, error: Exception, backoff: Backoff) -> None:
+        text = str(error) if isinstance(error, ClickHouseError) else type(error).__name__
+        self._ports.outages.failed(self._log, event, text, retry_in_s=round(backoff.next_s, 1))
 
 
 async def _stopped(consumer: Any) -> None:

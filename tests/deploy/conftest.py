@@ -19,5 +19,7 @@ def _logs_as_before() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     loggers[""].handlers = handlers
+    loggers[logs.CONDENSED].handlers = []
+    loggers[logs.CONDENSED].propagate = True
     for name, logger in loggers.items():
         logger.setLevel(levels[name])
