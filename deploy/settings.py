@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         return "url" in self.clickhouse.model_fields_set
 
 
+#: The definitions that come along; without a configuration file they are used.
+SHIPPED_SEGMENTS = Path(__file__).parent / "segments"
+
+
 class Configuration(BaseModel):
     """Settings, with the file that they came from, to name its lines."""
 
@@ -116,8 +120,10 @@ def load(config: Path | None = None) -> Configuration:
     for name in ("segments", "state"):
         if path and isinstance(data.get(name), str):
             data[name] = path.parent / data[name]
-    if path and "segments" not in data and (path.parent / "segments").is_dir():
-        data["segments"] = path.parent / "segments"
+    if "segments" not in data:
+        beside = path.parent / "segments" if path else SHIPPED_SEGMENTS
+        if beside.is_dir():
+            data["segments"] = beside
     try:
         settings = Settings(**data)
     except ValidationError as error:

@@ -22,8 +22,9 @@ from deploy.demo.proof import Check, prove
 from deploy.demo.report import Report
 from deploy.demo.send import GatewayGone, Ledger, Sender
 from deploy.demo.settle import Progress, Settling
-from deploy.demo.stack import SEGMENTS, Addresses, DemoStack, StackFailed
+from deploy.demo.stack import Addresses, DemoStack, StackFailed
 from deploy.demo.wire import Keys
+from deploy.settings import SHIPPED_SEGMENTS
 from processors.segments.loader import load_segments
 from sinks.clickhouse import ClickHouse, ClickHouseConfig, ClickHouseError
 
@@ -135,7 +136,7 @@ class _Demo:
         report = Report(self.console, db)
         report.touches()
         report.people(plot)
-        report.segments(load_segments(SEGMENTS))
+        report.segments(load_segments(SHIPPED_SEGMENTS))
         report.engagement()
         report.abc()
         report.timelines()

@@ -14,13 +14,11 @@ import yaml
 
 from deploy.demo.wire import PUBLIC_URL, Keys
 from deploy.local.processes import die_with_parent, stop
-from deploy.settings import plain_environment
+from deploy.settings import SHIPPED_SEGMENTS, plain_environment
 
 _START_TIMEOUT_S = 90.0
 #: `up` needs its time to let everything flow through; then it is killed.
 _STOP_GRACE_S = 60.0
-#: The definitions that come with Touchline.
-SEGMENTS = Path(__file__).parent.parent / "segments"
 
 
 class StackFailed(Exception):
@@ -101,7 +99,7 @@ class DemoStack:
         configuration = {
             "gateway": {"public_url": PUBLIC_URL},
             "identity": {"default_region": "US"},
-            "segments": str(SEGMENTS),
+            "segments": str(SHIPPED_SEGMENTS),
             "state": str(self.data / "state"),
             "sources": self._keys.sources(),
         }
