@@ -20,6 +20,8 @@ _KEY = b"epoch"
 #: Whatever number of partitions the broker gave it.
 _PARTITION = 0
 _RETRY = 2.0
+#: A Kafka that does not answer within this time is away.
+_BOOTSTRAP_MS = 5_000
 _log = structlog.get_logger(__name__)
 
 
@@ -35,26 +37,29 @@ def announce(kafka: KafkaSettings, namespace: str, number: int, cluster_id: str)
 
 
 def wait_for(kafka: KafkaSettings, namespace: str) -> int:
-    """The present epoch; waits, saying so, for Kafka and for somebody to run `setup`."""
+    """The present epoch; waits for Kafka and for somebody to run `setup`, and says so once each."""
+    said = ""
     while True:
         try:
             if (number := read(kafka, namespace)) is not None:
                 return number
-            _log.warning("no_epoch", hint="run touchline setup", retry_in=_RETRY)
+            event, fields = "no_epoch", {"hint": "run touchline setup"}
         except (KafkaError, OSError) as error:
-            _log.warning(
-                "kafka_unreachable",
-                servers=kafka.bootstrap_servers,
-                error=type(error).__name__,
-                retry_in=_RETRY,
-            )
+            event = "kafka_unreachable"
+            fields = {"servers": kafka.bootstrap_servers, "error": type(error).__name__}
+        if event != said:
+            _log.warning(event, **fields, retry_in=_RETRY)
+            said = event
         time.sleep(_RETRY)
 
 
 def read(kafka: KafkaSettings, namespace: str) -> int | None:
-    """The epoch written last; None if there is none. Raises kafka-python's KafkaError."""
+    """The epoch written last; None if there is none. Raises kafka-python's KafkaError, soon."""
     consumer: Any = KafkaConsumer(
-        **blocking(kafka), enable_auto_commit=False, auto_offset_reset="earliest"
+        **blocking(kafka),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )
     with contextlib.closing(consumer):
         partition = TopicPartition(full_name(namespace, CONTROL.name), _PARTITION)
