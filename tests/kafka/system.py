@@ -176,7 +176,8 @@ class System:
         port = _ports(1)
         self.gateway_url = f"http://127.0.0.1:{port}"
         variables = {"TOUCHLINE_GATEWAY__PORT": str(port)}
-        return self._start(name, "gateway", variables, {})
+        metrics = {"gateway": f"{self.gateway_url}/metrics"}
+        return self._start(name, "gateway", variables, metrics)
 
     def worker(self, name: str) -> Process:
         """A worker with local state of its own, kept from one start to the next."""

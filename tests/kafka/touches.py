@@ -51,7 +51,7 @@ def _touch(rng: random.Random, number: int, person: int, now: datetime) -> Event
     ]
     chosen = rng.sample(own, rng.randint(1, 3))
     order = rng.random() < 0.4
-    event = {
+    event: dict[str, Any] = {
         "event_id": f"e{number}",
         "channel": "commerce" if order else rng.choice(("web", "email", "phone", "social")),
         "type": "order_completed" if order else rng.choice(("page_viewed", "call_completed")),
