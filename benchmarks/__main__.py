@@ -62,9 +62,9 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--peer-events", type=int, default=20_000)
-    parser.add_argument("--customers", type=int, default=50_000)
+    parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--peer-events", type=int, default=30_000)
+    parser.add_argument("--customers", type=int, default=30_000)
     parser.add_argument("--stages-only", action="store_true")
     return parser.parse_args()
 

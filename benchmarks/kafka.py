@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import resource
+import os
 import subprocess
 import sys
 import time
@@ -21,14 +21,14 @@ from schemas.topics import partition_of
 
 
 class Usage(NamedTuple):
-    """Of a group of processes that ended: CPU seconds, and the largest one's memory in MB."""
+    """Of a process and its children: CPU seconds, and the largest one's peak memory in MB."""
 
     cpu_seconds: float
     peak_mb: float
 
 
 class Progress(NamedTuple):
-    """From the first output to the end: wall seconds, and what the processes used in all."""
+    """From the first output to the end: wall seconds, and what the processes used meanwhile."""
 
     seconds: float
     usage: Usage
@@ -54,7 +54,7 @@ def fill(servers: str, topic: str, events: Sequence[Event], partitions: int) -> 
         bootstrap_servers=servers, acks="all", linger_ms=20, batch_size=500_000
     )
     for event in events:
-        producer.send(topic, event.value, event.key, partition_of(event.key, partitions))
+        producer.send(topic, event.value, event.key, partition=partition_of(event.key, partitions))
     producer.flush()
     producer.close()
 
@@ -84,21 +84,35 @@ def timed(
 ) -> Progress:
     """Run a contender from its first output to its end, then stop it.
 
-    Start-up (imports, joining the group) is not counted in the wall time; CPU counts it.
+    Start-up (imports, joining the group) is not counted.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen([sys.executable, *command], env=environment)
     deadline = time.monotonic() + timeout
     try:
         _wait(begun, process, deadline)
-        start = time.monotonic()
+        start, before = time.monotonic(), _usage(process.pid)
         _wait(ended, process, deadline)
-        seconds = time.monotonic() - start
+        seconds, after = time.monotonic() - start, _usage(process.pid)
     finally:
         stop(process, 30)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Progress(seconds, Usage(cpu, after.ru_maxrss / 1024))
+    used = Usage(after.cpu_seconds - before.cpu_seconds, after.peak_mb)
+    return Progress(seconds, used)
+
+
+def _usage(pid: int) -> Usage:
+    """What a process and its descendants have used so far."""
+    cpu, peak = 0.0, 0.0
+    for one in _tree(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        status = Path(f"/proc/{one}/status").read_text()
+        peak = max(peak, int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+    return Usage(cpu, peak)
+
+
+def _tree(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in _tree(int(child)))]
 
 
 def _wait(condition: Callable[[], bool], process: subprocess.Popen[bytes], deadline: float) -> None:

@@ -109,5 +109,5 @@ def application(servers: str, data: str, segments_folder: str) -> faust.App:
 
 if __name__ == "__main__":
     bootstrap, folder, definitions = sys.argv[1:4]
-    worker = faust.Worker(application(bootstrap, folder, definitions), loglevel="WARN")
+    worker = faust.Worker(application(bootstrap, folder, definitions), loglevel="ERROR")
     worker.execute_from_commandline()
