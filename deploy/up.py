@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from deploy import rebuild
+from deploy.interrupts import Interrupts
 from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
 from deploy.local.processes import AlreadyHeld, FileLock, Ports, fetch
@@ -76,7 +76,7 @@ class Stack:
         self._ports = Ports()
         self._lock = FileLock(self._data / "up.lock")
         self._hurry = False
-        self._signals: dict[int, Any] = {}
+        self._interrupts = Interrupts()
         self.addresses = Addresses("", "", "")
 
     @property
@@ -95,9 +95,7 @@ class Stack:
         return self._data / "logs"
 
     def __enter__(self) -> Stack:
-        self._signals = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
-        for number in self._signals:
-            signal.signal(number, signal.default_int_handler)
+        self._interrupts.take()
         try:
             self.start()
         except BaseException:
@@ -106,19 +104,18 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in self._signals:
-            signal.signal(number, self._skip_waiting)
+        self._interrupts.call_instead(self._skip_waiting)
         try:
             self.stop()
         finally:
-            for number, handler in self._signals.items():
-                signal.signal(number, handler)
+            self._interrupts.give_back()
 
     def run_until_signal(self) -> None:
         """Watch over the processes until Ctrl-C or SIGTERM. Raises `StackError`."""
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                self.check()
+                with self._interrupts.deferred():
+                    self.check()
                 time.sleep(0.2)
 
     def check(self) -> None:
@@ -187,7 +184,8 @@ class Stack:
             self._start_clickhouse(port)
         if not self._given.names_kafka:
             self._say("starting an in-memory Kafka")
-            self._broker = MockBroker(self.logs / "kafka.log").start()
+            with self._interrupts.deferred():
+                self._broker = MockBroker(self.logs / "kafka.log").start()
             self._changes["kafka"] = {
                 "bootstrap_servers": self._broker.bootstrap_servers,
                 "embedded": True,
@@ -244,7 +242,8 @@ class Stack:
         environment = child_environment(
             self._configuration.file.path, {**self._changes, **(changes or {})}
         )
-        self._supervisor.start(Child(name, arguments, environment, ready))
+        with self._interrupts.deferred():
+            self._supervisor.start(Child(name, arguments, environment, ready))
 
     @property
     def _stack_file(self) -> Path:
@@ -284,7 +283,7 @@ class Stack:
         if not done:
             self._say("not everything that was accepted is processed; the rest is lost")
 
-    def _skip_waiting(self, *_: object) -> None:
+    def _skip_waiting(self) -> None:
         self._hurry = True
 
 

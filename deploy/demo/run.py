@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from deploy.demo.send import GatewayGone, Ledger, Sender
 from deploy.demo.settle import Progress, Settling
 from deploy.demo.stack import Addresses, DemoStack, StackFailed
 from deploy.demo.wire import Keys
+from deploy.interrupts import Interrupts
 from deploy.settings import SHIPPED_SEGMENTS
 from processors.segments.loader import load_segments
 from sinks.clickhouse import ClickHouse, ClickHouseConfig, ClickHouseError
@@ -55,8 +54,10 @@ def run(
         console.print(f"the demo failed: {folder} is not empty", markup=False, soft_wrap=True)
         return 1
     keys = Keys()
+    interrupts = Interrupts()
+    interrupts.take()
     try:
-        with _terminable(), DemoStack(folder, keys, keep=keep) as stack:
+        with DemoStack(folder, keys, interrupts, keep=keep) as stack:
             return _Demo(console, stack, keys, keep).play(seed, size)
     except KeyboardInterrupt:
         console.print("\nstopped; nothing is left running")
@@ -65,6 +66,7 @@ def run(
         console.print(f"the demo failed: {problem}", markup=False, soft_wrap=True)
         return 1
     finally:
+        interrupts.give_back()
         console.print(
             f"\ndata: {folder / 'data'}\nlogs: {folder / 'data' / 'logs'}",
             markup=False,
@@ -165,17 +167,3 @@ class _Demo:
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does, so that it cleans up."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import yaml
 
 from deploy.demo.wire import PUBLIC_URL, Keys
+from deploy.interrupts import Interrupts
 from deploy.local.processes import die_with_parent, stop
 from deploy.settings import SHIPPED_SEGMENTS, plain_environment
 
@@ -38,11 +39,12 @@ class DemoStack:
     With `keep` the stack stays after a clean exit, and is not tied to this process.
     """
 
-    def __init__(self, folder: Path, keys: Keys, *, keep: bool) -> None:
+    def __init__(self, folder: Path, keys: Keys, interrupts: Interrupts, *, keep: bool) -> None:
         self.data = folder / "data"
         self.log = folder / "up.log"
         self._config = folder / "touchline.yaml"
         self._keys = keys
+        self._interrupts = interrupts
         self._keep = keep
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -60,7 +62,7 @@ class DemoStack:
         """Start everything; returns when all is ready. Raises `StackFailed`."""
         self._configure()
         command = [sys.executable, "-m", "deploy", "--config", str(self._config)]
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, self._interrupts.deferred():
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [*command, "up", "--data", str(self.data)],
                 stdin=subprocess.DEVNULL,
