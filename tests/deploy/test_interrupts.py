@@ -26,10 +26,15 @@ def test_either_signal_raises(interrupts: Interrupts, number: signal.Signals) ->
 
 
 def test_a_deferred_signal_raises_at_the_end(interrupts: Interrupts) -> None:
-    reached = False
-    with pytest.raises(KeyboardInterrupt), interrupts.deferred():
-        os.kill(os.getpid(), signal.SIGTERM)
-        reached = True
+    reached = []
+
+    def start_a_process() -> None:
+        with interrupts.deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        start_a_process()
     assert reached
 
 
