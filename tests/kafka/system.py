@@ -269,8 +269,14 @@ class System:
         """Everything that the processes have written, by file."""
         return {path.name: path.read_text() for path in self.folder.glob("*.log")}
 
-    def no_stack_traces(self) -> None:
-        """Whatever happened was said in one line each."""
+    def end(self) -> None:
+        """Stop all as an operator would; whatever happened was said in one line each."""
+        living = [process for process in self.processes if process.popen.poll() is None]
+        for process in living:
+            process.popen.terminate()
+        assert {process.name: process.popen.wait(30) for process in living} == {
+            process.name: 0 for process in living
+        }
         for name, text in self.logs().items():
             at = text.find("Traceback")
             assert at < 0, f"{name}: {text[max(0, at - 500) : at + 3000]}"

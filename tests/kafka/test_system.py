@@ -66,7 +66,7 @@ def test_two_workers_and_two_sinks_make_the_same_of_disordered_input(
         assert sum(worker.count("redelivered_touchpoints_total") for worker in workers) == 300
         for sink in sinks:
             assert sink.count("sink_rows_total") > 0, sink.name
-        system.no_stack_traces()
+        system.end()
 
 
 def test_workers_that_die_and_stop_lose_and_double_nothing(
@@ -93,7 +93,7 @@ def test_workers_that_die_and_stop_lose_and_double_nothing(
             assert two.stop() == 0
             sending.result()
         compare(system, events, now)
-        system.no_stack_traces()
+        system.end()
 
 
 def test_sinks_wait_for_clickhouse_while_the_gateway_goes_on(
@@ -123,7 +123,7 @@ def test_sinks_wait_for_clickhouse_while_the_gateway_goes_on(
         }
         assert len(told) <= 2  # not for each table at each attempt
         assert any(line["event"] == "insert_recovered" for line in _lines(sink))
-        system.no_stack_traces()
+        system.end()
 
 
 def test_the_gateway_says_that_kafka_is_away_and_keeps_what_it_promised(
@@ -163,7 +163,7 @@ def test_the_gateway_says_that_kafka_is_away_and_keeps_what_it_promised(
         for process in (worker, sink, *late):
             troubles = [line for line in _lines(process) if line["event"].startswith("kafka_")]
             assert len(troubles) <= 15, troubles
-        system.no_stack_traces()
+        system.end()
 
 
 def _lines(process: Process) -> list[dict[str, Any]]:
@@ -189,7 +189,7 @@ def small(
         system.gateway()
         system.ready(worker, sink)
         yield system
-        system.no_stack_traces()
+        system.end()
 
 
 def touch(event_id: str, kind: str, at: datetime, *identifiers: tuple[str, str]) -> dict[str, Any]:
