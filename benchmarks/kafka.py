@@ -111,7 +111,8 @@ def _usage(pid: int) -> Usage:
 
 
 def _tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [child for file in files for child in file.read_text().split()]
     return [pid, *(one for child in children for one in _tree(int(child)))]
 
 

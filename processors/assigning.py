@@ -11,6 +11,10 @@ from schemas import messages, rows, topics
 from schemas.times import rfc3339
 
 
+#: Where a partition remembers the links that it asked for: `v:` keys.
+PENDING_VERDICTS = "pending verdicts"
+
+
 class TrailRow(msgspec.Struct, array_like=True):
     """The body of a ``t:`` row; `trail` is packed. `created` is the first offset it contains."""
 
@@ -79,6 +83,7 @@ class Assigning:
     def _keep_verdicts(self, record: Record, answer: messages.Assignment) -> None:
         for other, holds in answer.verdicts.items():
             key = verdict_key(answer.identifier_id, other)
+            self.store.memory.get(PENDING_VERDICTS, set()).discard(key)
             self.decision.rows[key] = rows.pack(
                 self.epoch, record.offset, record.offset + 1, b"1" if holds else b"0"
             )

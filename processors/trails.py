@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from processors import engagement
 from processors.assigning import (
+    PENDING_VERDICTS,
     Assigning,
     TrailRow,
     assigned,
@@ -42,6 +43,10 @@ from schemas.identifiers import identifier_id
 from schemas.times import parse_ms
 from schemas.touchpoint_row import TouchpointRow
 from schemas.trail import FeatureKey
+
+
+#: Links asked and not answered that a partition remembers.
+MOST_PENDING = 200_000
 
 
 class _Touch(NamedTuple):
@@ -212,7 +217,14 @@ class _Touching:
             self.decision.outputs.append(Output(topics.ENGAGEMENT.name, key, value))
 
     def _ask_for_verdicts(self) -> None:
-        """Request the links of which this home knows no verdict, strongest first."""
+        """Request the links of which this home knows no verdict, strongest first.
+
+        What was asked and is not answered yet is not asked again: the graph answers every link.
+        The memory of it ends with the process, or when a decision is not carried out.
+        """
+        pending: set[bytes] = self.store.memory.setdefault(PENDING_VERDICTS, set())
+        if len(pending) > MOST_PENDING:
+            pending.clear()
         asked: dict[bytes, tuple[_Touch, str, str]] = {}
         for touch in self.touches:
             row = touch.row
@@ -220,10 +232,12 @@ class _Touching:
                 for value in values:
                     if kind != row.lead_kind or value != row.lead_value:
                         key = verdict_key(row.lead_id, identifier_id(kind, value))
-                        asked.setdefault(key, (touch, kind, value))
+                        if key not in pending:
+                            asked.setdefault(key, (touch, kind, value))
         verdicts = self.store.get_many(list(asked)) if asked else []
-        for (touch, kind, value), verdict in zip(asked.values(), verdicts, strict=True):
+        for (key, (touch, kind, value)), verdict in zip(asked.items(), verdicts, strict=True):
             if verdict is None:
+                pending.add(key)
                 row = touch.row
                 request = messages.LinkRequest(
                     row.lead_kind,

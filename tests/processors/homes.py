@@ -53,11 +53,13 @@ class Home:
 
     def decide(self, *records: Record) -> Published:
         """Decide without applying: the process ends here."""
-        return Published(self.stage.decide(list(records), self.store))
+        published = Published(self.stage.decide(list(records), self.store))
+        self.store.memory.clear()
+        return published
 
     def take(self, *records: Record) -> Published:
         """Decide and apply."""
-        published = self.decide(*records)
+        published = Published(self.stage.decide(list(records), self.store))
         self.store.apply(published.decision)
         return published
 
