@@ -10,7 +10,6 @@ from processors.stage import Decision, Output, Record, Store
 from schemas import messages, rows, topics
 from schemas.times import rfc3339
 
-
 #: Where a partition remembers the links that it asked for: `v:` keys.
 PENDING_VERDICTS = "pending verdicts"
 

@@ -44,7 +44,6 @@ from schemas.times import parse_ms
 from schemas.touchpoint_row import TouchpointRow
 from schemas.trail import FeatureKey
 
-
 #: Links asked and not answered that a partition remembers.
 MOST_PENDING = 200_000
 
