@@ -17,8 +17,7 @@ import msgspec
 from ingest.accept import Accepted, SourcePolicy, accept
 from processors.graph import GraphStage
 from processors.profiles import ProfilesStage
-from processors.segments import Segment
-from processors.segments import required_features
+from processors.segments import Segment, required_features
 from processors.stage import Decision, Record, Stage, Tick
 from processors.trails import TrailsStage
 from schemas import topics
@@ -114,9 +113,7 @@ class Pipeline:
 
     def touch(self, touch: Touchpoint, source: str = "test") -> None:
         """Accept a touchpoint at the gateway's edge and publish it."""
-        accepted = accept(
-            touch, SourcePolicy(source, self.policy, region="JP"), self.now_ms, b"{}"
-        )
+        accepted = accept(touch, SourcePolicy(source, self.policy, region="JP"), self.now_ms, b"{}")
         assert isinstance(accepted, Accepted), accepted
         self.publish(topics.TOUCHPOINTS.name, accepted.key, accepted.value)
 
