@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +13,11 @@ from hypothesis import settings
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
 from deploy.local.mock_broker import MockBroker
 from deploy.local.processes import free_port
+from tests.fixtures_clickhouse import *  # noqa: F403 - its fixtures, for all tests
 
 # On a busy machine a slow example is no failure.
 settings.register_profile("touchline", deadline=None)
 settings.load_profile("touchline")
-
-with contextlib.suppress(ModuleNotFoundError):
-    from tests.fixtures_clickhouse import *  # noqa: F403 - its fixtures, for all tests
 
 
 @pytest.fixture(scope="session")
