@@ -77,6 +77,17 @@ BATCH_SECONDS = Metric(
 _PARTITION = ("stage", "topic", "partition")
 LAG_RECORDS = Metric(Gauge, "lag_records", "records not processed yet", _PARTITION)
 LAG_SECONDS = Metric(Gauge, "lag_seconds", "age of the last record processed", _PARTITION)
+STATE_KEYS = Metric(
+    Gauge, "state_keys", "rows of local state, as RocksDB estimates them", ("stage", "partition")
+)
+STATE_BYTES = Metric(Gauge, "state_bytes", "bytes of local state on disk", ("stage", "partition"))
+DEADLINE_LATENESS = Metric(
+    Histogram,
+    "deadline_lateness_seconds",
+    "from the moment a segment changes by time to its evaluation",
+    ("stage",),
+    _END_TO_END,
+)
 #: What stages and engine count, by the name under which they do.
 COUNTS = {
     "redelivered": Metric(
@@ -122,7 +133,8 @@ BUILD = Metric(Gauge, "build_info", "1, with the version that runs", ("version",
 
 CATALOGUE: tuple[Metric, ...] = (
     RECEIVED, ACCEPTED, REJECTED, PUBLISH, REQUEST,
-    PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, *COUNTS.values(),
+    PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, STATE_KEYS, STATE_BYTES,
+    DEADLINE_LATENESS, *COUNTS.values(),
     SEGMENT_CHANGES,
     SINK_ROWS, SINK_BYTES, SINK_INSERT, SINK_RETRIES, SINK_REJECTED, SINK_UNWRITTEN, END_TO_END,
     READY, BUILD,
@@ -169,6 +181,9 @@ class EngineCounters:
         self._batch_seconds = BATCH_SECONDS.make(registry)
         self._lag_records = LAG_RECORDS.make(registry)
         self._lag_seconds = LAG_SECONDS.make(registry)
+        self._state_keys = STATE_KEYS.make(registry)
+        self._state_bytes = STATE_BYTES.make(registry)
+        self._lateness = DEADLINE_LATENESS.make(registry)
         self._counts = {name: metric.make(registry) for name, metric in COUNTS.items()}
         self._segment_changes = SEGMENT_CHANGES.make(registry)
 
@@ -182,6 +197,15 @@ class EngineCounters:
         """How far an input partition is behind."""
         self._lag_records.labels(stage, topic, str(partition)).set(records)
         self._lag_seconds.labels(stage, topic, str(partition)).set(seconds)
+
+    def state(self, stage: str, partition: int, keys: int, size: int) -> None:
+        """How much a partition keeps."""
+        self._state_keys.labels(stage, str(partition)).set(keys)
+        self._state_bytes.labels(stage, str(partition)).set(size)
+
+    def fired(self, stage: str, late: float) -> None:
+        """How late deadlines were dealt with."""
+        self._lateness.labels(stage).observe(max(0.0, late))
 
     def count(self, name: str, increment: int) -> None:
         """A counter of a stage or of the engine, or `segment.NAME.CHANGE`.

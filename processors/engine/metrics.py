@@ -18,6 +18,13 @@ class EngineMetrics(Protocol):
         """Records of an input partition that are not processed, and the age of the last one that
         is. Reported about once a second for each assigned partition; zeros when it was revoked."""
 
+    def state(self, stage: str, partition: int, keys: int, size: int) -> None:
+        """The rows of an assigned partition: their number, estimated, and bytes on disk. Reported
+        about every ten seconds; zeros when it was revoked."""
+
+    def fired(self, stage: str, late: float) -> None:
+        """A tick dealt with deadlines; the earliest of them was due so many seconds ago."""
+
     def count(self, name: str, increment: int) -> None:
         """A counter of the metrics catalogue went up: the stage's own (`Decision.counts`) or one
         of `COUNTERS`."""
@@ -43,6 +50,12 @@ class NoMetrics:
         """Ignored."""
 
     def lag(self, stage: str, topic: str, partition: int, records: int, seconds: float) -> None:
+        """Ignored."""
+
+    def state(self, stage: str, partition: int, keys: int, size: int) -> None:
+        """Ignored."""
+
+    def fired(self, stage: str, late: float) -> None:
         """Ignored."""
 
     def count(self, name: str, increment: int) -> None:

@@ -271,6 +271,7 @@ class Engine:
         """Another assignment begins: nothing remembered of a partition holds any more."""
         for tp in self.inputs:
             self.metrics.lag(self.stage.name, tp.topic, tp.partition, 0, 0.0)
+            self.metrics.state(self.stage.name, tp.partition, 0, 0)
         self.partitions.clear()
         self._expected.clear()
         self.inputs.clear()

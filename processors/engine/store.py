@@ -44,6 +44,12 @@ def due_entry(deadline: int, key: bytes) -> bytes:
     return DUE + _DEADLINE.pack(min(max(deadline, 0), _MAX_DEADLINE)) + key
 
 
+def due_moment(entry: bytes) -> int:
+    """The deadline (ms) of an index entry."""
+    moment: int = _DEADLINE.unpack_from(entry, len(DUE))[0]
+    return moment
+
+
 def due_entries(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:
     """The index entries that rows want: row key -> entry."""
     entries = {}
@@ -96,6 +102,12 @@ class PartitionRows:
             found.append((entry, entry[_DUE_SIZE:]))
         self._memory.low_mark = max(first, self._memory.low_mark)
         return found
+
+    def size(self) -> tuple[int, int]:
+        """Number of entries, as RocksDB estimates it, and bytes of its files."""
+        keys = self._db.property_int_value("rocksdb.estimate-num-keys")
+        size = self._db.property_int_value("rocksdb.total-sst-files-size")
+        return keys or 0, size or 0
 
     def apply(
         self,

@@ -12,7 +12,7 @@ from faust.types import TP
 
 from processors.engine.metrics import TICK_FAILURES
 from processors.engine.runner import Engine
-from processors.engine.store import StorageError
+from processors.engine.store import StorageError, due_moment
 from processors.stage import Tick
 from schemas.topics import full_name
 
@@ -24,6 +24,7 @@ _FRESH_MS = 3000
 _SLICES = 20
 _EXPIRY_SECONDS = 0.1
 _COLLECT_EVERY = 30.0
+_STATE_EVERY = 10.0
 #: Longer than any batch may take: its sends end the process before.
 _STUCK_SECONDS = 60.0
 
@@ -36,6 +37,7 @@ class Ticker:
         self._clock_ms = clock_ms
         self._names = [full_name(engine.config.namespace, name) for name in engine.stage.inputs]
         self._collected = time.monotonic()
+        self._stated: dict[int, float] = {}
         self._batches = 0
         #: What each input waits for, and since when (monotonic seconds).
         self._waiting: dict[TP, tuple[int, float]] = {}
@@ -92,7 +94,12 @@ class Ticker:
             return False
         try:
             done = await engine.carry_out_tick(partition, step)
+            if step.fired:
+                late_ms = now_ms - min(due_moment(entry) for entry in step.fired)
+                engine.metrics.fired(engine.stage.name, late_ms / 1000)
             self._expire(partition)
+            if done:
+                self._report_state(partition)
         except Exception as error:
             engine.on_crash(error)
             return False
@@ -113,6 +120,13 @@ class Ticker:
                 self._waiting[tp] = next_offset, time.monotonic()
                 log.error("input_stalled", topic=tp.topic, partition=tp.partition)
                 await engine.app.consumer.rewind(tp, next_offset)
+
+    def _report_state(self, partition: int) -> None:
+        engine, now = self._engine, time.monotonic()
+        if now - self._stated.get(partition, -_STATE_EVERY) >= _STATE_EVERY:
+            self._stated[partition] = now
+            keys, size = engine.partitions.rows(partition).size()
+            engine.metrics.state(engine.stage.name, partition, keys, size)
 
     def _expire(self, partition: int) -> None:
         until = time.monotonic() + _EXPIRY_SECONDS

@@ -31,6 +31,14 @@ class Recorder(NoMetrics):
         self.counts: Counter[str] = Counter()
         self.records = 0
         self.lags: dict[tuple[str, int], int] = {}
+        self.keys: dict[int, int] = {}
+        self.late: list[float] = []
+
+    def state(self, stage: str, partition: int, keys: int, size: int) -> None:
+        self.keys[partition] = keys
+
+    def fired(self, stage: str, late: float) -> None:
+        self.late.append(late)
 
     def batch(self, stage: str, records: int, seconds: float) -> None:
         self.records += records
@@ -181,11 +189,13 @@ async def test_what_is_due_fires_once_when_its_moment_has_come_and_nothing_waits
         async def late() -> list[bytes]:
             return sorted(record.key for record in await made.read("segment.changes"))
 
-        async with running(made, lambda: now[0]):
+        async with running(made, lambda: now[0]) as metrics:
             await until(equal(made.counts, dict.fromkeys(keys, 1)))
             assert await late() == []
             now[0] += 60_000
             await until(equal(late, sorted(keys)))
+            assert 0 <= min(metrics.late) <= max(metrics.late) <= 60
+            assert set(metrics.keys) == set(range(PARTITIONS))
         async with running(made, lambda: now[0]):
             await made.send([(b"one more", b"x")])
             now[0] += 60_000
