@@ -101,6 +101,8 @@ def read(path: Path) -> Document:
             document.report(1, "the file is empty, expected a definition with name and when")
         else:
             document.data = _value(root, (), loader, document)
+            if document.data is None and not document.problems:
+                document.report(1, "the file holds nothing, expected a definition")
     return document
 
 

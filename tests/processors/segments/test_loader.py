@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import deploy
@@ -190,6 +190,7 @@ def _numbers(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(st.text(max_size=200))
+@example("~")
 def test_whatever_a_file_holds_the_answer_is_segments_or_problems(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ):
