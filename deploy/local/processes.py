@@ -73,22 +73,33 @@ class FileLock:
 
     def take(self) -> None:
         """Hold it, and write our process id into it. Raises `AlreadyHeld`."""
-        file = self._path.open("a+", encoding="ascii")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with file:
-                file.seek(0)
-                raise AlreadyHeld(file.read().strip() or "unknown") from None
+        while True:
+            file = self._path.open("a+", encoding="ascii")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with file:
+                    file.seek(0)
+                    raise AlreadyHeld(file.read().strip() or "unknown") from None
+            if self._is_present(file):
+                break
+            file.close()
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         self._file = file
 
+    def _is_present(self, file: TextIO) -> bool:
+        """Whether the path still names the file that was locked: its holder removes it."""
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
+
     def release(self) -> None:
-        """Let others have it; nothing if we do not hold it."""
+        """Remove the file, so that others can have it; nothing if we do not hold it."""
         if self._file is not None:
-            self._file.truncate(0)
+            self._path.unlink(missing_ok=True)
             self._file.close()
             self._file = None
 
