@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -24,21 +25,24 @@ def test_a_lock_is_held_by_one_and_leaves_no_file(tmp_path: Path):
     second.release()
 
 
-def test_a_file_that_its_holder_has_removed_meanwhile_is_not_the_lock(tmp_path: Path, monkeypatch):
-    path = tmp_path / "one.lock"
-    path.touch()
-    lock = FileLock(path)
-    seen = []
-    present = FileLock._is_present
+class Unlucky(FileLock):
+    """Its file is removed by the previous holder between opening and locking it, once."""
 
-    def removed_first(self, file):
-        if not seen:
-            path.unlink()
-        seen.append(present(self, file))
-        return seen[-1]
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+        self.looks: list[bool] = []
 
-    monkeypatch.setattr(FileLock, "_is_present", removed_first)
+    def _is_present(self, file: TextIO) -> bool:
+        if not self.looks:
+            self.path.unlink()
+        self.looks.append(super()._is_present(file))
+        return self.looks[-1]
+
+
+def test_a_file_that_its_holder_has_removed_meanwhile_is_not_the_lock(tmp_path: Path):
+    lock = Unlucky(tmp_path / "one.lock")
     lock.take()
-    assert seen == [False, True]
-    assert path.exists()
+    assert lock.looks == [False, True]
+    assert lock.path.exists()
     lock.release()
