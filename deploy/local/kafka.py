@@ -207,8 +207,13 @@ class LocalKafka:
 
     def _java(self, path: str, heap: str, main: str, *arguments: str) -> list[str]:
         java = shutil.which("java") or "java"
-        log4j = f"-Dlog4j2.configurationFile={_log4j(self._node.data)}"
-        return [java, heap, "-XX:+UseSerialGC", log4j, "-cp", path, main, *arguments]
+        data = self._node.data
+        properties = [
+            f"-Dlog4j2.configurationFile={_log4j(data)}",
+            # Java unpacks its native libraries there, and a killed one leaves them.
+            f"-Djava.io.tmpdir={data}",
+        ]
+        return [java, heap, "-XX:+UseSerialGC", *properties, "-cp", path, main, *arguments]
 
     def __enter__(self) -> LocalKafka:
         return self.start()
