@@ -40,6 +40,7 @@ FAILURES = (
     ("deploy.local.clickhouse_engine", "EngineUnavailable"),
     ("deploy.supervise", "ChildFailed"),
     ("deploy.up", "StackError"),
+    ("ingest.publisher", "NotAcknowledged"),
     ("ingest.registry", "ConnectorError"),
     ("processors.segments.loader", "SegmentError"),
     ("sinks.clickhouse", "ClickHouseError"),

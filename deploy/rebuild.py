@@ -6,25 +6,24 @@ The views show the new epoch only once it is complete.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 
-from deploy.kafka_clients import security
 from deploy.lag import BrokerLags, Lags, drain
 from deploy.local.backlog import HIGH, fill
 from deploy.settings import Settings
 from deploy.stages import readers
-from deploy.wiring import clickhouse
+from deploy.wiring import clickhouse, kafka_connection
+from ingest.batch_publisher import BatchPublisher
+from ingest.publisher import Message
 from schemas import touchpoint_row
 from schemas.times import parse_ms
-from schemas.topics import TOUCHPOINTS, TRAILS, full_name, partition_of
+from schemas.topics import TOUCHPOINTS, TRAILS, full_name
 from sinks.clickhouse import ClickHouse
 from sinks.epochs import Epochs
 from sinks.tables import databases, quoted
@@ -32,30 +31,21 @@ from sinks.tables import databases, quoted
 _PAGE = 20_000
 #: Sent, and waited for, at once.
 _SLICE = 4_000
-_BATCH_BYTES = 900_000
 _DRAIN_TIMEOUT = 3_600.0
-
-
-class Touch(NamedTuple):
-    """A stored touchpoint as a record of the topic."""
-
-    key: bytes
-    value: bytes
-    received_ms: int
 
 
 def run(settings: Settings, epoch: int, say: Callable[[str], None]) -> int:
     """Publish all stored touchpoints, wait until they are processed, show the epoch.
 
     Returns how many there were. Nothing else may write to the topic meanwhile. Raises
-    `sinks.clickhouse.ClickHouseError` and aiokafka's `KafkaError`.
+    `sinks.clickhouse.ClickHouseError` and `ingest.publisher.NotAcknowledged`.
     """
     store = clickhouse(settings)
     with contextlib.closing(store), contextlib.closing(_lags(settings)) as lags:
         total = _count(store, settings.namespace)
         if total:
             say(f"processing {total:,} stored touchpoints again")
-            asyncio.run(_publish(settings, _pages(store, settings.namespace), lags))
+            _publish(settings, _pages(store, settings.namespace), lags)
         if not drain(lags, _DRAIN_TIMEOUT):
             raise TimeoutError(f"the rebuild did not end within {_DRAIN_TIMEOUT:.0f} s")
         epochs = Epochs(store, settings.namespace)
@@ -73,7 +63,7 @@ def _count(store: ClickHouse, namespace: str) -> int:
     return int(store.rows(sql)[0]["n"])
 
 
-def _pages(store: ClickHouse, namespace: str) -> Iterator[list[Touch]]:
+def _pages(store: ClickHouse, namespace: str) -> Iterator[list[Message]]:
     """All stored touchpoints in the order of their receipt, a page at a time."""
     columns = ", ".join(touchpoint_row.TouchpointRow.__struct_fields__)
     after = {"received_at": "1970-01-01 00:00:00.000", "source": "", "event_id": "", "lead": ""}
@@ -90,59 +80,28 @@ def _pages(store: ClickHouse, namespace: str) -> Iterator[list[Touch]]:
         yield [_touch(row) for row in rows]
 
 
-def _touch(row: dict[str, Any]) -> Touch:
+def _touch(row: dict[str, Any]) -> Message:
     for name in ("occurred_at", "received_at"):
         row[name] = row[name].replace(" ", "T") + "Z"
     value = touchpoint_row.encode(msgspec.convert(row, touchpoint_row.TouchpointRow))
-    return Touch(row["lead_id"].encode(), value, parse_ms(row["received_at"]))
+    received_ms = parse_ms(row["received_at"])
+    return Message(TOUCHPOINTS.name, row["lead_id"].encode(), value, received_ms)
 
 
 def _table(namespace: str) -> str:
     return f"{quoted(databases(namespace).storage)}.touchpoints"
 
 
-async def _publish(settings: Settings, pages: Iterator[Sequence[Touch]], lags: Lags) -> None:
+def _publish(settings: Settings, pages: Iterator[Sequence[Message]], lags: Lags) -> None:
     source, between = (full_name(settings.namespace, t.name) for t in (TOUCHPOINTS, TRAILS))
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka.bootstrap_servers,
-        acks="all",
-        enable_idempotence=True,
-        compression_type="snappy",
-        max_batch_size=_BATCH_BYTES,
-        **security(settings.kafka),
-    )
-    await producer.start()
-    try:
-        partitions = len(await producer.partitions_for(source))
-        while page := await asyncio.to_thread(next, pages, None):
+    with BatchPublisher(kafka_connection(settings), client_id="touchline-rebuild") as publisher:
+        for page in pages:
             for start in range(0, len(page), _SLICE):
-                await _send(producer, source, partitions, page[start : start + _SLICE])
+                publisher.publish(page[start : start + _SLICE])
                 if settings.kafka.embedded:
-                    await asyncio.to_thread(_until_room, lags, source, between)
-    finally:
-        await producer.stop()
+                    _until_room(lags, source, between)
 
 
 def _until_room(lags: Lags, source: str, between: str) -> None:
     while fill(lags.read(), source, between) > HIGH:
         time.sleep(0.1)
-
-
-async def _send(
-    producer: AIOKafkaProducer, topic: str, partitions: int, touches: Sequence[Touch]
-) -> None:
-    """One slice, acknowledged, in its order within each partition."""
-    by_partition: dict[int, list[Touch]] = {}
-    for touch in touches:
-        by_partition.setdefault(partition_of(touch.key, partitions), []).append(touch)
-    sent = []
-    for partition, waiting in by_partition.items():
-        batch = producer.create_batch()
-        for touch in waiting:
-            record = {"key": touch.key, "value": touch.value, "timestamp": touch.received_ms}
-            if batch.append(**record) is None:
-                sent.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = producer.create_batch()
-                batch.append(**record)
-        sent.append(await producer.send_batch(batch, topic, partition=partition))
-    await asyncio.gather(*sent)

@@ -16,7 +16,7 @@ the rows again whenever a record that they have already applied comes back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -122,9 +122,3 @@ class Stage(Protocol):
 
         The engine keeps an index of deadlines beside the rows, also while it recovers them.
         """
-
-
-def merge_counts(into: dict[str, int], counts: Mapping[str, int]) -> None:
-    """Add counters up."""
-    for name, increment in counts.items():
-        into[name] = into.get(name, 0) + increment
