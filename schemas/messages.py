@@ -8,10 +8,11 @@ from __future__ import annotations
 import msgspec
 
 
-class LinkRequest(msgspec.Struct, array_like=True, frozen=True):
+class LinkRequest(msgspec.Struct, array_like=True, frozen=True, tag="l"):
     """Topic `identity.links`: a touch named two identifiers whose link has no verdict yet.
 
-    The lead is the stronger one. `source`, `event_id` and `occurred_ms` say which touch it was.
+    The lead is the stronger one. `source`, `event_id`, `occurred_ms` and `received_ms` say which
+    touch it was.
     """
 
     lead_kind: str
@@ -21,6 +22,45 @@ class LinkRequest(msgspec.Struct, array_like=True, frozen=True):
     source: str
     event_id: str
     occurred_ms: int
+    received_ms: int
+
+
+class SplitCommand(msgspec.Struct, array_like=True, frozen=True, tag="s"):
+    """Topic `identity.links`: an operator undoes links, or with `lift` lifts what was undone.
+
+    Without a lead it is about all links of the identifier with the rest of its person, and stands
+    against every later one between the two sides. With a lead it is about that one link, and
+    stands against touches of `source` that repeat it, '' for those of every source.
+    """
+
+    split_id: str
+    lift: bool
+    #: Time of the command. Later touches may make again what is lifted, earlier ones not.
+    at_ms: int
+    kind: str
+    value: str
+    lead_kind: str = ""
+    lead_value: str = ""
+    source: str = ""
+    #: (kind, value) of whom the identifier is split from; empty: the rest of its person now.
+    against: list[tuple[str, str]] = []
+    #: Why, in the operator's words.
+    note: str = ""
+
+
+LinkMessage = LinkRequest | SplitCommand
+
+
+class Verdict(msgspec.Struct, array_like=True, frozen=True):
+    """Whether a link holds, decided at a position of the log of links.
+
+    `sources`: None where that is so whatever source names the link again; otherwise those whose
+    touches need not ask again (empty: every next touch asks).
+    """
+
+    holds: bool
+    position: int
+    sources: list[str] | None = None
 
 
 class Assignment(msgspec.Struct, array_like=True, frozen=True):
@@ -28,7 +68,7 @@ class Assignment(msgspec.Struct, array_like=True, frozen=True):
 
     `version` is the position in the log of links at which `profile_id` last changed, plus one; 0
     while the identifier belongs to its own profile because nothing ever changed it. `verdicts`:
-    id of the other identifier of a link that this one led -> whether it holds.
+    id of the other identifier of a link that this one led -> its verdict.
     """
 
     identifier_id: str
@@ -37,7 +77,7 @@ class Assignment(msgspec.Struct, array_like=True, frozen=True):
     profile_id: str
     version: int
     linked_ms: int
-    verdicts: dict[str, bool] = {}
+    verdicts: dict[str, Verdict] = {}
 
 
 class TrailUpdate(msgspec.Struct, array_like=True, frozen=True, tag="t"):
@@ -68,19 +108,20 @@ class Watermark(msgspec.Struct, array_like=True, frozen=True, tag="w"):
 TrailMessage = TrailUpdate | Watermark
 
 _encoder = msgspec.msgpack.Encoder()
-_links = msgspec.msgpack.Decoder(LinkRequest)
+_links = msgspec.msgpack.Decoder(LinkMessage)
 _assignments = msgspec.msgpack.Decoder(Assignment)
 _trails = msgspec.msgpack.Decoder(TrailMessage)
 
 
-def encode(message: LinkRequest | Assignment | TrailUpdate | Watermark) -> bytes:
+def encode(message: LinkMessage | Assignment | TrailMessage) -> bytes:
     """The message's bytes."""
     return _encoder.encode(message)
 
 
-def decode_link(data: bytes) -> LinkRequest:
+def decode_link(data: bytes) -> LinkRequest | SplitCommand:
     """A record of `identity.links`. Raises msgspec.DecodeError."""
-    return _links.decode(data)
+    message: LinkRequest | SplitCommand = _links.decode(data)
+    return message
 
 
 def decode_assignment(data: bytes) -> Assignment:

@@ -48,9 +48,16 @@ ACCEPTED = Topic("touchpoints.accepted", "lead_id", "touchpoints without redeliv
 TRAILS = Topic("trails", "profile_id", "absolute trails, moves and watermarks (binary)")
 ENGAGEMENT = Topic("engagement", "counter", "absolute engagement counters per home partition")
 IDENTITIES = Topic("identities", "identifier_id", "each identifier and its profile")
-LINKS = Topic("identity.links", "lead_id", "links that have no verdict yet", partitions=1)
+LINKS = Topic(
+    "identity.links",
+    "lead_id",
+    "links that have no verdict yet, and operators' splits (binary)",
+    partitions=1,
+)
 ASSIGNMENTS = Topic("identity.assignments", "identifier_id", "the graph's answers (binary)")
 CONFLICTS = Topic("identity.conflicts", "identifier_id", "links that were refused")
+VERDICTS = Topic("identity.verdicts", "lead_id", "every decision about a link, one row each")
+SPLITS = Topic("identity.splits", "split_id", "what operators split or lifted, one row each")
 PROFILES = Topic("profiles", "profile_id", "unified profiles")
 SEGMENT_CHANGES = Topic("segment.changes", "profile_id", "entries into and exits from segments")
 CONTROL = Topic(
@@ -63,7 +70,7 @@ CONTROL = Topic(
 
 PUBLIC = (
     TOUCHPOINTS, REJECTED, ACCEPTED, TRAILS, ENGAGEMENT, IDENTITIES, LINKS, ASSIGNMENTS,
-    CONFLICTS, PROFILES, SEGMENT_CHANGES, CONTROL,
+    CONFLICTS, VERDICTS, SPLITS, PROFILES, SEGMENT_CHANGES, CONTROL,
 )  # fmt: skip
 
 
