@@ -9,6 +9,7 @@ from typing import Self
 import structlog
 from kafka.errors import KafkaError
 
+from deploy.epoch import present
 from deploy.lag import BrokerLags, drain
 from deploy.settings import Settings
 from deploy.stages import readers
@@ -30,12 +31,15 @@ class KafkaCommands:
     def __init__(self, settings: Settings, wait_s: float) -> None:
         """`wait_s` bounds connecting, sending and settling, each.
 
-        Raises `ingest.publisher.NotAcknowledged` when Kafka is not reachable.
+        Raises `ingest.publisher.NotAcknowledged` or `deploy.topics_admin.KafkaNotReady` when
+        Kafka is not reachable.
         """
         self._settings = settings
         self._wait_s = wait_s
+        self._namespace = present(settings).namespace
+        connection = kafka_connection(settings, self._namespace)
         self._publisher = BatchPublisher(
-            kafka_connection(settings), client_id="touchline-identity", deliver_s=wait_s
+            connection, client_id="touchline-identity", deliver_s=wait_s
         )
 
     def send(self, commands: Sequence[SplitCommand]) -> None:
@@ -44,8 +48,9 @@ class KafkaCommands:
 
     def settle(self) -> bool:
         """See `deploy.split.Commands`. Touches that wait to be read are not waited for."""
-        touches = full_name(self._settings.namespace, TOUCHPOINTS.name)
-        behind = [reader for reader in readers(self._settings) if reader.topic != touches]
+        touches = full_name(self._namespace, TOUCHPOINTS.name)
+        everybody = readers(self._settings, self._namespace)
+        behind = [reader for reader in everybody if reader.topic != touches]
         try:
             with contextlib.closing(BrokerLags(self._settings.kafka, behind)) as lags:
                 return drain(lags, self._wait_s)

@@ -1,107 +1,163 @@
-"""A rebuild: the stored touchpoints through all stages again, into an epoch of its own.
+"""A rebuild: everything that is derived computed anew, from what is stored, into a new epoch.
 
-After the broker lost what it held (the embedded one does whenever it stops) or a changed policy.
-The views show the new epoch only once it is complete.
+Beside the running system after a change of the policy, of what segments need or of the number of
+partitions; in place where the present epoch is empty, because the broker is new or (the embedded
+one) forgets everything when it stops. The views show the new epoch only once it is complete.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-import msgspec
-
-from deploy.lag import BrokerLags, Lags, drain
-from deploy.local.backlog import HIGH, fill
-from deploy.settings import Settings
-from deploy.stages import readers
+from deploy import beside, epoch
+from deploy.epoch import Present
+from deploy.history import Counts, History
+from deploy.leftovers import obsolete, ordered_table
+from deploy.policy import differences, restored
+from deploy.replay import Processing, Replay, Say
+from deploy.settings import Configuration, Settings
+from deploy.setup import set_up
+from deploy.site import RebuildError, Site
+from deploy.switch import switch
+from deploy.topics_admin import connect
 from deploy.wiring import clickhouse, kafka_connection
 from ingest.batch_publisher import BatchPublisher
-from ingest.publisher import Message
-from schemas import touchpoint_row
-from schemas.times import parse_ms
-from schemas.topics import TOUCHPOINTS, TRAILS, full_name
-from sinks.clickhouse import ClickHouse
+from schemas.topics import LINKS, TOUCHPOINTS
 from sinks.epochs import Epochs
-from sinks.tables import databases, quoted
 
-_PAGE = 20_000
-#: Sent, and waited for, at once.
-_SLICE = 4_000
-_DRAIN_TIMEOUT = 3_600.0
+#: Touches a second, worker, sink, broker and ClickHouse on two cores together.
+TOUCHES_PER_SECOND = 4_000
 
 
-def run(settings: Settings, epoch: int, say: Callable[[str], None]) -> int:
-    """Publish all stored touchpoints, wait until they are processed, show the epoch.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a rebuild would do."""
 
-    Returns how many there were. Nothing else may write to the topic meanwhile. Raises
-    `sinks.clickhouse.ClickHouseError` and `ingest.publisher.NotAcknowledged`.
+    present: Present
+    #: finish (a switch that was broken off), in place or beside.
+    way: str
+    counts: Counts
+    partitions: int
+    #: Settings of the policy that differ from those of the present epoch.
+    changes: list[str]
+    #: Why it would be refused; '' if it would not.
+    refused: str
+
+    @property
+    def seconds(self) -> float:
+        """An estimate."""
+        return (self.counts.touches + self.counts.links) / TOUCHES_PER_SECOND
+
+
+def plan(configuration: Configuration) -> Plan:
+    """What a rebuild would do now. Raises as `rebuild` does."""
+    with _open(configuration, lambda _: None) as site:
+        present = epoch.present(site.settings)
+        shown = site.epochs.shown()
+        number = present.epoch if shown is None else shown.number
+        configured = site.settings.identity.policy()
+        changed = differences(restored(present.policy, configured), configured)
+        return Plan(
+            present,
+            _way(site, present),
+            History(site.store, site.settings.namespace, number).counts(),
+            site.settings.topic_partitions,
+            [f"{'.'.join(map(str, place))}: {text}" for place, text in changed],
+            beside.refused_order(site) or "",
+        )
+
+
+def rebuild(configuration: Configuration, say: Say) -> bool:
+    """Rebuild, show the new epoch; whether the processes of the deployment have gone over to it.
+
+    Raises `deploy.site.RebuildError`, `KafkaNotReady`, `sinks.clickhouse.ClickHouseError` and
+    `ingest.publisher.NotAcknowledged`. Broken off before the switch nothing has changed, broken
+    off later a further call goes on.
     """
-    store = clickhouse(settings)
-    with contextlib.closing(store), contextlib.closing(_lags(settings)) as lags:
-        total = _count(store, settings.namespace)
-        if total:
-            say(f"processing {total:,} stored touchpoints again")
-            _publish(settings, _pages(store, settings.namespace), lags)
-        if not drain(lags, _DRAIN_TIMEOUT):
-            raise TimeoutError(f"the rebuild did not end within {_DRAIN_TIMEOUT:.0f} s")
+    set_up(configuration.settings)
+    with _open(configuration, say) as site, site:
+        own = epoch.present(site.settings)
+        way = _way(site, own)
+        if way == "in place":
+            touches = finish(site.settings, own, say)
+            say(f"epoch {own.epoch} is shown: {touches:,} touchpoints processed")
+            return True
+        if way == "finish":
+            say(f"going on with the switch to epoch {own.epoch}")
+            site.work_on(own)
+        else:
+            own, touches = beside.build(site, own)
+            say(f"epoch {own.epoch} is built: {touches:,} stored touchpoints processed")
+        switch(site, own)
+        return site.members(own, 2)
+
+
+def finish(settings: Settings, present: Present, say: Say) -> int:
+    """Fill the present epoch, which is empty, and show it; how many touches there were.
+
+    Its worker and sink run, and nothing else writes to its topics meanwhile.
+    """
+    processing = Processing(settings, present.namespace, say)
+    connection = kafka_connection(settings, present.namespace)
+    with (
+        contextlib.closing(clickhouse(settings)) as store,
+        BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
+    ):
         epochs = Epochs(store, settings.namespace)
-        epochs.activate(epoch, datetime.now(UTC))
+        shown = epochs.shown()
+        history = History(store, settings.namespace, shown.number if shown else 0)
+        replay = Replay(processing, publisher)
+        replay.links(history)
+        touches = replay.touches(history, ordered_table(present.epoch))
+        processing.drained()
+        epochs.activate(present.epoch, datetime.now(UTC))
         epochs.drop_superseded()
-        return total
+    return touches
 
 
-def _lags(settings: Settings) -> BrokerLags:
-    return BrokerLags(settings.kafka, readers(settings))
+def is_empty(settings: Settings, present: Present) -> bool:
+    """Whether nothing was ever published for an epoch.
+
+    A replay that was broken off must not go on in place: what it has published would count twice.
+    """
+    processing = Processing(settings, present.namespace, lambda _: None)
+    return not any(any(processing.ends(topic.name).values()) for topic in (LINKS, TOUCHPOINTS))
 
 
-def _count(store: ClickHouse, namespace: str) -> int:
-    sql = f"SELECT count() AS n FROM {_table(namespace)} FINAL"  # noqa: S608 - a quoted name
-    return int(store.rows(sql)[0]["n"])
+def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:
+    """The topics on which nobody works any more; with `delete` they are gone."""
+    settings = configuration.settings
+    with contextlib.closing(connect(settings.kafka)) as cluster:
+        control = epoch.read_control(settings.kafka, settings.namespace)
+        found = obsolete(settings, cluster, control)
+        if delete:
+            cluster.delete(found)
+    return found
 
 
-def _pages(store: ClickHouse, namespace: str) -> Iterator[list[Message]]:
-    """All stored touchpoints in the order of their receipt, a page at a time."""
-    columns = ", ".join(touchpoint_row.TouchpointRow.__struct_fields__)
-    after = {"received_at": "1970-01-01 00:00:00.000", "source": "", "event_id": "", "lead": ""}
-    sql = (
-        f"SELECT {columns} FROM {_table(namespace)} FINAL "  # noqa: S608 - our own names
-        "WHERE (received_at, source, event_id, toString(lead_id)) > "
-        "({received_at:DateTime64(3, 'UTC')}, {source:String}, {event_id:String}, {lead:String}) "
-        f"ORDER BY received_at, source, event_id, toString(lead_id) LIMIT {_PAGE}"
-    )
-    while rows := store.rows(sql, after):
-        last = rows[-1]
-        after = {name: last[name] for name in ("received_at", "source", "event_id")}
-        after["lead"] = last["lead_id"]
-        yield [_touch(row) for row in rows]
+def _way(site: Site, present: Present) -> str:
+    shown = site.epochs.shown()
+    if shown is not None and shown.number < present.epoch:
+        if present.before is not None:
+            return "finish"
+        if site.settings.kafka.embedded or is_empty(site.settings, present):
+            return "in place"
+    elif site.settings.kafka.embedded:
+        raise RebuildError(
+            "the embedded Kafka cannot hold a second epoch; touchline up makes a new one whenever "
+            "it starts"
+        )
+    return "beside"
 
 
-def _touch(row: dict[str, Any]) -> Message:
-    for name in ("occurred_at", "received_at"):
-        row[name] = row[name].replace(" ", "T") + "Z"
-    value = touchpoint_row.encode(msgspec.convert(row, touchpoint_row.TouchpointRow))
-    received_ms = parse_ms(row["received_at"])
-    return Message(TOUCHPOINTS.name, row["lead_id"].encode(), value, received_ms)
-
-
-def _table(namespace: str) -> str:
-    return f"{quoted(databases(namespace).storage)}.touchpoints"
-
-
-def _publish(settings: Settings, pages: Iterator[Sequence[Message]], lags: Lags) -> None:
-    source, between = (full_name(settings.namespace, t.name) for t in (TOUCHPOINTS, TRAILS))
-    with BatchPublisher(kafka_connection(settings), client_id="touchline-rebuild") as publisher:
-        for page in pages:
-            for start in range(0, len(page), _SLICE):
-                publisher.publish(page[start : start + _SLICE])
-                if settings.kafka.embedded:
-                    _until_room(lags, source, between)
-
-
-def _until_room(lags: Lags, source: str, between: str) -> None:
-    while fill(lags.read(), source, between) > HIGH:
-        time.sleep(0.1)
+@contextlib.contextmanager
+def _open(configuration: Configuration, say: Say) -> Iterator[Site]:
+    settings = configuration.settings
+    with (
+        contextlib.closing(clickhouse(settings)) as store,
+        contextlib.closing(connect(settings.kafka)) as cluster,
+    ):
+        yield Site(configuration, store, cluster, say)

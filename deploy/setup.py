@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
 
-from deploy.epoch import announce
+from deploy.epoch import Present, announce, read
+from deploy.policy import described
 from deploy.settings import Settings
-from deploy.stages import all_changelogs
-from deploy.topics_admin import Outcome, connect, ensure, wanted
+from deploy.stages import control_topic, generation_topics, partitions_of
+from deploy.topics_admin import Cluster, Outcome, connect, ensure
 from deploy.wiring import clickhouse
+from schemas.topics import TOUCHPOINTS, full_name
 from sinks.clickhouse import ClickHouse, Unreachable
 from sinks.epochs import Epoch, Epochs
 from sinks.migrate import migrate
@@ -47,9 +49,11 @@ def set_up(
     """
     cluster = connect(settings.kafka, timeout)
     try:
-        topics = wanted(settings.kafka, settings.namespace, all_changelogs(settings))
-        outcome = ensure(cluster, topics, dry_run=dry_run)
         cluster_id = cluster.cluster_id()
+        known = None if new_epoch else read(settings.kafka, settings.namespace)
+        # The topics of another lifetime of the broker are gone with it.
+        known = known if known is not None and known.cluster_id == cluster_id else None
+        outcome = _topics(cluster, settings, known, dry_run=dry_run)
     finally:
         cluster.close()
     store = clickhouse(settings)
@@ -60,17 +64,68 @@ def set_up(
         names = [f"{migration.number:04d}_{migration.name}" for migration in migrations]
         if dry_run:
             return Report(outcome, names)
-        epoch = _epoch(store, settings.namespace, cluster_id, new_epoch=new_epoch)
+        epoch = _epoch(store, settings, cluster_id, known, new_epoch=new_epoch)
     finally:
         store.close()
-    announce(settings.kafka, settings.namespace, epoch.number, cluster_id)
+    present = _present(settings, epoch, known)
+    if present != known:
+        announce(settings.kafka, settings.namespace, present)
     return Report(outcome, names, epoch)
 
 
-def _epoch(store: ClickHouse, namespace: str, cluster_id: str, *, new_epoch: bool) -> Epoch:
-    epochs = Epochs(store, namespace)
-    now = datetime.now(UTC)
-    return epochs.begin(cluster_id, now) if new_epoch else epochs.ensure(cluster_id, now)
+def _topics(
+    cluster: Cluster, settings: Settings, known: Present | None, *, dry_run: bool
+) -> Outcome:
+    """Those of the present generation, whose number of partitions stays as it is."""
+    namespace, partitions = (
+        (known.namespace, partitions_of(settings, known)) if known else (settings.namespace, 0)
+    )
+    topics = [control_topic(settings), *generation_topics(settings, namespace, partitions)]
+    outcome = ensure(cluster, topics, dry_run=dry_run)
+    return replace(outcome, differing=[*outcome.differing, *repartitioned(settings, known)])
+
+
+def repartitioned(settings: Settings, known: Present | None) -> list[str]:
+    """Says that another number of partitions is configured than the present epoch has."""
+    if known is None or partitions_of(settings, known) == settings.topic_partitions:
+        return []
+    return [
+        f"topic {full_name(known.namespace, TOUCHPOINTS.name)} has {known.partitions} partitions, "
+        f"but {settings.topic_partitions} are configured: touchline rebuild makes new topics with "
+        "that number"
+    ]
+
+
+def _epoch(
+    store: ClickHouse,
+    settings: Settings,
+    cluster_id: str,
+    known: Present | None,
+    *,
+    new_epoch: bool,
+) -> Epoch:
+    """The one that is present; the newest may be one that a rebuild has not completed."""
+    epochs = Epochs(store, settings.namespace)
+    if known is not None and (epoch := epochs.of(known.epoch)) is not None:
+        return epoch
+    now, policy = datetime.now(UTC), described(settings.identity.policy())
+    if new_epoch:
+        return epochs.begin(cluster_id, now, policy)
+    return epochs.ensure(cluster_id, now, policy)
+
+
+def _present(settings: Settings, epoch: Epoch, known: Present | None) -> Present:
+    """What the processes are told; a record of an older version is completed."""
+    policy = epoch.policy or described(settings.identity.policy())
+    if known is not None and known.epoch == epoch.number:
+        return replace(
+            known,
+            partitions=partitions_of(settings, known),
+            policy=known.policy or policy,
+        )
+    namespace = known.namespace if known else settings.namespace
+    partitions = partitions_of(settings, known) if known else settings.topic_partitions
+    return Present(epoch.number, epoch.cluster_id, namespace, partitions, policy)
 
 
 def _once_reachable(action: Callable[[], T], timeout: float) -> T:

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from deploy.epoch import Present
 from deploy.lag import Reader, sink_readers
+from deploy.policy import restored
 from deploy.settings import Settings
+from deploy.topics_admin import Wanted, wanted
 from processors.engine import changelogs, group
 from processors.graph import GraphStage
 from processors.profiles import ProfilesStage
 from processors.segments import Segment, load_segments, required_features
 from processors.stage import Stage
 from processors.trails import TrailsStage
-from schemas.topics import Topic, full_name
+from schemas.topics import CONTROL, PUBLIC, full_name
 
 #: In the order of the flow.
 STAGE_NAMES = ("trails", "graph", "profiles")
 
 
-def make(name: str, settings: Settings, epoch: int, segments: Iterable[Segment] = ()) -> Stage:
-    """A stage by name."""
-    policy = settings.identity.policy()
+def make(
+    name: str, settings: Settings, present: Present, segments: Iterable[Segment] = ()
+) -> Stage:
+    """A stage by name, for an epoch: its identity policy is that of the epoch."""
+    policy = restored(present.policy, settings.identity.policy())
+    partitions = partitions_of(settings, present)
     segments = tuple(segments)
     makers: dict[str, Callable[[], Stage]] = {
-        "trails": lambda: TrailsStage(
-            epoch,
-            settings.topic_partitions,
-            required_features(segments),
-        ),
-        "graph": lambda: GraphStage(epoch, policy, untrusted=untrusted(settings)),
-        "profiles": lambda: ProfilesStage.of(epoch, settings.topic_partitions, segments, policy),
+        "trails": lambda: TrailsStage(present.epoch, partitions, required_features(segments)),
+        "graph": lambda: GraphStage(present.epoch, policy, untrusted=untrusted(settings)),
+        "profiles": lambda: ProfilesStage.of(present.epoch, partitions, segments, policy),
     }
     return makers[name]()
+
+
+def partitions_of(settings: Settings, present: Present) -> int:
+    """How many partitions the topics of an epoch have."""
+    return present.partitions or settings.topic_partitions
 
 
 def untrusted(settings: Settings) -> frozenset[str]:
@@ -44,22 +51,29 @@ def segments_of(settings: Settings) -> tuple[Segment, ...]:
     return load_segments(settings.segments) if settings.segments else ()
 
 
-def all_changelogs(settings: Settings) -> list[Topic]:
-    """Every changelog topic, under its name on the broker."""
-    return [
-        topic
-        for name in STAGE_NAMES
-        for topic in changelogs(make(name, settings, epoch=0), settings.namespace)
-    ]
+def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -> list[Wanted]:
+    """Every topic of a generation, changelogs too, under its name on the broker.
+
+    With as many partitions as are configured unless it says otherwise.
+    """
+    kafka = settings.kafka
+    if partitions:
+        kafka = kafka.model_copy(update={"partitions": partitions})
+    logs = [topic for stage in _named(settings) for topic in changelogs(stage, namespace)]
+    return wanted(kafka, namespace, logs, (topic for topic in PUBLIC if topic is not CONTROL))
 
 
-def readers(settings: Settings) -> list[Reader]:
-    """Everybody who reads a topic, those nearest to the source first."""
-    stages = {name: make(name, settings, epoch=0) for name in STAGE_NAMES}
+def control_topic(settings: Settings) -> Wanted:
+    """The topic outside of all generations."""
+    return wanted(settings.kafka, settings.namespace, (), (CONTROL,))[0]
+
+
+def readers(settings: Settings, namespace: str) -> list[Reader]:
+    """Everybody who reads a topic of a generation, those nearest to the source first."""
+    stages = {stage.name: stage for stage in _named(settings)}
 
     def reader(name: str, topic: str) -> Reader:
-        stage = stages[name]
-        return Reader(group(stage, settings.namespace), full_name(settings.namespace, topic))
+        return Reader(group(stages[name], namespace), full_name(namespace, topic))
 
     touches, assignments = stages["trails"].inputs
     return [
@@ -67,5 +81,10 @@ def readers(settings: Settings) -> list[Reader]:
         *(reader("graph", topic) for topic in stages["graph"].inputs),
         reader("trails", assignments),
         *(reader("profiles", topic) for topic in stages["profiles"].inputs),
-        *sink_readers(settings.namespace),
+        *sink_readers(namespace),
     ]
+
+
+def _named(settings: Settings) -> list[Stage]:
+    """The stages, to ask them for names only."""
+    return [make(name, settings, Present(0, "", "")) for name in STAGE_NAMES]

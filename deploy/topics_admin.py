@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kafka import KafkaAdminClient, KafkaProducer
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from deploy.kafka_clients import blocking
 from deploy.local.mock_broker import PARTITIONS as EMBEDDED_PARTITIONS
@@ -51,13 +52,30 @@ class Cluster(Protocol):
     def create(self, topics: Iterable[Wanted]) -> None:
         """Create topics; one that has appeared meanwhile is fine."""
 
+    def names(self) -> set[str]:
+        """Every topic that exists."""
+
+    def configure(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
+        """Change settings of topics, those that are not named stay."""
+
+    def delete(self, topics: Sequence[str]) -> None:
+        """Delete topics; one that does not exist is fine."""
+
+    def members(self, groups: Sequence[str]) -> dict[str, int]:
+        """How many members each consumer group has."""
+
     def close(self) -> None:
         """Disconnect."""
 
 
-def wanted(kafka: KafkaSettings, namespace: str, changelogs: Iterable[Topic]) -> list[Wanted]:
+def wanted(
+    kafka: KafkaSettings,
+    namespace: str,
+    changelogs: Iterable[Topic],
+    declared: Iterable[Topic] = PUBLIC,
+) -> list[Wanted]:
     """All topics of a deployment. `changelogs` already have their names on the broker."""
-    public = [(full_name(namespace, topic.name), topic) for topic in PUBLIC]
+    public = [(full_name(namespace, topic.name), topic) for topic in declared]
     return [
         Wanted(
             name,
@@ -80,7 +98,7 @@ def ensure(cluster: Cluster, topics: Sequence[Wanted], *, dry_run: bool = False)
         unchanged=[t.name for t in topics if present.get(t.name) == t.partitions],
         differing=[
             f"topic {t.name} has {present[t.name]} partitions, but {t.partitions} are configured: "
-            "the number cannot change while a cluster lives"
+            "touchline rebuild makes new topics with that number"
             for t in topics
             if t.name in present and present[t.name] != t.partitions
         ],
@@ -136,6 +154,33 @@ class _Server:
         except KafkaError as error:
             raise KafkaNotReady(f"Kafka refused to create topics: {error}") from error
         self._admin.wait_for_topics(list(requests), timeout_ms=20_000)
+
+    def names(self) -> set[str]:
+        return set(self._admin.list_topics())
+
+    def configure(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(config)) for name in topics
+        ]
+        try:
+            self._admin.alter_configs(resources)
+        except KafkaError as error:
+            raise KafkaNotReady(f"Kafka refused to change topics: {error}") from error
+
+    def delete(self, topics: Sequence[str]) -> None:
+        present = sorted(self.names() & set(topics))
+        try:
+            if present:
+                self._admin.delete_topics(present, timeout_ms=20_000)
+        except UnknownTopicOrPartitionError:
+            # Somebody else was faster.
+            pass
+        except KafkaError as error:
+            raise KafkaNotReady(f"Kafka refused to delete topics: {error}") from error
+
+    def members(self, groups: Sequence[str]) -> dict[str, int]:
+        described = self._admin.describe_groups(list(groups))
+        return {group: len(described[group]["members"]) for group in groups}
 
     def close(self) -> None:
         self._admin.close()

@@ -20,6 +20,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from deploy import rebuild
+from deploy.epoch import present
 from deploy.interrupts import Interrupts
 from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
@@ -157,7 +158,7 @@ class Stack:
         for name in ("worker", "sink"):
             self._supervisor.wait(name)
         if epoch is not None and rebuilding:
-            rebuild.run(self.settings, epoch.number, self._say)
+            self._rebuild()
             gateway = self._start_gateway()
         self._supervisor.wait("gateway")
         self.addresses = Addresses(
@@ -167,6 +168,14 @@ class Stack:
             {"gateway": f"{gateway}/metrics", **metrics},
         )
         self._write_addresses()
+
+    def _rebuild(self) -> None:
+        """Fill the new epoch with what is stored, unless something is in it already."""
+        now = present(self.settings)
+        if self.settings.kafka.embedded or rebuild.is_empty(self.settings, now):
+            rebuild.finish(self.settings, now, self._say)
+        else:
+            self._say(f"epoch {now.epoch} is not complete: run touchline rebuild")
 
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics
@@ -275,7 +284,7 @@ class Stack:
         """What the embedded broker holds is lost with it, so it has to be in ClickHouse first."""
         try:
             with contextlib.closing(
-                BrokerLags(self.settings.kafka, readers(self.settings))
+                BrokerLags(self.settings.kafka, readers(self.settings, self.settings.namespace))
             ) as lags:
                 done = drain(lags, DRAIN_TIMEOUT, give_up=lambda: self._hurry)
         except (KafkaError, OSError):

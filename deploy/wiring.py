@@ -30,23 +30,24 @@ def clickhouse_config(settings: Settings) -> ClickHouseConfig:
     return ClickHouseConfig(given.url, given.username, given.password.get_secret_value())
 
 
-def kafka_connection(settings: Settings) -> KafkaConnection:
-    """How the publishers reach Kafka."""
+def kafka_connection(settings: Settings, namespace: str) -> KafkaConnection:
+    """How the publishers reach Kafka, and the namespace of the generation that they write to."""
     return KafkaConnection(
         settings.kafka.bootstrap_servers,
-        settings.namespace,
+        namespace,
         security(settings.kafka),
         API_VERSION if settings.kafka.embedded else None,
     )
 
 
-def sink_config(settings: Settings) -> SinkConfig:
-    """From where to where the sink writes."""
+def sink_config(settings: Settings, namespace: str) -> SinkConfig:
+    """From where to where the sink writes: the namespace is that of the generation."""
     return SinkConfig(
         settings.kafka.bootstrap_servers,
         clickhouse_config(settings),
         settings.namespace,
         security(settings.kafka),
+        kafka_namespace=namespace,
         # The in-memory broker lets a new process in only when the session of the old one is over.
         session_timeout_s=6.0 if settings.kafka.embedded else 30.0,
     )

@@ -15,11 +15,11 @@ from deploy.supervise import Child, Supervisor
 _log = structlog.get_logger(__name__)
 
 
-def run_worker(config: Path | None) -> None:
+def run_worker(config: Path | None, options: tuple[str, ...] = ()) -> None:
     """Run a process for each stage until SIGTERM or SIGINT, then stop them all at once.
 
-    One that ends by itself, because it lost its place in its group for instance, is started
-    again, later each time.
+    One that ends by itself, because it lost its place in its group or another epoch is present
+    for instance, is started again, later each time. `options` are given to each.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -28,7 +28,7 @@ def run_worker(config: Path | None) -> None:
     environment = child_environment(config, {})
     try:
         for stage in STAGE_NAMES:
-            supervisor.start(Child(stage, ("worker", "--stage", stage), environment))
+            supervisor.start(Child(stage, ("worker", "--stage", stage, *options), environment))
         while not stop.wait(0.2):
             supervisor.check()
     finally:

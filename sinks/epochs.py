@@ -24,23 +24,27 @@ from sinks.clickhouse import ClickHouse
 from sinks.tables import REPLACED_BY_EPOCH, SEGMENT_CHANGES, databases
 
 _NEWEST = """
-SELECT epoch, cluster_id, activated_at IS NOT NULL AS active
+SELECT epoch, cluster_id, policy, activated_at IS NOT NULL AS active
 FROM {db:Identifier}.epochs FINAL ORDER BY epoch DESC LIMIT 1
 """
+_OF_NUMBER = """
+SELECT epoch, cluster_id, policy, activated_at IS NOT NULL AS active
+FROM {db:Identifier}.epochs FINAL WHERE epoch = {epoch:UInt32}
+"""
 _SHOWN = """
-SELECT epoch, cluster_id, true AS active
+SELECT epoch, cluster_id, policy, true AS active
 FROM {db:Identifier}.epochs FINAL WHERE activated_at IS NOT NULL ORDER BY epoch DESC LIMIT 1
 """
 # Version 0 while it is built, 1 once it is active.
 _BEGIN = """
-INSERT INTO {db:Identifier}.epochs (epoch, cluster_id, created_at, activated_at, version)
-SELECT {epoch:UInt32}, {cluster_id:String},
+INSERT INTO {db:Identifier}.epochs (epoch, cluster_id, policy, created_at, activated_at, version)
+SELECT {epoch:UInt32}, {cluster_id:String}, {policy:String},
     parseDateTime64BestEffort({now:String}, 3, 'UTC') AS now,
     if({active:Bool}, now, NULL), {active:Bool}
 """
 _ACTIVATE = """
-INSERT INTO {db:Identifier}.epochs (epoch, cluster_id, created_at, activated_at, version)
-SELECT epoch, cluster_id, created_at, parseDateTime64BestEffort({now:String}, 3, 'UTC'), 1
+INSERT INTO {db:Identifier}.epochs (epoch, cluster_id, policy, created_at, activated_at, version)
+SELECT epoch, cluster_id, policy, created_at, parseDateTime64BestEffort({now:String}, 3, 'UTC'), 1
 FROM {db:Identifier}.epochs FINAL WHERE epoch = {epoch:UInt32}
 """
 # The carried row stands between this version of the membership and the next one.
@@ -95,6 +99,12 @@ WHERE active AND database = {db:String} AND epoch < {epoch:UInt32}
     )
 ORDER BY table, epoch
 """
+_PARTITIONS_OF = """
+SELECT DISTINCT table, toUInt32OrZero(partition) AS epoch FROM system.parts
+WHERE active AND database = {db:String} AND epoch = {epoch:UInt32}
+    AND (table IN {tables:Array(String)} OR table = {history:String})
+ORDER BY table
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,8 @@ class Epoch:
     number: int
     cluster_id: str
     active: bool
+    #: The identity policy it was built with, described; '' where that is not known.
+    policy: str = ""
 
 
 class Epochs:
@@ -114,29 +126,39 @@ class Epochs:
         self._storage = databases(namespace).storage
 
     def newest(self) -> Epoch | None:
-        """The epoch that the processes work on, shown or not; None before the first."""
+        """The epoch that was begun last, shown or not; None before the first."""
         return self._one(_NEWEST)
 
     def shown(self) -> Epoch | None:
         """The epoch that the views show; None before the first activation."""
         return self._one(_SHOWN)
 
-    def ensure(self, cluster_id: str, now: datetime) -> Epoch:
+    def of(self, number: int) -> Epoch | None:
+        """An epoch by its number."""
+        return self._one(_OF_NUMBER, epoch=number)
+
+    def ensure(self, cluster_id: str, now: datetime, policy: str = "") -> Epoch:
         """The newest epoch if it is of this cluster, otherwise a new one (`begin`)."""
         newest = self.newest()
         if newest is not None and newest.cluster_id == cluster_id:
             return newest
-        return self.begin(cluster_id, now)
+        return self.begin(cluster_id, now, policy)
 
-    def begin(self, cluster_id: str, now: datetime) -> Epoch:
+    def begin(self, cluster_id: str, now: datetime, policy: str = "") -> Epoch:
         """A new epoch, not shown until `activate`.
 
         The first one ever is shown at once, because there is nothing else to show.
         """
         newest = self.newest()
-        epoch = Epoch(newest.number + 1 if newest else 1, cluster_id, active=newest is None)
+        number = newest.number + 1 if newest else 1
+        epoch = Epoch(number, cluster_id, active=newest is None, policy=policy)
         self._run(
-            _BEGIN, epoch=epoch.number, cluster_id=cluster_id, active=epoch.active, now=_text(now)
+            _BEGIN,
+            epoch=epoch.number,
+            cluster_id=cluster_id,
+            policy=policy,
+            active=epoch.active,
+            now=_text(now),
         )
         return epoch
 
@@ -166,25 +188,30 @@ class Epochs:
         shown = self.shown()
         if shown is None:
             return
-        old = self._clickhouse.rows(
-            _PARTITIONS,
-            {
-                "db": self._storage,
-                "tables": list(REPLACED_BY_EPOCH),
-                "history": SEGMENT_CHANGES.name,
-                "epoch": shown.number,
-            },
-        )
-        for row in old:
+        self._drop(_PARTITIONS, shown.number)
+
+    def discard(self, number: int) -> None:
+        """Delete what an epoch has derived that is not to be shown; nothing if it was."""
+        if (epoch := self.of(number)) is not None and not epoch.active:
+            self._drop(_PARTITIONS_OF, number)
+
+    def _drop(self, which: str, number: int) -> None:
+        values = {
+            "db": self._storage,
+            "tables": list(REPLACED_BY_EPOCH),
+            "history": SEGMENT_CHANGES.name,
+            "epoch": number,
+        }
+        for row in self._clickhouse.rows(which, values):
             self._run(
                 "ALTER TABLE {db:Identifier}.{table:Identifier} DROP PARTITION {epoch:UInt32}",
                 table=row["table"],
                 epoch=row["epoch"],
             )
 
-    def _one(self, sql: str) -> Epoch | None:
-        for row in self._clickhouse.rows(sql, {"db": self._storage}):
-            return Epoch(row["epoch"], row["cluster_id"], bool(row["active"]))
+    def _one(self, sql: str, **parameters: Any) -> Epoch | None:
+        for row in self._clickhouse.rows(sql, {"db": self._storage, **parameters}):
+            return Epoch(row["epoch"], row["cluster_id"], bool(row["active"]), row["policy"])
         return None
 
     def _run(self, sql: str, **parameters: Any) -> None:

@@ -47,6 +47,9 @@ class SinkConfig:
     namespace: str = ""
     #: Further keyword arguments of aiokafka's clients: security.
     kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    #: In front of topics and groups, where it differs from that of the databases: a rebuild works
+    #: on topics of its own.
+    kafka_namespace: str | None = None
     tables: tuple[Table, ...] = TABLES
     #: An insert holds about so much at most…
     max_rows: int = 20_000
@@ -61,6 +64,11 @@ class SinkConfig:
     #: What is under way may take so long after a stop; then it is left to the next start.
     stop_grace_s: float = 7.0
 
+    @property
+    def topics(self) -> str:
+        """The namespace of topics and groups."""
+        return self.namespace if self.kafka_namespace is None else self.kafka_namespace
+
 
 async def run_sink(
     config: SinkConfig,
@@ -74,7 +82,7 @@ async def run_sink(
     Neither Kafka nor ClickHouse need be there: the sink says so and tries again.
     """
     clickhouse = ClickHouse(config.clickhouse)
-    rejects = Rejects(config.bootstrap_servers, config.namespace, config.kafka_options)
+    rejects = Rejects(config.bootstrap_servers, config.topics, config.kafka_options)
     ports = Ports(clickhouse, rejects, metrics or NoMetrics(), clock, stop)
     tasks = [
         asyncio.create_task(TableSink(table, config, ports).run(), name=f"sink-{table.name}")
@@ -118,7 +126,7 @@ class TableSink:
         self._config = config
         self._ports = ports
         self._metrics = ports.metrics
-        self._topic = full_name(config.namespace, table.topic.name)
+        self._topic = full_name(config.topics, table.topic.name)
         self._database = databases(config.namespace).storage
         self._log = log.bind(table=table.name, topic=self._topic)
 
@@ -141,7 +149,7 @@ class TableSink:
                 self._topic,
                 bootstrap_servers=self._config.bootstrap_servers,
                 client_id=f"touchline-sink-{self.table.name}",
-                group_id=self.table.group(self._config.namespace),
+                group_id=self.table.group(self._config.topics),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 session_timeout_ms=int(self._config.session_timeout_s * 1000),

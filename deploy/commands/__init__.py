@@ -71,3 +71,6 @@ def warn(message: str) -> None:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+
+#: A rebuild runs the processes of the epoch that it builds with it.
+next_option = click.option("--next", "following", is_flag=True, hidden=True)

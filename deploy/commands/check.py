@@ -7,9 +7,12 @@ import click
 from deploy import verify
 from deploy.commands import configuration, json_option, say_json
 from deploy.config_file import ConfigurationError
+from deploy.epoch import Present, read_control
+from deploy.policy import differences, reordered, reordering, restored
 from deploy.settings import Configuration
-from deploy.stages import all_changelogs, segments_of
-from deploy.topics_admin import KafkaNotReady, connect, ensure, wanted
+from deploy.setup import repartitioned
+from deploy.stages import control_topic, generation_topics, partitions_of, segments_of
+from deploy.topics_admin import KafkaNotReady, connect, ensure
 
 
 @click.command()
@@ -51,14 +54,40 @@ def _compare(loaded: Configuration, problems: list[str], notes: list[str]) -> No
         notes.append(f"{error}; its topics were not compared")
         return
     try:
-        topics = wanted(settings.kafka, settings.namespace, all_changelogs(settings))
+        control = read_control(settings.kafka, settings.namespace)
+        present = control.present
+        namespace, partitions = (
+            (present.namespace, partitions_of(settings, present))
+            if present
+            else (settings.namespace, 0)
+        )
+        topics = [control_topic(settings), *generation_topics(settings, namespace, partitions)]
         outcome = ensure(cluster, topics, dry_run=True)
     finally:
         cluster.close()
     place = loaded.file.place(("kafka", "partitions"))
-    problems += [f"{place}: {difference}" for difference in outcome.differing]
+    differing = [*outcome.differing, *repartitioned(settings, present)]
+    problems += [f"{place}: {difference}" for difference in differing]
+    if present is not None:
+        problems += _policy(loaded, present)
     if outcome.created:
         notes.append(f"{len(outcome.created)} topics are missing: run touchline setup")
+    if control.next is not None:
+        notes.append(f"epoch {control.next.epoch} is being built, or was given up")
+
+
+def _policy(loaded: Configuration, present: Present) -> list[str]:
+    """Where the identity policy is not the one that the present epoch was built with."""
+    configured = loaded.settings.identity.policy()
+    built = restored(present.policy, configured)
+    found = [
+        loaded.problem(place, f"is {text}: run touchline rebuild")
+        for place, text in differences(built, configured)
+    ]
+    order = reordered(built, configured, {*built.kinds, *configured.kinds})
+    if order:
+        found.append(loaded.problem(("identity", "kinds", order[0]), reordering(*order)))
+    return [str(problem) for problem in found]
 
 
 def _summary(loaded: Configuration) -> str:

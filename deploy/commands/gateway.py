@@ -8,18 +8,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import click
+import structlog
 
 from deploy import metrics, wiring
 from deploy.commands import configuration, stop_signal
+from deploy.epoch import Control, Present, watch
 from deploy.lag import BrokerLags
 from deploy.local.backlog import Backlog
+from deploy.policy import reordered, reordering, restored
 from deploy.settings import Configuration, Settings
+from ingest.changing_publisher import ChangingPublisher
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import Ports
 from ingest.kafka_publisher import KafkaPublisher, KafkaPublisherConfig
 from schemas.topics import TOUCHPOINTS, TRAILS, full_name
 
 EMBEDDED_LINGER_S = 0.025
+_log = structlog.get_logger(__name__)
 
 
 @click.command()
@@ -32,15 +37,49 @@ def command(context: click.Context) -> None:
 async def _run(loaded: Configuration) -> None:
     settings = loaded.settings
     sources = wiring.gateway_sources(loaded)
-    publisher = KafkaPublisher(_publishing(settings))
+    publisher = ChangingPublisher()
     metrics.build_info()
-    with _admission(settings) as admission:
-        ports = Ports(publisher, metrics.GatewayCounters(), metrics.text, admission)
-        await run_gateway(wiring.gateway_config(settings), sources, ports, stop_signal())
+    following = asyncio.create_task(_follow(settings, publisher))
+    try:
+        with _admission(settings) as admission:
+            ports = Ports(publisher, metrics.GatewayCounters(), metrics.text, admission)
+            await run_gateway(wiring.gateway_config(settings), sources, ports, stop_signal())
+    finally:
+        following.cancel()
 
 
-def _publishing(settings: Settings) -> KafkaPublisherConfig:
-    config = KafkaPublisherConfig(wiring.kafka_connection(settings))
+async def _follow(settings: Settings, publisher: ChangingPublisher) -> None:
+    """Publish to the topics of the present epoch, whenever that becomes another one."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Queue[Present] = asyncio.Queue()
+
+    def changed(control: Control) -> None:
+        if control.present is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(found.put_nowait, control.present)
+
+    watch(settings.kafka, settings.namespace, changed)
+    namespace = None
+    while True:
+        present = await found.get()
+        if problem := _reordered(settings, present):
+            _log.error("identity_order_differs", detail=problem)
+            publisher.refuse(problem)
+        elif present.namespace != namespace:
+            namespace = present.namespace
+            await publisher.change(KafkaPublisher(_publishing(settings, namespace)))
+
+
+def _reordered(settings: Settings, present: Present) -> str | None:
+    """Why touches would be led by other identifiers than those that are stored; or None."""
+    configured = settings.identity.policy()
+    built = restored(present.policy, configured)
+    order = reordered(built, configured, {*built.kinds} & {*configured.kinds})
+    return reordering(*order) if order else None
+
+
+def _publishing(settings: Settings, namespace: str) -> KafkaPublisherConfig:
+    config = KafkaPublisherConfig(wiring.kafka_connection(settings, namespace))
     # The embedded broker gives a reader one record set at a time, so they had better be large.
     return replace(config, linger_s=EMBEDDED_LINGER_S) if settings.kafka.embedded else config
 
@@ -53,7 +92,7 @@ def _admission(settings: Settings) -> Iterator[Callable[[], float | None]]:
         return
     from deploy.stages import readers  # noqa: PLC0415 - loads Faust, for the embedded stack only
 
-    lags = BrokerLags(settings.kafka, readers(settings))
+    lags = BrokerLags(settings.kafka, readers(settings, settings.namespace))
     source, between = (full_name(settings.namespace, t.name) for t in (TOUCHPOINTS, TRAILS))
     backlog = Backlog(lags, source, between)
     backlog.look()

@@ -6,20 +6,28 @@ import asyncio
 
 import click
 
-from deploy import metrics, wiring
-from deploy.commands import configuration, stop_signal
+from deploy import epoch, metrics, wiring
+from deploy.commands import configuration, next_option, stop_signal
+from deploy.generation import end_with, joined
 from deploy.settings import Settings
 from sinks.sink import run_sink
 
 
 @click.command()
+@next_option
 @click.pass_context
-def command(context: click.Context) -> None:
-    """Run the writer to ClickHouse until SIGTERM or SIGINT."""
-    asyncio.run(_run(configuration(context, "sink").settings))
-
-
-async def _run(settings: Settings) -> None:
+def command(context: click.Context, following: bool) -> None:
+    """Run the writer to ClickHouse until SIGTERM or SIGINT, or until another epoch is present."""
+    settings = configuration(context, "sink").settings
     with metrics.Exposition(settings.metrics.host, settings.metrics.port) as exposition:
+        which = epoch.NEXT if following else epoch.PRESENT
+        present = joined(settings, which)
         exposition.ready()
-        await run_sink(wiring.sink_config(settings), stop_signal(), metrics=metrics.SinkCounters())
+        asyncio.run(_run(settings, present))
+
+
+async def _run(settings: Settings, present: epoch.Present) -> None:
+    stop = stop_signal()
+    end_with(settings, present)
+    config = wiring.sink_config(settings, present.namespace)
+    await run_sink(config, stop, metrics=metrics.SinkCounters())

@@ -23,9 +23,12 @@ def test_a_kafka_that_is_away_is_noticed_soon() -> None:
 
 
 def test_each_reason_to_wait_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[KafkaError | int | None] = [KafkaError(), KafkaError(), None, None, 7]
+    seventh = epoch.Present(7, "cluster", "")
+    answers: list[KafkaError | epoch.Present | None] = [
+        KafkaError(), KafkaError(), None, None, seventh,
+    ]  # fmt: skip
 
-    def read(kafka: KafkaSettings, namespace: str) -> int | None:
+    def read(kafka: KafkaSettings, namespace: str, setting: str) -> epoch.Present | None:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -34,7 +37,7 @@ def test_each_reason_to_wait_is_said_once(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(epoch, "read", read)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     with capture_logs() as said:
-        assert epoch.wait_for(AWAY, "") == 7
+        assert epoch.wait_for(AWAY, "") == seventh
     assert [line["event"] for line in said] == ["kafka_unreachable", "no_epoch"]
     assert said[0]["servers"] == AWAY.bootstrap_servers
     assert said[1]["hint"] == "run touchline setup"
