@@ -30,8 +30,8 @@ from benchmarks.workload import Event, Expected, workload
 from deploy import epoch
 from deploy.lag import BrokerLags, drain
 from deploy.settings import child_environment, load
-from deploy.stages import all_changelogs, readers
-from deploy.topics_admin import connect, ensure, wanted
+from deploy.stages import control_topic, generation_topics, readers
+from deploy.topics_admin import connect, ensure
 from schemas import topics
 
 PARTITIONS = 4
@@ -90,12 +90,12 @@ def _ours(events: list[Event], expected: Expected) -> Progress:
         )
         settings = load(file).settings
         cluster = connect(settings.kafka)
-        ensure(cluster, wanted(settings.kafka, "", all_changelogs(settings)))
-        epoch.announce(settings.kafka, "", 1, cluster.cluster_id())
+        ensure(cluster, [control_topic(settings), *generation_topics(settings, "")])
+        epoch.announce(settings.kafka, "", epoch.Present(1, cluster.cluster_id(), ""))
         cluster.close()
         fill(node.bootstrap_servers, topics.TOUCHPOINTS.name, events, PARTITIONS)
         accepted = Ends(node.bootstrap_servers, topics.ACCEPTED.name, PARTITIONS)
-        stage_readers = [r for r in readers(settings) if "sink" not in r.group]
+        stage_readers = [r for r in readers(settings, "") if "sink" not in r.group]
         lags = BrokerLags(settings.kafka, stage_readers)
         environment = child_environment(file, {"state": str(folder / "state")})
         progress = timed(

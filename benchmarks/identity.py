@@ -27,8 +27,8 @@ from benchmarks.stages import BATCH, PARTITIONS, Alone
 from benchmarks.workload import Event, batches, workload
 from deploy import epoch
 from deploy.settings import Settings, child_environment, load
-from deploy.stages import all_changelogs
-from deploy.topics_admin import connect, ensure, wanted
+from deploy.stages import control_topic, generation_topics
+from deploy.topics_admin import connect, ensure
 from processors.graph import GraphStage
 from processors.profiles import ProfilesStage
 from processors.segments import load_segments
@@ -356,8 +356,8 @@ def restart(identifiers: int) -> Iterator[Figure]:
 
 def _create(settings: Settings) -> None:
     cluster = connect(settings.kafka)
-    ensure(cluster, wanted(settings.kafka, "", all_changelogs(settings)))
-    epoch.announce(settings.kafka, "", 1, cluster.cluster_id())
+    ensure(cluster, [control_topic(settings), *generation_topics(settings, "")])
+    epoch.announce(settings.kafka, "", epoch.Present(1, cluster.cluster_id(), ""))
     cluster.close()
 
 

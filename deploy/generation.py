@@ -56,11 +56,11 @@ def state_folder(state: Path, deployment: str, namespace: str, stage: str) -> Pa
     Offsets of one generation mean nothing in another one.
     """
     own = namespace.removeprefix(deployment).removeprefix(".")
-    for folder in state.glob("g[0-9]*"):
-        if folder.name != own:
-            for rows in folder.glob(f"{stage}-*"):
-                shutil.rmtree(rows, ignore_errors=True)
-    return state / own if own else state
+    present = state / own if own else state
+    for folder in {state, *state.glob("g[0-9]*")} - {present}:
+        for rows in folder.glob(f"{stage}-*"):
+            shutil.rmtree(rows, ignore_errors=True)
+    return present
 
 
 def warn_if_changed(settings: Settings, present: epoch.Present) -> None:

@@ -113,13 +113,14 @@ def split(log: IdentityLog, commands: Commands, what: Plan, order: Order) -> Don
     return Done(order.split_id, log.undone_by(order.split_id, _MOST_LINKS), moved)
 
 
-def refuse_during_rebuild(epochs: Epochs) -> None:
-    """Raise SplitError while an epoch is built: it would be shown without the split."""
-    newest = epochs.newest()
-    if newest is None:
-        raise SplitError("there is no epoch yet; run touchline setup")
-    if not newest.active:
-        raise SplitError("a rebuild is under way; split after it is shown")
+def refuse_during_switch(epochs: Epochs, present: int) -> None:
+    """Raise SplitError while the views do not show the present epoch.
+
+    While another one is built beside it splits are fine: the rebuild takes them along.
+    """
+    shown = epochs.shown()
+    if shown is None or shown.number != present:
+        raise SplitError("a rebuild is about to be shown; split after it is")
 
 
 def wait_until_seen(log: IdentityLog, commands: Commands, order: Order, sent: int) -> None:

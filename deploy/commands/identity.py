@@ -19,6 +19,7 @@ from deploy.commands import (
     nobody_known,
     say_json,
 )
+from deploy.epoch import present
 from deploy.explain import explain as explained
 from deploy.identity_log import IdentityLog, Selection
 from deploy.settings import Settings
@@ -140,7 +141,7 @@ def _one(
     if asked.dry_run:
         _answer(asked, split_text.plan_json(plan), split_text.planned(plan))
         return 0
-    split.refuse_during_rebuild(epochs)
+    split.refuse_during_switch(epochs, present(settings).epoch)
     with _commands(settings, asked.wait) as commands:
         done = split.split(log, commands, plan, asked.order())
     _answer(asked, split_text.done_json(plan, done), split_text.done(plan, done))
@@ -162,7 +163,7 @@ def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -
             split_text.counted(total, lift=asked.lift),
         )
         return 0
-    split.refuse_during_rebuild(epochs)
+    split.refuse_during_switch(epochs, present(settings).epoch)
     order = asked.order()
     with _commands(settings, asked.wait) as commands:
         embedded = settings.kafka.embedded

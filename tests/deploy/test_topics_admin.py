@@ -1,7 +1,7 @@
 """Topics: created once, compared afterwards, on both brokers."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -17,6 +17,7 @@ class MemoryCluster:
 
     def __init__(self) -> None:
         self.topics: dict[str, int] = {}
+        self.configured: dict[str, dict[str, str]] = {}
 
     def cluster_id(self) -> str:
         return "memory"
@@ -26,6 +27,19 @@ class MemoryCluster:
 
     def create(self, topics: Iterable[Wanted]) -> None:
         self.topics |= {topic.name: topic.partitions for topic in topics}
+
+    def names(self) -> set[str]:
+        return set(self.topics)
+
+    def configure(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
+        self.configured |= {name: dict(config) for name in topics}
+
+    def delete(self, topics: Sequence[str]) -> None:
+        for name in topics:
+            self.topics.pop(name, None)
+
+    def members(self, groups: Sequence[str]) -> dict[str, int]:
+        return dict.fromkeys(groups, 1)
 
     def close(self) -> None:
         pass

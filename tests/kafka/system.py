@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from deploy.epoch import present
 from deploy.lag import BrokerLags, drain
 from deploy.local.processes import die_with_parent, fetch, free_port, is_free
 from deploy.settings import load, plain_environment
@@ -65,6 +66,7 @@ class Process:
     popen: subprocess.Popen[bytes]
     log: Path
     metrics: dict[str, str]
+    command: str
 
     def ready(self) -> bool:
         """Whether it does its work, in all of its parts."""
@@ -134,18 +136,21 @@ class System:
         definitions.mkdir()
         for name, when in (segments or {}).items():
             (definitions / f"{name}.yaml").write_text(f"name: {name}\nwhen:\n  {when}\n")
-        self.file.write_text(
-            yaml.safe_dump(
-                {
-                    "kafka": {"bootstrap_servers": servers, "partitions": 4},
-                    "clickhouse": {"url": clickhouse.url},
-                    "namespace": namespace,
-                    "identity": {"default_region": "JP"},
-                    "segments": "segments",
-                    "sources": SOURCES,
-                }
-            )
-        )
+        self._configuration: dict[str, Any] = {
+            "kafka": {"bootstrap_servers": servers, "partitions": 4},
+            "clickhouse": {"url": clickhouse.url},
+            "namespace": namespace,
+            "identity": {"default_region": "JP"},
+            "segments": "segments",
+            "sources": SOURCES,
+        }
+        self.configure()
+
+    def configure(self, **sections: Mapping[str, Any]) -> None:
+        """Write the configuration, with these settings of these sections changed."""
+        for name, changes in sections.items():
+            self._configuration[name] |= changes
+        self.file.write_text(yaml.safe_dump(self._configuration))
 
     def __enter__(self) -> System:
         return self
@@ -155,6 +160,20 @@ class System:
             process.kill()
 
     # Processes
+
+    def command(self, name: str, *arguments: str) -> Process:
+        """A command that goes on for a while."""
+        return self._start(name, arguments, {}, {})
+
+    def revive(self, *processes: Process) -> list[Process]:
+        """Start again what has ended in order, as an orchestrator does."""
+        return [
+            self._again(process) if process.popen.poll() == 0 else process for process in processes
+        ]
+
+    def _again(self, ended: Process) -> Process:
+        self.processes.remove(ended)
+        return self._measured(ended.name, ended.command, tuple(ended.metrics))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself."""
@@ -177,7 +196,7 @@ class System:
         self.gateway_url = f"http://127.0.0.1:{port}"
         variables = {"TOUCHLINE_GATEWAY__PORT": str(port)}
         metrics = {"gateway": f"{self.gateway_url}/metrics"}
-        return self._start(name, "gateway", variables, metrics)
+        return self._start(name, ("gateway",), variables, metrics)
 
     def worker(self, name: str) -> Process:
         """A worker with local state of its own, kept from one start to the next."""
@@ -199,15 +218,19 @@ class System:
             "TOUCHLINE_STATE": str(self.folder / f"state-{name}"),
         }
         metrics = {part: f"http://127.0.0.1:{port + i}/metrics" for i, part in enumerate(parts)}
-        return self._start(name, command, variables, metrics)
+        return self._start(name, (command,), variables, metrics)
 
     def _start(
-        self, name: str, command: str, variables: Mapping[str, str], metrics: dict[str, str]
+        self,
+        name: str,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        metrics: dict[str, str],
     ) -> Process:
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             popen = subprocess.Popen(
-                self._command((command,)),
+                self._command(arguments),
                 cwd=self.folder,
                 env=self._environment(variables),
                 stdin=subprocess.DEVNULL,
@@ -215,7 +238,7 @@ class System:
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
             )
-        process = Process(name, popen, log, metrics)
+        process = Process(name, popen, log, metrics, arguments[0])
         self.processes.append(process)
         return process
 
@@ -257,7 +280,8 @@ class System:
     def drained(self, within: float = 60) -> None:
         """Wait until everything that was sent has gone all the way into ClickHouse."""
         settings = load(self.file).settings
-        with contextlib.closing(BrokerLags(settings.kafka, readers(settings))) as lags:
+        everybody = readers(settings, present(settings).namespace)
+        with contextlib.closing(BrokerLags(settings.kafka, everybody)) as lags:
             assert drain(lags, within), "not everything was processed in time"
 
     def view(self, sql: str) -> list[dict[str, Any]]:

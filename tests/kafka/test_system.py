@@ -16,34 +16,9 @@ import pytest
 from deploy.local.kafka import LocalKafka
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import Process, System, until
-from tests.kafka.touches import SEGMENTS, disordered, expected, shown, source_of, touches
+from tests.kafka.touches import SEGMENTS, compare, disordered, source_of, touches
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
-
-
-def compare(system: System, events: list[Any], now: datetime) -> None:
-    """The views show what the in-memory pipeline makes of the same touches, and go on doing so."""
-    wanted = expected(events, system.folder / "segments", now)
-    scores = wanted.pop("scores")
-
-    def differences() -> dict[str, list[Any]]:
-        found = shown(system)
-        return {
-            name: sorted(_items(found[name]) ^ _items(value))[:10]
-            for name, value in wanted.items()
-            if found[name] != value
-        }
-
-    system.drained(90)
-    # Time is brought to all segments by ticks, about one a second.
-    until(lambda: not differences(), 20, 0.5, differences)
-    system.drained()
-    assert not differences()
-    assert shown(system)["scores"] == pytest.approx(scores, abs=0.2)
-
-
-def _items(collection: Any) -> set[str]:
-    return set(map(repr, collection.items() if isinstance(collection, dict) else collection))
 
 
 def test_two_workers_and_two_sinks_make_the_same_of_disordered_input(

@@ -10,9 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from processors.segments import load_segments
+from schemas.identifiers import IdentityPolicy
+from schemas.messages import SplitCommand, encode
+from schemas.topics import LINKS
 from schemas.touchpoint import Touchpoint
-from tests.kafka.system import System
+from tests.kafka.system import System, until
 from tests.pipeline import Pipeline
 
 SEGMENTS = {
@@ -86,10 +91,25 @@ def disordered(events: Sequence[Event], seed: int = 2) -> list[tuple[str, list[E
     return batches
 
 
-def expected(events: Sequence[Event], segments: Path, now: datetime) -> dict[str, Any]:
-    """What the views must show: each touch once, in order, through the stages in memory."""
-    pipeline = Pipeline(segments=load_segments(segments))
+def expected(
+    events: Sequence[Event],
+    segments: Path,
+    now: datetime,
+    steps: Sequence[Event | SplitCommand] = (),
+    policy: IdentityPolicy | None = None,
+) -> dict[str, Any]:
+    """What the views must show: each touch once, in order, through the stages in memory.
+
+    First the steps, each of which is decided before the next one.
+    """
+    pipeline = Pipeline(segments=load_segments(segments), policy=policy)
     pipeline.now_ms = int(now.timestamp() * 1000)
+    for step in steps:
+        if isinstance(step, SplitCommand):
+            pipeline.publish(LINKS.name, b"", encode(step))
+        else:
+            pipeline.touch(Touchpoint.model_validate(step), source_of(step))
+        pipeline.run()
     for event in events:
         pipeline.touch(Touchpoint.model_validate(event), source_of(event))
     pipeline.run()
@@ -122,6 +142,37 @@ def expected(events: Sequence[Event], segments: Path, now: datetime) -> dict[str
             for (hour, *rest), (touches, amount, seconds) in hours.items()
         },
     }
+
+
+def compare(
+    system: System,
+    events: Sequence[Event],
+    now: datetime,
+    steps: Sequence[Event | SplitCommand] = (),
+    policy: IdentityPolicy | None = None,
+) -> None:
+    """The views show what the in-memory pipeline makes of the same touches, and go on doing so."""
+    wanted = expected(events, system.folder / "segments", now, steps, policy)
+    scores = wanted.pop("scores")
+
+    def differences() -> dict[str, list[Any]]:
+        found = shown(system)
+        return {
+            name: sorted(_items(found[name]) ^ _items(value))[:10]
+            for name, value in wanted.items()
+            if found[name] != value
+        }
+
+    system.drained(90)
+    # Time is brought to all segments by ticks, about one a second.
+    until(lambda: not differences(), 20, 0.5, differences)
+    system.drained()
+    assert not differences()
+    assert shown(system)["scores"] == pytest.approx(scores, abs=0.2)
+
+
+def _items(collection: Any) -> set[str]:
+    return set(map(repr, collection.items() if isinstance(collection, dict) else collection))
 
 
 def shown(system: System) -> dict[str, Any]:
