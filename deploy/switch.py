@@ -73,8 +73,8 @@ def _announce(site: Site, own: Present) -> None:
     kafka, namespace = site.settings.kafka, site.settings.namespace
     present = epoch.read(kafka, namespace)
     if present is None or present.epoch != own.epoch:
-        site.say(f"switching to epoch {own.epoch}")
         epoch.announce(kafka, namespace, own)
+        site.say(f"switching to epoch {own.epoch}")
     epoch.announce(kafka, namespace, None, NEXT)
 
 

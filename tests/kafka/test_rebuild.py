@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,12 +17,13 @@ import pytest
 from deploy import epoch
 from deploy.local.kafka import LocalKafka
 from deploy.sections import KafkaSettings
-from deploy.settings import load
+from deploy.settings import Settings, load
+from deploy.stages import generation_topics
 from deploy.topics_admin import connect
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand
 from tests.fixtures_clickhouse import LocalClickHouse
-from tests.kafka.system import Process, System, until
+from tests.kafka.system import Process, System, children, until
 from tests.kafka.touches import SEGMENTS, compare, disordered, source_of, touches
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -76,6 +78,17 @@ class Running:
         until(ended, 120, instead=command.log.read_text)
         assert command.popen.returncode == 0, command.log.read_text()
         self.system.ready(self.worker, self.sink)
+        return command
+
+    def until(self, line: str) -> Process:
+        """Begin a rebuild, up to a line that it says."""
+        command = self.system.command(f"rebuild-{line.split(maxsplit=1)[0]}", "rebuild")
+
+        def said() -> bool:
+            assert command.popen.poll() is None, command.log.read_text()
+            return line in command.log.read_text()
+
+        until(said, 120)
         return command
 
     @contextmanager
@@ -183,6 +196,49 @@ def test_another_policy_and_number_of_partitions_take_effect_by_a_rebuild(
         assert present(system).partitions == 6
         assert system.run("check").returncode == 0
         system.end()
+
+
+def test_a_rebuild_that_is_broken_off_anywhere_does_no_harm_and_can_be_done_again(
+    kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    events = touches(200, 20, now, seed=9)
+    servers = kafka_broker.bootstrap_servers
+    with System(tmp_path / "system", servers, clickhouse, namespace, SEGMENTS) as system:
+        system.setup()
+        running = Running(system)
+        system.send(disordered(events[:100]))
+        compare(system, events[:100], now)
+        before = _topics(servers)
+
+        building = running.until("building epoch 2")
+        below = children(building.popen.pid)
+        building.popen.send_signal(signal.SIGINT)
+        assert building.popen.wait(60) == 130
+        assert not any(map(_alive, below))
+        assert _topics(servers) == before
+        assert present(system).epoch == 1
+        system.send(disordered(events[100:150]))
+        compare(system, events[:150], now)
+
+        # Killed as the switch begins: the next one goes on with it.
+        running.until("switching to epoch 3").kill()
+        system.send(disordered(events[150:]))
+        done = running.rebuild()
+        assert "going on with the switch to epoch 3" in done.log.read_text()
+        assert present(system).epoch == 3
+        compare(system, events, now)
+        cleaned = system.run("rebuild", "--clean")
+        assert cleaned.returncode == 0, cleaned.stderr
+        assert {name for name in _topics(servers) if name.startswith(f"{namespace}.")} == {
+            f"{namespace}.control",
+            *(topic.name for topic in generation_topics(Settings(), f"{namespace}.g3")),
+        }
+        system.end()
+
+
+def _alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}/exe").exists()
 
 
 def _decisions(system: System) -> set[tuple[str, ...]]:

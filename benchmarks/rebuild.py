@@ -1,0 +1,270 @@
+"""How long a rebuild takes: all that is stored through all stages, beside a running system.
+
+    python -m benchmarks.rebuild [--touches N] [--customers N] [--partitions N]
+
+Touchpoints and decisions about links are put straight into ClickHouse's tables; then
+`touchline rebuild` runs on a real Apache Kafka, with the worker and the sink of the present epoch
+idle beside it, all on the same cores. A rebuild whose profiles do not add up is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.kafka import broker
+from deploy.local.processes import die_with_parent, stop
+from deploy.settings import child_environment
+from deploy.supervise import Child, Supervisor
+from schemas import touchpoint_row
+from schemas.identifiers import identifier_id
+from schemas.times import DAY_MS, rfc3339
+from schemas.touchpoint_row import TouchpointRow
+from sinks.clickhouse import ClickHouse, ClickHouseConfig
+from sinks.tables import LINKS, TOUCHPOINTS, databases
+from tests.fixtures_clickhouse import LocalClickHouse
+
+SEGMENTS = Path(__file__).resolve().parent.parent / "deploy" / "segments"
+_BATCH = 20_000
+_SPAN_MS = 365 * DAY_MS
+#: Rough length of what a shop's event carries besides its columns.
+_PROPERTIES = json.dumps({"library": "analytics", "title": "A page of the shop", "text": "x" * 120})
+console = Console(width=110)
+
+Identifier = tuple[str, str]
+
+
+class Customers:
+    """Touches of customers with several identifiers each, and the links that they make."""
+
+    def __init__(self, count: int, touches: int, now_ms: int) -> None:
+        self._count = count
+        self._touches = touches
+        self._begin_ms = now_ms - _SPAN_MS
+        self._random = random.Random(1)
+        self._linked: set[tuple[Identifier, Identifier]] = set()
+        self.links: list[bytes] = []
+        self.bytes = 0
+
+    def rows(self) -> Iterator[list[bytes]]:
+        """All touches in batches; `links` holds the decisions afterwards."""
+        batch: list[bytes] = []
+        for number in range(self._touches):
+            row = self._row(number)
+            batch.append(touchpoint_row.encode(row))
+            self.bytes += len(batch[-1])
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _row(self, number: int) -> TouchpointRow:
+        rng = self._random
+        at = rfc3339(self._begin_ms + number * _SPAN_MS // self._touches)
+        identifiers = self._identifiers(int(self._count * rng.random() ** 2))
+        lead = identifiers[0]
+        event_id = f"event-{number}"
+        for other in identifiers[1:]:
+            self._link(lead, other, event_id, at)
+        order = rng.random() < 0.1
+        return TouchpointRow(
+            event_id=event_id,
+            channel="commerce" if order else "web",
+            type="order_completed" if order else "page_viewed",
+            source="benchmark",
+            occurred_at=at,
+            received_at=at,
+            lead_kind=lead[0],
+            lead_value=lead[1],
+            lead_id=identifier_id(*lead),
+            identifiers={kind: [value] for kind, value in identifiers},
+            value_amount=f"{rng.randrange(100, 20_000) / 100:.2f}" if order else None,
+            value_currency="USD" if order else "",
+            url="https://shop.example.com/products/1234",
+            properties=_PROPERTIES,
+        )
+
+    def _identifiers(self, customer: int) -> list[Identifier]:
+        """The strongest first: a visit without a name, or a named one."""
+        rng = self._random
+        browser = ("anonymous_id", f"browser-{customer}-{rng.randrange(3)}")
+        if rng.random() < 0.3:
+            return [browser]
+        named: list[Identifier] = [("customer_id", f"c{customer}")]
+        if rng.random() < 0.3:
+            named.append(("email", f"c{customer}@example.com"))
+        if rng.random() < 0.1:
+            named.append(("phone", f"+8190{customer:08}"))
+        return [*named, browser]
+
+    def _link(self, lead: Identifier, other: Identifier, event_id: str, at: str) -> None:
+        if (lead, other) in self._linked:
+            return
+        self._linked.add((lead, other))
+        row = {
+            "epoch": 1,
+            "position": len(self.links),
+            "lead_id": identifier_id(*lead),
+            "lead_kind": lead[0],
+            "lead_value": lead[1],
+            "identifier_id": identifier_id(*other),
+            "kind": other[0],
+            "value": other[1],
+            "verdict": "holds",
+            "reason": "",
+            "split_id": "",
+            "source": "benchmark",
+            "event_id": event_id,
+            **dict.fromkeys(("occurred_at", "received_at", "decided_at"), at),
+        }
+        self.links.append(json.dumps(row).encode())
+
+
+class Peaks:
+    """The largest memory that each process had, by what it is."""
+
+    def __init__(self) -> None:
+        self.mb: dict[str, float] = {}
+
+    def look(self, pid: int, name: str) -> None:
+        """A process and those below it, by the stage that they run."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            part = f"{name}: {_part(arguments)}"
+            status = Path(f"/proc/{pid}/status").read_text()
+            peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+            self.mb[part] = max(self.mb.get(part, 0.0), peak)
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                self.look(int(child), name)
+
+
+def _part(arguments: list[str]) -> str:
+    if "--stage" in arguments:
+        return arguments[arguments.index("--stage") + 1]
+    return next((one for one in ("worker", "sink", "rebuild") if one in arguments), "other")
+
+
+def main() -> None:
+    """Fill, rebuild, check, print."""
+    options = _options()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="touchline-rebuild-")))
+        node = stack.enter_context(broker(folder / "kafka"))
+        server = LocalClickHouse(folder / "clickhouse").start()
+        stack.callback(server.stop)
+        file = _configuration(folder, node.bootstrap_servers, server.url, options.partitions)
+        environment = child_environment(file, {"state": str(folder / "state")})
+        _run(environment, folder / "setup.out", "setup")
+        store = ClickHouse(ClickHouseConfig(server.url))
+        customers = Customers(options.customers, options.touches, int(time.time() * 1000))
+        database = databases("").storage
+        for batch in customers.rows():
+            store.insert(database, TOUCHPOINTS.name, batch)
+        for start in range(0, len(customers.links), _BATCH):
+            store.insert(database, LINKS.name, customers.links[start : start + _BATCH])
+        console.print(
+            f"{options.touches:,} touchpoints of {customers.bytes / options.touches:.0f} bytes, "
+            f"{options.customers:,} customers, {len(customers.links):,} links"
+        )
+        running = Supervisor(folder, lambda _: None)
+        stack.callback(running.stop_together)
+        for command in ("worker", "sink"):
+            running.start(Child(command, (command,), environment))
+        seconds, peaks = _timed(environment, folder / "rebuild.out", running)
+        _check(store, options.touches)
+        store.close()
+    _print(options.touches, seconds, peaks)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rebuild", description=__doc__)
+    parser.add_argument("--touches", type=int, default=1_000_000)
+    parser.add_argument("--customers", type=int, default=100_000)
+    parser.add_argument("--partitions", type=int, default=4)
+    return parser.parse_args()
+
+
+def _configuration(folder: Path, servers: str, clickhouse: str, partitions: int) -> Path:
+    file = folder / "touchline.yaml"
+    content = {
+        "kafka": {"bootstrap_servers": servers, "partitions": partitions},
+        "clickhouse": {"url": clickhouse},
+        "segments": str(SEGMENTS),
+        "metrics": {"port": 0},
+    }
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def _start(environment: dict[str, str], output: Path, command: str) -> subprocess.Popen[bytes]:
+    with output.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "deploy", command],
+            env=environment,
+            stdout=out,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
+        )
+
+
+def _run(environment: dict[str, str], output: Path, command: str) -> None:
+    if _start(environment, output, command).wait(120):
+        raise SystemExit(f"touchline {command} failed")
+
+
+def _timed(environment: dict[str, str], output: Path, running: Supervisor) -> tuple[float, Peaks]:
+    """Seconds until the views show the new epoch; the processes of the former one go over."""
+    peaks, began, shown = Peaks(), time.monotonic(), 0.0
+    process = _start(environment, output, "rebuild")
+    try:
+        while process.poll() is None:
+            peaks.look(process.pid, "rebuild")
+            running.check()
+            if not shown and b"the views show" in output.read_bytes():
+                shown = time.monotonic() - began
+            time.sleep(0.5)
+    finally:
+        status = stop(process, 60)
+    console.print(output.read_text(), highlight=False)
+    if status:
+        raise SystemExit(f"touchline rebuild ended with status {status}")
+    return shown, peaks
+
+
+def _check(store: ClickHouse, touches: int) -> None:
+    found: dict[str, Any] = store.rows(
+        f"SELECT sum(touchpoints) AS touches FROM {databases('').bi}.profiles"
+    )[0]
+    if int(found["touches"]) != touches:
+        raise SystemExit(f"wrong result: {found} of {touches} touchpoints")
+
+
+def _print(touches: int, seconds: float, peaks: Peaks) -> None:
+    table = Table(title="a rebuild beside a running system, all on the same cores")
+    for column in ("", "value"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row("seconds", f"{seconds:,.0f}")
+    table.add_row("touchpoints a second", f"{touches / seconds:,.0f}")
+    table.add_row("10 million take", f"{seconds / touches * 1e7 / 60:,.0f} minutes")
+    for name, mb in sorted(peaks.mb.items()):
+        table.add_row(f"peak MB, {name}", f"{mb:,.0f}")
+    console.print(table)
+    figures = {"touches": touches, "seconds": round(seconds, 1), "peak_mb": peaks.mb}
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
