@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from deploy import epoch
@@ -10,14 +9,13 @@ from deploy.epoch import NEXT, Present
 from deploy.history import History
 from deploy.leftovers import ordered_table, remove_abandoned
 from deploy.policy import described, reordered, reordering, restored
+from deploy.replay import keep
 from deploy.site import RebuildError, Site, Tools
 from deploy.stages import generation_topics
 from deploy.switch import copy_round
 from deploy.topics_admin import ensure
-from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, full_name
+from schemas.topics import LINKS, REJECTED, TOUCHPOINTS
 
-#: Touches are replayed at the times at which they were received, which may be years ago.
-KEPT_WHILE_BUILT = (TOUCHPOINTS, LINKS)
 _COPIED = (LINKS, TOUCHPOINTS, REJECTED)
 #: So many touches that are not copied yet are few enough to switch.
 _CAUGHT_UP = 2_000
@@ -81,16 +79,8 @@ def _begin(site: Site, before: Present) -> Present:
     )
     # Said before there is anything, so that it is found again if we are killed.
     epoch.announce(settings.kafka, settings.namespace, own, NEXT)
-    kept = {full_name(own.namespace, topic.name) for topic in KEPT_WHILE_BUILT}
-    ensure(
-        site.cluster,
-        [
-            replace(topic, config={**topic.config, "retention.ms": "-1"})
-            if topic.name in kept
-            else topic
-            for topic in generation_topics(settings, own.namespace)
-        ],
-    )
+    ensure(site.cluster, generation_topics(settings, own.namespace))
+    keep(site.cluster, own.namespace)
     site.say(f"building epoch {number} on topics {own.namespace}.*")
     return own
 

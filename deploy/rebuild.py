@@ -17,7 +17,7 @@ from deploy.epoch import Present
 from deploy.history import Counts, History
 from deploy.leftovers import obsolete, ordered_table
 from deploy.policy import differences, restored
-from deploy.replay import Processing, Replay, Say
+from deploy.replay import Processing, Replay, Say, keep, keep_no_longer
 from deploy.settings import Configuration, Settings
 from deploy.setup import set_up
 from deploy.site import RebuildError, Site
@@ -100,15 +100,16 @@ def finish(settings: Settings, present: Present, say: Say) -> int:
 
     Its worker and sink run, and nothing else writes to its topics meanwhile.
     """
-    processing = Processing(settings, present.namespace, say)
     connection = kafka_connection(settings, present.namespace)
     with (
         contextlib.closing(clickhouse(settings)) as store,
+        _kept(settings, present),
         BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
     ):
         epochs = Epochs(store, settings.namespace)
         shown = epochs.shown()
         history = History(store, settings.namespace, shown.number if shown else 0)
+        processing = Processing(settings, present.namespace, say)
         replay = Replay(processing, publisher)
         replay.links(history)
         touches = replay.touches(history, ordered_table(present.epoch))
@@ -116,6 +117,17 @@ def finish(settings: Settings, present: Present, say: Say) -> int:
         epochs.activate(present.epoch, datetime.now(UTC))
         epochs.drop_superseded()
     return touches
+
+
+@contextlib.contextmanager
+def _kept(settings: Settings, present: Present) -> Iterator[None]:
+    if settings.kafka.embedded:  # which keeps by size alone
+        yield
+        return
+    with contextlib.closing(connect(settings.kafka)) as cluster:
+        keep(cluster, present.namespace)
+        yield
+        keep_no_longer(cluster, present.namespace)
 
 
 def is_empty(settings: Settings, present: Present) -> bool:

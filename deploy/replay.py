@@ -15,6 +15,7 @@ from deploy.lag import BrokerLags, Lag, Lags, Reader, drain
 from deploy.local.backlog import HIGH, fill
 from deploy.settings import Settings
 from deploy.stages import readers
+from deploy.topics_admin import Cluster
 from ingest.batch_publisher import BatchPublisher
 from ingest.publisher import Message
 from schemas.topics import ASSIGNMENTS, LINKS, TOUCHPOINTS, TRAILS, full_name
@@ -25,7 +26,22 @@ _PROGRESS_S = 10.0
 #: A stage that does not run is said, not waited for less: what is in Kafka stays there.
 _DRAIN_S = 30.0
 
+#: What is replayed at the times at which it came in, which may be years ago.
+_REPLAYED = (TOUCHPOINTS, LINKS)
+
 Say = Callable[[str], None]
+
+
+def keep(cluster: Cluster, namespace: str) -> None:
+    """Have Kafka keep what is replayed however old it is, until `keep_no_longer`."""
+    names = [full_name(namespace, topic.name) for topic in _REPLAYED]
+    cluster.configure(names, {"retention.ms": "-1"})
+
+
+def keep_no_longer(cluster: Cluster, namespace: str) -> None:
+    """Have Kafka delete from those topics as from others."""
+    for topic in _REPLAYED:
+        cluster.configure([full_name(namespace, topic.name)], topic.config())
 
 
 class Processing:

@@ -23,6 +23,7 @@ from deploy import epoch
 from deploy.epoch import NEXT, Present
 from deploy.kafka_clients import blocking
 from deploy.live_copy import PROBE, LiveCopy, Offsets
+from deploy.replay import keep_no_longer
 from deploy.sections import KafkaSettings
 from deploy.site import Site, Tools
 from deploy.topics_admin import Cluster, KafkaNotReady
@@ -58,8 +59,7 @@ def switch(site: Site, own: Present) -> None:
     site.epochs.activate(own.epoch, datetime.now(UTC))
     site.say(f"the views show epoch {own.epoch}")
     site.epochs.drop_superseded()
-    for topic in (TOUCHPOINTS, LINKS):
-        site.cluster.configure([full_name(own.namespace, topic.name)], topic.config())
+    keep_no_longer(site.cluster, own.namespace)
 
 
 def copy_round(tools: Tools, touches: Offsets, beat: Callable[[], None]) -> None:
