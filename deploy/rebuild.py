@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from kafka.errors import KafkaError
 
 from deploy import beside, epoch
 from deploy.epoch import Present
@@ -22,14 +24,16 @@ from deploy.settings import Configuration, Settings
 from deploy.setup import set_up
 from deploy.site import RebuildError, Site
 from deploy.switch import switch
-from deploy.topics_admin import connect
-from deploy.wiring import clickhouse, kafka_connection
+from deploy.topics_admin import KafkaNotReady, connect
+from deploy.wiring import clickhouse_config, kafka_connection
 from ingest.batch_publisher import BatchPublisher
 from schemas.topics import LINKS, TOUCHPOINTS
+from sinks.clickhouse import ClickHouse
 from sinks.epochs import Epochs
 
 #: Touches a second, worker, sink, broker and ClickHouse on two cores together.
-TOUCHES_PER_SECOND = 4_000
+TOUCHES_PER_SECOND = 3_000
+_STATEMENT_S = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,11 @@ def rebuild(configuration: Configuration, say: Say) -> bool:
         else:
             own, touches = beside.build(site, own)
             say(f"epoch {own.epoch} is built: {touches:,} stored touchpoints processed")
-        switch(site, own)
+        try:
+            switch(site, own)
+        except BaseException:
+            say("the switch is not complete: touchline rebuild goes on with it")
+            raise
         return site.members(own, 2)
 
 
@@ -102,7 +110,8 @@ def finish(settings: Settings, present: Present, say: Say) -> int:
     """
     connection = kafka_connection(settings, present.namespace)
     with (
-        contextlib.closing(clickhouse(settings)) as store,
+        _kafka_explained(settings),
+        contextlib.closing(_patient(settings)) as store,
         _kept(settings, present),
         BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
     ):
@@ -142,7 +151,7 @@ def is_empty(settings: Settings, present: Present) -> bool:
 def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:
     """The topics on which nobody works any more; with `delete` they are gone."""
     settings = configuration.settings
-    with contextlib.closing(connect(settings.kafka)) as cluster:
+    with _kafka_explained(settings), contextlib.closing(connect(settings.kafka)) as cluster:
         control = epoch.read_control(settings.kafka, settings.namespace)
         found = obsolete(settings, cluster, control)
         if delete:
@@ -169,7 +178,23 @@ def _way(site: Site, present: Present) -> str:
 def _open(configuration: Configuration, say: Say) -> Iterator[Site]:
     settings = configuration.settings
     with (
-        contextlib.closing(clickhouse(settings)) as store,
+        _kafka_explained(settings),
+        contextlib.closing(_patient(settings)) as store,
         contextlib.closing(connect(settings.kafka)) as cluster,
     ):
         yield Site(configuration, store, cluster, say)
+
+
+def _patient(settings: Settings) -> ClickHouse:
+    """A connection for statements that go through everything."""
+    return ClickHouse(replace(clickhouse_config(settings), timeout_s=_STATEMENT_S))
+
+
+@contextlib.contextmanager
+def _kafka_explained(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise KafkaNotReady(
+            f"Kafka at {settings.kafka.bootstrap_servers} did not answer: {type(error).__name__}"
+        ) from error

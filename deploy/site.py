@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from kafka.errors import KafkaError
+
 from deploy import epoch
 from deploy.crew import Crew
 from deploy.epoch import Present
@@ -16,10 +18,10 @@ from deploy.live_copy import LiveCopy
 from deploy.replay import Processing, Replay, Say
 from deploy.settings import Configuration
 from deploy.stages import readers
-from deploy.topics_admin import Cluster
+from deploy.topics_admin import Cluster, KafkaNotReady
 from deploy.wiring import kafka_connection
 from ingest.batch_publisher import BatchPublisher
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse import ClickHouse, ClickHouseError
 from sinks.epochs import Epochs
 
 #: How long to wait for the processes of an epoch to be there.
@@ -79,9 +81,11 @@ class Site:
         """End the processes, and remove what was built."""
         self._uninterrupted()
         self._crew.stop()
-        if not self._overtaken:
-            self.say("removing what was built")
-        remove_abandoned(self.settings, self.store, self.cluster, own)
+        self.say("removing what was built")
+        try:
+            remove_abandoned(self.settings, self.store, self.cluster, own)
+        except (KafkaError, KafkaNotReady, ClickHouseError):
+            self.say("that did not succeed; the next rebuild does it")
 
     def beat(self) -> None:
         """To be called often. Raises `RebuildError` when another rebuild has begun."""

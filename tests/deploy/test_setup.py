@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from kafka import KafkaProducer
 
-from deploy import epoch
+from deploy import epoch, wiring
 from deploy.cli import run
 from deploy.lag import BrokerLags
 from deploy.local.kafka import LocalKafka
+from deploy.policy import restored
 from deploy.sections import ClickHouseSettings, KafkaSettings
 from deploy.settings import Settings
 from deploy.setup import set_up
 from deploy.stages import STAGE_NAMES, readers
+from schemas.identifiers import IdentityPolicy
 from schemas.topics import PUBLIC
+from sinks.epochs import Epochs
 from tests.fixtures_clickhouse import LocalClickHouse
 
 
@@ -83,3 +89,83 @@ def test_another_number_of_partitions_is_a_failure_of_setup_and_check(
     assert difference in capsys.readouterr().err
     assert run(["setup"]) == 1
     assert difference in capsys.readouterr().err
+
+
+@pytest.mark.kafka
+def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
+    kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
+):
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
+        clickhouse=ClickHouseSettings(url=clickhouse.url),
+        namespace=namespace,
+    )
+    set_up(settings)
+    present = epoch.present(settings)
+    assert (present.namespace, present.partitions) == (namespace, 2)
+    assert restored(present.policy, IdentityPolicy()) == settings.identity.policy()
+    store = wiring.clickhouse(settings)
+    begun = Epochs(store, namespace).begin(present.cluster_id, datetime.now(UTC))
+    again = set_up(settings).epoch
+    assert again is not None
+    assert again.number == 1
+    assert epoch.present(settings) == present
+
+    # Once it is present, its topics are those of the deployment.
+    own = replace(
+        present, epoch=begun.number, namespace=f"{namespace}.g2", partitions=3, before=namespace
+    )
+    epoch.announce(settings.kafka, namespace, own)
+    outcome = set_up(settings).topics
+    assert all(name.startswith(f"{namespace}.g2.") for name in outcome.created)
+    assert len(outcome.created) == len(PUBLIC) - 1 + len(STAGE_NAMES) + 1
+    [difference] = outcome.differing
+    assert f"topic {namespace}.g2.touchpoints has 3 partitions, but 2 are" in difference
+    assert epoch.present(settings) == own
+    store.close()
+
+
+@pytest.mark.kafka
+def test_an_epoch_that_an_older_version_announced_is_completed(
+    kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
+):
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
+        clickhouse=ClickHouseSettings(url=clickhouse.url),
+        namespace=namespace,
+    )
+    set_up(settings)
+    whole = epoch.present(settings)
+    producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)
+    value = json.dumps({"epoch": 1, "cluster_id": whole.cluster_id}).encode()
+    producer.send(f"{namespace}.control", value, b"epoch", partition=0).get(20)
+    producer.close()
+    assert epoch.present(settings) == epoch.Present(1, whole.cluster_id, namespace)
+    set_up(settings)
+    assert epoch.present(settings) == whole
+
+
+@pytest.mark.kafka
+def test_whoever_follows_control_hears_of_each_change(
+    kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
+):
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers),
+        clickhouse=ClickHouseSettings(url=clickhouse.url),
+        namespace=namespace,
+    )
+    set_up(settings)
+    first = epoch.present(settings)
+    heard = epoch.follow(settings.kafka, namespace)
+    assert next(heard) == epoch.Control(first)
+    second = replace(first, epoch=2, namespace=f"{namespace}.g2")
+    epoch.announce(settings.kafka, namespace, second, epoch.NEXT)
+    assert next(heard) == epoch.Control(first, second)
+    assert epoch.read(settings.kafka, namespace, epoch.NEXT) == second
+    epoch.announce(settings.kafka, namespace, second)
+    assert next(heard) == epoch.Control(second, second)
+    assert not epoch.Control(second, None).names(1)
+    epoch.announce(settings.kafka, namespace, None, epoch.NEXT)
+    assert next(heard) == epoch.Control(second)
+    assert epoch.read(settings.kafka, namespace, epoch.NEXT) == second
+    heard.close()

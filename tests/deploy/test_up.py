@@ -179,6 +179,56 @@ def test_up_runs_everything_and_keeps_it(up: Up, wait_for: Callable[..., None]):
     wait_for(lambda: not any(map(alive, children)), timeout=60)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_split_stands_when_everything_is_computed_again(up: Up, wait_for: Callable[..., None]):
+    stack = up.start()
+
+    def together(event_id: str) -> None:
+        names = [("line", "father"), ("phone", "+81312345678")]
+        touch = {
+            "event_id": event_id,
+            "channel": "web",
+            "type": "page_viewed",
+            "identifiers": [{"kind": kind, "value": value} for kind, value in names],
+        }
+        assert post(f"{stack['gateway']}/v1/events", touch, "Bearer dev") == 202
+
+    def people() -> str:
+        sql = (
+            "SELECT uniqExact(profile_id), (SELECT count() FROM touchline_bi.touchpoints) "
+            "FROM touchline_bi.identities FORMAT TSV"
+        )
+        return query(stack["clickhouse"], sql)
+
+    together("visit-1")
+    wait_for(lambda: people() == "1\t1", timeout=60)
+    variables = {
+        "TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS": stack["kafka"],
+        "TOUCHLINE_KAFKA__EMBEDDED": "true",
+        "TOUCHLINE_CLICKHOUSE__URL": stack["clickhouse"],
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy", "identity", "split", "phone:+81312345678"],
+        cwd=up.folder,
+        env={**plain_environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: people() == "2\t1", timeout=30)
+    assert up.stop() == 0
+
+    stack = up.start()
+    assert "deciding 1 links and 1 splits again" in up.output()
+    assert people() == "2\t1"
+    together("visit-2")
+    wait_for(lambda: people() == "2\t2", timeout=60)
+    assert up.stop() == 0
+
+
 def metrics_of(stack: dict[str, Any], process: str) -> str:
     with urllib.request.urlopen(stack["metrics"][process], timeout=15) as response:
         text: str = response.read().decode()

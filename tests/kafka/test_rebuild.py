@@ -190,6 +190,9 @@ def test_another_policy_and_number_of_partitions_take_effect_by_a_rebuild(
         system.ready(running.worker)
         compare(system, events, now, shared)
 
+        planned = system.run("rebuild", "--dry-run").stdout
+        assert "beside the running system" in planned
+        assert "identity.kinds.device_id.joins: true" in planned
         running.rebuild()
         policy = IdentityPolicy().with_kinds({"device_id": {"joins": True}})
         compare(system, events, now, shared, policy)
