@@ -134,7 +134,7 @@ def split_(context: click.Context, /, identifier: str | None, **options: Any) ->
 def _one(
     settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked, identifier: Identifier
 ) -> int:
-    plan = split.plan(log, identifier, lift=asked.lift)
+    plan = split.plan(log, settings.identity.policy(), identifier, lift=asked.lift)
     if plan is None:
         return nobody_known(identifier)
     if asked.dry_run:
