@@ -55,11 +55,11 @@ _HOLDING = """
 SELECT lead_id, identifier_id, lead_kind, lead_value, kind, value,
     tupleElement(last, 1) AS verdict, '' AS reason, '' AS split_id,
     tupleElement(last, 2) AS source, tupleElement(last, 3) AS event_id,
-    tupleElement(last, 4) AS occurred_at, tupleElement(last, 5) AS decided_at, position
+    tupleElement(last, 4) AS occurred_at, tupleElement(last, 5) AS decided_at, latest AS position
 FROM (
     SELECT lead_id, identifier_id,
         any(lead_kind) AS lead_kind, any(lead_value) AS lead_value,
-        any(kind) AS kind, any(value) AS value, max(position) AS position,
+        any(kind) AS kind, any(value) AS value, max(position) AS latest,
         argMax((verdict, source, event_id, occurred_at, decided_at), position) AS last
     FROM {storage}.identity_links
     WHERE {shown} AND lead_id >= {lead:UUID}
