@@ -87,7 +87,7 @@ def test_what_was_refused_says_why_in_words(world: World):
     text = said(world, CUSTOMER)
     assert "refused: 1" in text
     assert "each side has an identifier of which one person has only one" in text
-    assert f"which is with profile {identifier_id('customer_id', '1900')}" in text
+    assert f"; customer_id:1900 has profile {identifier_id('customer_id', '1900')}" in text
 
 
 def test_a_shared_tablet_is_nobodys_because_of_two_people(world: World):

@@ -88,7 +88,7 @@ def test_a_plan_names_the_links_that_the_split_then_undoes(world: World):
     )
     assert undone == before
     said = "\n".join(split_text.planned(what))
-    assert "would undo 2 links of email:ada@example.com" in said
+    assert "would undo: 2 links of email:ada@example.com" in said
     assert split_text.plan_json(what)["applied"] is False
 
 
@@ -98,7 +98,7 @@ def test_what_was_done_is_said_with_how_to_lift_it(world: World):
     assert what is not None
     after = split(world.log, world, what, order(world))
     said = list(split_text.done(what, after))
-    assert said[0] == "split email:ada@example.com: 1 links undone, 1 identifiers moved"
+    assert said[0] == "split email:ada@example.com: 1 link undone, 1 identifier moved"
     assert f"  email:ada@example.com has profile {identifier_id(*EMAIL)} now" in said
     assert said[-1] == "to lift it: touchline identity split email:ada@example.com --lift"
     (moved,) = split_text.done_json(what, after)["moved"]
@@ -159,7 +159,7 @@ class TestMany:
         assert len(total.sample) == 10
         assert not world.sent
         said = list(split_text.counted(total, lift=False))
-        assert said[0] == "would undo 10 links; give --apply to do it"
+        assert said[0] == "would undo: 10 links; give --apply to do it"
         assert said[1] == "         5  kiosk: customer_id with email"
         assert split_text.count_json(total, lift=False)["applied"] is False
 
