@@ -50,27 +50,14 @@ SELECT * FROM (
 ORDER BY lead_id IN ({ids}) AND identifier_id IN ({ids}) DESC, position
 LIMIT {limit:UInt32}
 """
-# Aggregated in the order of the table, so that a page costs a page.
 _HOLDING = """
-SELECT lead_id, identifier_id, lead_kind, lead_value, kind, value,
-    tupleElement(last, 1) AS verdict, '' AS reason, '' AS split_id,
-    tupleElement(last, 2) AS source, tupleElement(last, 3) AS event_id,
-    tupleElement(last, 4) AS occurred_at, tupleElement(last, 5) AS decided_at, latest AS position
-FROM (
-    SELECT lead_id, identifier_id,
-        any(lead_kind) AS lead_kind, any(lead_value) AS lead_value,
-        any(kind) AS kind, any(value) AS value, max(position) AS latest,
-        argMax((verdict, source, event_id, occurred_at, decided_at), position) AS last
-    FROM {storage}.identity_links
-    WHERE {shown} AND lead_id >= {lead:UUID}
-        AND (lead_id, identifier_id) > ({lead:UUID}, {other:UUID})
-    GROUP BY epoch, lead_id, identifier_id
-)
-WHERE verdict = 'holds' AND ({source:String} = '' OR source = {source:String})
+SELECT {link}, lead_id, identifier_id FROM {storage}.identity_link_state FINAL
+WHERE {shown} AND lead_id >= {lead:UUID}
+    AND (lead_id, identifier_id) > ({lead:UUID}, {other:UUID})
+    AND verdict = 'holds' AND ({source:String} = '' OR source = {source:String})
     AND occurred_at >= parseDateTime64BestEffort({since:String}, 3, 'UTC')
     AND occurred_at < parseDateTime64BestEffort({until:String}, 3, 'UTC')
-ORDER BY lead_id, identifier_id LIMIT {limit:UInt32}
-SETTINGS optimize_aggregation_in_order = 1
+ORDER BY epoch, lead_id, identifier_id LIMIT {limit:UInt32}
 """
 _UNDONE_BY = """
 SELECT {link} FROM {storage}.identity_links FINAL
