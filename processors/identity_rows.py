@@ -4,8 +4,8 @@
 key                            what
 =============================  ===============================================================
 ``n:`` identifier              node: its set or group, its profile, since which position
-``s:`` set                     a set of identifiers of kinds that join: one person
-``g:`` group                   identifiers of one kind that follows, linked with each other
+``s:`` set or group            a set: identifiers of kinds that join, one person; or a group:
+                               identifiers of one kind that follows, linked with each other
 ``l:`` lead other              a link: every decision about it, the last one holds
 ``b:`` other lead              there is such a link: it is found from its weaker end too
 ``c:`` position                an operator's command, with what it changed
@@ -18,7 +18,7 @@ links are never deleted: an old one that is written late cannot come back to lif
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
 import msgspec
@@ -28,6 +28,7 @@ from schemas import rows
 from schemas.identifiers import Identifier
 from schemas.messages import Verdict
 
+Taken = dict[str, list[tuple[str, int]]]
 Outcome = Literal["holds", "refused", "voided", "withdrawn"]
 
 
@@ -56,13 +57,13 @@ class Node(msgspec.Struct, array_like=True):
 class Cluster(msgspec.Struct, array_like=True):
     """A set (one person) or a group, in which all `members` are linked with each other.
 
-    `apart`: everybody that any member was split from. `taken`: of those who follow and have its
-    profile, per kind, how many identifiers they are and the strongest one of the weakest group.
+    `apart`: everybody that any member was split from. `taken`: the groups that follow it and have
+    its profile, per kind: the strongest identifier and the size of each, the strongest first.
     """
 
     members: list[str]
     apart: list[str] = []
-    taken: dict[str, tuple[int, str]] = {}
+    taken: Taken = {}
 
 
 class LinkDecision(msgspec.Struct, array_like=True):
@@ -115,7 +116,7 @@ class Link(msgspec.Struct, array_like=True):
             sources = []
         elif self.declined and (last.outcome == "voided" or last.reason == "source"):
             sources = list(self.declined)
-        return Verdict(last.outcome == "holds", last.position, sources)
+        return Verdict(last.outcome == "holds", last.position, sources, self.closed_ms)
 
 
 class Command(msgspec.Struct, array_like=True):
@@ -131,7 +132,7 @@ class Mark(msgspec.Struct, array_like=True):
 
 
 _TYPES: dict[bytes, type[msgspec.Struct]] = {
-    b"n:": Node, b"s:": Cluster, b"g:": Cluster, b"l:": Link, b"b:": Mark,
+    b"n:": Node, b"s:": Cluster, b"l:": Link, b"b:": Mark,
     b"c:": Command,
 }  # fmt: skip
 #: Rows that are looked for by the first of the two names in their key.
@@ -156,6 +157,14 @@ class WorkingCopy:
         self._changed: dict[bytes, int] = {}
         #: Rows of pairs changed in this batch, by their prefix and first name.
         self._pairs: dict[bytes, dict[bytes, None]] = {}
+        #: Nodes once more, by name: they are read a dozen times for each link.
+        self._nodes: dict[str, Node] = {}
+
+    def load(self, keys: Iterable[bytes]) -> None:
+        """Read rows that will be asked for, all at once."""
+        wanted = list(dict.fromkeys(keys))
+        for one, stored in zip(wanted, self._store.get_many(wanted), strict=True):
+            self._keep(one, stored)
 
     def get(self, key: bytes, kind: type[T]) -> T | None:
         """The row's content as of now; change it only followed by `put`."""
@@ -164,6 +173,15 @@ class WorkingCopy:
         row = self._rows[key]
         assert row is None or isinstance(row, kind)  # noqa: S101  keys carry their type
         return row
+
+    def node(self, one: str) -> Node | None:
+        """The row of an identifier, as `get` gives it."""
+        node = self._nodes.get(one)
+        if node is None:
+            node = self.get(key(b"n:", one), Node)
+            if node is not None:
+                self._nodes[one] = node
+        return node
 
     def _keep(self, key: bytes, stored: bytes | None) -> None:
         if stored is None:

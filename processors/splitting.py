@@ -17,7 +17,6 @@ from processors.identity_rows import (
     Command,
     Link,
     LinkDecision,
-    Node,
     WorkingCopy,
     command_key,
     key,
@@ -111,7 +110,7 @@ class Splitting(Placing):
             node.apart = []
         else:
             named = [one for one in self.against if self._known(one)]
-            others = named or self._rest()
+            others = named if self.command.against else self._rest()
             node.apart = list(dict.fromkeys([*node.apart, *others]))
         self._put(b"n:", self.one, node)
         self.against = {one: self._node(one).identifier for one in others}
@@ -248,7 +247,7 @@ class Splitting(Placing):
         )
 
     def _known(self, one: str) -> bool:
-        return self.copy.get(key(b"n:", one), Node) is not None
+        return self.copy.node(one) is not None
 
     def _link(self, pair: Pair) -> Link | None:
         return self.copy.get(key(b"l:", *pair), Link)
