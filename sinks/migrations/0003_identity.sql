@@ -165,3 +165,17 @@ WINDOW later AS
     PARTITION BY identifier_id, lead_id
     ORDER BY position ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
 );
+
+-- The own id of each identifier: whatever was ever a profile's id is one of these.
+CREATE OR REPLACE VIEW {bi}.identities
+(
+    kind LowCardinality(String) COMMENT 'Kind of the identifier',
+    value String COMMENT 'Value of the identifier, normalized',
+    profile_id UUID COMMENT 'Profile that the identifier belongs to now',
+    linked_at DateTime64(3, 'UTC') COMMENT 'Since when it belongs there, UTC',
+    identifier_id UUID COMMENT 'Id of the identifier; every id that a profile ever had is that of an identifier'
+)
+COMMENT 'Every identifier and its present profile'
+AS SELECT kind, value, profile_id, linked_at, identifier_id
+FROM {storage}.identities FINAL
+WHERE epoch = (SELECT max(epoch) FROM {storage}.epochs WHERE activated_at IS NOT NULL);

@@ -63,7 +63,13 @@ CONTRACT = {
         "consent": "Map(String, Bool)",
         "updated_at": MOMENT,
     },
-    "identities": {"kind": LABEL, "value": TEXT, "profile_id": "UUID", "linked_at": MOMENT},
+    "identities": {
+        "kind": LABEL,
+        "value": TEXT,
+        "profile_id": "UUID",
+        "linked_at": MOMENT,
+        "identifier_id": "UUID",
+    },
     "segment_members": {"segment": LABEL, "profile_id": "UUID", "since": MOMENT},
     "segment_changes": {
         "segment": LABEL,
