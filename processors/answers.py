@@ -1,65 +1,104 @@
-"""What the graph publishes: whose identifiers are, verdicts on links, refusals."""
+"""What the graph publishes: whose identifiers are, verdicts on links, decisions, refusals."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from processors.identity_rows import Link, Node, WorkingCopy, key
+from processors.identity_rows import Link, LinkDecision, Node, WorkingCopy, key
 from processors.stage import Output
 from schemas import messages, topics
-from schemas.identifiers import identifier_id
 from schemas.times import rfc3339
+
+#: Reasons for which a policy refuses a link.
+CONFLICTS = ("unique", "limit", "rate")
 
 
 class Answers:
-    """What a batch of links publishes: each identifier's latest assignment, conflicts."""
+    """What a batch of links publishes: each identifier's latest assignment, each decision."""
 
     def __init__(self, epoch: int, copy: WorkingCopy) -> None:
-        self._epoch = epoch
+        self.epoch = epoch
         self._copy = copy
-        self._verdicts: dict[str, dict[str, bool]] = {}
-        self._conflicts: dict[bytes, bytes] = {}
-        self.counts: dict[str, int] = {"links": 0, "joins": 0, "conflicts": 0}
+        self._verdicts: dict[str, dict[str, None]] = {}
+        self._rows: dict[tuple[str, str, str, int], Output] = {}
+        self.counts: dict[str, int] = {}
+
+    def count(self, name: str) -> None:
+        """Count something for the metrics."""
+        self.counts[name] = self.counts.get(name, 0) + 1
 
     def assignment(self, one: str) -> None:
         """Publish whose an identifier is at the end of the batch."""
         self._verdicts.setdefault(one, {})
 
-    def verdict(self, lead: str, other: str, *, holds: bool) -> None:
-        """Publish with the lead's assignment whether a link holds."""
-        self._verdicts.setdefault(lead, {})[other] = holds
+    def verdict(self, lead: str, other: str) -> None:
+        """Publish with the lead's assignment what stands of a link at the end of the batch."""
+        self._verdicts.setdefault(lead, {})[other] = None
 
-    def conflict(self, request: messages.LinkRequest, link: Link) -> None:
-        """Publish a refusal."""
-        lead = identifier_id(request.lead_kind, request.lead_value)
-        other = identifier_id(request.kind, request.value)
-        row = {
-            "epoch": self._epoch,
+    def decided(self, lead: str, other: str, decision: LinkDecision) -> None:
+        """Publish a decision about a link, and the conflict if it is one."""
+        first, second = self._node(lead), self._node(other)
+        common: dict[str, Any] = {
+            "epoch": self.epoch,
             "identifier_id": other,
-            "kind": request.kind,
-            "value": request.value,
+            "kind": second.kind,
+            "value": second.value,
             "lead_id": lead,
-            "lead_kind": request.lead_kind,
-            "lead_value": request.lead_value,
-            "profile_id": link.stays,
-            "other_profile_id": link.other,
-            "reason": link.reason,
-            "occurred_at": rfc3339(link.occurred_ms),
-            "version": link.position + 1,
+            "lead_kind": first.kind,
+            "lead_value": first.value,
+            "reason": decision.reason,
+            "occurred_at": rfc3339(decision.occurred_ms),
         }
-        self._conflicts[key(b"", other, lead)] = msgspec.json.encode(row)
+        row = common | {
+            "position": decision.position,
+            "verdict": decision.outcome,
+            "split_id": decision.split_id,
+            "source": decision.source,
+            "event_id": decision.event_id,
+            "received_at": rfc3339(decision.received_ms),
+            "decided_at": rfc3339(decision.decided_ms),
+        }
+        at = (lead, other, decision.position)
+        self._rows[topics.VERDICTS.name, *at] = _output(topics.VERDICTS.name, lead, row)
+        if decision.reason in CONFLICTS:
+            conflict = common | {
+                "profile_id": decision.stays,
+                "other_profile_id": decision.other,
+                "version": decision.position + 1,
+            }
+            self._rows[topics.CONFLICTS.name, *at] = _output(topics.CONFLICTS.name, other, conflict)
+
+    def command(self, split_id: str, position: int, row: bytes) -> None:
+        """Publish what an operator's command came to."""
+        output = Output(topics.SPLITS.name, split_id.encode(), row)
+        self._rows[topics.SPLITS.name, split_id, "", position] = output
 
     def outputs(self) -> list[Output]:
         """The records to publish."""
         out = []
-        for one, verdicts in self._verdicts.items():
+        for one, others in self._verdicts.items():
             node = self._copy.get(key(b"n:", one), Node)
             if node is None:
                 continue
+            verdicts = {
+                other: link.verdict()
+                for other in others
+                if (link := self._copy.get(key(b"l:", one, other), Link)) is not None
+            }
             answer = messages.Assignment(
                 one, node.kind, node.value, node.profile_id, node.version, node.linked_ms, verdicts
             )
             out.append(Output(topics.ASSIGNMENTS.name, one.encode(), messages.encode(answer)))
-        for pair, row in self._conflicts.items():
-            out.append(Output(topics.CONFLICTS.name, pair[:36], row))
-        return out
+        return out + list(self._rows.values())
+
+    def _node(self, one: str) -> Node:
+        node = self._copy.get(key(b"n:", one), Node)
+        if node is None:
+            raise LookupError("a link names an identifier that is not there")
+        return node
+
+
+def _output(topic: str, identifier: str, row: dict[str, Any]) -> Output:
+    return Output(topic, identifier.encode(), msgspec.json.encode(row))

@@ -10,8 +10,10 @@ from processors.stage import Decision, Output, Record, Store
 from schemas import messages, rows, topics
 from schemas.times import rfc3339
 
-#: Where a partition remembers the links that it asked for: `v:` keys.
+#: Where a partition remembers the links that it asked for: key of the verdict's row -> source ->
+#: when the touch was received (ms).
 PENDING_VERDICTS = "pending verdicts"
+Pending = dict[bytes, dict[str, int]]
 
 
 class TrailRow(msgspec.Struct, array_like=True):
@@ -37,6 +39,7 @@ class AssignmentRow(msgspec.Struct, array_like=True):
 encode = msgspec.msgpack.Encoder().encode
 trail_row = msgspec.msgpack.Decoder(TrailRow)
 _assignment_row = msgspec.msgpack.Decoder(AssignmentRow)
+_verdict = msgspec.msgpack.Decoder(messages.Verdict)
 
 
 class Assigning:
@@ -67,7 +70,7 @@ class Assigning:
                 if changed is not None:
                     latest[one] = changed, record.offset, rev + 1
                     touched[one] = record.timestamp_ms
-            self._keep_verdicts(record, answer)
+        self._keep_verdicts(answers)
         for one, at_ms in touched.items():
             row, applied, rev = latest[one]
             if row is not None:
@@ -79,13 +82,22 @@ class Assigning:
                 self._publish(one, row, trails[one], at_ms)
         return self.decision
 
-    def _keep_verdicts(self, record: Record, answer: messages.Assignment) -> None:
-        for other, holds in answer.verdicts.items():
-            key = verdict_key(answer.identifier_id, other)
-            self.store.memory.get(PENDING_VERDICTS, set()).discard(key)
-            self.decision.rows[key] = rows.pack(
-                self.epoch, record.offset, record.offset + 1, b"1" if holds else b"0"
-            )
+    def _keep_verdicts(self, answers: Sequence[tuple[Record, messages.Assignment]]) -> None:
+        """Remember what the graph says of links; of two verdicts the later position's stands."""
+        newest: dict[bytes, tuple[Record, messages.Verdict]] = {}
+        for record, answer in answers:
+            for other, verdict in answer.verdicts.items():
+                key = verdict_key(answer.identifier_id, other)
+                if key not in newest or verdict.position >= newest[key][1].position:
+                    newest[key] = record, verdict
+        pending: Pending = self.store.memory.get(PENDING_VERDICTS, {})
+        stored = self.store.get_many(list(newest)) if newest else []
+        for (key, (record, verdict)), row in zip(newest.items(), stored, strict=True):
+            pending.pop(key, None)
+            if row is None or verdict.position >= verdict_of(row).position:
+                self.decision.rows[key] = rows.pack(
+                    self.epoch, record.offset, record.offset + 1, encode(verdict)
+                )
 
     def _publish(self, one: str, row: AssignmentRow, stored: bytes | None, at_ms: int) -> None:
         packed, changes = b"", 0
@@ -162,6 +174,11 @@ def identity_output(one: str, row: AssignmentRow, epoch: int) -> Output:
 def row_key(prefix: bytes, identifier: str) -> bytes:
     """The key of a row of an identifier."""
     return prefix + identifier.encode()
+
+
+def verdict_of(row: bytes) -> messages.Verdict:
+    """The verdict in a row's stored bytes."""
+    return _verdict.decode(memoryview(row)[rows.SIZE :])
 
 
 def verdict_key(lead: str, other: str) -> bytes:

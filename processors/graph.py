@@ -1,19 +1,23 @@
 """The graph: which identifiers are one person.
 
 One partition on purpose: links have a total order, the order of the log `identity.links`. Only
-links that have no verdict yet come here. Each is decided once:
+links that have no verdict yet come here, and operators' splits. A link is decided once:
 
 * *both kinds join*: the two sets become one person, unless that would put two values of a unique
-  kind or more than the limit of a kind on one profile, or one identifier joined too many people
-  within a day. Then it is refused and both stay where they are.
-* *one follows*: the link is noted. The follower belongs to the person with whom all its links
-  are; linked with different people it is nobody's, and has a profile of its own.
-* *both follow*: those of one kind are one group and follow as one; of two kinds, the weaker one
-  follows the stronger one while it was linked with no person itself.
+  kind or more than the limit of a kind on one profile, one identifier joined too many people within
+  a day, or an operator split one side from the other. Then it is refused and both stay where they
+  are.
+* *one follows*, or *both of two kinds*: the link is noted, and the weaker group follows its host
+  (`processors.placing`). Linked with different people it is nobody's.
+* *both of one kind that follows*: they are one group and follow as one.
 
-Whose a follower is follows from the links alone, whatever their order. Answers are absolute and
-versioned by the position of the link that changed them; every link is answered, again if asked
-again.
+Whose a follower is follows from the links alone, whatever their order. A split voids links, which
+then are as if they had never been, and stands against new ones until it is lifted
+(`processors.splitting`). A source that is not trusted has its links refused; those of another
+source are decided.
+
+Answers are absolute and versioned by the position in the log that changed them; every link is
+answered, again if asked again. On a replay of a position all that was decided there is said again.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from dataclasses import dataclass, field
 from processors.answers import Answers
 from processors.identity_rows import WorkingCopy
 from processors.linking import Deciding
+from processors.splitting import Splitting
 from processors.stage import Decision, Record, Store, Tick
 from schemas import messages, topics
 from schemas.identifiers import IdentityPolicy
@@ -35,6 +40,8 @@ class GraphStage:
 
     epoch: int
     policy: IdentityPolicy = field(default_factory=IdentityPolicy)
+    #: Sources whose touches join nobody and let nothing follow (`links: false`).
+    untrusted: frozenset[str] = frozenset()
 
     name = "graph"
     inputs = (topics.LINKS.name,)
@@ -42,12 +49,15 @@ class GraphStage:
     deduplicates = False
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
-        """Decide the links in their order and answer each."""
+        """Decide links and splits in their order and answer each."""
         copy = WorkingCopy(store, self.epoch)
         answers = Answers(self.epoch, copy)
         for record in records:
-            request = messages.decode_link(record.value)
-            Deciding(self.policy, copy, answers, record, request).decide()
+            message = messages.decode_link(record.value)
+            if isinstance(message, messages.SplitCommand):
+                Splitting(self.policy, copy, answers, record, message).decide()
+            else:
+                Deciding(self.policy, copy, answers, record, message).decide(self.untrusted)
         decision = Decision(rows=copy.changes(), outputs=answers.outputs())
         decision.counts = answers.counts
         return decision

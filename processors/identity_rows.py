@@ -3,31 +3,39 @@
 =============================  ===============================================================
 key                            what
 =============================  ===============================================================
-``n:`` identifier              node: its set, its profile, since which position
+``n:`` identifier              node: its set or group, its profile, since which position
 ``s:`` set                     a set of identifiers of kinds that join: one person
 ``g:`` group                   identifiers of one kind that follows, linked with each other
-``l:`` lead other              a link with its provenance and its verdict
-``p:`` group set               the group was linked with an identifier of the set
-``q:`` set group               the same, read from the set
-``d:`` group group             the second group follows the first one (a browser its device)
+``l:`` lead other              a link: every decision about it, the last one holds
+``b:`` other lead              there is such a link: it is found from its weaker end too
+``c:`` position                an operator's command, with what it changed
 =============================  ===============================================================
 
-Sets and groups are named by the id of the identifier that began them; the name means nothing.
+Sets and groups are named by one of their members. Who follows whom is not stored: it is read from
+the links each time, so that no link, split or lift leaves anything behind to be corrected. Rows of
+links are never deleted: an old one that is written late cannot come back to life.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import Literal, TypeVar
 
 import msgspec
 
 from processors.stage import Store
 from schemas import rows
 from schemas.identifiers import Identifier
+from schemas.messages import Verdict
+
+Outcome = Literal["holds", "refused", "voided", "withdrawn"]
 
 
 class Node(msgspec.Struct, array_like=True):
-    """An identifier. `within` names its set or group; `joins` are times (ms) it joined people."""
+    """An identifier. `within` names its set or group; `joins` are times (ms) it joined people.
+
+    `apart`: identifiers that an operator split it from, until that is lifted.
+    """
 
     kind: str
     value: str
@@ -37,6 +45,7 @@ class Node(msgspec.Struct, array_like=True):
     version: int
     linked_ms: int
     joins: list[int] = []
+    apart: list[str] = []
 
     @property
     def identifier(self) -> Identifier:
@@ -44,47 +53,77 @@ class Node(msgspec.Struct, array_like=True):
         return Identifier(self.kind, self.value)
 
 
-class Person(msgspec.Struct, array_like=True):
-    """A set of joined identifiers: its members' ids, and how many groups were linked with it.
+class Cluster(msgspec.Struct, array_like=True):
+    """A set (one person) or a group, in which all `members` are linked with each other.
 
-    `taken`: per following kind how many identifiers are with the person, and the strongest one of
-    the weakest group of them.
+    `apart`: everybody that any member was split from. `taken`: of those who follow and have its
+    profile, per kind, how many identifiers they are and the strongest one of the weakest group.
     """
 
     members: list[str]
-    followers: int = 0
+    apart: list[str] = []
     taken: dict[str, tuple[int, str]] = {}
 
 
-class Group(msgspec.Struct, array_like=True):
-    """Identifiers of one following kind.
+class LinkDecision(msgspec.Struct, array_like=True):
+    """What was decided about a link at a position, and the touch that it goes back to.
 
-    `persons`: with how many sets it was linked; `owner`: that set where it is one; `follows`:
-    groups of stronger following kinds that it was linked with.
-    """
-
-    kind: str
-    members: list[str]
-    persons: int = 0
-    owner: str = ""
-    follows: list[str] = []
-
-
-class Link(msgspec.Struct, array_like=True):
-    """A decided link.
-
-    `reason` is '' where it holds. `changed` are the identifiers whose assignment changed by it;
-    `stays` and `other` the profiles of the refused identifier and the lead at that time.
+    `changed` are the identifiers whose assignment changed by it; `stays` and `other` the profiles
+    of the refused identifier and of the lead at that time; `joined`: it made two people one.
     """
 
     position: int
+    outcome: Outcome
     reason: str
-    changed: list[str]
     source: str
     event_id: str
     occurred_ms: int
+    received_ms: int
+    decided_ms: int
+    split_id: str = ""
+    changed: list[str] = []
     stays: str = ""
     other: str = ""
+    joined: bool = False
+
+
+class Link(msgspec.Struct, array_like=True):
+    """A link with its decisions, the oldest first.
+
+    `declined`: sources whose touches do not make it; `closed_ms`: time of the last command about
+    it, and only touches received later may make it again.
+    """
+
+    decisions: list[LinkDecision] = []
+    declined: list[str] = []
+    closed_ms: int = 0
+
+    @property
+    def last(self) -> LinkDecision:
+        """The decision that stands."""
+        return self.decisions[-1]
+
+    def at(self, position: int) -> LinkDecision | None:
+        """What was decided at a position."""
+        return next((one for one in self.decisions if one.position == position), None)
+
+    def verdict(self) -> Verdict:
+        """What the lead's home has to know."""
+        last = self.last
+        sources: list[str] | None = None
+        if last.outcome == "withdrawn":
+            sources = []
+        elif self.declined and (last.outcome == "voided" or last.reason == "source"):
+            sources = list(self.declined)
+        return Verdict(last.outcome == "holds", last.position, sources)
+
+
+class Command(msgspec.Struct, array_like=True):
+    """What a command of an operator changed: (lead, other) of links, assignments; its row."""
+
+    links: list[tuple[str, str]]
+    changed: list[str]
+    row: bytes
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -92,14 +131,17 @@ class Mark(msgspec.Struct, array_like=True):
 
 
 _TYPES: dict[bytes, type[msgspec.Struct]] = {
-    b"n:": Node, b"s:": Person, b"g:": Group, b"l:": Link, b"p:": Mark, b"q:": Mark, b"d:": Mark,
+    b"n:": Node, b"s:": Cluster, b"g:": Cluster, b"l:": Link, b"b:": Mark,
+    b"c:": Command,
 }  # fmt: skip
-_MARKS = frozenset(prefix for prefix, kind in _TYPES.items() if kind is Mark)
-_MARK_PREFIX = 2 + 36
-#: No limit: a set that is renamed must be renamed everywhere.
-EVERY = 2**31
+#: Rows that are looked for by the first of the two names in their key.
+_PAIRS = frozenset({b"l:", b"b:"})
+_FIRST = 2 + 36
 _DECODERS = {prefix: msgspec.msgpack.Decoder(kind) for prefix, kind in _TYPES.items()}
 _encode = msgspec.msgpack.Encoder().encode
+#: The first rows of a scan tell most of what is asked; a kiosk has thousands.
+_FIRST_SLICE = 16
+_LARGEST_SLICE = 4096
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -112,8 +154,8 @@ class WorkingCopy:
         self._rows: dict[bytes, msgspec.Struct | None] = {}
         self._revs: dict[bytes, int] = {}
         self._changed: dict[bytes, int] = {}
-        #: Mark rows changed in this batch, by what `under` asks for.
-        self._marks: dict[bytes, set[bytes]] = {}
+        #: Rows of pairs changed in this batch, by their prefix and first name.
+        self._pairs: dict[bytes, dict[bytes, None]] = {}
 
     def get(self, key: bytes, kind: type[T]) -> T | None:
         """The row's content as of now; change it only followed by `put`."""
@@ -134,17 +176,29 @@ class WorkingCopy:
         """The row's new content at a position of the log of links; None removes it."""
         self._rows[key] = row
         self._changed[key] = position
-        if key[:2] in _MARKS:
-            self._marks.setdefault(key[:_MARK_PREFIX], set()).add(key)
+        if key[:2] in _PAIRS:
+            self._pairs.setdefault(key[:_FIRST], {})[key] = None
 
-    def under(self, prefix: bytes, limit: int = EVERY) -> list[str]:
-        """The names behind the prefix of mark rows (kind and first name), at most `limit`."""
-        pending = self._marks.get(prefix, set())
-        gone = sum(self._rows[k] is None for k in pending)
-        stored = {k for k, _ in self._store.scan(prefix, limit + gone)}
-        present = stored | pending
-        keys = sorted(k for k in present if self._rows.get(k, k) is not None)
-        return [key[len(prefix) :].decode() for key in keys[:limit]]
+    def seconds(self, prefix: bytes, first: str) -> Iterator[str]:
+        """The second names of the pairs under a first one: read as far as the caller goes.
+
+        Nothing under this prefix and name may be `put` meanwhile.
+        """
+        start = key(prefix, first)
+        changed = self._pairs.get(start, {})
+        for one in list(changed):
+            yield one[_FIRST:].decode()
+        after, size = b"", _FIRST_SLICE
+        while True:
+            found = self._store.scan(start, size, after)
+            for one, stored in found:
+                if one not in changed:
+                    if one not in self._rows:
+                        self._keep(one, stored)
+                    yield one[_FIRST:].decode()
+            if len(found) < size:
+                return
+            after, size = found[-1][0], min(8 * size, _LARGEST_SLICE)
 
     def changes(self) -> dict[bytes, bytes | None]:
         """The changed rows in stored form."""
@@ -159,3 +213,8 @@ class WorkingCopy:
 def key(prefix: bytes, *parts: str) -> bytes:
     """A row's key."""
     return prefix + "".join(parts).encode()
+
+
+def command_key(position: int) -> bytes:
+    """The key of a command's row."""
+    return b"c:%020d" % position

@@ -1,209 +1,274 @@
-"""Whose identifiers are: derived from the sets, groups and marks of the graph's rows.
+"""Whose identifiers are: derived from the sets, the groups and the links that hold.
 
-A person's identifiers have the profile of the strongest. Followers are placed strongest first and
-within the person's limits; the rest are nobody's.
+A person's identifiers have the profile of the strongest. A group follows its *host*, if it has one:
+
+* the person with whom all its links with kinds that join are;
+* without any such link, the person or the group whose profile all the groups of stronger following
+  kinds have that it was linked with (a browser its device).
+
+A host takes followers up to the limit of their kind, the strongest first. Who has no host, or no
+room with it, has a profile of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
 
-from processors.identity_rows import EVERY, Group, Node, Person, WorkingCopy, key
+from processors.identity_rows import Cluster, Link, Node, WorkingCopy, key
 from schemas.identifiers import IdentityPolicy
 
 T = TypeVar("T")
+Taken = dict[str, tuple[int, str]]
 
 
 class Placing:
     """Places identifiers at one position of the log of links."""
 
     def __init__(
-        self, policy: IdentityPolicy, copy: WorkingCopy, position: int, occurred_ms: int
+        self, policy: IdentityPolicy, copy: WorkingCopy, position: int, at_ms: int
     ) -> None:
         self.policy = policy
         self.copy = copy
         self.position = position
-        self.occurred_ms = occurred_ms
+        #: Since when an identifier that moves belongs there.
+        self.at_ms = at_ms
         #: The identifiers whose profile changed.
         self.changed: list[str] = []
+        #: Set or group -> its profile, while it is derived anew.
+        self._placed: dict[str, str] = {}
+
+    # Rows
 
     def _put(self, prefix: bytes, name: str, row: msgspec.Struct | None) -> None:
         self.copy.put(key(prefix, name), row, self.position)
 
-    def _existing_node(self, one: str) -> Node:
+    def _node(self, one: str) -> Node:
         return _there(self.copy.get(key(b"n:", one), Node))
 
-    def _person(self, name: str) -> Person:
-        return _there(self.copy.get(key(b"s:", name), Person))
+    def _within(self, one: str) -> str:
+        return self._node(one).within
 
-    def _group(self, name: str) -> Group:
-        return _there(self.copy.get(key(b"g:", name), Group))
+    def _cluster(self, name: str) -> Cluster:
+        return _there(self.copy.get(key(self._prefix(name), name), Cluster))
+
+    def _put_cluster(self, name: str, row: Cluster | None) -> None:
+        self._put(self._prefix(name), name, row)
+
+    def _prefix(self, name: str) -> bytes:
+        return b"s:" if self._joins(name) else b"g:"
+
+    def _joins(self, one: str) -> bool:
+        return self.policy.kind(self._node(one).kind).joins
+
+    def _strength(self, one: str) -> tuple[int, str, bytes]:
+        return self.policy.strength(self._node(one).identifier)
 
     def _strongest(self, members: Iterable[str]) -> str:
         return min(members, key=self._strength)
 
-    def _strength(self, one: str) -> tuple[int, str, bytes]:
-        return self.policy.strength(self._existing_node(one).identifier)
+    def _lead_of(self, name: str) -> str:
+        return self._strongest(self._cluster(name).members)
 
-    def _takes(self, person_name: str, group_name: str) -> bool:
-        """Place a group that begins to follow a person, if that moves nobody else.
+    # Links
+
+    def _holds(self, lead: str, other: str) -> bool:
+        link = self.copy.get(key(b"l:", lead, other), Link)
+        return link is not None and link.last.outcome == "holds"
+
+    def _led_by(self, one: str) -> Iterator[str]:
+        """The identifiers that it was linked with as the stronger one."""
+        return (other for other in self.copy.seconds(b"l:", one) if self._holds(one, other))
+
+    def _leads_of(self, one: str) -> Iterator[str]:
+        """The identifiers that it was linked with as the weaker one."""
+        return (lead for lead in self.copy.seconds(b"b:", one) if self._holds(lead, one))
+
+    def _apart(self, first: str, second: str) -> bool:
+        """Whether an operator split a member of one set or group from a member of the other."""
+        one, other = self._cluster(first), self._cluster(second)
+        if not one.apart and not other.apart:
+            return False
+        return not (
+            set(one.apart).isdisjoint(other.members) and set(other.apart).isdisjoint(one.members)
+        )
+
+    def _persons(self, group_name: str) -> Iterator[str]:
+        """The people that a group was linked with, each once; read as far as the caller goes."""
+        known: set[str] = set()
+        for one in self._cluster(group_name).members:
+            for lead in self._leads_of(one):
+                if self._joins(lead) and (name := self._within(lead)) not in known:
+                    known.add(name)
+                    if not self._apart(group_name, name):
+                        yield name
+
+    def _above(self, group_name: str) -> Iterator[str]:
+        """The groups of stronger kinds that a group was linked with."""
+        for one in self._cluster(group_name).members:
+            for lead in self._leads_of(one):
+                name = self._within(lead)
+                if name != group_name and not self._apart(group_name, name):
+                    yield name
+
+    def _followers(self, name: str) -> dict[str, None]:
+        """The groups that were linked with a set or with a group of a stronger kind."""
+        found: dict[str, None] = {}
+        for one in self._cluster(name).members:
+            if self.policy.leads_followers(self._node(one).kind):
+                for other in self._led_by(one):
+                    if not self._joins(other) and (group := self._within(other)) != name:
+                        found[group] = None
+        return found
+
+    # Hosts
+
+    def _profile_of(self, name: str) -> str:
+        return self._placed.get(name) or self._node(self._cluster(name).members[0]).profile_id
+
+    def _host(self, group_name: str) -> str:
+        """The set or group that a group would follow if there were no limits, '' for nobody."""
+        persons = list(islice(self._persons(group_name), 2))
+        if persons:
+            return persons[0] if len(persons) == 1 else ""
+        profiles = {self._profile_of(name) for name in self._above(group_name)}
+        return self._within(profiles.pop()) if len(profiles) == 1 else ""
+
+    def _mates(self, one: str) -> list[str]:
+        """All identifiers that have the profile of this one now."""
+        profile_id = self._node(one).profile_id
+        host = self._within(profile_id)
+        names = {host: None}
+        waiting = [host]
+        for name in waiting:
+            for group in self._followers(name):
+                if group not in names and self._profile_of(group) == profile_id:
+                    names[group] = None
+                    waiting.append(group)
+        return [member for name in names for member in self._cluster(name).members]
+
+    # Placing
+
+    def _takes(self, group_name: str) -> bool:
+        """Place a group that had a profile of its own, if that moves nobody else.
 
         It does not where there is room, and where the group is weaker than all that are there.
         So a person with thousands of browsers costs little more than one with few.
         """
-        group, person = self._group(group_name), self._person(person_name)
-        profile_id = self._existing_node(person.members[0]).profile_id
-        if self._led_by(group_name, 1) or not self._reached(group_name, person_name, profile_id):
-            return False
         lead = self._lead_of(group_name)
-        count, weakest = person.taken.get(group.kind, (0, lead))
+        group = self._cluster(group_name)
+        if any(self._node(one).profile_id != lead for one in group.members):
+            return False
+        if self._followers(group_name):
+            return False
+        host = self._host(group_name)
+        if not host:
+            return True
+        cluster, kind = self._cluster(host), self.policy.kind(self._node(lead).kind)
+        count, weakest = cluster.taken.get(kind.name, (0, lead))
         count += len(group.members)
         last = self._strength(lead) >= self._strength(weakest)
-        if count <= self.policy.kind(group.kind).limit:
-            person.taken[group.kind] = count, lead if last else weakest
-            self._put(b"s:", person_name, person)
-            self._assign_group(group_name, profile_id)
+        if count <= kind.limit:
+            cluster.taken[kind.name] = count, lead if last else weakest
+            self._put_cluster(host, cluster)
+            self._assign_all(group_name, self._profile_of(host))
             return True
-        if last:
-            self._assign_group(group_name, self._loose_profile(group_name))
         return last
 
-    def _losing(self, group_name: str, owner: str) -> list[str]:
-        """The person that a group leaves, unless it had no room there."""
-        if not owner:
-            return []
-        there = self._existing_node(self._person(owner).members[0]).profile_id
-        return [owner] if self._profile_of(group_name) == there else []
+    def _settle(self, hosts: Iterable[str], groups: Iterable[str] = ()) -> None:
+        """Derive anew whose these sets and groups are, and all that this moves.
 
-    def _led_by(self, group_name: str, limit: int = EVERY) -> list[str]:
-        """The groups of weaker kinds that were linked with a group."""
-        kind = self.policy.kind(self._group(group_name).kind)
-        weaker = (
-            not one.joins and one.strength >= kind.strength and one.name != kind.name
-            for one in self.policy.kinds.values()
-        )
-        return self.copy.under(key(b"d:", group_name), limit) if any(weaker) else []
-
-    def _reassign(self, groups: Sequence[str], persons: Sequence[str]) -> None:
-        """Derive anew whose the given groups and persons, and all that follow them, are."""
-        people = {name: None for name in persons if name}
-        loose: dict[str, None] = {}
-        for name in groups:
-            owner = self._owner(name)
-            if owner:
-                people[owner] = None
-            else:
-                loose[name] = None
-        settled: set[str] = set()
-        for name in people:
-            self._reassign_person(name, settled, loose)
-        for name in list(loose):
-            self._reassign_loose(name, settled)
-
-    def _reassign_person(self, name: str, settled: set[str], loose: dict[str, None]) -> None:
-        """Assign a person's identifiers and, strongest first and within the limits, followers.
-
-        The groups that now are the person's go to `settled`, the rest of those that were looked
-        at to `loose`.
+        A group that leaves a host, or comes to one, is a matter for all who follow that host: then
+        it is looked at too, from the beginning.
         """
-        person = self._person(name)
-        profile_id = self._strongest(person.members)
-        for one in person.members:
-            self._assign(one, profile_id)
-        taken: dict[str, tuple[int, str]] = {}
-        for group_name in self._candidates(name, loose):
-            group = self._group(group_name)
-            count = taken.get(group.kind, (0, ""))[0] + len(group.members)
-            fits = count <= self.policy.kind(group.kind).limit
-            if fits and self._reached(group_name, name, profile_id):
-                taken[group.kind] = count, self._lead_of(group_name)
-                self._assign_group(group_name, profile_id)
-                settled.add(group_name)
+        known, groups = dict.fromkeys(hosts), dict.fromkeys(groups)
+        while True:
+            taken: dict[str, Taken] = {name: {} for name in known}
+            missing = self._pass(taken, groups)
+            if not missing:
+                break
+            known |= missing
+        for name, profile_id in self._placed.items():
+            self._assign_all(name, profile_id)
+        for name, of_host in taken.items():
+            cluster = self._cluster(name)
+            if cluster.taken != of_host:
+                cluster.taken = of_host
+                self._put_cluster(name, cluster)
+        self._placed = {}
+
+    def _pass(self, taken: dict[str, Taken], groups: Iterable[str]) -> dict[str, None]:
+        """Place the followers of the hosts in `taken`; the hosts that are missing there."""
+        self._placed = {}
+        missing: dict[str, None] = {}
+        queue = _Queue(self)
+        for name in taken:
+            if self._joins(name):
+                self._placed[name] = self._lead_of(name)
+                queue.push(self._followers(name))
             else:
-                self._assign_group(group_name, self._loose_profile(group_name))
-                loose[group_name] = None
+                queue.push([name])
+        queue.push(groups)
+        for name in queue:
+            stored = {self._node(one).profile_id for one in self._cluster(name).members}
+            target = self._target(name, taken, missing)
+            self._placed[name] = target
+            if stored != {target} or name in taken or self._within(target) in taken:
+                queue.push(g for g in self._followers(name) if not any(self._persons(g)))
+            for profile_id in stored - {target}:
+                left = self._within(profile_id)
+                if left != name and left not in taken:
+                    missing[left] = None
+        return missing
 
-        if taken != person.taken:
-            person.taken = taken
-            self._put(b"s:", name, person)
+    def _target(self, name: str, taken: dict[str, Taken], missing: dict[str, None]) -> str:
+        """The profile of a group whose stronger ones are placed."""
+        lead, host = self._lead_of(name), self._host(name)
+        if host and host not in taken:
+            missing[host] = None
+        elif host:
+            kind = self.policy.kind(self._node(lead).kind)
+            count = taken[host].get(kind.name, (0, ""))[0] + len(self._cluster(name).members)
+            if count <= kind.limit:
+                taken[host][kind.name] = count, lead
+                return self._profile_of(host)
+        return lead
 
-    def _candidates(self, name: str, loose: dict[str, None]) -> list[str]:
-        """The groups that would follow a person if there were no limits, strongest first."""
-        if not self._person(name).followers:
-            return []
-        mine: dict[str, None] = {}
-        for group_name in self.copy.under(key(b"q:", name)):
-            into = mine if self._group(group_name).owner == name else loose
-            into[group_name] = None
-        waiting = list(mine)
-        for group_name in waiting:
-            for weaker in self._led_by(group_name):
-                if self._owner(weaker) == name:
-                    if weaker not in mine:
-                        mine[weaker] = None
-                        waiting.append(weaker)
-                elif not self._group(weaker).persons:
-                    loose[weaker] = None
-        return sorted(mine, key=lambda group: self._strength(self._lead_of(group)))
+    def _assign_all(self, name: str, profile_id: str) -> None:
+        for one in self._cluster(name).members:
+            node = self._node(one)
+            if node.profile_id != profile_id:
+                node.profile_id = profile_id
+                node.version = self.position + 1
+                node.linked_ms = self.at_ms
+                self._put(b"n:", one, node)
+                if one not in self.changed:
+                    self.changed.append(one)
 
-    def _reached(self, group_name: str, person_name: str, profile_id: str) -> bool:
-        """Whether a group that follows through devices still has one with the person."""
-        group = self._group(group_name)
-        if group.owner == person_name:
-            return True
-        return all(self._profile_of(device) == profile_id for device in group.follows)
 
-    def _reassign_loose(self, name: str, settled: set[str]) -> None:
-        """Assign a group that belongs to no one person, and the weaker ones that follow it."""
-        if name in settled:
-            return
-        self._assign_group(name, self._loose_profile(name))
-        for weaker in self._led_by(name):
-            if not self._group(weaker).persons:
-                self._reassign_loose(weaker, settled)
+class _Queue:
+    """Groups, the strongest first, each once; what is pushed later is weaker than what came."""
 
-    def _loose_profile(self, name: str) -> str:
-        """The profile of a group that is with no person: its device's if that is nobody's too."""
-        group = self._group(name)
-        followed = {self._profile_of(device) for device in group.follows}
-        if not group.persons and len(followed) == 1:
-            profile_id = followed.pop()
-            # A person's device whose person has no room for this group.
-            if not self.policy.kind(self._existing_node(profile_id).kind).joins:
-                return profile_id
-        return self._lead_of(name)
+    def __init__(self, placing: Placing) -> None:
+        self._placing = placing
+        self._known: set[str] = set()
+        self._heap: list[tuple[tuple[int, str, bytes], str]] = []
 
-    def _owner(self, name: str) -> str:
-        """The one person whom a group belongs to before limits, '' if there is none."""
-        group = self._group(name)
-        if group.persons:
-            return group.owner if group.persons == 1 else ""
-        owners = {self._owner(device) for device in group.follows}
-        return owners.pop() if len(owners) == 1 else ""
+    def push(self, names: Iterable[str]) -> None:
+        """Add groups that were not there yet."""
+        for name in names:
+            if name not in self._known:
+                self._known.add(name)
+                strength = self._placing._strength(self._placing._lead_of(name))
+                heapq.heappush(self._heap, (strength, name))
 
-    def _lead_of(self, group_name: str) -> str:
-        return self._strongest(self._group(group_name).members)
-
-    def _profile_of(self, group_name: str) -> str:
-        return self._existing_node(self._group(group_name).members[0]).profile_id
-
-    def _assign_group(self, name: str, profile_id: str) -> None:
-        for one in self._group(name).members:
-            self._assign(one, profile_id)
-
-    def _assign(self, one: str, profile_id: str) -> None:
-        node = self._existing_node(one)
-        if node.profile_id == profile_id:
-            return
-        node.profile_id = profile_id
-        node.version = self.position + 1
-        node.linked_ms = self.occurred_ms
-        self._put(b"n:", one, node)
-        if one not in self.changed:
-            self.changed.append(one)
+    def __iter__(self) -> Iterator[str]:
+        while self._heap:
+            yield heapq.heappop(self._heap)[1]
 
 
 def _there(row: T | None) -> T:

@@ -27,6 +27,7 @@ from processors import engagement
 from processors.assigning import (
     PENDING_VERDICTS,
     Assigning,
+    Pending,
     TrailRow,
     assigned,
     encode,
@@ -35,6 +36,7 @@ from processors.assigning import (
     trail_row,
     update_output,
     verdict_key,
+    verdict_of,
 )
 from processors.fold import Folding
 from processors.stage import Decision, Output, Record, Store, Tick
@@ -216,40 +218,53 @@ class _Touching:
             self.decision.outputs.append(Output(topics.ENGAGEMENT.name, key, value))
 
     def _ask_for_verdicts(self) -> None:
-        """Request the links of which this home knows no verdict, strongest first.
+        """Request the links that are open for the source of a touch, strongest first.
 
         What was asked and is not answered yet is not asked again: the graph answers every link.
         The memory of it ends with the process, or when a decision is not carried out.
         """
-        pending: set[bytes] = self.store.memory.setdefault(PENDING_VERDICTS, set())
+        pending: Pending = self.store.memory.setdefault(PENDING_VERDICTS, {})
         if len(pending) > MOST_PENDING:
             pending.clear()
-        asked: dict[bytes, tuple[_Touch, str, str]] = {}
-        for touch in self.touches:
-            row = touch.row
-            for kind, values in row.identifiers.items():
-                for value in values:
-                    if kind != row.lead_kind or value != row.lead_value:
-                        key = verdict_key(row.lead_id, identifier_id(kind, value))
-                        if key not in pending:
-                            asked.setdefault(key, (touch, kind, value))
-        verdicts = self.store.get_many(list(asked)) if asked else []
-        for (key, (touch, kind, value)), verdict in zip(asked.items(), verdicts, strict=True):
-            if verdict is None:
-                pending.add(key)
-                row = touch.row
-                request = messages.LinkRequest(
-                    row.lead_kind,
-                    row.lead_value,
-                    kind,
-                    value,
-                    row.source,
-                    row.event_id,
-                    touch.at_ms,
-                )
-                self.decision.outputs.append(
-                    Output(topics.LINKS.name, row.lead_id.encode(), messages.encode(request), 0)
-                )
+        links = [
+            (verdict_key(touch.row.lead_id, identifier_id(kind, value)), touch, kind, value)
+            for touch in self.touches
+            for kind, values in touch.row.identifiers.items()
+            for value in values
+            if kind != touch.row.lead_kind or value != touch.row.lead_value
+        ]
+        keys = list({key: None for key, *_ in links})
+        known = dict(zip(keys, self.store.get_many(keys), strict=True)) if keys else {}
+        for key, touch, kind, value in links:
+            stored, source = known[key], touch.row.source
+            waiting = pending.get(key, {})
+            if stored is not None:
+                # Open links are decided anew for touches that are new enough: those ask again.
+                sources = verdict_of(stored).sources
+                if sources is None or source in sources:
+                    continue
+                if parse_ms(touch.row.received_at) <= waiting.get(source, -1):
+                    continue
+            elif source in waiting:
+                continue
+            self._ask(touch, kind, value)
+            pending.setdefault(key, {})[source] = parse_ms(touch.row.received_at)
+
+    def _ask(self, touch: _Touch, kind: str, value: str) -> None:
+        row = touch.row
+        request = messages.LinkRequest(
+            row.lead_kind,
+            row.lead_value,
+            kind,
+            value,
+            row.source,
+            row.event_id,
+            touch.at_ms,
+            parse_ms(row.received_at),
+        )
+        self.decision.outputs.append(
+            Output(topics.LINKS.name, row.lead_id.encode(), messages.encode(request), 0)
+        )
 
 
 def _event_hash(touch: TouchpointRow) -> bytes:

@@ -12,7 +12,7 @@ import unicodedata
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import phonenumbers
@@ -90,8 +90,25 @@ class IdentityPolicy:
     joins_per_day: int = 20
 
     def kind(self, name: str) -> KindPolicy:
-        """The policy of a kind; one that is not listed is a plug-in's: it joins, 5 a profile."""
-        return self.kinds.get(name) or KindPolicy(name, PLUG_IN_STRENGTH)
+        """The policy of a kind; one that is not listed is a plug-in's: 5 a profile.
+
+        It joins, unless a stronger kind follows.
+        """
+        return self.kinds.get(name) or KindPolicy(name, PLUG_IN_STRENGTH, self._plug_ins_join)
+
+    @cached_property
+    def _plug_ins_join(self) -> bool:
+        return all(k.joins or k.strength > PLUG_IN_STRENGTH for k in self.kinds.values())
+
+    @cached_property
+    def _weakest_that_follows(self) -> tuple[int, str]:
+        return max(
+            ((k.strength, k.name) for k in self.kinds.values() if not k.joins), default=(0, "")
+        )
+
+    def leads_followers(self, name: str) -> bool:
+        """Whether some kind that follows is weaker than this one."""
+        return (self.kind(name).strength, name) < self._weakest_that_follows
 
     def with_kinds(self, overrides: Mapping[str, Mapping[str, object]]) -> IdentityPolicy:
         """This policy with single settings of kinds replaced.

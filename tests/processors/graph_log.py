@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from processors.graph import GraphStage
@@ -18,34 +20,56 @@ Pair = tuple[Identifier, Identifier]
 class Graph:
     """The stage over a store, with what it published so far."""
 
-    def __init__(self, policy: IdentityPolicy) -> None:
-        self.stage = GraphStage(1, policy)
+    def __init__(self, policy: IdentityPolicy, untrusted: frozenset[str] = frozenset()) -> None:
+        self.stage = GraphStage(1, policy, untrusted)
         self.store = MemoryStore(self.stage)
         self.log: list[Record] = []
         self.published: dict[str, messages.Assignment] = {}
-        self.verdicts: dict[tuple[str, str], bool] = {}
+        self.verdicts: dict[tuple[str, str], messages.Verdict] = {}
         self.conflicts: list[dict[str, object]] = []
+        self.decisions: dict[tuple[str, str, int], dict[str, object]] = {}
+        self.commands: list[dict[str, object]] = []
         self.done = 0
         self.now_ms = START_MS
 
-    def append(self, one: Pair, at_ms: int) -> None:
+    def append(self, one: Pair, at_ms: int, source: str = "web") -> None:
         (kind, value), (other_kind, other_value) = one
         offset = len(self.log)
         request = messages.LinkRequest(
-            kind, value, other_kind, other_value, "web", f"e{offset}", at_ms
+            kind, value, other_kind, other_value, source, f"e{offset}", at_ms, at_ms
         )
-        value_bytes = messages.encode(request)
-        self.log.append(
-            Record(
-                topics.LINKS.name, 0, offset, at_ms, identifier_id(*one[0]).encode(), value_bytes
-            )
-        )
+        self._record(identifier_id(*one[0]).encode(), request, at_ms)
 
-    def see(self, *identifiers: Identifier) -> list[messages.Assignment]:
+    def _record(self, key: bytes, message: messages.LinkMessage, at_ms: int) -> None:
+        value = messages.encode(message)
+        self.log.append(Record(topics.LINKS.name, 0, len(self.log), at_ms, key, value))
+
+    def command(
+        self,
+        one: Identifier,
+        lead: Identifier | None = None,
+        *,
+        lift: bool = False,
+        source: str = "",
+        against: Sequence[Identifier] = (),
+    ) -> list[messages.Assignment]:
+        """An operator's split or lift; the answers."""
+        split_id = f"s{len(self.log)}"
+        command = messages.SplitCommand(
+            split_id, lift, self.now_ms, *one, *(lead or ("", "")), source,
+            [(other.kind, other.value) for other in against],
+        )  # fmt: skip
+        self._record(split_id.encode(), command, self.now_ms)
+        return self._new()
+
+    def see(self, *identifiers: Identifier, source: str = "web") -> list[messages.Assignment]:
         """A touch that names these: its lead is linked with each other one; the answers."""
         lead, *others = sorted(identifiers, key=self.stage.policy.strength)
         for other in others:
-            self.append((lead, other), self.now_ms)
+            self.append((lead, other), self.now_ms, source)
+        return self._new()
+
+    def _new(self) -> list[messages.Assignment]:
         batch, self.done = self.log[self.done :], len(self.log)
         return self.process(batch)
 
@@ -57,6 +81,16 @@ class Graph:
             msgspec.json.decode(out.value)
             for out in decision.outputs
             if out.topic == topics.CONFLICTS.name
+        ]
+        for out in decision.outputs:
+            if out.topic == topics.VERDICTS.name:
+                row = msgspec.json.decode(out.value)
+                at = (row["lead_id"], row["identifier_id"], row["position"])
+                assert self.decisions.setdefault(at, row) == row
+        self.commands += [
+            msgspec.json.decode(out.value)
+            for out in decision.outputs
+            if out.topic == topics.SPLITS.name
         ]
         answers = [
             messages.decode_assignment(out.value)
@@ -70,11 +104,17 @@ class Graph:
                 if answer.version == before.version:
                     assert answer.profile_id == before.profile_id
             self.published[answer.identifier_id] = answer
-            for other, holds in answer.verdicts.items():
-                assert self.verdicts.setdefault((answer.identifier_id, other), holds) == holds
+            for other, verdict in answer.verdicts.items():
+                known = self.verdicts.get((answer.identifier_id, other))
+                if known is not None:
+                    assert verdict.position >= known.position
+                    assert verdict.position > known.position or verdict == known
+                self.verdicts[answer.identifier_id, other] = verdict
         by_id = {answer.identifier_id: answer for answer in answers}
         for record in batch:
             asked = messages.decode_link(record.value)
+            if isinstance(asked, messages.SplitCommand):
+                continue
             other = identifier_id(asked.kind, asked.value)
             assert other in by_id
             assert other in by_id[identifier_id(asked.lead_kind, asked.lead_value)].verdicts

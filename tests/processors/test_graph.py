@@ -91,7 +91,7 @@ def test_a_link_of_an_identifier_with_itself_changes_nothing(graph):
     for one in (HANAKO, browser("b")):
         answers = graph.see(one, one)
         assert [(a.profile_id, a.version, a.verdicts) for a in answers] == [
-            (own(one), 0, {own(one): True})
+            (own(one), 0, {own(one): messages.Verdict(True, len(graph.log) - 1)})
         ]
 
 
@@ -115,7 +115,9 @@ def test_two_customer_ids_never_join_and_the_refusal_says_which_profiles_they_ha
     graph.see(HANAKO, email("h@x.jp"))
     answers = graph.see(TARO, email("h@x.jp"))
     assert graph.people() == people("hanako h@x.jp", "taro")
-    assert [a.verdicts for a in answers if a.value == "taro"] == [{own(email("h@x.jp")): False}]
+    assert [a.verdicts for a in answers if a.value == "taro"] == [
+        {own(email("h@x.jp")): messages.Verdict(False, 1)}
+    ]
     (conflict,) = graph.conflicts
     assert conflict["reason"] == "unique"
     assert (conflict["value"], conflict["lead_value"]) == ("h@x.jp", "taro")
@@ -356,5 +358,5 @@ def test_a_link_request_names_its_touch():
     pipeline.run()
     (record,) = pipeline.logs["identity.links", 0]
     assert messages.decode_link(record.value) == messages.LinkRequest(
-        "email", "h@x.jp", "line", "U1", "test", "e1", 1_777_593_600_000
+        "email", "h@x.jp", "line", "U1", "test", "e1", 1_777_593_600_000, pipeline.now_ms
     )

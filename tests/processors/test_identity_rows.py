@@ -9,7 +9,7 @@ from processors.identity_rows import Mark, WorkingCopy, key
 from processors.stage import Decision
 from tests.pipeline import MemoryStore
 
-SET = "s" * 36
+ONE = "s" * 36
 
 
 @pytest.fixture
@@ -21,27 +21,27 @@ def name(number: int) -> str:
     return f"{number:036}"
 
 
-def mark(copy: WorkingCopy, *numbers: int, present: bool = True) -> None:
+def mark(copy: WorkingCopy, *numbers: int) -> None:
     for number in numbers:
-        copy.put(key(b"q:", SET, name(number)), Mark() if present else None, 0)
+        copy.put(key(b"b:", ONE, name(number)), Mark(), 0)
 
 
-def test_names_are_those_stored_and_those_of_the_batch_without_those_removed(store):
+def test_pairs_are_those_stored_and_those_of_the_batch_each_once(store):
     stored = WorkingCopy(store, 1)
     mark(stored, 1, 2, 3)
     store.apply(Decision(rows=stored.changes()))
     copy = WorkingCopy(store, 1)
-    mark(copy, 0, 4)
-    mark(copy, 1, present=False)
-    prefix = key(b"q:", SET)
-    assert copy.under(prefix) == [name(0), name(2), name(3), name(4)]
-    assert copy.under(prefix, 1) == [name(0)]
-    mark(copy, 0, 2, present=False)
-    assert copy.under(prefix, 1) == [name(3)]
+    mark(copy, 0, 2, 4)
+    assert sorted(copy.seconds(b"b:", ONE)) == [name(n) for n in range(5)]
 
 
-def test_all_of_tens_of_thousands_of_names_are_found(store):
+def test_all_of_tens_of_thousands_of_pairs_are_found_and_few_read_for_the_first(store):
     stored = WorkingCopy(store, 1)
     mark(stored, *range(20_000))
     store.apply(Decision(rows=stored.changes()))
-    assert len(WorkingCopy(store, 1).under(key(b"q:", SET))) == 20_000
+    assert len(set(WorkingCopy(store, 1).seconds(b"b:", ONE))) == 20_000
+    read = []
+    plain = store.scan
+    store.scan = lambda prefix, limit, after=b"": read.append(limit) or plain(prefix, limit, after)
+    assert next(WorkingCopy(store, 1).seconds(b"b:", ONE)) == name(0)
+    assert sum(read) < 100

@@ -180,7 +180,9 @@ def test_a_link_is_asked_for_once_and_after_a_restart_until_its_verdict_is_there
     assert home.touch(touch("e2", HANAKO, MAIL)).links() == []
     home.store.memory.clear()
     assert home.touch(touch("e2b", HANAKO, MAIL)).links() == [("hanako", "h@x.jp")]
-    verdict = messages.Assignment(own(HANAKO), *HANAKO, own(HANAKO), 0, MAY, {own(MAIL): False})
+    verdict = messages.Assignment(
+        own(HANAKO), *HANAKO, own(HANAKO), 0, MAY, {own(MAIL): messages.Verdict(False, 0)}
+    )
     home.take(home.append(topics.ASSIGNMENTS.name, b"", messages.encode(verdict)))
     assert home.touch(touch("e3", HANAKO, MAIL)).links() == []
 

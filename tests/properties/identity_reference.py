@@ -41,6 +41,7 @@ class Reference:
         groups = self._groups()
         whose = {group: self._person_of(group, persons, groups) for group in groups}
         taken: dict[tuple[Set, str], int] = {}
+        crowd: dict[tuple[Identifier, str], int] = {}
         # Kind by kind and the strongest first, so that a device is placed before its browsers.
         for group in sorted(groups, key=lambda g: self._rank(self._strongest(g))):
             person = whose[group]
@@ -54,9 +55,12 @@ class Reference:
                 if with_person and count <= kind.limit:
                     taken[person, kind.name] = count
                     target = self._strongest(person)
-            # A browser also follows a device that is nobody's.
-            if len(place) == 1 and not self._joins(next(iter(place))):
-                target = place.pop()
+            # A browser also follows a device that is nobody's, within the same limit.
+            if len(place) == 1 and not self._joins(root := next(iter(place))):
+                count = crowd.get((root, kind.name), 0) + len(group)
+                if count <= kind.limit:
+                    crowd[root, kind.name] = count
+                    target = root
             profile |= dict.fromkeys(group, target)
         return profile
 
