@@ -79,7 +79,7 @@ class Answers:
         """The records to publish."""
         out = []
         for one, others in self._verdicts.items():
-            node = self._copy.get(key(b"n:", one), Node)
+            node = self._copy.node(one)
             if node is None:
                 continue
             verdicts = {
@@ -94,7 +94,7 @@ class Answers:
         return out + list(self._rows.values())
 
     def _node(self, one: str) -> Node:
-        node = self._copy.get(key(b"n:", one), Node)
+        node = self._copy.node(one)
         if node is None:
             raise LookupError("a link names an identifier that is not there")
         return node

@@ -22,16 +22,16 @@ answered, again if asked again. On a replay of a position all that was decided t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from processors.answers import Answers
-from processors.identity_rows import WorkingCopy
+from processors.identity_rows import WorkingCopy, key
 from processors.linking import Deciding
 from processors.splitting import Splitting
 from processors.stage import Decision, Record, Store, Tick
 from schemas import messages, topics
-from schemas.identifiers import IdentityPolicy
+from schemas.identifiers import IdentityPolicy, identifier_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,9 @@ class GraphStage:
         """Decide links and splits in their order and answer each."""
         copy = WorkingCopy(store, self.epoch)
         answers = Answers(self.epoch, copy)
-        for record in records:
-            message = messages.decode_link(record.value)
+        asked = [(record, messages.decode_link(record.value)) for record in records]
+        copy.load(_rows_of(message for _, message in asked))
+        for record, message in asked:
             if isinstance(message, messages.SplitCommand):
                 Splitting(self.policy, copy, answers, record, message).decide()
             else:
@@ -69,3 +70,12 @@ class GraphStage:
     def deadline(self, key: bytes, value: bytes) -> int | None:
         """Nothing here depends on time."""
         return None
+
+
+def _rows_of(asked: Iterable[messages.LinkMessage]) -> Iterator[bytes]:
+    """The rows that requests begin with."""
+    for request in asked:
+        if isinstance(request, messages.LinkRequest):
+            lead = identifier_id(request.lead_kind, request.lead_value)
+            other = identifier_id(request.kind, request.value)
+            yield from (key(b"l:", lead, other), key(b"n:", lead), key(b"n:", other))

@@ -4,8 +4,8 @@
 key                            what
 =============================  ===============================================================
 ``n:`` identifier              node: its set or group, its profile, since which position
-``s:`` set                     a set of identifiers of kinds that join: one person
-``g:`` group                   identifiers of one kind that follows, linked with each other
+``s:`` set or group            a set: identifiers of kinds that join, one person; or a group:
+                               identifiers of one kind that follows, linked with each other
 ``l:`` lead other              a link: every decision about it, the last one holds
 ``b:`` other lead              there is such a link: it is found from its weaker end too
 ``c:`` position                an operator's command, with what it changed
@@ -18,7 +18,7 @@ links are never deleted: an old one that is written late cannot come back to lif
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
 import msgspec
@@ -131,7 +131,7 @@ class Mark(msgspec.Struct, array_like=True):
 
 
 _TYPES: dict[bytes, type[msgspec.Struct]] = {
-    b"n:": Node, b"s:": Cluster, b"g:": Cluster, b"l:": Link, b"b:": Mark,
+    b"n:": Node, b"s:": Cluster, b"l:": Link, b"b:": Mark,
     b"c:": Command,
 }  # fmt: skip
 #: Rows that are looked for by the first of the two names in their key.
@@ -156,6 +156,14 @@ class WorkingCopy:
         self._changed: dict[bytes, int] = {}
         #: Rows of pairs changed in this batch, by their prefix and first name.
         self._pairs: dict[bytes, dict[bytes, None]] = {}
+        #: Nodes once more, by name: they are read a dozen times for each link.
+        self._nodes: dict[str, Node] = {}
+
+    def load(self, keys: Iterable[bytes]) -> None:
+        """Read rows that will be asked for, all at once."""
+        wanted = list(dict.fromkeys(keys))
+        for one, stored in zip(wanted, self._store.get_many(wanted), strict=True):
+            self._keep(one, stored)
 
     def get(self, key: bytes, kind: type[T]) -> T | None:
         """The row's content as of now; change it only followed by `put`."""
@@ -164,6 +172,15 @@ class WorkingCopy:
         row = self._rows[key]
         assert row is None or isinstance(row, kind)  # noqa: S101  keys carry their type
         return row
+
+    def node(self, one: str) -> Node | None:
+        """The row of an identifier, as `get` gives it."""
+        node = self._nodes.get(one)
+        if node is None:
+            node = self.get(key(b"n:", one), Node)
+            if node is not None:
+                self._nodes[one] = node
+        return node
 
     def _keep(self, key: bytes, stored: bytes | None) -> None:
         if stored is None:

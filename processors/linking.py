@@ -118,7 +118,7 @@ class Deciding(Placing):
 
     def _ensure(self, one: str, kind: str, value: str) -> None:
         """A node for an identifier that is new."""
-        if self.copy.get(key(b"n:", one), Node) is None:
+        if self.copy.node(one) is None:
             self._put(b"n:", one, Node(kind, value, one, one, 0, self.request.occurred_ms))
             self._put_cluster(one, Cluster([one]))
 

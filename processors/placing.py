@@ -48,19 +48,16 @@ class Placing:
         self.copy.put(key(prefix, name), row, self.position)
 
     def _node(self, one: str) -> Node:
-        return _there(self.copy.get(key(b"n:", one), Node))
+        return _there(self.copy.node(one))
 
     def _within(self, one: str) -> str:
         return self._node(one).within
 
     def _cluster(self, name: str) -> Cluster:
-        return _there(self.copy.get(key(self._prefix(name), name), Cluster))
+        return _there(self.copy.get(key(b"s:", name), Cluster))
 
     def _put_cluster(self, name: str, row: Cluster | None) -> None:
-        self._put(self._prefix(name), name, row)
-
-    def _prefix(self, name: str) -> bytes:
-        return b"s:" if self._joins(name) else b"g:"
+        self._put(b"s:", name, row)
 
     def _joins(self, one: str) -> bool:
         return self.policy.kind(self._node(one).kind).joins

@@ -17,7 +17,6 @@ from processors.identity_rows import (
     Command,
     Link,
     LinkDecision,
-    Node,
     WorkingCopy,
     command_key,
     key,
@@ -248,7 +247,7 @@ class Splitting(Placing):
         )
 
     def _known(self, one: str) -> bool:
-        return self.copy.get(key(b"n:", one), Node) is not None
+        return self.copy.node(one) is not None
 
     def _link(self, pair: Pair) -> Link | None:
         return self.copy.get(key(b"l:", *pair), Link)
