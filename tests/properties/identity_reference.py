@@ -136,8 +136,10 @@ class Reference:
             others = {y for x, y in self.apart if x == one}
             self.apart -= {(one, y) for y in others}
             return others
-        mates = {y for y in self.known if profiles[y] == profiles[one]}
-        others = (set(against) & self.known or mates) - {one}  # TEMP
+        mates = {y for y in self.known if profiles[y] == profiles[one]} - {one}
+        # Weaker ones that follow choose anew; they are split off if there is nobody else.
+        rest = {y for y in mates if self._joins(y) or self._rank(y)[:2] <= self._rank(one)[:2]}
+        others = (set(against) & self.known or rest or mates) - {one}  # TEMP
         self.apart |= {(one, y) for y in others}
         return others
 

@@ -1,0 +1,38 @@
+"""Cases that the schedules and the state machine of `tests.properties` found, one each."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.identifiers import Identifier, IdentityPolicy
+from schemas.times import DAY_MS, rfc3339
+from tests.pipeline import Pipeline, Place
+from tests.processors.graph_log import Graph
+from tests.processors.test_graph import HANAKO, people
+from tests.processors.test_splits import H, split
+from tests.processors.touches import touch
+from tests.properties import checking, world
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return Graph(IdentityPolicy())
+
+
+def test_a_split_from_somebody_unknown_takes_nobody_else_apart(graph):
+    graph.see(HANAKO, H)
+    split(graph, HANAKO, against=[Identifier("customer_id", "nobody knows")])
+    assert graph.people() == people("hanako h@x.jp")
+
+
+def test_an_entry_that_a_crash_kept_back_is_published_before_the_exit_that_follows():
+    pipeline = Pipeline(segments=world.segments(), partitions=1)
+    trails, profiles = Place("trails", "touchpoints", 0), Place("profiles", "trails", 0)
+    for event_id, days in (("a week ago", 7), ("now", 0)):
+        at = rfc3339(pipeline.now_ms - days * DAY_MS)
+        pipeline.touch(touch(event_id, HANAKO, occurred_at=at))
+        pipeline.process(trails)
+        # The first time nothing is published; the second time both are read at once.
+        pipeline.process(profiles, crash="log" if days else None)
+    pipeline.calm()
+    checking.check_changes(pipeline)
