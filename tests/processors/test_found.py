@@ -36,3 +36,18 @@ def test_an_entry_that_a_crash_kept_back_is_published_before_the_exit_that_follo
         pipeline.process(profiles, crash="log" if days else None)
     pipeline.calm()
     checking.check_changes(pipeline)
+
+
+def test_a_touch_received_after_a_lift_joins_though_an_older_request_is_not_answered_yet():
+    pipeline = Pipeline(partitions=1)
+    trails = Place("trails", "touchpoints", 0)
+    pipeline.touch(touch("before", HANAKO, H))
+    pipeline.process(trails)
+    # The operator acts while the answer to the touch is under way.
+    for lift in (False, True):
+        pipeline.split(*H, lead=HANAKO, lift=lift)
+    pipeline.now_ms += 1
+    pipeline.touch(touch("after", HANAKO, H))
+    pipeline.process(trails)
+    pipeline.calm()
+    assert len(set(pipeline.identities().values())) == 1
