@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from rocksdict import Options, Rdict
 
@@ -85,32 +85,46 @@ def _only(outputs: Sequence[Output], topic: str, now_ms: int) -> list[Record]:
     return _records(topic, now_ms, [output for output in outputs if output.topic == topic])
 
 
+class Alone:
+    """A stage with its rows in RocksDB and no Kafka; a context manager that removes them."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.seconds = 0.0
+        self._folder = tempfile.TemporaryDirectory(prefix="touchline-bench-")
+        self.path = Path(self._folder.name)
+        self._rows, self._seen = (
+            Rdict(str(self.path / name), Options(raw_mode=True)) for name in ("rows", "seen")
+        )
+        self._memory = PartitionMemory()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows.close()
+        self._seen.close()
+        self._folder.cleanup()
+
+    def take(self, batch: Sequence[Record]) -> Decision:
+        """Decide and apply one batch; `seconds` grows by the CPU time of it."""
+        begin = time.process_time()
+        table = PartitionRows(self._rows, self._memory)
+        known = PartitionSeen(self._seen, 7 * 86_400)
+        store = StageStore(table, known, self._memory, batch[0].timestamp_ms // 1000)
+        decision = self.stage.decide(batch, store)
+        entries = due_entries(self.stage.deadline, decision.rows)
+        old_entries = due_entries(self.stage.deadline, store.stored(list(decision.rows)))
+        table.apply(decision.rows, entries, old_entries, (), None)
+        times = {record.offset: record.timestamp_ms for record in batch}
+        known.apply(enumerate(pack_seen(decision.seen, times)))
+        self.seconds += time.process_time() - begin
+        return decision
+
+
 def _run(stage: Stage, records: Sequence[Record], note: str) -> tuple[Timing, list[Output]]:
     published: list[Output] = []
-    seconds = 0.0
-    with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
-        rows, seen = (
-            Rdict(f"{folder}/{name}", Options(raw_mode=True)) for name in ("rows", "seen")
-        )
-        memory = PartitionMemory()
+    with Alone(stage) as alone:
         for start in range(0, len(records), BATCH):
-            batch = records[start : start + BATCH]
-            begin = time.process_time()
-            table = PartitionRows(rows, memory)
-            known = PartitionSeen(seen, 7 * 86_400)
-            store = StageStore(table, known, memory, batch[0].timestamp_ms // 1000)
-            decision = stage.decide(batch, store)
-            _apply(stage, table, store, decision)
-            times = {record.offset: record.timestamp_ms for record in batch}
-            known.apply(enumerate(pack_seen(decision.seen, times)))
-            seconds += time.process_time() - begin
-            published += decision.outputs
-        rows.close()
-        seen.close()
-    return Timing(stage.name, len(records), seconds, note), published
-
-
-def _apply(stage: Stage, table: PartitionRows, store: StageStore, decision: Decision) -> None:
-    entries = due_entries(stage.deadline, decision.rows)
-    old_entries = due_entries(stage.deadline, store.stored(list(decision.rows)))
-    table.apply(decision.rows, entries, old_entries, (), None)
+            published += alone.take(records[start : start + BATCH]).outputs
+        return Timing(stage.name, len(records), alone.seconds, note), published

@@ -28,6 +28,7 @@ from schemas import rows
 from schemas.identifiers import Identifier
 from schemas.messages import Verdict
 
+Taken = dict[str, list[tuple[str, int]]]
 Outcome = Literal["holds", "refused", "voided", "withdrawn"]
 
 
@@ -56,13 +57,13 @@ class Node(msgspec.Struct, array_like=True):
 class Cluster(msgspec.Struct, array_like=True):
     """A set (one person) or a group, in which all `members` are linked with each other.
 
-    `apart`: everybody that any member was split from. `taken`: of those who follow and have its
-    profile, per kind, how many identifiers they are and the strongest one of the weakest group.
+    `apart`: everybody that any member was split from. `taken`: the groups that follow it and have
+    its profile, per kind: the strongest identifier and the size of each, the strongest first.
     """
 
     members: list[str]
     apart: list[str] = []
-    taken: dict[str, tuple[int, str]] = {}
+    taken: Taken = {}
 
 
 class LinkDecision(msgspec.Struct, array_like=True):

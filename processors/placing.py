@@ -13,17 +13,17 @@ room with it, has a profile of its own.
 from __future__ import annotations
 
 import heapq
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
 import msgspec
 
-from processors.identity_rows import Cluster, Link, Node, WorkingCopy, key
+from processors.identity_rows import Cluster, Link, Node, Taken, WorkingCopy, key
 from schemas.identifiers import IdentityPolicy
 
 T = TypeVar("T")
-Taken = dict[str, tuple[int, str]]
 
 
 class Placing:
@@ -151,30 +151,41 @@ class Placing:
     # Placing
 
     def _takes(self, group_name: str) -> bool:
-        """Place a group that had a profile of its own, if that moves nobody else.
+        """Place a group that had a profile of its own, without looking at all others.
 
-        It does not where there is room, and where the group is weaker than all that are there.
-        So a person with thousands of browsers costs little more than one with few.
+        False where that is not enough: where more would move than the group, and one as large that
+        it displaces. So a kiosk or a person with thousands of browsers costs little more than one
+        with few.
         """
-        lead = self._lead_of(group_name)
-        group = self._cluster(group_name)
-        if any(self._node(one).profile_id != lead for one in group.members):
-            return False
-        if self._followers(group_name):
+        if not self._alone(group_name):
             return False
         host = self._host(group_name)
         if not host:
             return True
-        cluster, kind = self._cluster(host), self.policy.kind(self._node(lead).kind)
-        count, weakest = cluster.taken.get(kind.name, (0, lead))
-        count += len(group.members)
-        last = self._strength(lead) >= self._strength(weakest)
-        if count <= kind.limit:
-            cluster.taken[kind.name] = count, lead if last else weakest
-            self._put_cluster(host, cluster)
-            self._assign_all(group_name, self._profile_of(host))
-            return True
-        return last
+        cluster, lead = self._cluster(host), self._lead_of(group_name)
+        kind = self.policy.kind(self._node(lead).kind)
+        new = (lead, len(self._cluster(group_name).members))
+        placed = list(cluster.taken.get(kind.name, ()))
+        insort(placed, new, key=lambda one: self._strength(one[0]))
+        while sum(size for _, size in placed) > kind.limit:
+            displaced = placed.pop()
+            if displaced == new:
+                return True
+            if displaced[1] != new[1] or self._followers(self._within(displaced[0])):
+                return False
+            # Whoever had no room before has none now: another one of the same size came.
+            self._assign_all(self._within(displaced[0]), displaced[0])
+        cluster.taken[kind.name] = placed
+        self._put_cluster(host, cluster)
+        self._assign_all(group_name, self._profile_of(host))
+        return True
+
+    def _alone(self, group_name: str) -> bool:
+        """Whether a group has a profile of its own, and nobody follows it."""
+        lead = self._lead_of(group_name)
+        members = self._cluster(group_name).members
+        own = all(self._node(one).profile_id == lead for one in members)
+        return own and not self._followers(group_name)
 
     def _settle(self, hosts: Iterable[str], groups: Iterable[str] = ()) -> None:
         """Derive anew whose these sets and groups are, and all that this moves.
@@ -229,9 +240,9 @@ class Placing:
             missing[host] = None
         elif host:
             kind = self.policy.kind(self._node(lead).kind)
-            count = taken[host].get(kind.name, (0, ""))[0] + len(self._cluster(name).members)
-            if count <= kind.limit:
-                taken[host][kind.name] = count, lead
+            placed, size = taken[host].get(kind.name, []), len(self._cluster(name).members)
+            if sum(other for _, other in placed) + size <= kind.limit:
+                taken[host][kind.name] = [*placed, (lead, size)]
                 return self._profile_of(host)
         return lead
 

@@ -108,12 +108,15 @@ class ProfilesStage:
         clock = self._clock(store)
         for (profile, changes), row in zip(updates.items(), stored, strict=True):
             one = _Profile(self, profile, row)
+            again = one.again(changes)
+            if again:
+                one.repeat(decision)
             if one.take(changes):
                 newest = max(update.at_ms for _, update in changes)
                 one.evaluate(newest if clock is None else clock, one.cause, newest)
                 one.save(decision)
-            elif one.replayed:
-                one.publish(decision, all_changes=True)
+            elif again:
+                one.publish(decision)
         return decision
 
     def tick(self, tick: Tick, store: Store) -> Decision:
@@ -129,13 +132,16 @@ class ProfilesStage:
                 continue
             one = _Profile(self, key[len(PREFIX) :], row)
             deadline = self.deadline(key, row)
-            if deadline is not None and deadline <= clock:
+            due = deadline is not None and deadline <= clock
+            if one.unpublished or not due:
+                # The row was evaluated already, but the process may have ended before the rest.
+                one.repeat(decision)
+            if due:
                 one.evaluate(clock, "time", clock)
                 one.stay_due()
                 one.save(decision)
             else:
-                # The row was evaluated already, but the process ended before it was published.
-                one.publish(decision, all_changes=True)
+                one.publish(decision)
         self._sweep(store, clock, decision)
         return decision
 
@@ -164,6 +170,8 @@ class ProfilesStage:
         for key, row in found:
             one = _Profile(self, key[len(PREFIX) :], row)
             if one.row.definitions != self.digest and key not in decision.rows:
+                if one.unpublished:
+                    one.repeat(decision)
                 one.evaluate(clock, "definition", clock)
                 one.stay_due()
                 one.save(decision)
@@ -177,7 +185,8 @@ class _Profile:
         self.stage = stage
         self.profile = profile
         self.profile_id = profile.decode()
-        self.replayed = False
+        #: See `stay_due`: whether the last change was published is not known.
+        self.unpublished = False
         self.cause: Cause = "event"
         self.changed: list[str] = []
         self.merged: Merged | None = None
@@ -189,14 +198,16 @@ class _Profile:
             self.applied, self.rev = rows.header(stored)[2:]
             self.row = _decoder.decode(memoryview(stored)[_DEADLINE_END:])
             due = _DEADLINE.unpack_from(stored, rows.SIZE)[0]
-            # See `stay_due`: whether the last change was published is not known.
-            self.replayed = due == self.row.evaluated_ms + 1
+            self.unpublished = due == self.row.evaluated_ms + 1
+
+    def again(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
+        """Whether what the row has applied already may not have been published yet."""
+        return self.unpublished or any(offset <= self.applied for offset, _ in updates)
 
     def take(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
         """Keep what is newer; whether anything was."""
         changed = False
         for offset, update in updates:
-            self.replayed = self.replayed or offset <= self.applied
             self.applied = max(self.applied, offset)
             old = self.row.entries.get(update.identifier_id)
             if old is not None and (update.version, update.changes) <= (old.version, old.changes):
@@ -266,14 +277,16 @@ class _Profile:
         decision.rows[PREFIX + self.profile] = rows.pack(
             self.stage.epoch, self.applied, self.rev, body
         )
-        self.publish(decision, all_changes=self.replayed)
+        self.publish(decision)
 
-    def publish(self, decision: Decision, *, all_changes: bool) -> None:
-        """The profile's row, and its last changes of segments: all, or those just decided."""
-        names = sorted(self.row.segments) if all_changes else self.changed
-        for name in names:
-            decision.outputs.append(self._change_output(name))
+    def repeat(self, decision: Decision) -> None:
+        """Publish the last change in each segment once more, before others take their place."""
+        decision.outputs += map(self._change_output, sorted(self.row.segments))
+
+    def publish(self, decision: Decision) -> None:
+        """The profile's row, and the changes of segments that were just decided."""
         for name in self.changed:
+            decision.outputs.append(self._change_output(name))
             change = "entered" if self.row.segments[name].is_member else "exited"
             count = f"segment.{name}.{change}"
             decision.counts[count] = decision.counts.get(count, 0) + 1

@@ -110,7 +110,7 @@ class Splitting(Placing):
             node.apart = []
         else:
             named = [one for one in self.against if self._known(one)]
-            others = named or self._rest()
+            others = named if self.command.against else self._rest()
             node.apart = list(dict.fromkeys([*node.apart, *others]))
         self._put(b"n:", self.one, node)
         self.against = {one: self._node(one).identifier for one in others}
