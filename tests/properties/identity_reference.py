@@ -139,7 +139,7 @@ class Reference:
         mates = {y for y in self.known if profiles[y] == profiles[one]} - {one}
         # Weaker ones that follow choose anew; they are split off if there is nobody else.
         rest = {y for y in mates if self._joins(y) or self._rank(y)[:2] <= self._rank(one)[:2]}
-        others = (set(against) & self.known or rest or mates) - {one}  # TEMP
+        others = (set(against) & self.known if against else rest or mates) - {one}
         self.apart |= {(one, y) for y in others}
         return others
 

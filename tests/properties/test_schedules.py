@@ -1,0 +1,141 @@
+"""Thousands of schedules: small cases, every legal order, everything that can fail.
+
+A seed chooses the case and every turn of its schedule, so a failure is repeated by its seed:
+`TOUCHLINE_SEED=123 pytest tests/properties/test_schedules.py`. `TOUCHLINE_SCHEDULES` says how many
+seeds a run takes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pytest
+
+from schemas.identifiers import IdentityPolicy
+from schemas.times import MINUTE_MS
+from schemas.touchpoint_row import TouchpointRow
+from tests.pipeline import Pipeline
+from tests.properties import checking, world
+from tests.scenarios.stories import STORIES
+from tests.scenarios.story import Command
+
+SCHEDULES = int(os.environ.get("TOUCHLINE_SCHEDULES", "3000"))
+BLOCKS = 10
+SEED = os.environ.get("TOUCHLINE_SEED")
+#: Longer ones take their time, and are told by themselves in `tests.scenarios`.
+MOST_STEPS = 12
+
+Step = TouchpointRow | Command
+
+
+@dataclass(frozen=True)
+class Case:
+    """What comes in, in this order; `text` is it for a reader."""
+
+    steps: Sequence[Step]
+    policy: IdentityPolicy
+    untrusted: tuple[str, ...]
+    text: str
+
+
+@lru_cache
+def stories() -> list[Case]:
+    """The stories with all their phases at once: nothing waits until it is quiet."""
+    found = []
+    for story in STORIES:
+        steps = [step for phase in story.rows() for step in phase]
+        if len(steps) <= MOST_STEPS:
+            found.append(Case(steps, story.policy, story.untrusted, story.name))
+    return found
+
+
+def random_case(rng: random.Random) -> Case:
+    """A few touches around a few identifiers, and in half of the cases splits and lifts."""
+    policy = rng.choice(sorted(world.POLICIES))
+    some = rng.sample(world.NAMES, rng.randint(3, 7))
+    steps: list[Step] = []
+    text = [policy]
+    for number in range(rng.randint(3, 9)):
+        names = tuple(rng.sample(some, rng.randint(1, min(3, len(some)))))
+        source = rng.choice((*world.SOURCES, world.KIOSK))
+        steps.append(world.row(number, names, source, rng.randrange(40), policy))
+        text.append(f"touch {' '.join(names)} by {source}")
+    for _ in range(rng.choice((0, 0, 1, 2, 3))):
+        names = sorted(rng.sample(some, 2), key=lambda n: _strength(policy, n))
+        lead = rng.choice((names[0], "", ""))
+        source, lifts = rng.choice(("", *world.SOURCES)) if lead else "", rng.random() < 0.3
+        at = rng.randint(1, len(steps))
+        steps.insert(at, Command(_text(names[1]), _text(lead), source, lifts))
+        text.insert(at + 1, f"{'lift' if lifts else 'split'} {lead} {names[1]} {source}")
+    return Case(steps, world.POLICIES[policy], (world.KIOSK,), "\n".join(text))
+
+
+def _text(name: str) -> str:
+    return ":".join(world.IDENTIFIERS[name]) if name else ""
+
+
+def _strength(policy: str, name: str) -> tuple[int, str, bytes]:
+    return world.POLICIES[policy].strength(world.IDENTIFIERS[name])
+
+
+def run(case: Case, rng: random.Random) -> Pipeline:
+    """One schedule of a case, until all is quiet."""
+    pipeline = Pipeline(
+        policy=case.policy,
+        untrusted=case.untrusted,
+        segments=world.segments(),
+        rng=rng,
+        partitions=rng.choice((1, 2, 3)),
+        crashes=rng.choice((0.0, 0.1, 0.3)),
+        echoes=rng.choice((0.0, 0.1)),
+        delays=rng.choice((0.0, 0.05, 0.3)),
+        ticks=rng.choice((0.0, 0.1)),
+    )
+    pipeline.now_ms = world.START_MS
+    eagerness = rng.choice((0.0, 0.5, 0.9))
+    for step in case.steps:
+        pipeline.now_ms += rng.choice((0, 1, MINUTE_MS))
+        if isinstance(step, Command):
+            step.give(pipeline)
+        else:
+            pipeline.receive(step)
+        while rng.random() < eagerness and pipeline.step():
+            pass
+    pipeline.calm()
+    return pipeline
+
+
+def schedule(seed: int) -> None:
+    """The case and the schedule of a seed, against the references."""
+    rng = random.Random(seed)
+    case = rng.choice(stories()) if rng.random() < 0.3 else random_case(rng)
+    pipeline = None
+    try:
+        pipeline = run(case, rng)
+        checking.check(pipeline, case.untrusted)
+    except Exception as error:
+        links = checking.log_of_links(pipeline) if pipeline else []
+        lines = [f"seed {seed}: {error}", case.text, "the log of links:", *links]
+        raise AssertionError("\n".join(lines)) from error
+
+
+@pytest.mark.skipif(SEED is not None, reason="one seed was asked for")
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_every_schedule_ends_as_the_references_say(block: int):
+    for seed in range(block, SCHEDULES, BLOCKS):
+        schedule(seed)
+
+
+@pytest.mark.skipif(SEED is None, reason="no seed was asked for")
+def test_the_schedule_of_a_seed():
+    schedule(int(SEED or ""))
+
+
+def test_a_seed_repeats_its_schedule_exactly():
+    for seed in (1, 2, 3):
+        one, other = (run(random_case(random.Random(seed)), random.Random(seed)) for _ in "ab")
+        assert one.logs == other.logs
