@@ -8,7 +8,7 @@ from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.times import DAY_MS, rfc3339
 from tests.pipeline import Pipeline, Place
 from tests.processors.graph_log import Graph
-from tests.processors.test_graph import HANAKO, people
+from tests.processors.test_graph import HANAKO, TARO, browser, device, people
 from tests.processors.test_splits import H, split
 from tests.processors.touches import touch
 from tests.properties import checking, world
@@ -51,3 +51,26 @@ def test_a_touch_received_after_a_lift_joins_though_an_older_request_is_not_answ
     pipeline.process(trails)
     pipeline.calm()
     assert len(set(pipeline.identities().values())) == 1
+
+
+def test_a_browser_never_follows_a_device_to_a_person_that_it_was_split_from(graph):
+    graph.see(H, browser("b"))
+    split(graph, browser("b"))
+    graph.see(device("d"), browser("b"))
+    graph.see(H, device("d"))
+    assert graph.people() == people("h@x.jp d", "b")
+
+
+def test_a_touch_received_after_a_split_is_decided_anew_though_its_home_does_not_know_of_it_yet():
+    pipeline = Pipeline(partitions=1)
+    for event_id, one in (("1", HANAKO), ("2", TARO)):
+        pipeline.touch(touch(event_id, one, H))
+        pipeline.run()
+    pipeline.split(*H)
+    pipeline.now_ms += 1
+    pipeline.touch(touch("3", TARO, H))
+    # The touch reaches its home before the answer does.
+    pipeline.process(Place("trails", "touchpoints", 0))
+    pipeline.calm()
+    who = pipeline.identities()
+    assert who[H] == who[TARO] != who[HANAKO]
