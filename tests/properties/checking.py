@@ -134,9 +134,8 @@ def check_changes(pipeline: Pipeline) -> None:
     inside = set()
     for (segment, profile), changes in pipeline.changes().items():
         kinds = [change["change"] for change in changes]
-        if not TEMP:
-            assert kinds[0] == "entered", (segment, profile, kinds)
-            assert all(a != b for a, b in pairwise(kinds)), (segment, profile, kinds)
+        assert kinds[0] == "entered", (segment, profile, kinds)
+        assert all(a != b for a, b in pairwise(kinds)), (segment, profile, kinds)
         assert {change["cause"] for change in changes} <= set(CAUSES)
         if kinds[-1] == "entered":
             inside.add((segment, profile))

@@ -163,7 +163,7 @@ CONFLICTS = [
     Story(
         "call-centre phone",
         "The call centre's own number is logged with every caller: only the first one keeps it.",
-        each(seen(f"customer_id:c{n}", PHONE) for n in range(4)),
+        [[seen("customer_id:c0", PHONE)], [seen(f"customer_id:c{n}", PHONE) for n in (1, 2, 3)]],
         {f"c0 {NUMBER}": 1, "c1": 1, "c2": 1, "c3": 1},
         [f"unique {NUMBER}"] * 3,
     ),
@@ -177,21 +177,21 @@ CONFLICTS = [
     Story(
         "company address of many",
         "An address that a whole office uses joins the first five of a kind, not more.",
-        each(seen("email:info@x.jp", f"line:U{n}") for n in range(7)),
+        [[seen("email:info@x.jp", f"line:U{n}") for n in numbers] for numbers in (range(5), (5, 6))],
         {"info@x.jp U0 U1 U2 U3 U4": 7, "U5": 0, "U6": 0},
         ["limit U5", "limit U6"],
     ),
     Story(
         "limits",
         "A sixth e-mail address of one customer is refused.",
-        each(seen(HANAKO, f"email:h{n}@x.jp") for n in range(6)),
+        [[seen(HANAKO, f"email:h{n}@x.jp") for n in range(5)], [seen(HANAKO, "email:h5@x.jp")]],
         {"hanako h0@x.jp h1@x.jp h2@x.jp h3@x.jp h4@x.jp": 6, "h5@x.jp": 0},
         ["limit h5@x.jp"],
     ),
     Story(
         "too many in a day",
         "An identifier that joins more than twenty people within a day is refused the rest.",
-        each(seen(HANAKO, f"email:h{n}@x.jp") for n in range(22)),
+        [[seen(HANAKO, f"email:h{n}@x.jp") for n in some] for some in (range(20), (20, 21))],
         {"hanako " + " ".join(f"h{n}@x.jp" for n in range(20)): 22, "h20@x.jp": 0, "h21@x.jp": 0},
         ["rate h20@x.jp", "rate h21@x.jp"],
         policy=IdentityPolicy().with_kinds({"email": {"limit": 100}}),

@@ -45,6 +45,8 @@ class Command:
 
 
 Step = Seen | Command
+#: Touches with their sources, and commands, as they are sent.
+Phase = list[tuple[str, Touchpoint] | Command]
 
 
 @dataclass(frozen=True)
@@ -78,18 +80,27 @@ class Story:
 
         return replace(self, phases=[[step(one) for one in phase] for phase in self.phases])
 
-    def rows(self, prefix: str = "") -> list[list[TouchpointRow | Command]]:
+    def touches(self, prefix: str = "") -> list[Phase]:
+        """The phases, each touch with its source; event ids begin with the prefix."""
+        return [
+            [
+                step
+                if isinstance(step, Command)
+                else (step.source, step.touchpoint(f"{prefix}{at}-{number}"))
+                for number, step in enumerate(phase)
+            ]
+            for at, phase in enumerate(self.phases)
+        ]
+
+    def rows(self) -> list[list[TouchpointRow | Command]]:
         """The phases with their touches as the gateway accepts them."""
-        found: list[list[TouchpointRow | Command]] = []
-        for at, phase in enumerate(self.phases):
-            found.append([])
-            for number, step in enumerate(phase):
-                if isinstance(step, Seen):
-                    touch = step.touchpoint(f"{prefix}{at}-{number}")
-                    found[-1].append(accepted(touch, step.source, self.policy))
-                else:
-                    found[-1].append(step)
-        return found
+        return [
+            [
+                step if isinstance(step, Command) else accepted(step[1], step[0], self.policy)
+                for step in phase
+            ]
+            for phase in self.touches()
+        ]
 
 
 def identifier(text: str) -> Identifier:
