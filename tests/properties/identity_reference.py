@@ -169,7 +169,7 @@ class Reference:
         for group in sorted(groups, key=lambda g: self._rank(self._strongest(g))):
             lead = target = self._strongest(group)
             host = self._host(group, persons, groups, profile)
-            if host is not None: # TEMP and not self._split(group, owner[host]):
+            if host is not None:  # TEMP and not self._split(group, owner[host]):
                 kind = self.policy.kind(lead.kind)
                 count = taken.get((host, kind.name), 0) + len(group)
                 if count <= kind.limit:
@@ -250,9 +250,10 @@ class Reference:
             return ""
         if self._split(first, second):
             return "split"
-        if not self._joins(other):
-            return ""
-        kinds = [one.kind for one in first | second]
+        return self._conflict(lead, other, first | second, at_ms) if self._joins(other) else ""
+
+    def _conflict(self, lead: Identifier, other: Identifier, person: Set, at_ms: int) -> str:
+        kinds = [one.kind for one in person]
         counts = {kind: kinds.count(kind) for kind in kinds}
         if any(self.policy.kind(kind).unique and n > 1 for kind, n in counts.items()):
             return "unique"

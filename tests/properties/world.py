@@ -13,8 +13,8 @@ from schemas.times import HOUR_MS, rfc3339
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
 from tests.pipeline import accepted
-from tests.properties import profile_reference
 from tests.processors.touches import order, touch
+from tests.properties import profile_reference
 
 #: Short name -> identifier, as the edge would leave it.
 IDENTIFIERS = {
@@ -54,10 +54,7 @@ POLICIES = {
     "phones follow": _STRICT.with_kinds(
         {
             "shop_card": {"strength": 35},
-            **{
-                kind: {"joins": False}
-                for kind in ("phone", "line", "facebook", "instagram", "x")
-            },
+            **{kind: {"joins": False} for kind in ("phone", "line", "facebook", "instagram", "x")},
         }
     ),
 }

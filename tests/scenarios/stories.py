@@ -177,7 +177,7 @@ CONFLICTS = [
     Story(
         "company address of many",
         "An address that a whole office uses joins the first five of a kind, not more.",
-        [[seen("email:info@x.jp", f"line:U{n}") for n in numbers] for numbers in (range(5), (5, 6))],
+        [[seen("email:info@x.jp", f"line:U{n}") for n in some] for some in (range(5), (5, 6))],
         {"info@x.jp U0 U1 U2 U3 U4": 7, "U5": 0, "U6": 0},
         ["limit U5", "limit U6"],
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,3 +83,8 @@ def test_a_person_has_the_id_of_the_strongest_identifier():
 
 def _strength(story: Story, one: tuple[str, str]) -> tuple[int, str, bytes]:
     return story.policy.kind(one[0]).strength, one[0], one[1].encode()
+
+
+def test_the_page_on_identity_tells_every_story():
+    page = (Path(__file__).parents[2] / "docs" / "identity.md").read_text()
+    assert [s.name for s in STORIES if f"| {s.name} | {s.tells} |" not in page] == []
