@@ -30,6 +30,7 @@ COMMANDS = {
     "connectors": "The plug-ins for channels.",
     "segments": "The segment definitions.",
     "profile": "Look at a customer.",
+    "identity": "Why identifiers are one person; undo it.",
     "schema": "Print JSON Schemas.",
 }
 #: How a failure that is nobody's bug is known: module and class, looked up only when one happens.
@@ -38,6 +39,7 @@ FAILURES = (
     ("deploy.topics_admin", "KafkaNotReady"),
     ("deploy.local.kafka", "KafkaUnavailable"),
     ("deploy.local.clickhouse_engine", "EngineUnavailable"),
+    ("deploy.split", "SplitError"),
     ("deploy.supervise", "ChildFailed"),
     ("deploy.up", "StackError"),
     ("ingest.publisher", "NotAcknowledged"),

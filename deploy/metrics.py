@@ -95,7 +95,7 @@ COUNTS = {
     ),
     "links": Metric(Counter, "links_total", "links that the graph decided"),
     "joins": Metric(Counter, "joins_total", "links that made two people one"),
-    "conflicts": Metric(Counter, "conflicts_total", "links that were refused"),
+    "splits": Metric(Counter, "splits_total", "commands of operators to split or lift"),
     "touchline_input_gap_records_total": Metric(
         Counter, "input_gap_records_total", "records that were gone before they were read"
     ),
@@ -109,9 +109,16 @@ COUNTS = {
         Counter, "relogged_rows_total", "rows logged again after a late foreign write"
     ),
 }
-SEGMENT_CHANGES = Metric(
-    Counter, "segment_changes_total", "entries into and exits from segments", ("segment", "change")
-)
+#: The same with labels: `conflicts.REASON`, `segment.NAME.CHANGE`.
+LABELLED_COUNTS = {
+    "conflicts": Metric(Counter, "conflicts_total", "links that the policy refused", ("reason",)),
+    "segment": Metric(
+        Counter,
+        "segment_changes_total",
+        "entries into and exits from segments",
+        ("segment", "change"),
+    ),
+}
 # Sinks --------------------------------------------------------------------------------------------
 _TABLE = ("table",)
 SINK_ROWS = Metric(Counter, "sink_rows_total", "rows inserted", _TABLE)
@@ -134,8 +141,7 @@ BUILD = Metric(Gauge, "build_info", "1, with the version that runs", ("version",
 CATALOGUE: tuple[Metric, ...] = (
     RECEIVED, ACCEPTED, REJECTED, PUBLISH, REQUEST,
     PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, STATE_KEYS, STATE_BYTES,
-    DEADLINE_LATENESS, *COUNTS.values(),
-    SEGMENT_CHANGES,
+    DEADLINE_LATENESS, *COUNTS.values(), *LABELLED_COUNTS.values(),
     SINK_ROWS, SINK_BYTES, SINK_INSERT, SINK_RETRIES, SINK_REJECTED, SINK_UNWRITTEN, END_TO_END,
     READY, BUILD,
 )  # fmt: skip
@@ -185,7 +191,7 @@ class EngineCounters:
         self._state_bytes = STATE_BYTES.make(registry)
         self._lateness = DEADLINE_LATENESS.make(registry)
         self._counts = {name: metric.make(registry) for name, metric in COUNTS.items()}
-        self._segment_changes = SEGMENT_CHANGES.make(registry)
+        self._labelled = {name: metric.make(registry) for name, metric in LABELLED_COUNTS.items()}
 
     def batch(self, stage: str, records: int, seconds: float) -> None:
         """A batch went through all steps."""
@@ -208,13 +214,13 @@ class EngineCounters:
         self._lateness.labels(stage).observe(max(0.0, late))
 
     def count(self, name: str, increment: int) -> None:
-        """A counter of a stage or of the engine, or `segment.NAME.CHANGE`.
+        """A counter of a stage or of the engine, its labels behind dots (`segment.NAME.CHANGE`).
 
         One that is not declared is logged, not lost.
         """
-        if name.startswith("segment."):
-            _, segment, change = name.split(".")
-            self._segment_changes.labels(segment, change).inc(increment)
+        counter, *labels = name.split(".")
+        if labels and counter in self._labelled:
+            self._labelled[counter].labels(*labels).inc(increment)
         elif name in self._counts:
             self._counts[name].inc(increment)
         else:

@@ -127,6 +127,9 @@ class SourceSettings(BaseModel):
     currency: Currency | None = None
     channel: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None = None
     rate_limit: RateSettings | None = None
+    #: False: its touches are added to their customers, but never join people or make an
+    #: identifier follow one. For sources that cannot be trusted to name one person at a time.
+    links: bool = True
 
     @property
     def options(self) -> dict[str, Any]:

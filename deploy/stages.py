@@ -28,10 +28,15 @@ def make(name: str, settings: Settings, epoch: int, segments: Iterable[Segment] 
             settings.topic_partitions,
             required_features(segments),
         ),
-        "graph": lambda: GraphStage(epoch, policy),
+        "graph": lambda: GraphStage(epoch, policy, untrusted=untrusted(settings)),
         "profiles": lambda: ProfilesStage.of(epoch, settings.topic_partitions, segments, policy),
     }
     return makers[name]()
+
+
+def untrusted(settings: Settings) -> frozenset[str]:
+    """The sources whose touches never join people (`links: false`)."""
+    return frozenset(name for name, source in settings.sources.items() if not source.links)
 
 
 def segments_of(settings: Settings) -> tuple[Segment, ...]:

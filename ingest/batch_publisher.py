@@ -72,9 +72,9 @@ class BatchPublisher:
         futures: list[Any] = []
         size = 0
         try:
-            for topic, key, value, timestamp_ms in messages:
-                futures.append(self._send(topic, key, value, timestamp_ms))
-                size += len(value)
+            for message in messages:
+                futures.append(self._send(message))
+                size += len(message.value)
             self._producer.flush(timeout=self._deliver_s)
             for future in futures:
                 future.get(timeout=0)
@@ -84,15 +84,17 @@ class BatchPublisher:
             ) from None
         return Delivery(len(futures), size)
 
-    def _send(self, topic: str, key: bytes, value: bytes, timestamp_ms: int | None) -> Any:
-        name = full_name(self._namespace, topic)
-        partitions = self._producer.partitions_for(name)
+    def _send(self, message: Message) -> Any:
+        name = full_name(self._namespace, message.topic)
+        partition = message.partition
+        if partition is None:
+            partition = partition_of(message.key, len(self._producer.partitions_for(name)))
         return self._producer.send(
             name,
-            value,
-            key,
-            partition=partition_of(key, len(partitions)),
-            timestamp_ms=timestamp_ms,
+            message.value,
+            message.key,
+            partition=partition,
+            timestamp_ms=message.timestamp_ms,
         )
 
     def close(self) -> None:

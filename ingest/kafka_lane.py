@@ -105,8 +105,8 @@ def _pack(batch: Any, chunk: _Chunk) -> bool:
     """Pack what fits of a chunk; whether that was all. What is left goes into the next batch."""
     records = chunk.records
     for i in range(chunk.packed, len(records)):
-        _, key, value, timestamp_ms = records[i]
-        if batch.append(timestamp=timestamp_ms, key=key, value=value) is None:
+        one = records[i]
+        if batch.append(timestamp=one.timestamp_ms, key=one.key, value=one.value) is None:
             chunk.packed = i
             return False
     return True

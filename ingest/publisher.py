@@ -46,12 +46,17 @@ class Refused(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A record to send. `timestamp_ms` None: the time of sending."""
+    """A record to send.
+
+    `timestamp_ms` None: the time of sending. `partition` None: that of the key; a topic that is
+    declared with one partition has more on the embedded broker, so its writers say which.
+    """
 
     topic: str
     key: bytes
     value: bytes
     timestamp_ms: int | None = None
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,13 @@ PROFILES = Table("profiles", topics.PROFILES, timed=True)
 SEGMENT_CHANGES = Table("segment_changes", topics.SEGMENT_CHANGES)
 ENGAGEMENT = Table("engagement", topics.ENGAGEMENT)
 CONFLICTS = Table("identity_conflicts", topics.CONFLICTS)
+#: A rebuild reads these two of the shown epoch, to decide everything in the same order again.
+LINKS = Table("identity_links", topics.VERDICTS)
+SPLITS = Table("identity_splits", topics.SPLITS)
 
 TABLES = (
-    TOUCHPOINTS, REJECTED, IDENTITIES, PROFILES, SEGMENT_CHANGES, ENGAGEMENT, CONFLICTS,
+    TOUCHPOINTS, REJECTED, IDENTITIES, PROFILES, SEGMENT_CHANGES, ENGAGEMENT, CONFLICTS, LINKS,
+    SPLITS,
 )  # fmt: skip
 
 #: Derived tables that keep nothing of a past epoch. The history of segments is kept: its view
@@ -42,6 +46,7 @@ TABLES = (
 REPLACED_BY_EPOCH = (
     *(table.name for table in TABLES if table.derived and table is not SEGMENT_CHANGES),
     "segment_membership",
+    "identity_link_state",
 )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import click
 
 from deploy import logs
-from deploy.settings import Configuration, load
+from deploy.settings import Configuration, Settings, load
+from schemas.identifiers import Identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,23 @@ def configuration(context: click.Context, process: str) -> Configuration:
     loaded = load(options.config)
     logs.configure(loaded.settings.logs, process)
     return loaded
+
+
+def identifier_of(settings: Settings, text: str) -> Identifier:
+    """KIND:VALUE in normal form. Raises click.BadParameter."""
+    kind, colon, value = text.partition(":")
+    if not colon:
+        raise click.BadParameter("expected KIND:VALUE, for instance email:ada@example.com")
+    found = settings.identity.policy().normalize(kind, value, settings.identity.default_region)
+    if found is None:
+        raise click.BadParameter(f"this is no value that an identifier of kind {kind!r} can have")
+    return found
+
+
+def nobody_known(identifier: Identifier) -> int:
+    """Say that an identifier was never seen, without its value; the exit status."""
+    warn(f"touchline: nobody is known by this {identifier.kind}")
+    return 1
 
 
 def stop_signal() -> asyncio.Event:

@@ -7,7 +7,13 @@ import contextlib
 import click
 
 from deploy import wiring
-from deploy.commands import configuration, json_option, say_json
+from deploy.commands import (
+    configuration,
+    identifier_of,
+    json_option,
+    nobody_known,
+    say_json,
+)
 from deploy.profile import Customer, find
 from schemas.identifiers import Identifier
 
@@ -26,18 +32,12 @@ def show(context: click.Context, identifier: str, as_json: bool) -> int:
 
     KIND:VALUE is for instance email:ada@example.com or customer_id:1815.
     """
-    kind, colon, value = identifier.partition(":")
-    if not colon:
-        raise click.BadParameter("expected KIND:VALUE, for instance email:ada@example.com")
     settings = configuration(context, "profile").settings
-    wanted = settings.identity.policy().normalize(kind, value, settings.identity.default_region)
-    if wanted is None:
-        raise click.BadParameter(f"this is no value that an identifier of kind {kind!r} can have")
+    wanted = identifier_of(settings, identifier)
     with contextlib.closing(wiring.clickhouse(settings)) as clickhouse:
         customer = find(clickhouse, settings.namespace, wanted)
     if customer is None:
-        click.echo(f"touchline: nobody is known by this {kind}", err=True)
-        return 1
+        return nobody_known(wanted)
     if as_json:
         say_json(customer.as_dict())
     else:

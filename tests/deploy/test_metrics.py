@@ -7,7 +7,15 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from deploy.local.processes import fetch
-from deploy.metrics import COUNTS, EngineCounters, Exposition, GatewayCounters, SinkCounters, text
+from deploy.metrics import (
+    COUNTS,
+    LABELLED_COUNTS,
+    EngineCounters,
+    Exposition,
+    GatewayCounters,
+    SinkCounters,
+    text,
+)
 from ingest.gateway.config import GatewayMetrics
 from processors.engine import COUNTERS, EngineMetrics
 from sinks.ports import SinkMetrics
@@ -30,6 +38,7 @@ def test_what_is_reported_is_exposed():
     engine.batch("trails", 40, 0.1)
     engine.lag("trails", "touchpoints", 3, 7, 1.5)
     engine.count("links", 2)
+    engine.count("conflicts.limit", 3)
     engine.count("segment.vip.entered", 5)
     engine.count("nobody.declared.this", 1)
     gateway = GatewayCounters(registry)
@@ -39,6 +48,7 @@ def test_what_is_reported_is_exposed():
         'touchline_processed_events_total{stage="trails"} 40.0',
         'touchline_lag_records{partition="3",stage="trails",topic="touchpoints"} 7.0',
         "touchline_links_total 2.0",
+        'touchline_conflicts_total{reason="limit"} 3.0',
         'touchline_segment_changes_total{change="entered",segment="vip"} 5.0',
         'touchline_publish_seconds_count{acknowledged="yes"} 1.0',
     ):
@@ -50,7 +60,7 @@ def test_every_counter_of_engine_and_stages_is_declared():
     counted: set[str] = set()
     for path in (ROOT / "processors").glob("*.py"):
         source = path.read_text(encoding="utf-8")
-        counted |= set(re.findall(r'counts\["(\w+)"\]', source))
+        counted |= set(re.findall(r'(?:counts\[|\.count\()f?"(\w+)', source))
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.AnnAssign) and "counts" in ast.unparse(node.target):
                 counted |= {
@@ -58,7 +68,7 @@ def test_every_counter_of_engine_and_stages_is_declared():
                     for key in getattr(node.value, "keys", ())
                     if isinstance(key, ast.Constant)
                 }
-    assert {"redelivered", "links"} <= counted <= set(COUNTS)
+    assert {"redelivered", "links"} <= counted <= {*COUNTS, *LABELLED_COUNTS}
 
 
 def test_a_process_says_over_http_when_it_is_ready():

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from deploy.config_file import ConfigurationError
+from deploy.sections import SourceSettings
 from deploy.settings import load
+from deploy.stages import untrusted
+from ingest.registry import Registry
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +66,23 @@ def test_secrets_come_from_the_environment_and_are_not_shown(monkeypatch: pytest
     assert "s3cret" not in repr(settings)
 
 
+def test_a_source_that_must_not_join_people_is_told_apart_from_its_connectors_options():
+    settings = load(
+        write(
+            "sources:\n  kiosk: {connector: touchpoint, token: t, links: false}\n"
+            "  shop: {connector: segment, write_key: k}\n"
+        )
+    ).settings
+    assert settings.sources["kiosk"].options == {"token": "t"}
+    assert untrusted(settings) == {"kiosk"}
+
+
+def test_no_connector_has_an_option_that_every_source_has():
+    registry = Registry()
+    for name in registry:
+        assert not set(registry.load(name).options.model_fields) & set(SourceSettings.model_fields)
+
+
 def test_a_folder_is_relative_to_the_file(tmp_path: Path):
     folder = tmp_path / "conf"
     folder.mkdir()
@@ -90,6 +110,10 @@ def test_a_folder_is_relative_to_the_file(tmp_path: Path):
         (
             "identity:\n  kinds:\n    device_id: {strength: 1}",
             "touchline.yaml:2: identity.kinds: identity kind 'device_id' does not join",
+        ),
+        (
+            "sources:\n  s: {connector: x,\n      links: maybe}",
+            "touchline.yaml:3: sources.s.links: expected a valid boolean",
         ),
         ("clickhouse:\n  url: tcp://x", "touchline.yaml:2: clickhouse.url: expected text like"),
     ],

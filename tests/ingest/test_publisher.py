@@ -304,6 +304,16 @@ class TestBatchPublisher:
         await consumer.stop()
         assert record.timestamp == 1_234_567
 
+    async def test_a_record_goes_to_the_partition_that_it_names(
+        self, connection: KafkaConnection
+    ) -> None:
+        key = event(1).key
+        other = (partition_of(key, PARTITIONS) + 1) % PARTITIONS
+        with BatchPublisher(connection) as publisher:
+            publisher.publish([Message(TOUCHPOINTS.name, key, b"x", partition=other)])
+        (record,) = await records_of(connection)
+        assert (record.partition, record.key) == (other, key)
+
     def test_says_that_kafka_is_not_there(self) -> None:
         with pytest.raises(NotAcknowledged, match="not reachable"):
             BatchPublisher(KafkaConnection(f"127.0.0.1:{free_port()}"), deliver_s=1)

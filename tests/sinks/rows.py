@@ -8,6 +8,7 @@ from typing import Any
 
 LEAD = "0b7f2a1e-0000-5000-8000-000000000001"
 OTHER = "0b7f2a1e-0000-5000-8000-000000000002"
+NOBODY = str(uuid.UUID(int=0))
 
 
 def line(row: dict[str, Any]) -> bytes:
@@ -130,6 +131,52 @@ def conflict(**changes: Any) -> bytes:
         "reason": "limit",
         "occurred_at": "2026-11-20T00:00:00.000Z",
         "version": 1,
+    }
+    return line(row | changes)
+
+
+def link(**changes: Any) -> bytes:
+    row = {
+        "epoch": 1,
+        "position": 0,
+        "lead_id": LEAD,
+        "lead_kind": "email",
+        "lead_value": "hanako@example.jp",
+        "identifier_id": OTHER,
+        "kind": "phone",
+        "value": "+81312345678",
+        "verdict": "holds",
+        "reason": "",
+        "split_id": "",
+        "source": "shop",
+        "event_id": "e1",
+        "occurred_at": "2026-11-20T00:00:00.000Z",
+        "received_at": "2026-11-20T00:00:00.500Z",
+        "decided_at": "2026-11-20T00:00:01.000Z",
+    }
+    return line(row | changes)
+
+
+def split(**changes: Any) -> bytes:
+    row = {
+        "epoch": 1,
+        "position": 1,
+        "split_id": "s1",
+        "action": "split",
+        "identifier_id": OTHER,
+        "kind": "phone",
+        "value": "+81312345678",
+        "lead_id": NOBODY,
+        "lead_kind": "",
+        "lead_value": "",
+        "source": "",
+        "against_kinds": ["email"],
+        "against_values": ["hanako@example.jp"],
+        "voided": 1,
+        "moved": 1,
+        "note": "two sisters",
+        "commanded_at": "2026-11-21T00:00:00.000Z",
+        "decided_at": "2026-11-21T00:00:00.500Z",
     }
     return line(row | changes)
 

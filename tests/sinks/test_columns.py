@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from processors.segments import load_segments
+from schemas.messages import SplitCommand, encode
 from schemas.rejection import Rejection, rejected_row
-from sinks.tables import CONFLICTS, REJECTED, TABLES, Table
+from schemas.topics import LINKS
+from sinks.tables import CONFLICTS, REJECTED, SPLITS, TABLES, Table
 from tests.pipeline import Pipeline
 from tests.processors.touches import order, touch
 from tests.sinks.conftest import Store
@@ -25,7 +27,7 @@ BUYERS = (
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]]:
-    """Topic -> values, from two people with a conflict, an order and an unset trait."""
+    """Topic -> values, from two people with a conflict, an order, an unset trait and a split."""
     folder: Path = tmp_path_factory.mktemp("segments")
     (folder / "buyers.yaml").write_text(BUYERS)
     pipeline = Pipeline(segments=load_segments(folder))
@@ -33,6 +35,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]
     pipeline.touch(order("1", one, ("email", "a@example.com"), amount="0.1"))
     pipeline.touch(order("2", one, amount="0.2"))
     pipeline.touch(touch("3", one, other, traits={"name": "山田", "plan": None}))
+    pipeline.run()
+    split = SplitCommand("s1", False, pipeline.now_ms, "email", "a@example.com", note="sisters")
+    pipeline.publish(LINKS.name, b"", encode(split))
     pipeline.run()
     found: dict[str, list[bytes]] = {}
     for (topic, _), log in pipeline.logs.items():
@@ -89,5 +94,19 @@ def test_what_the_stages_publish_is_what_the_views_show(
     assert [row["reason"] for row in store.view(CONFLICTS.name)] == ["unique"]
     (sums,) = store.view("engagement_daily", "sum(value_amount) AS s, sum(touchpoints) AS n")
     assert sums == {"s": "0.3", "n": 3}
+    links = store.view("identity_links", "kind, state, reason", "ORDER BY kind")
+    assert [tuple(row.values()) for row in links] == [
+        ("customer_id", "withdrawn", "split"),
+        ("email", "voided", "split"),
+    ]
+    (split,) = store.view(SPLITS.name, "kind, against, stands, voided, moved, note")
+    assert split == {
+        "kind": "email",
+        "against": ["customer_id:c1"],
+        "stands": True,
+        "voided": 1,
+        "moved": 1,
+        "note": "sisters",
+    }
     owners = store.view("touchpoints", "uniqExact(profile_id) AS n")
     assert owners == [{"n": 1}]

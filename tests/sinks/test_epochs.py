@@ -49,6 +49,25 @@ def test_a_rebuild_is_invisible_until_it_is_activated(store: Store):
     assert stored == [{"epoch": 2}]
 
 
+def test_links_and_splits_of_the_shown_epoch_stay_while_the_next_is_built(store: Store):
+    store.insert("identity_links", rows.link(), rows.link(epoch=2, position=5))
+    store.insert("identity_splits", rows.split(), rows.split(epoch=2, split_id="s2"))
+
+    def stored(table: str) -> list[int]:
+        sql = f"SELECT epoch FROM {store.storage}.{table} ORDER BY epoch"
+        return [row["epoch"] for row in store.server.query(sql)]
+
+    store.epochs.begin("cluster-2", NOON)
+    store.epochs.drop_superseded()
+    tables = ("identity_links", "identity_link_state", "identity_splits")
+    assert [stored(table) for table in tables] == [[1, 2]] * 3
+    assert [row["split_id"] for row in store.view("identity_splits")] == ["s1"]
+    store.epochs.activate(2, NOON)
+    store.epochs.drop_superseded()
+    assert [stored(table) for table in tables] == [[2]] * 3
+    assert [row["split_id"] for row in store.view("identity_splits")] == ["s2"]
+
+
 def test_memberships_that_did_not_change_keep_their_since(store: Store):
     store.insert("segment_changes", rows.segment_change(changed_at="2026-11-10T00:00:00.000Z"))
     store.epochs.begin("cluster-2", NOON)

@@ -46,7 +46,7 @@ def test_an_applied_migration_that_changed_is_refused(client: ClickHouse, namesp
 
 
 def test_a_database_of_a_newer_version_is_refused(client: ClickHouse, namespace: str):
-    newer = [*migrations(), Migration(3, "newer", "SELECT 1;\n")]
+    newer = [*migrations(), Migration(len(migrations()) + 1, "newer", "SELECT 1;\n")]
     migrate(client, namespace, known=newer)
     with pytest.raises(MigrationError, match=r"set up by a newer version"):
         migrate(client, namespace)

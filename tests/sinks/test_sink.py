@@ -27,9 +27,11 @@ from sinks.tables import (
     CONFLICTS,
     ENGAGEMENT,
     IDENTITIES,
+    LINKS,
     PROFILES,
     REJECTED,
     SEGMENT_CHANGES,
+    SPLITS,
     TABLES,
     TOUCHPOINTS,
     Table,
@@ -171,6 +173,8 @@ async def test_every_topic_reaches_its_table(store: Store, config: SinkConfig, p
         SEGMENT_CHANGES: rows.segment_change(),
         ENGAGEMENT: rows.engagement(),
         CONFLICTS: rows.conflict(),
+        LINKS: rows.link(),
+        SPLITS: rows.split(),
     }
     assert set(every) == set(TABLES)
     for table, row in every.items():

@@ -90,6 +90,35 @@ CONTRACT = {
         "reason": LABEL,
         "occurred_at": MOMENT,
     },
+    "identity_links": {
+        "lead_kind": LABEL,
+        "lead_value": TEXT,
+        "kind": LABEL,
+        "value": TEXT,
+        "state": LABEL,
+        "reason": LABEL,
+        "source": LABEL,
+        "event_id": TEXT,
+        "occurred_at": MOMENT,
+        "decided_at": MOMENT,
+        "split_id": TEXT,
+    },
+    "identity_splits": {
+        "split_id": TEXT,
+        "action": LABEL,
+        "kind": LABEL,
+        "value": TEXT,
+        "lead_kind": LABEL,
+        "lead_value": TEXT,
+        "source": LABEL,
+        "against": "Array(String)",
+        "stands": "Bool",
+        "voided": "UInt64",
+        "moved": "UInt64",
+        "note": TEXT,
+        "commanded_at": MOMENT,
+        "decided_at": MOMENT,
+    },
 }
 
 
@@ -110,7 +139,8 @@ def test_every_table_and_every_column_says_what_it_is(store: Store):
     assert store.server.query(f"SELECT database, table, name FROM system.columns {where}") == []
     # A materialized view takes no comment of its own; its columns have theirs.
     unsaid = store.server.query(f"SELECT name FROM system.tables {where}")
-    assert [row["name"] for row in unsaid] == ["segment_membership_feed"]
+    feeds = ["identity_link_state_feed", "segment_membership_feed"]
+    assert sorted(row["name"] for row in unsaid) == feeds
 
 
 def test_a_touchpoint_comes_out_as_it_went_in(store: Store):
@@ -229,6 +259,8 @@ def test_rows_that_come_twice_change_nothing(store: Store):
         "segment_changes": rows.segment_change(),
         "engagement": rows.engagement(),
         "identity_conflicts": rows.conflict(),
+        "identity_links": rows.link(),
+        "identity_splits": rows.split(),
         "rejected_touchpoints": rows.rejected(),
     }
     for table, row in every.items():
@@ -290,3 +322,57 @@ def test_engagement_sums_over_partitions_by_hour_and_by_day(store: Store):
 def test_a_rejected_payload_is_readable_byte_by_byte(store: Store):
     store.insert("rejected_touchpoints", rows.rejected())
     assert store.view("rejected_touchpoints", "hex(payload) AS payload") == [{"payload": "00FF"}]
+
+
+def test_a_link_stands_as_it_was_decided_last(store: Store):
+    voided = {"verdict": "voided", "reason": "split", "split_id": "s1"}
+    store.insert(
+        "identity_links",
+        rows.link(position=7, decided_at="2026-11-21T00:00:00.000Z", **voided),
+        rows.link(position=3),
+        rows.link(position=900, epoch=2),
+        rows.link(position=5, lead_id=OTHER, identifier_id=LEAD, lead_value="x", value="y"),
+    )
+    found = store.view("identity_links", "lead_value, state, reason, split_id", "ORDER BY state")
+    assert [tuple(row.values()) for row in found] == [
+        ("x", "holds", "", ""),
+        ("hanako@example.jp", "voided", "split", "s1"),
+    ]
+    one = "WHERE kind = 'phone' AND value = '+81312345678'"
+    assert store.view("identity_links", "state, decided_at", one) == [
+        {"state": "voided", "decided_at": "2026-11-21 00:00:00.000"}
+    ]
+    store.insert("identity_links", rows.link(position=8, event_id="e2"))
+    assert store.view("identity_links", "state, event_id", one) == [
+        {"state": "holds", "event_id": "e2"}
+    ]
+
+
+def test_a_split_stands_until_it_is_lifted(store: Store):
+    link = {"lead_id": LEAD, "lead_kind": "email", "lead_value": "hanako@example.jp"}
+    store.insert(
+        "identity_splits",
+        rows.split(position=0),
+        rows.split(position=2, split_id="s2", **link),
+        rows.split(position=9, epoch=2, action="lift"),
+    )
+
+    def standing() -> list[str]:
+        where = "WHERE stands ORDER BY split_id"
+        return [row["split_id"] for row in store.view("identity_splits", "split_id", where)]
+
+    assert standing() == ["s1", "s2"]
+    # Of the identifier only, not of the link.
+    store.insert("identity_splits", rows.split(position=4, split_id="s3", action="lift"))
+    assert standing() == ["s2"]
+    store.insert("identity_splits", rows.split(position=6, split_id="s4"))
+    assert standing() == ["s2", "s4"]
+    store.insert("identity_splits", rows.split(position=7, split_id="s5", action="lift", **link))
+    assert standing() == ["s4"]
+
+
+def test_a_split_says_from_whom(store: Store):
+    against = {"against_kinds": ["email", "x"], "against_values": ["a:b@example.jp", "ada"]}
+    store.insert("identity_splits", rows.split(**against))
+    (row,) = store.view("identity_splits", "against")
+    assert row["against"] == ["email:a:b@example.jp", "x:ada"]

@@ -1,0 +1,66 @@
+"""The operator's line to the graph: commands into its log, and when the views show it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Self
+
+import structlog
+from kafka.errors import KafkaError
+
+from deploy.lag import BrokerLags, drain
+from deploy.settings import Settings
+from deploy.stages import readers
+from deploy.wiring import kafka_connection
+from ingest.batch_publisher import BatchPublisher
+from ingest.publisher import Message
+from schemas.identifiers import identifier_id
+from schemas.messages import SplitCommand, encode
+from schemas.topics import LINKS, TOUCHPOINTS, full_name
+
+#: The graph reads all links and commands in one order, here.
+_PARTITION = 0
+_log = structlog.get_logger(__name__)
+
+
+class KafkaCommands:
+    """`deploy.split.Commands` over Kafka; a context manager that disconnects."""
+
+    def __init__(self, settings: Settings, wait_s: float) -> None:
+        """`wait_s` bounds connecting, sending and settling, each.
+
+        Raises `ingest.publisher.NotAcknowledged` when Kafka is not reachable.
+        """
+        self._settings = settings
+        self._wait_s = wait_s
+        self._publisher = BatchPublisher(
+            kafka_connection(settings), client_id="touchline-identity", deliver_s=wait_s
+        )
+
+    def send(self, commands: Sequence[SplitCommand]) -> None:
+        """See `deploy.split.Commands`."""
+        self._publisher.publish(_message(command) for command in commands)
+
+    def settle(self) -> bool:
+        """See `deploy.split.Commands`. Touches that wait to be read are not waited for."""
+        touches = full_name(self._settings.namespace, TOUCHPOINTS.name)
+        behind = [reader for reader in readers(self._settings) if reader.topic != touches]
+        try:
+            with contextlib.closing(BrokerLags(self._settings.kafka, behind)) as lags:
+                return drain(lags, self._wait_s)
+        except (KafkaError, OSError) as error:
+            _log.warning("kafka_unreachable", error=type(error).__name__)
+            return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._publisher.close()
+
+
+def _message(command: SplitCommand) -> Message:
+    lead = command.lead_kind, command.lead_value
+    key = identifier_id(*(lead if command.lead_kind else (command.kind, command.value)))
+    return Message(LINKS.name, key.encode(), encode(command), partition=_PARTITION)
