@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -10,29 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
 
-from deploy.kafka_clients import blocking
+from deploy.graph_commands import KafkaCommands
 from deploy.local.kafka import LocalKafka
 from deploy.settings import load
 from processors.segments import load_segments
-from schemas import messages, topics
-from schemas.identifiers import IdentityPolicy, identifier_id
-from schemas.messages import SplitCommand
+from schemas.identifiers import IdentityPolicy
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import System, until
 from tests.kafka.touches import of_pipeline, shown
 from tests.pipeline import Pipeline
 from tests.properties.profile_reference import DEFINITIONS
 from tests.scenarios.stories import STORIES
-from tests.scenarios.story import Command, Phase, Story, identifier
+from tests.scenarios.story import Command, Phase, Story
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 def told_here() -> list[Story]:
     """The stories under the default policy, each of other people."""
-    plain = [s for s in STORIES if s.policy == IdentityPolicy() and not s.untrusted]
+    plain = [story for story in STORIES if story.policy == IdentityPolicy()]
     return [story.told_of(number) for number, story in enumerate(plain)]
 
 
@@ -54,7 +51,7 @@ def test_the_stories_end_with_two_workers_as_they_do_in_memory(
         sink = system.sink()
         system.gateway()
         system.ready(*workers, sink)
-        pipeline = Pipeline(segments=load_segments(folder / "segments"))
+        pipeline = Pipeline(segments=load_segments(folder / "segments"), untrusted=["kiosk"])
         for phase in phases(told_here()):
             tell(system, phase)
             tell_in_memory(pipeline, phase)
@@ -74,20 +71,11 @@ def tell(system: System, phase: Phase) -> None:
             sent = touch.model_dump(mode="json", exclude_unset=True)
             batches.setdefault(source, []).append(sent)
     system.send(list(batches.items()))
-    settings = load(system.file).settings
-    topic = topics.full_name(system.namespace, topics.LINKS.name)
-    with contextlib.closing(KafkaProducer(**blocking(settings.kafka))) as producer:
-        for number, step in enumerate(phase):
-            if isinstance(step, Command):
-                one = identifier(step.what)
-                lead = identifier(step.lead) if step.lead else ("", "")
-                command = SplitCommand(
-                    f"00000000-0000-4000-8000-{number:012d}", step.lift, now_ms(), *one, *lead,
-                    step.source,
-                )  # fmt: skip
-                producer.send(
-                    topic, messages.encode(command), identifier_id(*one).encode(), partition=0
-                ).get(30)
+    commands = [
+        step.message(str(uuid.uuid4()), now_ms()) for step in phase if isinstance(step, Command)
+    ]
+    with KafkaCommands(load(system.file).settings, 30) as operator:
+        operator.send(commands)
 
 
 def now_ms() -> int:
@@ -109,6 +97,17 @@ def tell_in_memory(pipeline: Pipeline, phase: Phase) -> None:
 def differences(system: System, pipeline: Pipeline) -> dict[str, list[Any]]:
     """What the views show otherwise than the stages in memory."""
     wanted, found = of_pipeline(pipeline), shown(system)
+    links = system.view("SELECT * FROM {bi}.identity_links")
+    found["links"] = {
+        (row["lead_kind"], row["lead_value"], row["kind"], row["value"]): (
+            row["state"],
+            row["reason"],
+        )
+        for row in links
+    }
+    wanted["links"] = {
+        key: (row["verdict"], row["reason"]) for key, row in pipeline.verdicts().items()
+    }
     conflicts = system.view("SELECT value, reason, profile_id FROM {bi}.identity_conflicts")
     found["conflicts"] = {(row["value"], row["reason"], row["profile_id"]) for row in conflicts}
     wanted["conflicts"] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from schemas.identifiers import Identifier, IdentityPolicy
+from schemas.messages import SplitCommand
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
 from tests.pipeline import Pipeline, accepted
@@ -37,6 +38,11 @@ class Command:
     lead: str = ""
     source: str = ""
     lift: bool = False
+
+    def message(self, split_id: str, at_ms: int) -> SplitCommand:
+        """What the operator's command line sends."""
+        lead = identifier(self.lead) if self.lead else ("", "")
+        return SplitCommand(split_id, self.lift, at_ms, *identifier(self.what), *lead, self.source)
 
     def give(self, pipeline: Pipeline) -> None:
         """Append it to the log of links."""
