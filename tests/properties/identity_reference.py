@@ -152,7 +152,7 @@ class Reference:
         reason = "lift" if command.lift else "split"
         link.verdict = Verdict("voided" if voided else "withdrawn", reason)
         link.closed_ms = max(link.closed_ms, command.at_ms)
-        link.declined = {command.source} if voided and command.source else set()
+        link.declined = link.declined | {command.source} if voided and command.source else set()
         link.joined_ms = None
 
     # What follows from the links that hold
@@ -169,7 +169,7 @@ class Reference:
         for group in sorted(groups, key=lambda g: self._rank(self._strongest(g))):
             lead = target = self._strongest(group)
             host = self._host(group, persons, groups, profile)
-            if host is not None:  # TEMP and not self._split(group, owner[host]):
+            if host is not None and not self._split(group, owner[host]):
                 kind = self.policy.kind(lead.kind)
                 count = taken.get((host, kind.name), 0) + len(group)
                 if count <= kind.limit:

@@ -138,7 +138,7 @@ class IdentityMachine(RuleBasedStateMachine):
 
 
 IdentityMachine.TestCase.settings = settings(
-    max_examples=4000,
+    max_examples=1000,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
