@@ -11,6 +11,7 @@ comes from `rng`: the same seed gives the same schedule.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -99,6 +100,8 @@ class Pipeline(Shown):
         self.positions: dict[Place, int] = {}
         self.committed: dict[Place, int] = {}
         self.held: dict[Place, int] = {}
+        #: What happened how often: "done", "echo", "hold", "crash in log", …
+        self.counts: Counter[str] = Counter()
         self.places = [
             Place(stage.name, topic, partition)
             for stage in self.stages
@@ -122,6 +125,7 @@ class Pipeline(Shown):
 
     def echo(self, place: Place, offset: int) -> None:
         """A producer that was thought dead writes an old record once more."""
+        self.counts["echo"] += 1
         old = self.log(place)[offset]
         self.publish(place.topic, old.key or b"", old.value, place.partition)
 
@@ -192,6 +196,7 @@ class Pipeline(Shown):
     def _free(self, choices: list[Place]) -> list[Place]:
         """Those of the places that are not held back; all, when they all are."""
         if self.delays and self.rng.random() < self.delays:
+            self.counts["hold"] += 1
             self.held[self.rng.choice(choices)] = self.rng.choice(WAITS)
             self.now_ms += self.rng.choice((0, SECOND_MS, MINUTE_MS, 7 * HOUR_MS))
         if not self.held:
@@ -234,6 +239,7 @@ class Pipeline(Shown):
     def _perform(self, stage: Stage, partition: int, decision: Decision, crash: str | None) -> bool:
         """Log, apply and publish; False if the process ended before the commit."""
         store = self.store(stage, partition)
+        self.counts[f"crash in {crash}" if crash else "done"] += 1
         if crash == "log":
             decision = self._partly_logged(stage, decision)
         if crash != "decide":

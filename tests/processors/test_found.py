@@ -75,3 +75,18 @@ def test_a_link_that_opened_is_decided_by_the_next_touch_whose_home_knows_of_it(
     pipeline.run()
     who = pipeline.identities()
     assert who[H] == who[TARO] != who[HANAKO]
+
+
+def test_a_change_is_published_though_two_crashes_kept_it_back_and_another_followed_meanwhile():
+    pipeline = Pipeline(segments=world.segments(), partitions=1)
+    trails, profiles = Place("trails", "touchpoints", 0), Place("profiles", "trails", 0)
+    week = rfc3339(pipeline.now_ms - 7 * DAY_MS)
+    pipeline.touch(touch("a week ago", HANAKO, occurred_at=week))
+    pipeline.process(trails)
+    pipeline.process(profiles, crash="log")
+    pipeline.touch(touch("now", HANAKO, occurred_at=rfc3339(pipeline.now_ms)))
+    pipeline.process(trails)
+    # Both are read at once; the row has the exit only, and again nothing is published.
+    pipeline.process(profiles, crash="log")
+    pipeline.calm()
+    checking.check_changes(pipeline)
