@@ -89,6 +89,18 @@ def check_people(pipeline: Pipeline, reference: Reference, who: dict[Identifier,
         for (lead, other), link in reference.links.items()
     }
     same("what stands of the link", said, wanted)
+    conflicts = {
+        (row["lead_value"], row["value"], row["reason"]): (
+            owner[row["other_profile_id"]],
+            owner[row["profile_id"]],
+        )
+        for row in pipeline.conflicts().values()
+    }
+    refused = {
+        (lead.value, other.value, reason): (":".join(first), ":".join(second))
+        for (lead, other, reason), (first, second) in reference.conflicts.items()
+    }
+    same("conflict", conflicts, refused)
 
 
 def check_nothing_is_left_open(

@@ -57,6 +57,8 @@ class Reference:
         self.known: set[Identifier] = set()
         #: (x, y): x was split from y.
         self.apart: set[Pair] = set()
+        #: (lead, other, reason) of what the policy refused -> the profiles of lead and other then.
+        self.conflicts: dict[tuple[Identifier, Identifier, str], Pair] = {}
 
     # The log
 
@@ -89,6 +91,9 @@ class Reference:
         reason = self._refusal(lead, other, record_ms)
         if not reason and self._joins(other) and not self._together(lead, other):
             link.joined_ms = record_ms
+        if reason in CONFLICTS:
+            profile = self.profiles()
+            self.conflicts[lead, other, reason] = profile[lead], profile[other]
         link.verdict = Verdict("refused" if reason else "holds", reason)
 
     def command(self, command: SplitCommand) -> None:

@@ -25,17 +25,17 @@ from tests.properties import checking, world
 from tests.scenarios.stories import STORIES
 from tests.scenarios.story import Command
 
-SCHEDULES = int(os.environ.get("TOUCHLINE_SCHEDULES", "3000"))
-BLOCKS = 10
+SCHEDULES = int(os.environ.get("TOUCHLINE_SCHEDULES", "6000"))
+BLOCKS = 3
 SEED = os.environ.get("TOUCHLINE_SEED")
 #: Longer ones take their time, and are told by themselves in `tests.scenarios`.
 MOST_STEPS = 12
 
-#: What comes up in every few hundred schedules.
+#: What comes up in every thousand schedules.
 EVERYTHING = {
     "done", "echo", "hold", *(f"crash in {step}" for step in STEPS), "holds", "voided split",
     "withdrawn split", "withdrawn lift",
-    *(f"refused {reason}" for reason in ("unique", "limit", "split", "source")),
+    *(f"refused {reason}" for reason in ("unique", "limit", "rate", "split", "source")),
 }  # fmt: skip
 
 Step = TouchpointRow | Command
@@ -157,7 +157,7 @@ def test_every_schedule_ends_as_the_references_say(block: int):
         rows = pipeline.published(topics.VERDICTS.name)
         happened.update({f"{row['verdict']} {row['reason']}".rstrip() for row in rows})
     # All that the schedules are for came up.
-    assert {name for name in EVERYTHING if not happened[name]} == set()
+    assert SCHEDULES < 3000 or {name for name in EVERYTHING if not happened[name]} == set()
 
 
 @pytest.mark.skipif(SEED is None, reason="no seed was asked for")
