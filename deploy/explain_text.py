@@ -94,7 +94,7 @@ def _list(
 
     def line(link: Link) -> str:
         far = link.other if it.profiles.get(link.lead) == it.profile_id else link.lead
-        whose = f", which is with profile {it.profiles[far]}" if far in it.profiles else ""
+        whose = f"; {name(far)} has profile {it.profiles[far]}" if far in it.profiles else ""
         said = f": {why.get(link.reason, link.reason)}" if why else ""
         return _pair(link) + whose * (it.profiles.get(far) != it.profile_id) + said
 

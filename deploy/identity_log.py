@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import md5
 from typing import Any, NamedTuple
 
 from schemas.identifiers import Identifier, identifier_id
@@ -15,7 +16,8 @@ from schemas.times import EARLIEST_MS, LATEST_MS, rfc3339
 from sinks.clickhouse import ClickHouse
 from sinks.tables import databases, quoted
 
-#: Ids in one query; they travel in its address.
+#: Identifiers in one query. They stand in its text, as ids and digests: parameters travel in the
+#: address, which is limited to some kilobytes.
 _AT_ONCE = 500
 #: What the statements have in common, put in before the databases.
 _PARTS = {
@@ -30,45 +32,32 @@ ORDER BY linked_at, kind, value LIMIT {limit:UInt32}
 """
 _PROFILES = """
 SELECT kind, value, profile_id FROM {storage}.identities FINAL
-WHERE {shown} AND identifier_id IN {ids:Array(UUID)}
+WHERE {shown} AND identifier_id IN ({ids})
 """
 # Two halves, because each has an index of its own.
 _TOUCHING = """
 SELECT * FROM (
     SELECT {link}, lead_id, identifier_id FROM (
         SELECT * FROM {storage}.identity_links
-        WHERE {shown} AND lead_id IN {ids:Array(UUID)}
+        WHERE {shown} AND lead_id IN ({ids})
         UNION ALL
         SELECT * FROM {storage}.identity_links
-        WHERE {shown} AND identifier_id IN {ids:Array(UUID)}
-            AND lead_id NOT IN {ids:Array(UUID)}
+        WHERE {shown} AND identifier_id IN ({ids})
+            AND lead_id NOT IN ({ids})
     )
     ORDER BY position DESC LIMIT 1 BY lead_id, identifier_id
 )
-ORDER BY lead_id IN {ids:Array(UUID)} AND identifier_id IN {ids:Array(UUID)} DESC, position
+ORDER BY lead_id IN ({ids}) AND identifier_id IN ({ids}) DESC, position
 LIMIT {limit:UInt32}
 """
-# Aggregated in the order of the table, so that a page costs a page.
 _HOLDING = """
-SELECT lead_id, identifier_id, lead_kind, lead_value, kind, value,
-    tupleElement(last, 1) AS verdict, '' AS reason, '' AS split_id,
-    tupleElement(last, 2) AS source, tupleElement(last, 3) AS event_id,
-    tupleElement(last, 4) AS occurred_at, tupleElement(last, 5) AS decided_at, position
-FROM (
-    SELECT lead_id, identifier_id,
-        any(lead_kind) AS lead_kind, any(lead_value) AS lead_value,
-        any(kind) AS kind, any(value) AS value, max(position) AS position,
-        argMax((verdict, source, event_id, occurred_at, decided_at), position) AS last
-    FROM {storage}.identity_links
-    WHERE {shown} AND lead_id >= {lead:UUID}
-        AND (lead_id, identifier_id) > ({lead:UUID}, {other:UUID})
-    GROUP BY epoch, lead_id, identifier_id
-)
-WHERE verdict = 'holds' AND ({source:String} = '' OR source = {source:String})
+SELECT {link}, lead_id, identifier_id FROM {storage}.identity_link_state FINAL
+WHERE {shown} AND lead_id >= {lead:UUID}
+    AND (lead_id, identifier_id) > ({lead:UUID}, {other:UUID})
+    AND verdict = 'holds' AND ({source:String} = '' OR source = {source:String})
     AND occurred_at >= parseDateTime64BestEffort({since:String}, 3, 'UTC')
     AND occurred_at < parseDateTime64BestEffort({until:String}, 3, 'UTC')
-ORDER BY lead_id, identifier_id LIMIT {limit:UInt32}
-SETTINGS optimize_aggregation_in_order = 1
+ORDER BY epoch, lead_id, identifier_id LIMIT {limit:UInt32}
 """
 _UNDONE_BY = """
 SELECT {link} FROM {storage}.identity_links FINAL
@@ -77,9 +66,9 @@ ORDER BY position, lead_id, identifier_id LIMIT {limit:UInt32}
 """
 _SPLITS = """
 SELECT * FROM {bi}.identity_splits
-WHERE concat(kind, ':', value) IN {names:Array(String)}
-    OR concat(lead_kind, ':', lead_value) IN {names:Array(String)}
-    OR hasAny(against, {names:Array(String)})
+WHERE hex(MD5(concat(kind, ':', value))) IN ({digests})
+    OR hex(MD5(concat(lead_kind, ':', lead_value))) IN ({digests})
+    OR arrayExists(one -> hex(MD5(one)) IN ({digests}), against)
 ORDER BY decided_at, split_id LIMIT {limit:UInt32}
 """
 _TAKEN = """
@@ -174,7 +163,7 @@ class IdentityLog:
         """The present profile of each identifier that was ever seen."""
         found = {}
         for some in _slices(list(identifiers)):
-            for row in self._rows(_PROFILES, ids=_ids(some)):
+            for row in self._rows(_among(_PROFILES, some)):
                 found[Identifier(row["kind"], row["value"])] = row["profile_id"]
         return found
 
@@ -188,15 +177,14 @@ class IdentityLog:
 
         Those with both ends among them first, then in the order of their decision.
         """
-        return [_link(r) for r in self._rows(_TOUCHING, ids=_ids(identifiers), limit=limit)]
+        return [_link(row) for row in self._rows(_among(_TOUCHING, identifiers), limit=limit)]
 
     def splits(self, identifiers: Sequence[Identifier], limit: int) -> list[dict[str, Any]]:
         """Splits and lifts that concern one of these (at most 500), the oldest first.
 
         Each is a row of the view `identity_splits`.
         """
-        names = [f"{kind}:{value}" for kind, value in identifiers]
-        return self._rows(_SPLITS, names=names, limit=limit)
+        return self._rows(_among(_SPLITS, identifiers), limit=limit)
 
     def holding(self, selection: Selection, page: int) -> Iterator[list[Link]]:
         """The links of a selection that hold, a page at a time. Read to the end once."""
@@ -246,8 +234,13 @@ def _link(row: Mapping[str, Any]) -> Link:
     )
 
 
-def _ids(identifiers: Iterable[Identifier]) -> list[str]:
-    return [identifier_id(*identifier) for identifier in identifiers]
+def _among(sql: str, identifiers: Sequence[Identifier]) -> str:
+    ids = (identifier_id(*one) for one in identifiers)
+    names = (f"{kind}:{value}".encode() for kind, value in identifiers)
+    digests = (md5(name, usedforsecurity=False).hexdigest().upper() for name in names)
+    for place, texts in (("{ids}", ids), ("{digests}", digests)):
+        sql = sql.replace(place, ", ".join(f"'{text}'" for text in texts))
+    return sql
 
 
 def _slices(identifiers: Sequence[Identifier]) -> Iterator[Sequence[Identifier]]:

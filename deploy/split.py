@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from deploy.identity_log import IdentityLog, Link
-from schemas.identifiers import Identifier
+from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.messages import SplitCommand
 from sinks.epochs import Epochs
 
@@ -74,7 +74,9 @@ class Done:
     moved: dict[Identifier, str]
 
 
-def plan(log: IdentityLog, identifier: Identifier, *, lift: bool) -> Plan | None:
+def plan(
+    log: IdentityLog, policy: IdentityPolicy, identifier: Identifier, *, lift: bool
+) -> Plan | None:
     """What is to be done; None if the identifier was never seen.
 
     Raises SplitError where there is nothing to split or to lift.
@@ -82,18 +84,19 @@ def plan(log: IdentityLog, identifier: Identifier, *, lift: bool) -> Plan | None
     profile_id = log.profiles([identifier]).get(identifier)
     if profile_id is None:
         return None
-    members = log.members(profile_id)
+    members = set(log.members(profile_id))
+    rest = _rest(policy, members, identifier)
     if lift:
         rows = log.splits([identifier], _MOST_LINKS)
         if not any(_is_of(row, identifier) for row in rows):
             raise SplitError(f"no split of this {identifier.kind} stands")
-    elif not set(members) - {identifier}:
+    elif not rest:
         raise SplitError(f"this {identifier.kind} is alone: there is nothing to split it from")
     state = "voided" if lift else "holds"
     links = [
         link
         for link in log.links([identifier], _MOST_LINKS)
-        if link.state == state and (lift or link.opposite(identifier) in members)
+        if link.state == state and (lift or link.opposite(identifier) in rest)
     ]
     about = {identifier, *members, *(link.opposite(identifier) for link in links)}
     return Plan(identifier, lift, links, log.profiles(about))
@@ -133,6 +136,19 @@ def wait_until_seen(log: IdentityLog, commands: Commands, order: Order, sent: in
             "yet, or not all that follows; it will take effect: see that worker and sink run "
             "(touchline_lag_records), then look with touchline identity explain"
         )
+
+
+def _rest(
+    policy: IdentityPolicy, members: Iterable[Identifier], identifier: Identifier
+) -> set[Identifier]:
+    """From whom the graph will split it (`processors.splitting`): weaker followers come along."""
+
+    def rank(one: Identifier) -> tuple[int, str]:
+        return policy.strength(one)[:2]
+
+    others = {one for one in members if one != identifier}
+    stay = {one for one in others if policy.kind(one.kind).joins or rank(one) <= rank(identifier)}
+    return stay or others
 
 
 def _is_of(row: dict[str, Any], identifier: Identifier) -> bool:

@@ -15,7 +15,7 @@ from deploy.split_many import Count
 def planned(plan: Plan) -> Iterator[str]:
     """What a split of one identifier would do."""
     what = "open again" if plan.lift else "undo"
-    yield f"would {what} {len(plan.links)} links of {name(plan.identifier)}"
+    yield f"would {what}: {_some(len(plan.links), 'link')} of {name(plan.identifier)}"
     yield from some_links(plan.links)
 
 
@@ -24,7 +24,8 @@ def done(plan: Plan, what: Done) -> Iterator[str]:
     one = name(plan.identifier)
     did = "lifted" if plan.lift else "split"
     undid = "open until a touch names both again" if plan.lift else "undone"
-    yield f"{did} {one}: {len(what.links)} links {undid}, {len(what.moved)} identifiers moved"
+    links, moved = _some(len(what.links), "link"), _some(len(what.moved), "identifier")
+    yield f"{did} {one}: {links} {undid}, {moved} moved"
     yield from some_links(what.links)
     for identifier, profile_id in list(what.moved.items())[:MOST]:
         yield f"  {name(identifier)} has profile {profile_id} now"
@@ -37,7 +38,7 @@ def done(plan: Plan, what: Done) -> Iterator[str]:
 def counted(total: Count, *, lift: bool) -> Iterator[str]:
     """What a split of many links would do."""
     what = "open again" if lift else "undo"
-    yield f"would {what} {total.links} links; give --apply to do it"
+    yield f"would {what}: {_some(total.links, 'link')}; give --apply to do it"
     for (source, lead_kind, kind), links in sorted(total.by.items()):
         pair = f"{lead_kind} with {kind}" if lead_kind else f"{kind} with its person"
         yield f"  {links:>8}  {source or 'every source'}: {pair}"
@@ -53,7 +54,7 @@ def applied(total: Count, split_id: str, taken: Taken, *, lift: bool) -> Iterato
         yield "no links: nothing was done"
         return
     undid = "open until a touch names both again" if lift else "undone"
-    yield f"{taken.voided} links {undid}, {taken.moved} moves of identifiers; id {split_id}"
+    yield f"{_some(taken.voided, 'link')} {undid}, {_some(taken.moved, 'move')}; id {split_id}"
     if not lift:
         yield f"to lift it: touchline identity split --lift --split-id {split_id} --apply"
 
@@ -99,6 +100,10 @@ def count_json(
         if taken is None
         else {"split_id": split_id, "voided": taken.voided, "moved": taken.moved}
     )
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}" + "s" * (count != 1)
 
 
 def _link(link: Link) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def switch(site: Site, own: Present) -> None:
 
         if not _until_quiet(tools.copy, a_round):
             site.say("a gateway goes on writing to the former topics; it answers 503 from now on")
-        _close(site.cluster, settings.kafka, before)
+        close_topics(site.cluster, settings.kafka, before)
         copy_round(tools, tools.copy.ends(TOUCHPOINTS.name), site.beat)
         tools.copy.copy(REJECTED.name, tools.copy.ends(REJECTED.name), site.beat)
         tools.processing.drained()
@@ -93,7 +93,7 @@ def _until_quiet(copy: LiveCopy, a_round: Callable[[], None]) -> bool:
     return True
 
 
-def _close(cluster: Cluster, kafka: KafkaSettings, namespace: str) -> None:
+def close_topics(cluster: Cluster, kafka: KafkaSettings, namespace: str) -> None:
     """Have the broker refuse whatever is sent to the topics of the gateways from now on.
 
     Returns when every partition refuses. Raises `KafkaNotReady` if one goes on accepting.

@@ -25,6 +25,7 @@ from deploy.interrupts import Interrupts
 from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
 from deploy.local.processes import AlreadyHeld, FileLock, Ports, fetch
+from deploy.running import STACK_FILE
 from deploy.settings import Configuration, Settings, child_environment, with_changes
 from deploy.setup import set_up
 from deploy.stages import STAGE_NAMES, readers
@@ -256,7 +257,7 @@ class Stack:
 
     @property
     def _stack_file(self) -> Path:
-        return self._data / "stack.json"
+        return self._data / STACK_FILE
 
     def _write_addresses(self) -> None:
         """All at once: who waits for the file never reads half of it."""

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from processors.stage import Decision, Output, Record, Store
 from schemas import messages, rows, topics
+from schemas.identifiers import identifier_id
 from schemas.times import rfc3339
 
-#: Where a partition remembers the links that it asked for: key of the verdict's row -> source ->
-#: when the touch was received (ms).
+#: Where a partition remembers the links that it asked for: key of the verdict's row -> source.
 PENDING_VERDICTS = "pending verdicts"
-Pending = dict[bytes, dict[str, int]]
+
+
+class Asked(NamedTuple):
+    """A request that is not answered: when its touch was received (ms); the newest one since."""
+
+    received_ms: int
+    held: messages.LinkRequest | None = None
+
+
+Pending = dict[bytes, dict[str, Asked]]
 
 
 class TrailRow(msgspec.Struct, array_like=True):
@@ -90,14 +100,24 @@ class Assigning:
                 key = verdict_key(answer.identifier_id, other)
                 if key not in newest or verdict.position >= newest[key][1].position:
                     newest[key] = record, verdict
-        pending: Pending = self.store.memory.get(PENDING_VERDICTS, {})
         stored = self.store.get_many(list(newest)) if newest else []
         for (key, (record, verdict)), row in zip(newest.items(), stored, strict=True):
-            pending.pop(key, None)
-            if row is None or verdict.position >= verdict_of(row).position:
+            known = None if row is None else verdict_of(row)
+            if known is None or verdict.position >= known.position:
                 self.decision.rows[key] = rows.pack(
                     self.epoch, record.offset, record.offset + 1, encode(verdict)
                 )
+                known = verdict
+            self._ask_again(key, known)
+
+    def _ask_again(self, key: bytes, verdict: messages.Verdict) -> None:
+        """What waited for this answer, and may have the link decided in spite of it."""
+        pending: Pending = self.store.memory.get(PENDING_VERDICTS, {})
+        for source, asked in pending.pop(key, {}).items():
+            held = asked.held
+            if held is not None and verdict.open_to(source, held.received_ms):
+                self.decision.outputs.append(link_output(held))
+                pending.setdefault(key, {})[source] = Asked(held.received_ms)
 
     def _publish(self, one: str, row: AssignmentRow, stored: bytes | None, at_ms: int) -> None:
         packed, changes = b"", 0
@@ -153,6 +173,12 @@ def assigned(
 def update_output(profile_id: str, update: messages.TrailUpdate) -> Output:
     """The record that tells a profile of a trail."""
     return Output(topics.TRAILS.name, profile_id.encode(), messages.encode(update))
+
+
+def link_output(request: messages.LinkRequest) -> Output:
+    """The record that asks the graph for a verdict."""
+    lead = identifier_id(request.lead_kind, request.lead_value)
+    return Output(topics.LINKS.name, lead.encode(), messages.encode(request), 0)
 
 
 def identity_output(one: str, row: AssignmentRow, epoch: int) -> Output:

@@ -116,7 +116,7 @@ class Link(msgspec.Struct, array_like=True):
             sources = []
         elif self.declined and (last.outcome == "voided" or last.reason == "source"):
             sources = list(self.declined)
-        return Verdict(last.outcome == "holds", last.position, sources)
+        return Verdict(last.outcome == "holds", last.position, sources, self.closed_ms)
 
 
 class Command(msgspec.Struct, array_like=True):

@@ -59,10 +59,9 @@ class Deciding(Placing):
         """Whether this request is to be decided rather than answered with what stands."""
         if not link.decisions:
             return True
-        if link.last.position >= self.position or self.request.received_ms <= link.closed_ms:
+        if link.last.position >= self.position:
             return False
-        asking = link.verdict().sources
-        return asking is not None and self.request.source not in asking
+        return link.verdict().open_to(self.request.source, self.request.received_ms)
 
     def _decide(self, link: Link, *, trusted: bool) -> None:
         request = self.request

@@ -133,7 +133,8 @@ class Placing:
         if persons:
             return persons[0] if len(persons) == 1 else ""
         profiles = {self._profile_of(name) for name in self._above(group_name)}
-        return self._within(profiles.pop()) if len(profiles) == 1 else ""
+        host = self._within(profiles.pop()) if len(profiles) == 1 else ""
+        return "" if host and self._apart(group_name, host) else host
 
     def _mates(self, one: str) -> list[str]:
         """All identifiers that have the profile of this one now."""

@@ -63,6 +63,8 @@ class ProfileRow(msgspec.Struct, array_like=True):
     evaluated_ms: int = 0
     #: `ProfilesStage.digest` at the last evaluation.
     definitions: str = ""
+    #: Earlier changes of segments that crashes may have kept from being published.
+    earlier: list[tuple[str, Membership]] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -109,8 +111,7 @@ class ProfilesStage:
         for (profile, changes), row in zip(updates.items(), stored, strict=True):
             one = _Profile(self, profile, row)
             again = one.again(changes)
-            if again:
-                one.repeat(decision)
+            one.settle(decision, again=again)
             if one.take(changes):
                 newest = max(update.at_ms for _, update in changes)
                 one.evaluate(newest if clock is None else clock, one.cause, newest)
@@ -133,9 +134,8 @@ class ProfilesStage:
             one = _Profile(self, key[len(PREFIX) :], row)
             deadline = self.deadline(key, row)
             due = deadline is not None and deadline <= clock
-            if one.unpublished or not due:
-                # The row was evaluated already, but the process may have ended before the rest.
-                one.repeat(decision)
+            # Evaluated already and not due: the process may have ended before the rest.
+            one.settle(decision, again=one.unpublished or not due)
             if due:
                 one.evaluate(clock, "time", clock)
                 one.stay_due()
@@ -170,8 +170,7 @@ class ProfilesStage:
         for key, row in found:
             one = _Profile(self, key[len(PREFIX) :], row)
             if one.row.definitions != self.digest and key not in decision.rows:
-                if one.unpublished:
-                    one.repeat(decision)
+                one.settle(decision, again=one.unpublished)
                 one.evaluate(clock, "definition", clock)
                 one.stay_due()
                 one.save(decision)
@@ -187,6 +186,7 @@ class _Profile:
         self.profile_id = profile.decode()
         #: See `stay_due`: whether the last change was published is not known.
         self.unpublished = False
+        self.repeated = False
         self.cause: Cause = "event"
         self.changed: list[str] = []
         self.merged: Merged | None = None
@@ -258,6 +258,8 @@ class _Profile:
     def _decide(self, name: str, is_member: bool, stamp_ms: int, cause: Cause) -> None:
         before = self.row.segments.get(name)
         if is_member != (before is not None and before.is_member):
+            if before is not None and self.repeated:
+                self.row.earlier = [*self.row.earlier, (name, before)]
             self.row.segments[name] = Membership(is_member, stamp_ms, cause, self.rev)
             self.changed.append(name)
 
@@ -279,21 +281,29 @@ class _Profile:
         )
         self.publish(decision)
 
-    def repeat(self, decision: Decision) -> None:
-        """Publish the last change in each segment once more, before others take their place."""
-        decision.outputs += map(self._change_output, sorted(self.row.segments))
+    def settle(self, decision: Decision, *, again: bool) -> None:
+        """Before others take their place, see to the changes of segments that were decided.
+
+        `again`: they may not have been published, so they are once more; and until that is sure
+        the row keeps them, however many crashes follow. Otherwise they were.
+        """
+        self.repeated = again
+        if again:
+            changes = [*self.row.earlier, *sorted(self.row.segments.items())]
+            decision.outputs += [self._change_output(*change) for change in changes]
+        else:
+            self.row.earlier = []
 
     def publish(self, decision: Decision) -> None:
         """The profile's row, and the changes of segments that were just decided."""
         for name in self.changed:
-            decision.outputs.append(self._change_output(name))
+            decision.outputs.append(self._change_output(name, self.row.segments[name]))
             change = "entered" if self.row.segments[name].is_member else "exited"
             count = f"segment.{name}.{change}"
             decision.counts[count] = decision.counts.get(count, 0) + 1
         decision.outputs.append(Output(topics.PROFILES.name, self.profile, self._profile_line()))
 
-    def _change_output(self, name: str) -> Output:
-        membership = self.row.segments[name]
+    def _change_output(self, name: str, membership: Membership) -> Output:
         value = msgspec.json.encode(
             {
                 "epoch": self.stage.epoch,

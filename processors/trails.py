@@ -26,12 +26,14 @@ from typing import NamedTuple
 from processors import engagement
 from processors.assigning import (
     PENDING_VERDICTS,
+    Asked,
     Assigning,
     Pending,
     TrailRow,
     assigned,
     encode,
     identity_output,
+    link_output,
     row_key,
     trail_row,
     update_output,
@@ -237,34 +239,31 @@ class _Touching:
         known = dict(zip(keys, self.store.get_many(keys), strict=True)) if keys else {}
         for key, touch, kind, value in links:
             stored, source = known[key], touch.row.source
-            waiting = pending.get(key, {})
-            if stored is not None:
-                # Open links are decided anew for touches that are new enough: those ask again.
-                sources = verdict_of(stored).sources
-                if sources is None or source in sources:
-                    continue
-                if parse_ms(touch.row.received_at) <= waiting.get(source, -1):
-                    continue
-            elif source in waiting:
+            received_ms = parse_ms(touch.row.received_at)
+            if stored is not None and not verdict_of(stored).open_to(source, received_ms):
                 continue
-            self._ask(touch, kind, value)
-            pending.setdefault(key, {})[source] = parse_ms(touch.row.received_at)
+            asked = pending.get(key, {}).get(source)
+            if asked is None or (stored is not None and received_ms > asked.received_ms):
+                self.decision.outputs.append(link_output(_request(touch, kind, value)))
+                asked = Asked(received_ms)
+            elif received_ms > asked.received_ms:
+                # An operator may have come between: then the answer leaves the link open to this.
+                asked = Asked(asked.received_ms, _request(touch, kind, value))
+            pending.setdefault(key, {})[source] = asked
 
-    def _ask(self, touch: _Touch, kind: str, value: str) -> None:
-        row = touch.row
-        request = messages.LinkRequest(
-            row.lead_kind,
-            row.lead_value,
-            kind,
-            value,
-            row.source,
-            row.event_id,
-            touch.at_ms,
-            parse_ms(row.received_at),
-        )
-        self.decision.outputs.append(
-            Output(topics.LINKS.name, row.lead_id.encode(), messages.encode(request), 0)
-        )
+
+def _request(touch: _Touch, kind: str, value: str) -> messages.LinkRequest:
+    row = touch.row
+    return messages.LinkRequest(
+        row.lead_kind,
+        row.lead_value,
+        kind,
+        value,
+        row.source,
+        row.event_id,
+        touch.at_ms,
+        parse_ms(row.received_at),
+    )
 
 
 def _event_hash(touch: TouchpointRow) -> bytes:

@@ -54,13 +54,19 @@ LinkMessage = LinkRequest | SplitCommand
 class Verdict(msgspec.Struct, array_like=True, frozen=True):
     """Whether a link holds, decided at a position of the log of links.
 
-    `sources`: None where that is so whatever source names the link again; otherwise those whose
-    touches need not ask again (empty: every next touch asks).
+    `sources`: None where that is so whatever source names the link again; otherwise it is open to
+    touches of all sources but these that were received after `closed_ms`.
     """
 
     holds: bool
     position: int
     sources: list[str] | None = None
+    closed_ms: int = 0
+
+    def open_to(self, source: str, received_ms: int) -> bool:
+        """Whether such a touch may have the link decided anew."""
+        sources = self.sources
+        return sources is not None and source not in sources and received_ms > self.closed_ms
 
 
 class Assignment(msgspec.Struct, array_like=True, frozen=True):

@@ -46,6 +46,7 @@ TABLES = (
 REPLACED_BY_EPOCH = (
     *(table.name for table in TABLES if table.derived and table is not SEGMENT_CHANGES),
     "segment_membership",
+    "identity_link_state",
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from deploy import logs
+from deploy.running import at_running_stack
 from deploy.settings import Configuration, Settings, load
 from schemas.identifiers import Identifier
 
@@ -33,6 +34,11 @@ def configuration(context: click.Context, process: str) -> Configuration:
     loaded = load(options.config)
     logs.configure(loaded.settings.logs, process)
     return loaded
+
+
+def running(context: click.Context, process: str, data: Path) -> Settings:
+    """The settings, with the addresses of the `up` on a folder where they name none."""
+    return at_running_stack(configuration(context, process).settings, data)
 
 
 def identifier_of(settings: Settings, text: str) -> Identifier:
@@ -70,6 +76,13 @@ def warn(message: str) -> None:
     click.echo(message, file=sys.stderr)
 
 
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".touchline"),
+    show_default=True,
+    help="Folder of a running `touchline up`, where the configuration names no servers.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
 #: A rebuild runs the processes of the epoch that it builds with it.

@@ -7,18 +7,21 @@ import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
 from deploy import explain_text, split, split_many, split_text, wiring
 from deploy.commands import (
-    configuration,
+    data_option,
     identifier_of,
     json_option,
     nobody_known,
+    running,
     say_json,
 )
+from deploy.embedded import knows_embedded
 from deploy.epoch import present
 from deploy.explain import explain as explained
 from deploy.identity_log import IdentityLog, Selection
@@ -64,6 +67,11 @@ class _Asked:
         if self.split_id and not self.lift:
             raise click.UsageError("--split-id is for --lift")
 
+    @property
+    def acts(self) -> bool:
+        """Whether something is to be done, rather than only said what would be."""
+        return self.apply or (self.identifier is not None and not self.dry_run)
+
     def order(self) -> split.Order:
         return split.Order(str(uuid.uuid4()), time.time_ns() // 1_000_000, self.lift, self.note)
 
@@ -79,14 +87,15 @@ def command() -> None:
 
 @command.command()
 @click.argument("identifier", metavar="KIND:VALUE")
+@data_option
 @json_option
 @click.pass_context
-def explain(context: click.Context, identifier: str, as_json: bool) -> int:
+def explain(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
     """Why these identifiers are one person, and others not.
 
     Who it is, which touches hold it together, what was refused and why, what was split.
     """
-    settings = configuration(context, "identity").settings
+    settings = running(context, "identity", data)
     wanted = identifier_of(settings, identifier)
     with contextlib.closing(wiring.clickhouse(settings)) as clickhouse:
         log = IdentityLog(clickhouse, settings.namespace)
@@ -111,19 +120,22 @@ def explain(context: click.Context, identifier: str, as_json: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--apply", is_flag=True, help="Do it, for links by --source, --since, --until.")
 @click.option("--wait", default=30.0, show_default=True, help="Seconds until the views show it.")
+@data_option
 @json_option
 @click.pass_context
-def split_(context: click.Context, /, identifier: str | None, **options: Any) -> int:
+def split_(context: click.Context, /, identifier: str | None, data: Path, **options: Any) -> int:
     """Undo what made identifiers one person, until it is lifted.
 
     KIND:VALUE is split from the rest of its person, and no later touch makes them one again.
     With --source, --since, --until every link that such a touch made is undone, and stays undone
     for touches of that source; this only counts the links, until --apply is given.
     """
-    settings = configuration(context, "identity").settings
+    settings = running(context, "identity", data)
     wanted = identifier_of(settings, identifier) if identifier else None
     asked = _Asked(wanted, **options)
     asked.check()
+    if asked.acts:
+        settings = knows_embedded(settings)
     with contextlib.closing(wiring.clickhouse(settings)) as clickhouse:
         log = IdentityLog(clickhouse, settings.namespace)
         epochs = Epochs(clickhouse, settings.namespace)
@@ -135,7 +147,7 @@ def split_(context: click.Context, /, identifier: str | None, **options: Any) ->
 def _one(
     settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked, identifier: Identifier
 ) -> int:
-    plan = split.plan(log, identifier, lift=asked.lift)
+    plan = split.plan(log, settings.identity.policy(), identifier, lift=asked.lift)
     if plan is None:
         return nobody_known(identifier)
     if asked.dry_run:

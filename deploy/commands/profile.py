@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import click
 
 from deploy import wiring
 from deploy.commands import (
-    configuration,
+    data_option,
     identifier_of,
     json_option,
     nobody_known,
+    running,
     say_json,
 )
 from deploy.profile import Customer, find
@@ -25,14 +27,15 @@ def command() -> None:
 
 @command.command()
 @click.argument("identifier", metavar="KIND:VALUE")
+@data_option
 @json_option
 @click.pass_context
-def show(context: click.Context, identifier: str, as_json: bool) -> int:
+def show(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
     """One customer: identifiers, traits, segments, newest touches.
 
     KIND:VALUE is for instance email:ada@example.com or customer_id:1815.
     """
-    settings = configuration(context, "profile").settings
+    settings = running(context, "profile", data)
     wanted = identifier_of(settings, identifier)
     with contextlib.closing(wiring.clickhouse(settings)) as clickhouse:
         customer = find(clickhouse, settings.namespace, wanted)

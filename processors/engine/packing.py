@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 #: Of a record batch before compression; topics accept 1 MiB.
 MAX_BATCH_BYTES = 900_000
 _RECORD_OVERHEAD = 64
+#: How full a record batch of an atomic stage is to be.
+_FILL = 0.8
 _SEEN_ENTRY = struct.Struct(">16sQI")
 #: 28 bytes each: a packed record stays below 850 KB.
 _SEEN_ENTRIES = 30_000
@@ -52,6 +54,12 @@ def pack(
             batches.append(batch)
             batch.append(key=key, value=value, timestamp=None)
     return batches
+
+
+def fitting(records: int, rows: Mapping[bytes, bytes | None]) -> int:
+    """How many records of this kind give rows that surely fit one record batch; at least one."""
+    size = sum(len(key) + len(value or b"") + _RECORD_OVERHEAD for key, value in rows.items())
+    return max(1, int(records * _FILL * MAX_BATCH_BYTES / max(size, 1)))
 
 
 def pack_seen(seen: Mapping[bytes, int], times_ms: Mapping[int, int]) -> list[bytes]:

@@ -21,7 +21,7 @@ from processors.engine.config import ROWS, SEEN, EngineConfig, group
 from processors.engine.hooks import Hooks
 from processors.engine.inputs import Inputs
 from processors.engine.metrics import FAILED_RECORDS, RELOGGED_ROWS
-from processors.engine.packing import Packed, pack
+from processors.engine.packing import Packed, fitting, pack
 from processors.engine.partitions import Partitions
 from processors.engine.producer import Publisher
 from processors.engine.reading import Reading
@@ -72,6 +72,9 @@ class Engine:
             self._changelogs[ROWS],
             self._changelogs[SEEN],
         )
+        #: Records that are decided together. Of an atomic stage as many as gave rows for one record
+        #: batch lately: to decide, find them too many and decide again costs twice.
+        self._at_once = config.max_batch_records
         #: The offset that our next record of a changelog partition must get.
         self._expected: dict[tuple[str, int], int] = {}
 
@@ -114,6 +117,8 @@ class Engine:
 
     async def _process(self, records: Sequence[Record], generation: int) -> bool:
         """Whether these records are done; not, if the partition was lost meanwhile."""
+        if len(records) > self._at_once:
+            return await self._process_apart(records, self._at_once, generation)
         partition = records[0].partition
         try:
             step = self._decide(records)
@@ -123,11 +128,16 @@ class Engine:
             self.partitions.drop_scratch(partition)
             if len(records) == 1:
                 return await self._reject(records[0], error)
-            middle = len(records) // 2
-            return await self._process(records[:middle], generation) and await self._process(
-                records[middle:], generation
-            )
+            return await self._process_apart(records, len(records) // 2, generation)
+        if self.stage.atomic:
+            self._at_once = fitting(len(records), step.rows)
         return await self._carry_out(partition, step, generation)
+
+    async def _process_apart(self, records: Sequence[Record], size: int, generation: int) -> bool:
+        for start in range(0, len(records), size):
+            if not await self._process(records[start : start + size], generation):
+                return False
+        return True
 
     def _decide(self, records: Sequence[Record]) -> Step:
         partition = records[0].partition

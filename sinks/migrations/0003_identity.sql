@@ -28,6 +28,55 @@ PARTITION BY epoch
 ORDER BY (epoch, lead_id, identifier_id, position)
 COMMENT 'Every decision about a link; the one with the greatest position is the present one';
 
+CREATE TABLE IF NOT EXISTS {storage}.identity_link_state
+(
+    epoch UInt32 COMMENT 'Epoch that computed the row',
+    position UInt64 COMMENT 'Offset in the log of links at which it was decided',
+    lead_id UUID COMMENT 'Id of the stronger identifier',
+    lead_kind LowCardinality(String) COMMENT 'Kind of the stronger identifier',
+    lead_value String COMMENT 'Value of the stronger identifier, normalized',
+    identifier_id UUID COMMENT 'Id of the weaker identifier',
+    kind LowCardinality(String) COMMENT 'Kind of the weaker identifier',
+    value String COMMENT 'Value of the weaker identifier, normalized',
+    verdict LowCardinality(String) COMMENT 'holds, refused, voided (split) or withdrawn (open until a touch names both again)',
+    reason LowCardinality(String) COMMENT 'Empty where it holds; refused: unique, limit, rate, split or source; voided: split; withdrawn: split or lift',
+    split_id String COMMENT 'Command of an operator that voided or withdrew it, empty otherwise',
+    source LowCardinality(String) COMMENT 'Configured source of the touch that named both',
+    event_id String COMMENT 'Id of that touch',
+    occurred_at DateTime64(3, 'UTC') COMMENT 'When that touch happened, UTC',
+    received_at DateTime64(3, 'UTC') COMMENT 'When that touch was received, UTC',
+    decided_at DateTime64(3, 'UTC') COMMENT 'When this was decided, UTC'
+)
+ENGINE = ReplacingMergeTree(position)
+PARTITION BY epoch
+ORDER BY (epoch, lead_id, identifier_id)
+COMMENT 'The present decision about each link';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {storage}.identity_link_state_feed
+TO {storage}.identity_link_state
+(
+    epoch UInt32 COMMENT 'Epoch that computed the row',
+    position UInt64 COMMENT 'Offset in the log of links at which it was decided',
+    lead_id UUID COMMENT 'Id of the stronger identifier',
+    lead_kind LowCardinality(String) COMMENT 'Kind of the stronger identifier',
+    lead_value String COMMENT 'Value of the stronger identifier, normalized',
+    identifier_id UUID COMMENT 'Id of the weaker identifier',
+    kind LowCardinality(String) COMMENT 'Kind of the weaker identifier',
+    value String COMMENT 'Value of the weaker identifier, normalized',
+    verdict LowCardinality(String) COMMENT 'holds, refused, voided (split) or withdrawn (open until a touch names both again)',
+    reason LowCardinality(String) COMMENT 'Empty where it holds; refused: unique, limit, rate, split or source; voided: split; withdrawn: split or lift',
+    split_id String COMMENT 'Command of an operator that voided or withdrew it, empty otherwise',
+    source LowCardinality(String) COMMENT 'Configured source of the touch that named both',
+    event_id String COMMENT 'Id of that touch',
+    occurred_at DateTime64(3, 'UTC') COMMENT 'When that touch happened, UTC',
+    received_at DateTime64(3, 'UTC') COMMENT 'When that touch was received, UTC',
+    decided_at DateTime64(3, 'UTC') COMMENT 'When this was decided, UTC'
+)
+AS SELECT
+    epoch, position, lead_id, lead_kind, lead_value, identifier_id, kind, value, verdict, reason,
+    split_id, source, event_id, occurred_at, received_at, decided_at
+FROM {storage}.identity_links;
+
 CREATE TABLE IF NOT EXISTS {storage}.identity_splits
 (
     epoch UInt32 COMMENT 'Epoch that computed the row',
@@ -70,26 +119,10 @@ CREATE OR REPLACE VIEW {bi}.identity_links
 )
 COMMENT 'Every link of two identifiers that a touch named together, as it stands now'
 AS SELECT
-    lead_kind,
-    lead_value,
-    kind,
-    value,
-    tupleElement(last, 1) AS state,
-    tupleElement(last, 2) AS reason,
-    tupleElement(last, 3) AS source,
-    tupleElement(last, 4) AS event_id,
-    tupleElement(last, 5) AS occurred_at,
-    tupleElement(last, 6) AS decided_at,
-    tupleElement(last, 7) AS split_id
-FROM
-(
-    SELECT
-        lead_kind, lead_value, kind, value,
-        argMax((verdict, reason, source, event_id, occurred_at, decided_at, split_id), position) AS last
-    FROM {storage}.identity_links
-    WHERE epoch = (SELECT max(epoch) FROM {storage}.epochs WHERE activated_at IS NOT NULL)
-    GROUP BY lead_id, identifier_id, lead_kind, lead_value, kind, value
-);
+    lead_kind, lead_value, kind, value, verdict AS state, reason, source, event_id, occurred_at,
+    decided_at, split_id
+FROM {storage}.identity_link_state FINAL
+WHERE epoch = (SELECT max(epoch) FROM {storage}.epochs WHERE activated_at IS NOT NULL);
 
 CREATE OR REPLACE VIEW {bi}.identity_splits
 (
@@ -132,3 +165,17 @@ WINDOW later AS
     PARTITION BY identifier_id, lead_id
     ORDER BY position ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
 );
+
+-- The own id of each identifier: whatever was ever a profile's id is one of these.
+CREATE OR REPLACE VIEW {bi}.identities
+(
+    kind LowCardinality(String) COMMENT 'Kind of the identifier',
+    value String COMMENT 'Value of the identifier, normalized',
+    profile_id UUID COMMENT 'Profile that the identifier belongs to now',
+    linked_at DateTime64(3, 'UTC') COMMENT 'Since when it belongs there, UTC',
+    identifier_id UUID COMMENT 'Id of the identifier; every id that a profile ever had is that of an identifier'
+)
+COMMENT 'Every identifier and its present profile'
+AS SELECT kind, value, profile_id, linked_at, identifier_id
+FROM {storage}.identities FINAL
+WHERE epoch = (SELECT max(epoch) FROM {storage}.epochs WHERE activated_at IS NOT NULL);

@@ -9,6 +9,10 @@ import pytest
 import structlog
 
 from deploy import logs
+from tests.deploy.world import World
+from tests.sinks.conftest import Store, store
+
+__all__ = ["store"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +27,9 @@ def _logs_as_before() -> Iterator[None]:
     loggers[logs.CONDENSED].propagate = True
     for name, logger in loggers.items():
         logger.setLevel(levels[name])
+
+
+@pytest.fixture
+def world(store: Store) -> World:
+    """The stages and a real ClickHouse that shows what they publish."""
+    return World(store)

@@ -49,6 +49,17 @@ class Up:
                 stderr=subprocess.STDOUT,
             )
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Another command, which finds the stack by its folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "deploy", *arguments, "--data", str(self.data)],
+            cwd=self.folder,
+            env=plain_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
@@ -172,6 +183,13 @@ def test_up_runs_everything_and_keeps_it(up: Up, wait_for: Callable[..., None]):
         timeout=60,
     )
     assert query(stack["clickhouse"], PROFILES) == "c-1\t2\t1\t12.5"
+
+    # What a split says is done is what the views show.
+    assert "browser-1" in up.command("profile", "show", "customer_id:c-1").stdout
+    done = up.command("identity", "split", "anonymous_id:browser-1")
+    assert done.returncode == 0, done.stderr
+    touches = "SELECT customer_id, touchpoints FROM touchline_bi.profiles ORDER BY 1 FORMAT TSV"
+    assert query(stack["clickhouse"], touches) == "1\nc-1\t1"
 
     # Not even kill -9 leaves a process behind.
     children = up.processes()

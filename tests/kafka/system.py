@@ -28,7 +28,11 @@ from sinks.tables import databases
 from tests.fixtures_clickhouse import LocalClickHouse
 
 ROOT = Path(__file__).parents[2]
-SOURCES = {name: {"connector": "touchpoint", "token": f"{name}-token"} for name in ("shop", "web")}
+SOURCES: dict[str, dict[str, Any]] = {
+    name: {"connector": "touchpoint", "token": f"{name}-token"} for name in ("shop", "web", "kiosk")
+}
+#: Adds touches and joins nobody.
+SOURCES["kiosk"]["links"] = False
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

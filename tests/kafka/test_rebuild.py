@@ -70,6 +70,11 @@ class Running:
     def rebuild(self, *options: str) -> Process:
         """Rebuild to the end; what the operator sees is its log."""
         command = self.system.command("rebuild", "rebuild", *options)
+        self.ended(command)
+        return command
+
+    def ended(self, command: Process) -> None:
+        """Wait for a rebuild; what ends in order meanwhile is started again."""
 
         def ended() -> bool:
             [self.sink] = self.system.revive(self.sink)
@@ -78,11 +83,10 @@ class Running:
         until(ended, 120, instead=command.log.read_text)
         assert command.popen.returncode == 0, command.log.read_text()
         self.system.ready(self.worker, self.sink)
-        return command
 
-    def until(self, line: str) -> Process:
+    def until(self, line: str, *options: str) -> Process:
         """Begin a rebuild, up to a line that it says."""
-        command = self.system.command(f"rebuild-{line.split(maxsplit=1)[0]}", "rebuild")
+        command = self.system.command(f"rebuild-{line.split(maxsplit=1)[0]}", "rebuild", *options)
 
         def said() -> bool:
             assert command.popen.poll() is None, command.log.read_text()
@@ -127,6 +131,7 @@ def test_touches_go_on_while_a_rebuild_comes_to_the_same_people(
             named("join", now, ("customer_id", "boss"), SAME),
             named("conflict", now, ("customer_id", "clerk"), SAME),
             named("family", now, ("line", "father"), ("phone", "+81312345678")),
+            named("couple", now, ("line", "mother"), ("email", "mother@example.com")),
         ]
         for step in steps:
             assert isinstance(step, dict)
@@ -141,7 +146,9 @@ def test_touches_go_on_while_a_rebuild_comes_to_the_same_people(
 
         stages = set(running.worker.metrics)
         with running.traffic(events[300:]):
-            running.rebuild("--delete-old")
+            rebuilding = running.until("building epoch 2", "--delete-old")
+            steps.append(running.split(("email", "mother@example.com")))
+            running.ended(rebuilding)
         assert present(system).epoch == 2
         assert present(system).namespace == f"{namespace}.g2"
         compare(system, events, now, steps)

@@ -114,6 +114,11 @@ def expected(
         pipeline.touch(Touchpoint.model_validate(event), source_of(event))
     pipeline.run()
     pipeline.sleep(1000)
+    return of_pipeline(pipeline)
+
+
+def of_pipeline(pipeline: Pipeline) -> dict[str, Any]:
+    """What the views must show where this pipeline had the same touches."""
     profile_of = pipeline.identities()
     profiles = pipeline.profiles()
     hours = pipeline.engagement()

@@ -5,64 +5,202 @@ Nothing here is shared with the graph but the policy's numbers. Identifiers are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from schemas.identifiers import Identifier, IdentityPolicy
+from schemas.messages import LinkMessage, LinkRequest, SplitCommand
 
 DAY_MS = 86_400_000
 Set = frozenset[Identifier]
+Pair = tuple[Identifier, Identifier]
+CONFLICTS = ("unique", "limit", "rate")
+
+
+class Verdict(NamedTuple):
+    """What stands of a link: an outcome, and why."""
+
+    outcome: str
+    reason: str = ""
+
+
+@dataclass
+class Link:
+    """A link that was asked for. Only touches received after `closed_ms` may open it again."""
+
+    verdict: Verdict
+    #: Sources whose touches do not make it.
+    declined: set[str] = field(default_factory=set)
+    closed_ms: int = 0
+    #: When it made two people one, by the log's time.
+    joined_ms: int | None = None
+
+    def open_to(self, source: str, received_ms: int) -> bool:
+        """Whether a touch has it decided anew."""
+        outcome, reason = self.verdict
+        if received_ms <= self.closed_ms:
+            return False
+        if outcome == "withdrawn":
+            return True
+        by_source = reason == "source" or (outcome == "voided" and bool(self.declined))
+        return by_source and source not in self.declined
 
 
 class Reference:
-    """Links in the order of their log; only links between kinds that join can be refused."""
+    """The log of links, one message after the other."""
 
-    def __init__(self, policy: IdentityPolicy) -> None:
+    def __init__(self, policy: IdentityPolicy, untrusted: Iterable[str] = ()) -> None:
         self.policy = policy
-        self.verdicts: dict[tuple[Identifier, Identifier], str] = {}
+        self.untrusted = frozenset(untrusted)
+        self.links: dict[Pair, Link] = {}
         self.known: set[Identifier] = set()
-        self.joined: list[tuple[Identifier, int]] = []
+        #: (x, y): x was split from y.
+        self.apart: set[Pair] = set()
+        #: (lead, other, reason) of what the policy refused -> the profiles of lead and other then.
+        self.conflicts: dict[tuple[Identifier, Identifier, str], Pair] = {}
+
+    # The log
+
+    def take(self, message: LinkMessage, record_ms: int) -> None:
+        """A record of the log of links."""
+        if isinstance(message, SplitCommand):
+            self.command(message)
+        else:
+            self.request(message, record_ms)
 
     def link(self, lead: Identifier, other: Identifier, at_ms: int = 0) -> str:
-        """Take a link; why it is refused, '' if it holds."""
+        """A plain request; why it is refused, '' if it holds."""
+        self.request(LinkRequest(*lead, *other, "web", "e", at_ms, at_ms), at_ms)
+        return self.links[lead, other].verdict.reason
+
+    def request(self, message: LinkRequest, record_ms: int) -> None:
+        """A touch named two identifiers."""
+        lead = Identifier(message.lead_kind, message.lead_value)
+        other = Identifier(message.kind, message.value)
         self.known |= {lead, other}
-        if (lead, other) not in self.verdicts:
-            reason = ""
-            if self._joins(lead) and self._joins(other) and not self._together(lead, other):
-                reason = self._refusal(lead, other, at_ms)
-                if not reason:
-                    self.joined += [(lead, at_ms), (other, at_ms)]
-            self.verdicts[lead, other] = reason
-        return self.verdicts[lead, other]
+        link = self.links.get((lead, other))
+        if link is None:
+            link = self.links[lead, other] = Link(Verdict("undecided"))
+        elif not link.open_to(message.source, message.received_ms):
+            return
+        if message.source in self.untrusted:
+            link.declined.add(message.source)
+            link.verdict = Verdict("refused", "source")
+            return
+        reason = self._refusal(lead, other, record_ms)
+        if not reason and self._joins(other) and not self._together(lead, other):
+            link.joined_ms = record_ms
+        if reason in CONFLICTS:
+            profile = self.profiles()
+            self.conflicts[lead, other, reason] = profile[lead], profile[other]
+        link.verdict = Verdict("refused" if reason else "holds", reason)
+
+    def command(self, command: SplitCommand) -> None:
+        """An operator splits or lifts."""
+        one = Identifier(command.kind, command.value)
+        lead = Identifier(command.lead_kind, command.lead_value) if command.lead_kind else None
+        against = [Identifier(*other) for other in command.against]
+        if one not in self.known or (lead is not None and lead not in self.known):
+            return
+        before = self.profiles()
+        if lead is not None:
+            links = [(lead, one)] if (lead, one) in self.links else []
+            ends = {lead, one} if links else set()
+        else:
+            others = self._other_side(one, against, before, lift=command.lift)
+            links = [p for p in self.links if one in p and others & set(p) - {one}]
+            ends = {one, *others}
+        undone = [p for p in links if self._undoes(self.links[p], command)]
+        if not undone and (lead is not None or not ends - {one}):
+            return
+        concerned = {before[end] for end in ends}
+        refused = [
+            pair
+            for pair, link in self.links.items()
+            if link.verdict.outcome == "refused"
+            and link.verdict.reason in (*CONFLICTS, "split")
+            and concerned & {before[end] for end in pair}
+        ]
+        for pair in undone:
+            self._close(self.links[pair], command, voided=not command.lift)
+        # What was refused because of these people is decided anew when next seen.
+        for pair in refused:
+            self._close(self.links[pair], command, voided=False)
+
+    def _other_side(
+        self,
+        one: Identifier,
+        against: Sequence[Identifier],
+        profiles: dict[Identifier, Identifier],
+        *,
+        lift: bool,
+    ) -> set[Identifier]:
+        """Whom an identifier is split from, or was; and note it."""
+        if lift:
+            others = {y for x, y in self.apart if x == one}
+            self.apart -= {(one, y) for y in others}
+            return others
+        mates = {y for y in self.known if profiles[y] == profiles[one]} - {one}
+        # Weaker ones that follow choose anew; they are split off if there is nobody else.
+        rest = {y for y in mates if self._joins(y) or self._rank(y)[:2] <= self._rank(one)[:2]}
+        others = (set(against) & self.known if against else rest or mates) - {one}
+        self.apart |= {(one, y) for y in others}
+        return others
+
+    @staticmethod
+    def _undoes(link: Link, command: SplitCommand) -> bool:
+        return link.verdict.outcome == ("voided" if command.lift else "holds")
+
+    @staticmethod
+    def _close(link: Link, command: SplitCommand, *, voided: bool) -> None:
+        reason = "lift" if command.lift else "split"
+        link.verdict = Verdict("voided" if voided else "withdrawn", reason)
+        link.closed_ms = max(link.closed_ms, command.at_ms)
+        link.declined = link.declined | {command.source} if voided and command.source else set()
+        link.joined_ms = None
+
+    # What follows from the links that hold
 
     def profiles(self) -> dict[Identifier, Identifier]:
         """Identifier -> the identifier whose own id is its profile."""
         persons = self._sets(one for one in self.known if self._joins(one))
-        profile = {one: self._strongest(person) for person in persons for one in person}
         groups = self._groups()
-        whose = {group: self._person_of(group, persons, groups) for group in groups}
-        taken: dict[tuple[Set, str], int] = {}
-        crowd: dict[tuple[Identifier, str], int] = {}
+        profile = {one: self._strongest(person) for person in persons for one in person}
+        owner = {self._strongest(person): person for person in persons}
+        owner |= {self._strongest(group): group for group in groups}
+        taken: dict[tuple[Identifier, str], int] = {}
         # Kind by kind and the strongest first, so that a device is placed before its browsers.
         for group in sorted(groups, key=lambda g: self._rank(self._strongest(g))):
-            person = whose[group]
-            devices = [] if self._linked_persons(group, persons) else self._above(group, groups)
-            kind = self.policy.kind(self._strongest(group).kind)
-            place = {profile[self._strongest(device)] for device in devices}
-            target = self._strongest(group)
-            if person is not None:
-                with_person = not devices or place == {self._strongest(person)}
-                count = taken.get((person, kind.name), 0) + len(group)
-                if with_person and count <= kind.limit:
-                    taken[person, kind.name] = count
-                    target = self._strongest(person)
-            # A browser also follows a device that is nobody's, within the same limit.
-            if len(place) == 1 and not self._joins(root := next(iter(place))):
-                count = crowd.get((root, kind.name), 0) + len(group)
+            lead = target = self._strongest(group)
+            host = self._host(group, persons, groups, profile)
+            if host is not None and not self._split(group, owner[host]):
+                kind = self.policy.kind(lead.kind)
+                count = taken.get((host, kind.name), 0) + len(group)
                 if count <= kind.limit:
-                    crowd[root, kind.name] = count
-                    target = root
+                    taken[host, kind.name] = count
+                    target = host
             profile |= dict.fromkeys(group, target)
         return profile
+
+    def _host(
+        self,
+        group: Set,
+        persons: list[Set],
+        groups: list[Set],
+        profile: dict[Identifier, Identifier],
+    ) -> Identifier | None:
+        """The profile that a group would follow if there were no limits; None for nobody's."""
+        linked = self._linked(group, persons)
+        if linked:
+            return self._strongest(linked[0]) if len(linked) == 1 else None
+        mine = self.policy.kind(self._strongest(group).kind).strength
+        places = {
+            profile[self._strongest(one)]
+            for one in self._linked(group, groups)
+            if self.policy.kind(self._strongest(one).kind).strength < mine
+        }
+        return places.pop() if len(places) == 1 else None
 
     def _joins(self, one: Identifier) -> bool:
         return self.policy.kind(one.kind).joins
@@ -73,8 +211,8 @@ class Reference:
     def _strongest(self, some: Iterable[Identifier]) -> Identifier:
         return min(some, key=self._rank)
 
-    def _holding(self) -> list[tuple[Identifier, Identifier]]:
-        return [pair for pair, reason in self.verdicts.items() if not reason]
+    def _holding(self) -> list[Pair]:
+        return [pair for pair, link in self.links.items() if link.verdict.outcome == "holds"]
 
     def _sets(self, members: Iterable[Identifier]) -> list[Set]:
         """Connected components of `members` over the links that hold."""
@@ -90,46 +228,45 @@ class Reference:
         kinds = {one.kind for one in followers}
         return [g for kind in kinds for g in self._sets(o for o in followers if o.kind == kind)]
 
+    def _set_of(self, one: Identifier) -> Set:
+        """The person that it is part of, or the group."""
+        alike = [
+            o for o in self.known
+            if self._joins(o) == self._joins(one) and (self._joins(one) or o.kind == one.kind)
+        ]  # fmt: skip
+        return next(some for some in self._sets(alike) if one in some)
+
     def _together(self, a: Identifier, b: Identifier) -> bool:
-        sets = self._sets(one for one in self.known if self._joins(one))
-        return any(a in one and b in one for one in sets)
+        return b in self._set_of(a)
+
+    def _split(self, some: Set, others: Set) -> bool:
+        """Whether an operator split one of these from one of those."""
+        return any((a, b) in self.apart or (b, a) in self.apart for a in some for b in others)
+
+    def _linked(self, group: Set, some: list[Set]) -> list[Set]:
+        """Those that the group was linked with. One that it was split from does not count."""
+        pairs = self._holding()
+        near = {b for a, b in pairs if a in group} | {a for a, b in pairs if b in group}
+        return [one for one in some if one != group and near & one and not self._split(group, one)]
 
     def _refusal(self, lead: Identifier, other: Identifier, at_ms: int) -> str:
-        sets = self._sets(one for one in self.known if self._joins(one))
-        united = [one for s in sets if lead in s or other in s for one in s]
-        counts = {one.kind: sum(o.kind == one.kind for o in united) for one in united}
+        first, second = self._set_of(lead), self._set_of(other)
+        if first == second:
+            return ""
+        if self._split(first, second):
+            return "split"
+        return self._conflict(lead, other, first | second, at_ms) if self._joins(other) else ""
+
+    def _conflict(self, lead: Identifier, other: Identifier, person: Set, at_ms: int) -> str:
+        kinds = [one.kind for one in person]
+        counts = {kind: kinds.count(kind) for kind in kinds}
         if any(self.policy.kind(kind).unique and n > 1 for kind, n in counts.items()):
             return "unique"
         if any(n > self.policy.kind(kind).limit for kind, n in counts.items()):
             return "limit"
         for end in (lead, other):
-            recent = [at for one, at in self.joined if one == end and at > at_ms - DAY_MS]
+            joined = [link.joined_ms for pair, link in self.links.items() if end in pair]
+            recent = [at for at in joined if at is not None and at > at_ms - DAY_MS]
             if len(recent) >= self.policy.joins_per_day:
                 return "rate"
         return ""
-
-    def _neighbours(self, group: Set) -> set[Identifier]:
-        pairs = self._holding()
-        return {b for a, b in pairs if a in group} | {a for a, b in pairs if b in group}
-
-    def _linked_persons(self, group: Set, persons: list[Set]) -> list[Set]:
-        near = self._neighbours(group)
-        return [person for person in persons if near & person]
-
-    def _above(self, group: Set, groups: list[Set]) -> list[Set]:
-        """The groups of stronger following kinds that it was linked with."""
-        near = self._neighbours(group)
-        mine = self.policy.kind(self._strongest(group).kind).strength
-        return [
-            one
-            for one in groups
-            if near & one and self.policy.kind(self._strongest(one).kind).strength < mine
-        ]
-
-    def _person_of(self, group: Set, persons: list[Set], groups: list[Set]) -> Set | None:
-        """Whose the group would be without limits; None if nobody's."""
-        linked = self._linked_persons(group, persons)
-        if linked:
-            return linked[0] if len(linked) == 1 else None
-        owners = {self._person_of(one, persons, groups) for one in self._above(group, groups)}
-        return owners.pop() if len(owners) == 1 else None

@@ -134,8 +134,8 @@ def check(policy: IdentityPolicy, log: list[tuple[Pair, int]], seed: int) -> Gra
     }
     assert published == graph.nodes()
     assert {pair: verdict.holds for pair, verdict in graph.verdicts.items()} == {
-        (identifier_id(*lead), identifier_id(*other)): not reason
-        for (lead, other), reason in reference.verdicts.items()
+        (identifier_id(*lead), identifier_id(*other)): link.verdict.outcome == "holds"
+        for (lead, other), link in reference.links.items()
     }
     return graph
 

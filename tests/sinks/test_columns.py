@@ -96,7 +96,7 @@ def test_what_the_stages_publish_is_what_the_views_show(
     assert sums == {"s": "0.3", "n": 3}
     links = store.view("identity_links", "kind, state, reason", "ORDER BY kind")
     assert [tuple(row.values()) for row in links] == [
-        ("customer_id", "refused", "unique"),
+        ("customer_id", "withdrawn", "split"),
         ("email", "voided", "split"),
     ]
     (split,) = store.view(SPLITS.name, "kind, against, stands, voided, moved, note")

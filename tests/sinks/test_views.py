@@ -63,7 +63,13 @@ CONTRACT = {
         "consent": "Map(String, Bool)",
         "updated_at": MOMENT,
     },
-    "identities": {"kind": LABEL, "value": TEXT, "profile_id": "UUID", "linked_at": MOMENT},
+    "identities": {
+        "kind": LABEL,
+        "value": TEXT,
+        "profile_id": "UUID",
+        "linked_at": MOMENT,
+        "identifier_id": "UUID",
+    },
     "segment_members": {"segment": LABEL, "profile_id": "UUID", "since": MOMENT},
     "segment_changes": {
         "segment": LABEL,
@@ -139,7 +145,8 @@ def test_every_table_and_every_column_says_what_it_is(store: Store):
     assert store.server.query(f"SELECT database, table, name FROM system.columns {where}") == []
     # A materialized view takes no comment of its own; its columns have theirs.
     unsaid = store.server.query(f"SELECT name FROM system.tables {where}")
-    assert [row["name"] for row in unsaid] == ["segment_membership_feed"]
+    feeds = ["identity_link_state_feed", "segment_membership_feed"]
+    assert sorted(row["name"] for row in unsaid) == feeds
 
 
 def test_a_touchpoint_comes_out_as_it_went_in(store: Store):
