@@ -103,6 +103,15 @@ def rebuild(configuration: Configuration, say: Say) -> bool:
         return site.members(own, 2)
 
 
+def complete(settings: Settings, say: Say) -> None:
+    """Fill the present epoch with what is stored, unless something is in it already."""
+    present = epoch.present(settings)
+    if settings.kafka.embedded or is_empty(settings, present):
+        finish(settings, present, say)
+    else:
+        say(f"epoch {present.epoch} is not complete: run touchline rebuild")
+
+
 def finish(settings: Settings, present: Present, say: Say) -> int:
     """Fill the present epoch, which is empty, and show it; how many touches there were.
 

@@ -20,7 +20,6 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from deploy import rebuild
-from deploy.epoch import present
 from deploy.interrupts import Interrupts
 from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
@@ -159,7 +158,7 @@ class Stack:
         for name in ("worker", "sink"):
             self._supervisor.wait(name)
         if epoch is not None and rebuilding:
-            self._rebuild()
+            rebuild.complete(self.settings, self._say)
             gateway = self._start_gateway()
         self._supervisor.wait("gateway")
         self.addresses = Addresses(
@@ -169,14 +168,6 @@ class Stack:
             {"gateway": f"{gateway}/metrics", **metrics},
         )
         self._write_addresses()
-
-    def _rebuild(self) -> None:
-        """Fill the new epoch with what is stored, unless something is in it already."""
-        now = present(self.settings)
-        if self.settings.kafka.embedded or rebuild.is_empty(self.settings, now):
-            rebuild.finish(self.settings, now, self._say)
-        else:
-            self._say(f"epoch {now.epoch} is not complete: run touchline rebuild")
 
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics

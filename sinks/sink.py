@@ -47,9 +47,8 @@ class SinkConfig:
     namespace: str = ""
     #: Further keyword arguments of aiokafka's clients: security.
     kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    #: In front of topics and groups, where it differs from that of the databases: a rebuild works
-    #: on topics of its own.
-    kafka_namespace: str | None = None
+    #: In front of topics and groups, where another generation than the first is present.
+    kafka_namespace: str = ""
     tables: tuple[Table, ...] = TABLES
     #: An insert holds about so much at most…
     max_rows: int = 20_000
@@ -67,7 +66,7 @@ class SinkConfig:
     @property
     def topics(self) -> str:
         """The namespace of topics and groups."""
-        return self.namespace if self.kafka_namespace is None else self.kafka_namespace
+        return self.kafka_namespace or self.namespace
 
 
 async def run_sink(
