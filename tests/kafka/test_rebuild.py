@@ -252,6 +252,7 @@ def test_a_rebuild_that_is_broken_off_anywhere_does_no_harm_and_can_be_done_agai
 
 @pytest.mark.parametrize("open_at_once", [False, True], ids=["in place", "beside"])
 def test_after_the_loss_of_kafka_all_comes_back_from_what_is_stored(
+    *,
     own_kafka: LocalKafka,
     kafka_broker: LocalKafka,
     clickhouse: LocalClickHouse,
