@@ -186,6 +186,11 @@ def test_another_policy_and_number_of_partitions_take_effect_by_a_rebuild(
             refused = system.run(command)
             assert refused.returncode == 1
             assert "'email' is now stronger than 'customer_id'" in refused.stderr
+        first, other = system.gateway_url, system.gateway("other-gateway")
+        until(lambda: "identity_order_differs" in other.log.read_text(), 30)
+        assert system.post(shared[:1], "web").status == 503
+        assert other.stop() == 0
+        system.gateway_url = first
 
         system.configure(
             identity={"kinds": {"device_id": {"joins": True}}}, kafka={"partitions": 6}
