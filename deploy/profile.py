@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,6 +25,22 @@ class Customer:
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return asdict(self)
+
+
+def identifier_with_id(
+    clickhouse: ClickHouse, namespace: str, own_id: uuid.UUID
+) -> Identifier | None:
+    """The identifier whose own id this is, as every profile's id is; None if none has it.
+
+    Raises `sinks.clickhouse.ClickHouseError`.
+    """
+    sql = (
+        f"SELECT kind, value FROM {quoted(databases(namespace).bi)}.identities "  # noqa: S608
+        "WHERE identifier_id = {own:UUID}"
+    )
+    for row in clickhouse.rows(sql, {"own": str(own_id)}):
+        return Identifier(row["kind"], row["value"])
+    return None
 
 
 def find(clickhouse: ClickHouse, namespace: str, identifier: Identifier) -> Customer | None:

@@ -52,9 +52,9 @@ def identifier_of(settings: Settings, text: str) -> Identifier:
     return found
 
 
-def nobody_known(identifier: Identifier) -> int:
-    """Say that an identifier was never seen, without its value; the exit status."""
-    warn(f"touchline: nobody is known by this {identifier.kind}")
+def nobody_known(identifier: Identifier | None) -> int:
+    """Say that an identifier or id was never seen, without its value; the exit status."""
+    warn(f"touchline: nobody is known by this {identifier.kind if identifier else 'id'}")
     return 1
 
 

@@ -21,6 +21,7 @@ from deploy.commands import (
     running,
     say_json,
 )
+from deploy.commands.profile import sought
 from deploy.embedded import knows_embedded
 from deploy.epoch import present
 from deploy.explain import explain as explained
@@ -93,13 +94,14 @@ def command() -> None:
 def explain(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
     """Why these identifiers are one person, and others not.
 
-    Who it is, which touches hold it together, what was refused and why, what was split.
+    Who it is, which touches hold it together, what was refused and why, what was split. The id of
+    a profile, present or former, is taken too.
     """
     settings = running(context, "identity", data)
-    wanted = identifier_of(settings, identifier)
     with contextlib.closing(wiring.clickhouse(settings)) as clickhouse:
+        wanted = sought(settings, clickhouse, identifier)
         log = IdentityLog(clickhouse, settings.namespace)
-        found = explained(log, settings.identity.policy(), wanted)
+        found = explained(log, settings.identity.policy(), wanted) if wanted else None
     if found is None:
         return nobody_known(wanted)
     if as_json:

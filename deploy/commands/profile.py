@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from pathlib import Path
 
 import click
@@ -16,8 +17,22 @@ from deploy.commands import (
     running,
     say_json,
 )
-from deploy.profile import Customer, find
+from deploy.profile import Customer, find, identifier_with_id
+from deploy.settings import Settings
 from schemas.identifiers import Identifier
+from sinks.clickhouse import ClickHouse
+
+
+def sought(settings: Settings, clickhouse: ClickHouse, text: str) -> Identifier | None:
+    """The identifier of KIND:VALUE, or of a profile's id; None if no profile ever had that id.
+
+    Raises click.BadParameter and `sinks.clickhouse.ClickHouseError`.
+    """
+    try:
+        own_id = uuid.UUID(text)
+    except ValueError:
+        return identifier_of(settings, text)
+    return identifier_with_id(clickhouse, settings.namespace, own_id)
 
 
 @click.group()
@@ -33,13 +48,14 @@ def command() -> None:
 def show(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
     """One customer: identifiers, traits, segments, newest touches.
 
-    KIND:VALUE is for instance email:ada@example.com or customer_id:1815.
+    KIND:VALUE is for instance email:ada@example.com or customer_id:1815; the id of a profile,
+    also one that has become part of another, is taken too.
     """
     settings = running(context, "profile", data)
-    wanted = identifier_of(settings, identifier)
     with contextlib.closing(wiring.clickhouse(settings)) as clickhouse:
-        customer = find(clickhouse, settings.namespace, wanted)
-    if customer is None:
+        wanted = sought(settings, clickhouse, identifier)
+        customer = find(clickhouse, settings.namespace, wanted) if wanted else None
+    if wanted is None or customer is None:
         return nobody_known(wanted)
     if as_json:
         say_json(customer.as_dict())

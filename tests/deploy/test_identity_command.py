@@ -54,6 +54,19 @@ def test_explain_reads_the_identifier_as_touches_are_read(world: World, capsys: 
     assert json.loads(capsys.readouterr().out)["profile_id"] == identifier_id(*CUSTOMER)
 
 
+def test_an_id_that_a_profile_had_before_it_became_part_of_another_finds_its_person(
+    world: World, capsys: Capture
+):
+    world.touch("m-1", EMAIL)
+    world.touch("m-2", CUSTOMER, EMAIL)
+    former, now = identifier_id(*EMAIL), identifier_id(*CUSTOMER)
+    for command in (["identity", "explain"], ["profile", "show"]):
+        assert run([*command, former, "--json"]) == 0
+        assert now in capsys.readouterr().out
+        assert run([*command, str(uuid.UUID(int=0))]) == 1
+        assert capsys.readouterr().err == "touchline: nobody is known by this id\n"
+
+
 @pytest.mark.parametrize("command", ["explain", "split"])
 def test_who_was_never_seen_is_status_1_and_one_line_without_the_value(
     command: str, capsys: Capture
