@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.kafka import broker
 from benchmarks.workload import batches
 from deploy.local.processes import die_with_parent, stop
-from deploy.replay import Processing
+from deploy.rebuild.replay import Processing
 from deploy.settings import Settings, child_environment, load
 from deploy.supervise import Child, Supervisor
 from deploy.wiring import kafka_connection

@@ -19,11 +19,11 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from deploy import rebuild
 from deploy.interrupts import Interrupts
 from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
 from deploy.local.processes import AlreadyHeld, FileLock, Ports, fetch
+from deploy.rebuild import rebuild
 from deploy.running import STACK_FILE
 from deploy.settings import Configuration, Settings, child_environment, with_changes
 from deploy.setup import set_up

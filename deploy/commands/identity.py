@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from deploy import explain_text, split, split_many, split_text, wiring
+from deploy import wiring
 from deploy.commands import (
     data_option,
     identifier_of,
@@ -24,8 +24,9 @@ from deploy.commands import (
 from deploy.commands.profile import sought
 from deploy.embedded import knows_embedded
 from deploy.epoch import present
-from deploy.explain import explain as explained
-from deploy.identity_log import IdentityLog, Selection
+from deploy.identity import explain_text, split, split_many, split_text
+from deploy.identity.explain import explain as explained
+from deploy.identity.log import IdentityLog, Selection
 from deploy.settings import Settings
 from schemas.identifiers import Identifier
 from schemas.times import EARLIEST_MS, LATEST_MS, parse_ms
@@ -192,7 +193,7 @@ def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -
 
 
 def _commands(settings: Settings, wait_s: float) -> contextlib.AbstractContextManager[Any]:
-    from deploy.graph_commands import KafkaCommands  # noqa: PLC0415 - loads Faust
+    from deploy.identity.graph_commands import KafkaCommands  # noqa: PLC0415 - loads Faust
 
     return KafkaCommands(settings, wait_s)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from deploy import rebuild
 from deploy.commands import configuration, warn
+from deploy.rebuild import rebuild
 from deploy.settings import Configuration
 
 

@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from deploy.chains import chain, hang_together
-from deploy.explain import MOST_LINKS, Explanation, explain
-from deploy.explain_text import explanation
-from deploy.identity_log import Link
+from deploy.identity.chains import chain, hang_together
+from deploy.identity.explain import MOST_LINKS, Explanation, explain
+from deploy.identity.explain_text import explanation
+from deploy.identity.log import Link
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.messages import SplitCommand
 from tests.deploy.world import World

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.epoch import Control, Present, namespace_of
 from deploy.generation import state_folder
-from deploy.leftovers import obsolete
+from deploy.rebuild.leftovers import obsolete
 from deploy.settings import Settings
 from deploy.stages import control_topic, generation_topics, partitions_of, readers
 from deploy.topics_admin import ensure

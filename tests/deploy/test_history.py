@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.history import History
+from deploy.rebuild.history import History
 from schemas import touchpoint_row
 from schemas.messages import LinkRequest, SplitCommand, decode_link
 from schemas.times import parse_ms
@@ -93,8 +93,8 @@ def test_touches_come_by_receipt_each_once_and_as_they_were(store: Store):
 
 
 def test_touches_of_many_pages_and_days_all_come(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("deploy.history._PAGE", 7)
-    monkeypatch.setattr("deploy.history._CHUNK", 10)
+    monkeypatch.setattr("deploy.rebuild.history._PAGE", 7)
+    monkeypatch.setattr("deploy.rebuild.history._CHUNK", 10)
     store.insert(
         "touchpoints",
         *(

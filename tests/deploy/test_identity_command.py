@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from deploy.cli import run
 from deploy.epoch import Present, announce
-from deploy.graph_commands import KafkaCommands
+from deploy.identity.graph_commands import KafkaCommands
 from deploy.kafka_clients import blocking
 from deploy.local.mock_broker import MockBroker
 from deploy.sections import KafkaSettings

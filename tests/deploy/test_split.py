@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy import split_text
-from deploy.identity_log import Selection
-from deploy.split import Done, Order, SplitError, plan, refuse_during_switch, split
-from deploy.split_many import Count, Item, count, holding, split_many, standing
+from deploy.identity import split_text
+from deploy.identity.log import Selection
+from deploy.identity.split import Done, Order, SplitError, plan, refuse_during_switch, split
+from deploy.identity.split_many import Count, Item, count, holding, split_many, standing
 from ingest.publisher import NotAcknowledged
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.messages import SplitCommand

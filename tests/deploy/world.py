@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploy.identity_log import IdentityLog
+from deploy.identity.log import IdentityLog
 from schemas import messages, topics
 from schemas.identifiers import Identifier
 from schemas.messages import SplitCommand
@@ -17,7 +17,7 @@ SHOWN = (IDENTITIES, PROFILES, CONFLICTS, LINKS, SPLITS)
 
 
 class World:
-    """Also `deploy.split.Commands`: what is sent is carried out when it is to settle.
+    """Also `deploy.identity.split.Commands`: what is sent is carried out when it is to settle.
 
     `stuck` is an outage of the stages.
     """
@@ -52,13 +52,13 @@ class World:
                 self.store.insert(table.name, *rows)
 
     def send(self, commands: Sequence[SplitCommand]) -> None:
-        """See `deploy.split.Commands`."""
+        """See `deploy.identity.split.Commands`."""
         for command in commands:
             self.sent.append(command)
             self.pipeline.publish(topics.LINKS.name, b"", messages.encode(command))
 
     def settle(self) -> bool:
-        """See `deploy.split.Commands`."""
+        """See `deploy.identity.split.Commands`."""
         if not self.stuck:
             self.settled += 1
             self.show()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.graph_commands import KafkaCommands
+from deploy.identity.graph_commands import KafkaCommands
 from deploy.local.kafka import LocalKafka
 from deploy.settings import load
 from processors.segments import load_segments

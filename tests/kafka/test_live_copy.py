@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from deploy.live_copy import LiveCopy
 from deploy.local.kafka import LocalKafka
+from deploy.rebuild.live_copy import LiveCopy
+from deploy.rebuild.switch import close_topics
 from deploy.sections import KafkaSettings
 from deploy.settings import Settings
 from deploy.stages import generation_topics
-from deploy.switch import close_topics
 from deploy.topics_admin import connect, ensure
 from deploy.wiring import kafka_connection
 from ingest.batch_publisher import BatchPublisher

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from deploy.identity_log import IdentityLog, Selection
-from deploy.split import Commands, Order, SplitError, wait_until_seen
+from deploy.identity.log import IdentityLog, Selection
+from deploy.identity.split import Commands, Order, SplitError, wait_until_seen
 from ingest.publisher import NotAcknowledged
 from schemas.identifiers import Identifier
 

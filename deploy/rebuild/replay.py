@@ -10,9 +10,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from deploy.history import History
 from deploy.lag import BrokerLags, Lag, Lags, Reader, drain
 from deploy.local.backlog import HIGH, fill
+from deploy.rebuild.history import History
 from deploy.settings import Settings
 from deploy.stages import readers
 from deploy.topics_admin import Cluster

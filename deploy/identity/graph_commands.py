@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class KafkaCommands:
-    """`deploy.split.Commands` over Kafka; a context manager that disconnects."""
+    """`deploy.identity.split.Commands` over Kafka; a context manager that disconnects."""
 
     def __init__(self, settings: Settings, wait_s: float) -> None:
         """`wait_s` bounds connecting, sending and settling, each.
@@ -43,11 +43,11 @@ class KafkaCommands:
         )
 
     def send(self, commands: Sequence[SplitCommand]) -> None:
-        """See `deploy.split.Commands`."""
+        """See `deploy.identity.split.Commands`."""
         self._publisher.publish(_message(command) for command in commands)
 
     def settle(self) -> bool:
-        """See `deploy.split.Commands`. Touches that wait to be read are not waited for."""
+        """See `deploy.identity.split.Commands`. Touches that wait to be read are not waited for."""
         touches = full_name(self._namespace, TOUCHPOINTS.name)
         everybody = readers(self._settings, self._namespace)
         behind = [reader for reader in everybody if reader.topic != touches]

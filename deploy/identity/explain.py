@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deploy.chains import chain, hang_together
-from deploy.identity_log import IdentityLog, Link
+from deploy.identity.chains import chain, hang_together
+from deploy.identity.log import IdentityLog, Link
 from schemas.identifiers import Identifier, IdentityPolicy
 
 #: Identifiers, links and splits that are looked at. A kiosk may have thousands of links.

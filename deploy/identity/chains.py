@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from deploy.identity_log import Link
+from deploy.identity.log import Link
 from schemas.identifiers import Identifier
 
 

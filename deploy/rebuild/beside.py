@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from deploy import epoch
 from deploy.epoch import NEXT, Present
-from deploy.history import History
-from deploy.leftovers import ordered_table, remove_abandoned
 from deploy.policy import described, reordered, reordering, restored
-from deploy.replay import keep
-from deploy.site import RebuildError, Site, Tools
+from deploy.rebuild.history import History
+from deploy.rebuild.leftovers import ordered_table, remove_abandoned
+from deploy.rebuild.replay import keep
+from deploy.rebuild.site import RebuildError, Site, Tools
+from deploy.rebuild.switch import copy_round
 from deploy.stages import generation_topics
-from deploy.switch import copy_round
 from deploy.topics_admin import ensure
 from schemas.topics import LINKS, REJECTED, TOUCHPOINTS
 

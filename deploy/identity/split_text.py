@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from deploy.explain_text import MOST, name, some_links
-from deploy.identity_log import Link, Taken
-from deploy.split import Done, Plan
-from deploy.split_many import Count
+from deploy.identity.explain_text import MOST, name, some_links
+from deploy.identity.log import Link, Taken
+from deploy.identity.split import Done, Plan
+from deploy.identity.split_many import Count
 
 
 def planned(plan: Plan) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 
 from deploy import epoch
 from deploy.epoch import NEXT, Present
-from deploy.history import History
+from deploy.rebuild.history import History
 from deploy.settings import Settings
 from deploy.stages import generation_topics
 from deploy.topics_admin import Cluster

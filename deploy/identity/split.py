@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from deploy.identity_log import IdentityLog, Link
+from deploy.identity.log import IdentityLog, Link
 from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.messages import SplitCommand
 from sinks.epochs import Epochs

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from deploy.interrupts import Interrupts
-from deploy.replay import Say
+from deploy.rebuild.replay import Say
 from deploy.settings import Configuration, child_environment
 from deploy.supervise import Child, Supervisor
 

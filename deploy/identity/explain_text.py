@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from deploy.explain import Explanation
-from deploy.identity_log import Link
+from deploy.identity.explain import Explanation
+from deploy.identity.log import Link
 from schemas.identifiers import Identifier
 
 #: Links of one list; `--json` has all.

@@ -14,16 +14,17 @@ from datetime import UTC, datetime
 
 from kafka.errors import KafkaError
 
-from deploy import beside, epoch
+from deploy import epoch
 from deploy.epoch import Present
-from deploy.history import Counts, History
-from deploy.leftovers import obsolete, ordered_table
 from deploy.policy import differences, restored
-from deploy.replay import Processing, Replay, Say, keep, keep_no_longer
+from deploy.rebuild import beside
+from deploy.rebuild.history import Counts, History
+from deploy.rebuild.leftovers import obsolete, ordered_table
+from deploy.rebuild.replay import Processing, Replay, Say, keep, keep_no_longer
+from deploy.rebuild.site import RebuildError, Site
+from deploy.rebuild.switch import switch
 from deploy.settings import Configuration, Settings
 from deploy.setup import set_up
-from deploy.site import RebuildError, Site
-from deploy.switch import switch
 from deploy.topics_admin import KafkaNotReady, connect
 from deploy.wiring import clickhouse_config, kafka_connection
 from ingest.batch_publisher import BatchPublisher
@@ -78,9 +79,9 @@ def plan(configuration: Configuration) -> Plan:
 def rebuild(configuration: Configuration, say: Say) -> bool:
     """Rebuild, show the new epoch; whether the processes of the deployment have gone over to it.
 
-    Raises `deploy.site.RebuildError`, `KafkaNotReady`, `sinks.clickhouse.ClickHouseError` and
-    `ingest.publisher.NotAcknowledged`. Broken off before the switch nothing has changed, broken
-    off later a further call goes on.
+    Raises `deploy.rebuild.site.RebuildError`, `KafkaNotReady`,
+    `sinks.clickhouse.ClickHouseError` and `ingest.publisher.NotAcknowledged`. Broken off before
+    the switch nothing has changed, broken off later a further call goes on.
     """
     set_up(configuration.settings)
     with _open(configuration, say) as site, site:

@@ -22,10 +22,10 @@ from kafka.errors import KafkaError
 from deploy import epoch
 from deploy.epoch import NEXT, Present
 from deploy.kafka_clients import blocking
-from deploy.live_copy import PROBE, LiveCopy, Offsets
-from deploy.replay import keep_no_longer
+from deploy.rebuild.live_copy import PROBE, LiveCopy, Offsets
+from deploy.rebuild.replay import keep_no_longer
+from deploy.rebuild.site import Site, Tools
 from deploy.sections import KafkaSettings
-from deploy.site import Site, Tools
 from deploy.topics_admin import Cluster, KafkaNotReady
 from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, full_name
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from kafka.errors import KafkaError
 
 from deploy import epoch
-from deploy.crew import Crew
 from deploy.epoch import Present
 from deploy.interrupts import Interrupts
-from deploy.leftovers import remove_abandoned
-from deploy.live_copy import LiveCopy
-from deploy.replay import Processing, Replay, Say
+from deploy.rebuild.crew import Crew
+from deploy.rebuild.leftovers import remove_abandoned
+from deploy.rebuild.live_copy import LiveCopy
+from deploy.rebuild.replay import Processing, Replay, Say
 from deploy.settings import Configuration
 from deploy.stages import readers
 from deploy.topics_admin import Cluster, KafkaNotReady
