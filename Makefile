@@ -16,8 +16,9 @@ find_python = for p in python3.13 python3.12 python3.11 python3; do \
 demo: $(VENV)/.installed
 	@$(BIN)/touchline demo $(ARGS)
 
+# Two files at a time: most tests wait for processes. Each side has a Kafka and a ClickHouse.
 test: lint
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff format --check .
