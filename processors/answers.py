@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from processors.identity_rows import Link, LinkDecision, Node, WorkingCopy, key
+from processors.identity_rows import Link, LinkDecision, Node, WorkingCopy, key, there
 from processors.stage import Output
 from schemas import messages, topics
 from schemas.times import rfc3339
@@ -23,6 +23,7 @@ class Answers:
         self._copy = copy
         self._verdicts: dict[str, dict[str, None]] = {}
         self._rows: dict[tuple[str, str, str, int], Output] = {}
+        self._rest: dict[bytes, Output] = {}
         self.counts: dict[str, int] = {}
 
     def count(self, name: str) -> None:
@@ -70,6 +71,11 @@ class Answers:
             }
             self._rows[topics.CONFLICTS.name, *at] = _output(topics.CONFLICTS.name, other, conflict)
 
+    def go_on(self, withdrawal: messages.Withdrawal) -> None:
+        """Have the graph go on with a command when it has answered what came meanwhile."""
+        key, value = withdrawal.split_id.encode(), messages.encode(withdrawal)
+        self._rest[value] = Output(topics.LINKS.name, key, value, 0)
+
     def command(self, split_id: str, position: int, row: bytes) -> None:
         """Publish what an operator's command came to."""
         output = Output(topics.SPLITS.name, split_id.encode(), row)
@@ -91,13 +97,10 @@ class Answers:
                 one, node.kind, node.value, node.profile_id, node.version, node.linked_ms, verdicts
             )
             out.append(Output(topics.ASSIGNMENTS.name, one.encode(), messages.encode(answer)))
-        return out + list(self._rows.values())
+        return [*out, *self._rows.values(), *self._rest.values()]
 
     def _node(self, one: str) -> Node:
-        node = self._copy.node(one)
-        if node is None:
-            raise LookupError("a link names an identifier that is not there")
-        return node
+        return there(self._copy.node(one))
 
 
 def _output(topic: str, identifier: str, row: dict[str, Any]) -> Output:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from processors.answers import Answers
 from processors.identity_rows import WorkingCopy, key
 from processors.linking import Deciding
-from processors.splitting import Splitting
+from processors.splitting import Splitting, Withdrawing
 from processors.stage import Decision, Record, Store, Tick
 from schemas import messages, topics
 from schemas.identifiers import IdentityPolicy, identifier_id
@@ -42,6 +42,8 @@ class GraphStage:
     policy: IdentityPolicy = field(default_factory=IdentityPolicy)
     #: Sources whose touches join nobody and let nothing follow (`links: false`).
     untrusted: frozenset[str] = frozenset()
+    #: Refused links that one record withdraws at most: its rows must fit one record batch.
+    withdrawn_at_once: int = 500
 
     name = "graph"
     inputs = (topics.LINKS.name,)
@@ -55,8 +57,11 @@ class GraphStage:
         asked = [(record, messages.decode_link(record.value)) for record in records]
         copy.load(_rows_of(message for _, message in asked))
         for record, message in asked:
-            if isinstance(message, messages.SplitCommand):
-                Splitting(self.policy, copy, answers, record, message).decide()
+            if isinstance(message, messages.Withdrawal):
+                Withdrawing(copy, answers, record, message).decide(self.withdrawn_at_once)
+            elif isinstance(message, messages.SplitCommand):
+                split = Splitting(self.policy, copy, answers, record, message)
+                split.decide(self.withdrawn_at_once)
             else:
                 Deciding(self.policy, copy, answers, record, message).decide(self.untrusted)
         decision = Decision(rows=copy.changes(), outputs=answers.outputs())

@@ -12,8 +12,8 @@ key                            what
 =============================  ===============================================================
 
 Sets and groups are named by one of their members. Who follows whom is not stored: it is read from
-the links each time, so that no link, split or lift leaves anything behind to be corrected. Rows of
-links are never deleted: an old one that is written late cannot come back to life.
+the links each time, so that no link, split or lift leaves anything behind to be corrected. Rows are
+never deleted: an old one, or an old deletion, that is written late cannot change anything.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ class LinkDecision(msgspec.Struct, array_like=True):
     stays: str = ""
     other: str = ""
     joined: bool = False
+    #: Voided by a command about this link alone.
+    single: bool = False
 
 
 class Link(msgspec.Struct, array_like=True):
@@ -120,11 +122,15 @@ class Link(msgspec.Struct, array_like=True):
 
 
 class Command(msgspec.Struct, array_like=True):
-    """What a command of an operator changed: (lead, other) of links, assignments; its row."""
+    """What a command of an operator changed: (lead, other) of links, assignments; its row.
+
+    `more`: whom it concerned, where more refused links are to be withdrawn than in its own step.
+    """
 
     links: list[tuple[str, str]]
     changed: list[str]
     row: bytes
+    more: list[str] = []
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -226,6 +232,14 @@ class WorkingCopy:
             rev = self._revs.get(key, 0) + 1
             out[key] = None if row is None else rows.pack(self._epoch, position, rev, _encode(row))
         return out
+
+
+def there(row: T | None) -> T:
+    """A row that another row names. Raises LookupError if it is not there: the rows are broken,
+    and the record that shows it is set aside with its bytes."""
+    if row is None:
+        raise LookupError("the graph names a row that is not there")
+    return row
 
 
 def key(prefix: bytes, *parts: str) -> bytes:

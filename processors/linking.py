@@ -170,5 +170,5 @@ class Deciding(Placing):
         kept.members = kept.members + gone.members
         kept.apart = kept.apart + gone.apart
         self._put_cluster(kept_name, kept)
-        self._put_cluster(gone_name, None)
+        self._put_cluster(gone_name, Cluster([]))
         return kept_name

@@ -16,14 +16,11 @@ import heapq
 from bisect import insort
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
 
 import msgspec
 
-from processors.identity_rows import Cluster, Link, Node, Taken, WorkingCopy, key
+from processors.identity_rows import Cluster, Link, Node, Taken, WorkingCopy, key, there
 from schemas.identifiers import IdentityPolicy
-
-T = TypeVar("T")
 
 
 class Placing:
@@ -48,15 +45,15 @@ class Placing:
         self.copy.put(key(prefix, name), row, self.position)
 
     def _node(self, one: str) -> Node:
-        return _there(self.copy.node(one))
+        return there(self.copy.node(one))
 
     def _within(self, one: str) -> str:
         return self._node(one).within
 
     def _cluster(self, name: str) -> Cluster:
-        return _there(self.copy.get(key(b"s:", name), Cluster))
+        return there(self.copy.get(key(b"s:", name), Cluster))
 
-    def _put_cluster(self, name: str, row: Cluster | None) -> None:
+    def _put_cluster(self, name: str, row: Cluster) -> None:
         self._put(b"s:", name, row)
 
     def _joins(self, one: str) -> bool:
@@ -112,15 +109,16 @@ class Placing:
                 if name != group_name and not self._apart(group_name, name):
                     yield name
 
-    def _followers(self, name: str) -> dict[str, None]:
-        """The groups that were linked with a set or with a group of a stronger kind."""
-        found: dict[str, None] = {}
+    def _followers(self, name: str) -> Iterator[str]:
+        """The groups that were linked with a set or with a group of a stronger kind.
+
+        One may come more than once; read as far as the caller goes.
+        """
         for one in self._cluster(name).members:
             if self.policy.leads_followers(self._node(one).kind):
                 for other in self._led_by(one):
                     if not self._joins(other) and (group := self._within(other)) != name:
-                        found[group] = None
-        return found
+                        yield group
 
     # Hosts
 
@@ -172,7 +170,7 @@ class Placing:
             displaced = placed.pop()
             if displaced == new:
                 return True
-            if displaced[1] != new[1] or self._followers(self._within(displaced[0])):
+            if displaced[1] != new[1] or any(self._followers(self._within(displaced[0]))):
                 return False
             # Whoever had no room before has none now: another one of the same size came.
             self._assign_all(self._within(displaced[0]), displaced[0])
@@ -186,13 +184,13 @@ class Placing:
         lead = self._lead_of(group_name)
         members = self._cluster(group_name).members
         own = all(self._node(one).profile_id == lead for one in members)
-        return own and not self._followers(group_name)
+        return own and not any(self._followers(group_name))
 
     def _settle(self, hosts: Iterable[str], groups: Iterable[str] = ()) -> None:
         """Derive anew whose these sets and groups are, and all that this moves.
 
-        A group that leaves a host, or comes to one, is a matter for all who follow that host: then
-        it is looked at too, from the beginning.
+        Hosts are people, and groups that others may follow. A group that leaves a host, or comes to
+        one, is a matter for all who follow that host: then it is looked at too, from the beginning.
         """
         known, groups = dict.fromkeys(hosts), dict.fromkeys(groups)
         while True:
@@ -278,10 +276,3 @@ class _Queue:
     def __iter__(self) -> Iterator[str]:
         while self._heap:
             yield heapq.heappop(self._heap)[1]
-
-
-def _there(row: T | None) -> T:
-    """A row that another row names; without it the state is broken, and the process must stop."""
-    if row is None:
-        raise LookupError("the graph names a row that is not there")
-    return row

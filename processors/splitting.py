@@ -20,14 +20,14 @@ from processors.identity_rows import (
     WorkingCopy,
     command_key,
     key,
+    there,
 )
 from processors.placing import Placing
 from processors.stage import Record
-from schemas.identifiers import IdentityPolicy, identifier_id
-from schemas.messages import SplitCommand
+from schemas.identifiers import NOBODY, IdentityPolicy, identifier_id
+from schemas.messages import SplitCommand, Withdrawal
 from schemas.times import rfc3339
 
-_NOBODY = "00000000-0000-0000-0000-000000000000"
 #: What a command takes back, so that it is decided anew.
 _WITHDRAWN = (*CONFLICTS, "split")
 
@@ -65,34 +65,42 @@ class Splitting(Placing):
         #: Links that got a decision.
         self.decided: dict[Pair, None] = {}
 
-    def decide(self) -> None:
-        """Carry the command out, unless it was, and say what it came to."""
+    def decide(self, at_once: int) -> None:
+        """Carry the command out, unless it was, and say what it came to.
+
+        So many refused links are withdrawn in this step, more of them in others.
+        """
         done = self.copy.get(command_key(self.position), Command)
         if done is None:
-            done = self._carry_out()
+            done = self._carry_out(at_once)
             self.copy.put(command_key(self.position), done, self.position)
             self.answers.count("splits")
         for pair in done.links:
-            decision = _there(self._link(pair)).at(self.position)
+            decision = there(self._link(pair)).at(self.position)
             if decision is not None:
                 self.answers.decided(*pair, decision)
                 self.answers.verdict(*pair)
         for one in done.changed:
             self.answers.assignment(one)
+        if done.more:
+            command = self.command
+            self.answers.go_on(Withdrawal(command.split_id, command.lift, command.at_ms, done.more))
         self.answers.command(self.command.split_id, self.position, done.row)
 
-    def _carry_out(self) -> Command:
-        undone = 0
+    def _carry_out(self, at_once: int) -> Command:
+        undone, more = 0, list[str]()
         if all(self._known(one) for one in (self.one, self.lead) if one):
             scope = self._single() if self.lead else self._all_of_one()
             # As of before the command: who had refusals with these people.
-            refused = self._refused(scope.concerned)
+            refused = _refused(self.copy, scope.concerned)
             undone = self._lift(scope.links) if self.command.lift else self._void(scope.links)
             if undone or (self.against and not self.lead):
-                for pair in refused:
+                for pair in refused[:at_once]:
                     self._decision(pair, "withdrawn")
+                # The many of a shared number: slice by slice, each in a step of its own.
+                more = scope.concerned if len(refused) > at_once else more
                 self._derive(scope.concerned)
-        return Command(list(self.decided), self.changed, self._row(undone))
+        return Command(list(self.decided), self.changed, self._row(undone), more)
 
     # Whom it is about
 
@@ -121,26 +129,9 @@ class Splitting(Placing):
         )
 
     def _rest(self) -> list[str]:
-        """The rest of the person, without those of weaker kinds that follow: they choose anew.
-
-        So an e-mail address takes along the browsers that only it was seen with. If there is
-        nobody else, it is they from whom the identifier is split.
-        """
-        rest = [one for one in self._mates(self.one) if one != self.one]
-        kind = self._rank(self.one)
-        return [one for one in rest if self._joins(one) or self._rank(one) <= kind] or rest
-
-    def _rank(self, one: str) -> tuple[int, str]:
-        return self._strength(one)[:2]
-
-    def _refused(self, concerned: Iterable[str]) -> list[Pair]:
-        """Links with one of these that are refused by the policy or by a split."""
-        pairs: dict[Pair, None] = {}
-        for one in concerned:
-            pairs |= {(one, other): None for other in self.copy.seconds(b"l:", one)}
-            pairs |= {(lead, one): None for lead in self.copy.seconds(b"b:", one)}
-        lasts = ((pair, self._last(pair)) for pair in pairs)
-        return [p for p, last in lasts if last.outcome == "refused" and last.reason in _WITHDRAWN]
+        mates = [self._node(one).identifier for one in self._mates(self.one)]
+        split = self.policy.split_from(self._node(self.one).identifier, mates)
+        return [identifier_id(*one) for one in split]
 
     # What it does to links
 
@@ -158,24 +149,21 @@ class Splitting(Placing):
     def _lift(self, links: Iterable[Pair]) -> int:
         undone = 0
         for pair in links:
-            if self._last(pair).outcome == "voided":
+            # What was undone link by link is lifted so, and the other way round.
+            last = self._last(pair)
+            if last.outcome == "voided" and last.single == bool(self.lead):
                 undone += 1
                 self._decision(pair, "withdrawn")
         return undone
 
     def _decision(self, pair: Pair, outcome: Literal["voided", "withdrawn"]) -> None:
-        link, command = _there(self._link(pair)), self.command
-        last = link.last
-        made = LinkDecision(
-            self.position, outcome, "lift" if command.lift else "split", last.source,
-            last.event_id, last.occurred_ms, last.received_ms, self.record_ms, command.split_id,
-        )  # fmt: skip
-        link.decisions = [*link.decisions, made]
-        link.closed_ms = max(link.closed_ms, command.at_ms)
+        command = self.command
+        link = there(self._link(pair))
+        declined = link.declined
+        _close(link, outcome, command, self.position, self.record_ms)
+        link.last.single = outcome == "voided" and bool(self.lead)
         if outcome == "voided" and command.source:
-            link.declined = sorted({*link.declined, command.source})
-        else:
-            link.declined = []
+            link.declined = sorted({*declined, command.source})
         self.copy.put(key(b"l:", *pair), link, self.position)
         self.decided[pair] = None
 
@@ -191,11 +179,7 @@ class Splitting(Placing):
     def _derive(self, concerned: Iterable[str]) -> None:
         """Sets and groups from the links that are left, then whose they are."""
         whole = dict.fromkeys(self._within(one) for one in concerned)
-        parts = [part for name in whole for part in self._parts(name)]
-        self._settle(
-            [part for part in parts if self._joins(part)],
-            [part for part in parts if not self._joins(part)],
-        )
+        self._settle([part for name in whole for part in self._parts(name)])
 
     def _parts(self, name: str) -> list[str]:
         """Divide a set or group into what its links still hold together; the names of the parts."""
@@ -232,7 +216,7 @@ class Splitting(Placing):
                 "identifier_id": self.one,
                 "kind": command.kind,
                 "value": command.value,
-                "lead_id": self.lead or _NOBODY,
+                "lead_id": self.lead or NOBODY,
                 "lead_kind": command.lead_kind,
                 "lead_value": command.lead_value,
                 "source": command.source,
@@ -253,10 +237,74 @@ class Splitting(Placing):
         return self.copy.get(key(b"l:", *pair), Link)
 
     def _last(self, pair: Pair) -> LinkDecision:
-        return _there(self._link(pair)).last
+        return there(self._link(pair)).last
 
 
-def _there(link: Link | None) -> Link:
-    if link is None:
-        raise LookupError("a command names a link that is not there")
-    return link
+class Withdrawing:
+    """One slice of what a command withdraws."""
+
+    def __init__(
+        self, copy: WorkingCopy, answers: Answers, record: Record, withdrawal: Withdrawal
+    ) -> None:
+        self.copy = copy
+        self.answers = answers
+        self.record = record
+        self.withdrawal = withdrawal
+
+    def decide(self, at_once: int) -> None:
+        """Open so many links again, go on later if there are more, and say what was opened here."""
+        position, withdrawal = self.record.offset, self.withdrawal
+        pairs = _pairs(self.copy, withdrawal.ends)
+        old = [
+            pair
+            for pair in _refused(self.copy, withdrawal.ends)
+            if _link(self.copy, pair).last.received_ms <= withdrawal.at_ms
+        ]
+        for pair in old[:at_once]:
+            link = _link(self.copy, pair)
+            _close(link, "withdrawn", withdrawal, position, self.record.timestamp_ms)
+            self.copy.put(key(b"l:", *pair), link, position)
+        if len(old) > at_once:
+            self.answers.go_on(withdrawal)
+        for pair in pairs:
+            decision = _link(self.copy, pair).at(position)
+            if decision is not None:
+                self.answers.decided(*pair, decision)
+                self.answers.verdict(*pair)
+
+
+def _pairs(copy: WorkingCopy, ends: Iterable[str]) -> dict[Pair, None]:
+    """The links that one of these identifiers is an end of."""
+    pairs: dict[Pair, None] = {}
+    for one in ends:
+        pairs |= {(one, other): None for other in copy.seconds(b"l:", one)}
+        pairs |= {(lead, one): None for lead in copy.seconds(b"b:", one)}
+    return pairs
+
+
+def _refused(copy: WorkingCopy, ends: Iterable[str]) -> list[Pair]:
+    """Those of them that are refused by the policy or by a split."""
+    lasts = ((pair, _link(copy, pair).last) for pair in _pairs(copy, ends))
+    return [p for p, last in lasts if last.outcome == "refused" and last.reason in _WITHDRAWN]
+
+
+def _link(copy: WorkingCopy, pair: Pair) -> Link:
+    return there(copy.get(key(b"l:", *pair), Link))
+
+
+def _close(
+    link: Link,
+    outcome: Literal["voided", "withdrawn"],
+    by: SplitCommand | Withdrawal,
+    position: int,
+    record_ms: int,
+) -> None:
+    """Decide a link by an operator's command."""
+    last = link.last
+    made = LinkDecision(
+        position, outcome, "lift" if by.lift else "split", last.source, last.event_id,
+        last.occurred_ms, last.received_ms, record_ms, by.split_id,
+    )  # fmt: skip
+    link.decisions = [*link.decisions, made]
+    link.closed_ms = max(link.closed_ms, by.at_ms)
+    link.declined = []

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+#: The id of nobody.
+NOBODY = str(uuid.UUID(int=0))
 #: Namespace of all identifier ids. It never changes: profile ids are derived from it.
 NAMESPACE = uuid.UUID("6f1d3b1e-6a0c-5b52-9b0a-4b8f4f6f2a11")
 MAX_VALUE_LENGTH = 512
@@ -136,6 +138,16 @@ class IdentityPolicy:
         """Sort key: the smallest is the strongest. Ties within a kind go by the value's bytes."""
         kind = identifier.kind
         return self.kind(kind).strength, kind, identifier.value.encode()
+
+    def split_from(self, one: Identifier, mates: Iterable[Identifier]) -> list[Identifier]:
+        """Those of an identifier's person from whom a split of it sets it apart.
+
+        Not those of weaker kinds that follow: they choose anew, so that an e-mail address takes
+        along the browsers that only it was seen with. If there is nobody else, it is they.
+        """
+        rest = [mate for mate in mates if mate != one]
+        kind = self.strength(one)[:2]
+        return [m for m in rest if self.kind(m.kind).joins or self.strength(m)[:2] <= kind] or rest
 
     def is_blocked(self, value: str) -> bool:
         """Whether a value is a placeholder and no identity."""

@@ -48,7 +48,20 @@ class SplitCommand(msgspec.Struct, array_like=True, frozen=True, tag="s"):
     note: str = ""
 
 
-LinkMessage = LinkRequest | SplitCommand
+class Withdrawal(msgspec.Struct, array_like=True, frozen=True, tag="w"):
+    """Topic `identity.links`: the graph goes on with what a command withdraws, slice by slice.
+
+    `ends` are ids of the identifiers that the command concerned. Links with one of them that were
+    refused to a touch received up to `at_ms` are open again.
+    """
+
+    split_id: str
+    lift: bool
+    at_ms: int
+    ends: list[str]
+
+
+LinkMessage = LinkRequest | SplitCommand | Withdrawal
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):
@@ -124,9 +137,9 @@ def encode(message: LinkMessage | Assignment | TrailMessage) -> bytes:
     return _encoder.encode(message)
 
 
-def decode_link(data: bytes) -> LinkRequest | SplitCommand:
+def decode_link(data: bytes) -> LinkMessage:
     """A record of `identity.links`. Raises msgspec.DecodeError."""
-    message: LinkRequest | SplitCommand = _links.decode(data)
+    message: LinkMessage = _links.decode(data)
     return message
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import md5
 from typing import Any, NamedTuple
 
-from schemas.identifiers import Identifier, identifier_id
+from schemas.identifiers import NOBODY, Identifier, identifier_id
 from schemas.times import EARLIEST_MS, LATEST_MS, rfc3339
 from sinks.clickhouse import ClickHouse
 from sinks.tables import databases, quoted
@@ -93,7 +93,6 @@ WHERE stands
 GROUP BY kind, value, lead_kind, lead_value
 ORDER BY kind, value, lead_kind, lead_value LIMIT {limit:UInt32}
 """
-_NIL = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ class IdentityLog:
 
     def holding(self, selection: Selection, page: int) -> Iterator[list[Link]]:
         """The links of a selection that hold, a page at a time. Read to the end once."""
-        after = {"lead": _NIL, "other": _NIL}
+        after = {"lead": NOBODY, "other": NOBODY}
         values = selection.parameters() | {"limit": page}
         while rows := self._rows(_HOLDING, **values, **after):
             after = {"lead": rows[-1]["lead_id"], "other": rows[-1]["identifier_id"]}

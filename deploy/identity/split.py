@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -85,7 +85,7 @@ def plan(
     if profile_id is None:
         return None
     members = set(log.members(profile_id))
-    rest = _rest(policy, members, identifier)
+    rest = set(policy.split_from(identifier, members))
     if lift:
         rows = log.splits([identifier], _MOST_LINKS)
         if not any(_is_of(row, identifier) for row in rows):
@@ -136,19 +136,6 @@ def wait_until_seen(log: IdentityLog, commands: Commands, order: Order, sent: in
             "yet, or not all that follows; it will take effect: see that worker and sink run "
             "(touchline_lag_records), then look with touchline identity explain"
         )
-
-
-def _rest(
-    policy: IdentityPolicy, members: Iterable[Identifier], identifier: Identifier
-) -> set[Identifier]:
-    """From whom the graph will split it (`processors.splitting`): weaker followers come along."""
-
-    def rank(one: Identifier) -> tuple[int, str]:
-        return policy.strength(one)[:2]
-
-    others = {one for one in members if one != identifier}
-    stay = {one for one in others if policy.kind(one.kind).joins or rank(one) <= rank(identifier)}
-    return stay or others
 
 
 def _is_of(row: dict[str, Any], identifier: Identifier) -> bool:

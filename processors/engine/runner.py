@@ -129,14 +129,19 @@ class Engine:
             if len(records) == 1:
                 return await self._reject(records[0], error)
             return await self._process_apart(records, len(records) // 2, generation)
-        if self.stage.atomic:
+        if self.stage.atomic and len(records) > 1:
+            # One record says little of others: a heavy one must not slow down all that follow.
             self._at_once = fitting(len(records), step.rows)
         return await self._carry_out(partition, step, generation)
 
     async def _process_apart(self, records: Sequence[Record], size: int, generation: int) -> bool:
-        for start in range(0, len(records), size):
-            if not await self._process(records[start : start + size], generation):
+        start = 0
+        while start < len(records):
+            part = records[start : start + size]
+            if not await self._process(part, generation):
                 return False
+            start += len(part)
+            size = max(size, self._at_once)
         return True
 
     def _decide(self, records: Sequence[Record]) -> Step:

@@ -76,6 +76,13 @@ class Graph:
     def process(self, batch: list[Record]) -> list[messages.Assignment]:
         """Decide a batch and check what every answer must keep."""
         decision = self.stage.decide(batch, self.store)
+        assert None not in decision.rows.values(), "rows of the graph are never deleted"
+        for out in decision.outputs:
+            if out.topic == topics.LINKS.name:
+                offset = len(self.log)
+                self.log.append(
+                    Record(topics.LINKS.name, 0, offset, self.now_ms, out.key, out.value)
+                )
         self.store.apply(decision)
         self.conflicts += [
             msgspec.json.decode(out.value)
@@ -113,7 +120,7 @@ class Graph:
         by_id = {answer.identifier_id: answer for answer in answers}
         for record in batch:
             asked = messages.decode_link(record.value)
-            if isinstance(asked, messages.SplitCommand):
+            if not isinstance(asked, messages.LinkRequest):
                 continue
             other = identifier_id(asked.kind, asked.value)
             assert other in by_id

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from schemas import messages
 from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.times import HOUR_MS
 from tests.processors.graph_log import Graph
-from tests.processors.test_graph import HANAKO, TABLET, TARO, browser, email, line, own, people
+from tests.processors.test_graph import (
+    HANAKO,
+    TABLET,
+    TARO,
+    browser,
+    customer,
+    device,
+    email,
+    line,
+    own,
+    people,
+)
 
 H, T = email("h@x.jp"), email("t@x.jp")
 PHONE = Identifier("phone", "+819012345678")
@@ -170,7 +183,83 @@ def test_a_voided_join_no_longer_counts_for_the_rate():
     assert graph.people() == people("hanako U1", "h@x.jp")
 
 
+def test_a_part_of_a_group_does_not_keep_the_followers_of_the_other_part():
+    policy = IdentityPolicy().with_kinds({"anonymous_id": {"limit": 2}})
+    graph = Graph(policy)
+    one, other = device("d1"), device("d4")
+    graph.see(one, other)
+    graph.see(one, browser("zz"))
+    split(graph, other)
+    for name in ("a", "b"):
+        graph.see(other, browser(name))
+    assert graph.people() == people("d1 zz", "d4 a b")
+
+
+# The many refusals of a shared number
+
+
+def shared_phone(most: int, customers: int) -> Graph:
+    graph = Graph(IdentityPolicy())
+    graph.stage = replace(graph.stage, withdrawn_at_once=most)
+    for number in range(customers):
+        graph.append((customer(f"c{number:04}"), PHONE), graph.now_ms)
+    graph.process(graph.log[:])
+    graph.done = len(graph.log)
+    return graph
+
+
+def test_more_refusals_than_one_step_takes_are_withdrawn_in_several():
+    graph = shared_phone(3, 9)
+    split(graph, PHONE)
+    while graph.done < len(graph.log):
+        batch, graph.done = graph.log[graph.done :], len(graph.log)
+        graph.process(batch)
+    verdicts = [graph.verdicts[own(customer(f"c{n:04}")), own(PHONE)] for n in range(1, 9)]
+    assert [verdict.sources for verdict in verdicts] == [[]] * 8
+    # A touch received before is no reason to decide one anew, a later one is.
+    graph.see(customer("c0005"), PHONE)
+    assert "c0005 +819012345678" in {" ".join(sorted(one, reverse=True)) for one in graph.people()}
+
+
+def test_the_steps_of_a_withdrawal_say_the_same_again_when_they_are_replayed():
+    graph = shared_phone(3, 9)
+    split(graph, PHONE)
+    while graph.done < len(graph.log):
+        batch, graph.done = graph.log[graph.done :], len(graph.log)
+        graph.process(batch)
+    decisions, stored = dict(graph.decisions), dict(graph.store.rows)
+    withdrawn = {at for at, row in decisions.items() if row["verdict"] == "withdrawn"}
+    assert len(withdrawn) == 8
+    graph.decisions.clear()
+    for record in graph.log[9:]:
+        graph.process([record])
+    assert graph.store.rows == stored
+    assert withdrawn <= graph.decisions.keys()
+
+
+def test_a_split_of_a_number_of_thousands_fits_one_record_batch():
+    graph = shared_phone(500, 3000)
+    later(graph)
+    graph.command(PHONE)
+    decision = graph.stage.decide(graph.log[3000:3001], graph.store)
+    assert sum(len(key) + len(row or b"") for key, row in decision.rows.items()) < 600_000
+    (voided,) = [row for row in graph.commands if row["voided"]]
+    assert voided["moved"] == 1
+
+
 # Single links and sources
+
+
+def test_lifting_an_identifier_leaves_what_was_undone_link_by_link(graph):
+    graph.see(HANAKO, H)
+    split(graph, H, lead=HANAKO)
+    graph.see(HANAKO, line("U1"))
+    graph.see(H, line("U1"))
+    split(graph, H)
+    split(graph, H, lift=True)
+    graph.see(HANAKO, H)
+    link = graph.verdicts[own(HANAKO), own(H)]
+    assert (link.holds, link.sources) == (False, None)
 
 
 def test_a_link_undone_against_its_source_may_be_made_by_another(graph):

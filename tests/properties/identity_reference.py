@@ -35,6 +35,8 @@ class Link:
     closed_ms: int = 0
     #: When it made two people one, by the log's time.
     joined_ms: int | None = None
+    #: Voided by a command about this link alone.
+    alone: bool = False
 
     def open_to(self, source: str, received_ms: int) -> bool:
         """Whether a touch has it decided anew."""
@@ -66,8 +68,9 @@ class Reference:
         """A record of the log of links."""
         if isinstance(message, SplitCommand):
             self.command(message)
-        else:
+        elif isinstance(message, LinkRequest):
             self.request(message, record_ms)
+        # The graph goes on with a command slice by slice; here it was done at once.
 
     def link(self, lead: Identifier, other: Identifier, at_ms: int = 0) -> str:
         """A plain request; why it is refused, '' if it holds."""
@@ -111,7 +114,7 @@ class Reference:
             others = self._other_side(one, against, before, lift=command.lift)
             links = [p for p in self.links if one in p and others & set(p) - {one}]
             ends = {one, *others}
-        undone = [p for p in links if self._undoes(self.links[p], command)]
+        undone = [p for p in links if self._undoes(self.links[p], command, alone=lead is not None)]
         if not undone and (lead is not None or not ends - {one}):
             return
         concerned = {before[end] for end in ends}
@@ -149,13 +152,16 @@ class Reference:
         return others
 
     @staticmethod
-    def _undoes(link: Link, command: SplitCommand) -> bool:
-        return link.verdict.outcome == ("voided" if command.lift else "holds")
+    def _undoes(link: Link, command: SplitCommand, *, alone: bool) -> bool:
+        if command.lift:
+            return link.verdict.outcome == "voided" and link.alone == alone
+        return link.verdict.outcome == "holds"
 
     @staticmethod
     def _close(link: Link, command: SplitCommand, *, voided: bool) -> None:
         reason = "lift" if command.lift else "split"
         link.verdict = Verdict("voided" if voided else "withdrawn", reason)
+        link.alone = voided and bool(command.lead_kind)
         link.closed_ms = max(link.closed_ms, command.at_ms)
         link.declined = link.declined | {command.source} if voided and command.source else set()
         link.joined_ms = None
