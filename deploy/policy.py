@@ -14,6 +14,7 @@ from typing import Any
 
 from deploy.config_file import Location
 from schemas.identifiers import IdentityPolicy, KindPolicy
+from sinks.epochs import Epochs
 
 #: What a rebuild can change; the order of strength it cannot.
 _SETTINGS = ("joins", "unique", "limit")
@@ -37,6 +38,15 @@ def restored(description: str, configured: IdentityPolicy) -> IdentityPolicy:
     data: dict[str, Any] = json.loads(description)
     kinds = {name: KindPolicy(name, **kind) for name, kind in data["kinds"].items()}
     return replace(configured, kinds=kinds, joins_per_day=data["joins_per_day"])
+
+
+def shown(epochs: Epochs, configured: IdentityPolicy) -> IdentityPolicy:
+    """The policy by which the epoch was built that the views show.
+
+    Raises `sinks.clickhouse.ClickHouseError`.
+    """
+    epoch = epochs.shown()
+    return restored(epoch.policy, configured) if epoch else configured
 
 
 def differences(

@@ -16,6 +16,10 @@ from schemas.identifiers import IdentityPolicy, identifier_id
 from schemas.messages import LinkRequest
 from schemas.times import DAY_MS
 
+#: Browsers that are linked with each other. More are no browser of one person but a value that a
+#: faulty source gives to all as the previous one, and each link would move them all.
+MOST_IN_GROUP = 500
+
 
 class Deciding(Placing):
     """One request."""
@@ -128,7 +132,11 @@ class Deciding(Placing):
             return ""
         if self._apart(lead, other):
             return "split"
-        return self._conflict(lead, other) if self._joins(self.other) else ""
+        if self._joins(self.other):
+            return self._conflict(lead, other)
+        size = len(self._cluster(lead).members) + len(self._cluster(other).members)
+        same_kind = self._node(self.lead).kind == self._node(self.other).kind
+        return "limit" if same_kind and size > MOST_IN_GROUP else ""
 
     def _conflict(self, lead: str, other: str) -> str:
         """What the policy has against making one person of two sets, '' for nothing."""

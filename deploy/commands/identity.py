@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from deploy import policy as policies
 from deploy import wiring
 from deploy.commands import (
     data_option,
@@ -102,7 +103,9 @@ def explain(context: click.Context, identifier: str, data: Path, as_json: bool) 
     with contextlib.closing(wiring.clickhouse(settings)) as clickhouse:
         wanted = sought(settings, clickhouse, identifier)
         log = IdentityLog(clickhouse, settings.namespace)
-        found = explained(log, settings.identity.policy(), wanted) if wanted else None
+        epochs = Epochs(clickhouse, settings.namespace)
+        policy = policies.shown(epochs, settings.identity.policy())
+        found = explained(log, policy, wanted) if wanted else None
     if found is None:
         return nobody_known(wanted)
     if as_json:
@@ -150,7 +153,8 @@ def split_(context: click.Context, /, identifier: str | None, data: Path, **opti
 def _one(
     settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked, identifier: Identifier
 ) -> int:
-    plan = split.plan(log, settings.identity.policy(), identifier, lift=asked.lift)
+    policy = policies.shown(epochs, settings.identity.policy())
+    plan = split.plan(log, policy, identifier, lift=asked.lift)
     if plan is None:
         return nobody_known(identifier)
     if asked.dry_run:

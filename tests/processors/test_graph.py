@@ -242,6 +242,14 @@ def test_browsers_that_were_linked_follow_as_one(graph):
     assert graph.people() == people("hanako", "taro", "b1 b2")
 
 
+def test_a_previous_id_that_all_browsers_name_takes_in_no_more_than_some_hundred(graph):
+    for number in range(502):
+        graph.append((browser(f"b{number:03}"), browser("previous")), graph.now_ms)
+    graph.process(graph.log[:])
+    assert max(map(len, graph.people())) == 500
+    assert [conflict["reason"] for conflict in graph.conflicts] == ["limit"] * 3
+
+
 # Limits of followers
 
 FEW = IdentityPolicy().with_kinds({"device_id": {"limit": 2}, "anonymous_id": {"limit": 3}})
