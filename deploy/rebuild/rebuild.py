@@ -33,7 +33,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.epochs import Epochs
 
 #: With worker, sink, broker and ClickHouse on two cores together (`benchmarks.rebuild`).
-TOUCHES_PER_SECOND, LINKS_PER_SECOND = 2_500, 1_300
+TOUCHES_PER_SECOND, LINKS_PER_SECOND = 4_000, 2_000
 _STATEMENT_S = 3_600
 
 
