@@ -38,9 +38,9 @@ class Graph:
         request = messages.LinkRequest(
             kind, value, other_kind, other_value, source, f"e{offset}", at_ms, at_ms
         )
-        self._record(identifier_id(*one[0]).encode(), request, at_ms)
+        self.record(identifier_id(*one[0]).encode(), request, at_ms)
 
-    def _record(self, key: bytes, message: messages.LinkMessage, at_ms: int) -> None:
+    def record(self, key: bytes, message: messages.LinkMessage, at_ms: int) -> None:
         value = messages.encode(message)
         self.log.append(Record(topics.LINKS.name, 0, len(self.log), at_ms, key, value))
 
@@ -59,7 +59,7 @@ class Graph:
             split_id, lift, self.now_ms, *one, *(lead or ("", "")), source,
             [(other.kind, other.value) for other in against],
         )  # fmt: skip
-        self._record(split_id.encode(), command, self.now_ms)
+        self.record(split_id.encode(), command, self.now_ms)
         return self._new()
 
     def see(self, *identifiers: Identifier, source: str = "web") -> list[messages.Assignment]:
