@@ -57,6 +57,7 @@ class Node(msgspec.Struct, array_like=True):
 class Cluster(msgspec.Struct, array_like=True):
     """A set (one person) or a group, in which all `members` are linked with each other.
 
+    Without members it has become part of another one.
     `apart`: everybody that any member was split from. `taken`: the groups that follow it and have
     its profile, per kind: the strongest identifier and the size of each, the strongest first.
     """
@@ -196,8 +197,8 @@ class WorkingCopy:
         self._revs[key] = rows.header(stored).rev
         self._rows[key] = _DECODERS[key[:2]].decode(memoryview(stored)[rows.SIZE :])
 
-    def put(self, key: bytes, row: msgspec.Struct | None, position: int) -> None:
-        """The row's new content at a position of the log of links; None removes it."""
+    def put(self, key: bytes, row: msgspec.Struct, position: int) -> None:
+        """The row's new content at a position of the log of links."""
         self._rows[key] = row
         self._changed[key] = position
         if key[:2] in _PAIRS:
@@ -230,7 +231,7 @@ class WorkingCopy:
         for key, position in self._changed.items():
             row = self._rows[key]
             rev = self._revs.get(key, 0) + 1
-            out[key] = None if row is None else rows.pack(self._epoch, position, rev, _encode(row))
+            out[key] = rows.pack(self._epoch, position, rev, _encode(row))
         return out
 
 

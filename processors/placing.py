@@ -41,7 +41,7 @@ class Placing:
 
     # Rows
 
-    def _put(self, prefix: bytes, name: str, row: msgspec.Struct | None) -> None:
+    def _put(self, prefix: bytes, name: str, row: msgspec.Struct) -> None:
         self.copy.put(key(prefix, name), row, self.position)
 
     def _node(self, one: str) -> Node:

@@ -76,7 +76,7 @@ class Splitting(Placing):
             self.copy.put(command_key(self.position), done, self.position)
             self.answers.count("splits")
         for pair in done.links:
-            decision = there(self._link(pair)).at(self.position)
+            decision = _link(self.copy, pair).at(self.position)
             if decision is not None:
                 self.answers.decided(*pair, decision)
                 self.answers.verdict(*pair)
@@ -106,7 +106,7 @@ class Splitting(Placing):
 
     def _single(self) -> _Scope:
         pair = (self.lead, self.one)
-        if self._link(pair) is None:
+        if not self._linked(pair):
             return _Scope([], [])
         return _Scope([pair], [*self._mates(self.lead), *self._mates(self.one)])
 
@@ -124,7 +124,7 @@ class Splitting(Placing):
         self.against = {one: self._node(one).identifier for one in others}
         pairs = [pair for other in others for pair in ((self.one, other), (other, self.one))]
         return _Scope(
-            [pair for pair in pairs if self._link(pair) is not None],
+            [pair for pair in pairs if self._linked(pair)],
             [mate for one in (self.one, *others) for mate in self._mates(one)],
         )
 
@@ -158,7 +158,7 @@ class Splitting(Placing):
 
     def _decision(self, pair: Pair, outcome: Literal["voided", "withdrawn"]) -> None:
         command = self.command
-        link = there(self._link(pair))
+        link = _link(self.copy, pair)
         declined = link.declined
         _close(link, outcome, command, self.position, self.record_ms)
         link.last.single = outcome == "voided" and bool(self.lead)
@@ -233,11 +233,11 @@ class Splitting(Placing):
     def _known(self, one: str) -> bool:
         return self.copy.node(one) is not None
 
-    def _link(self, pair: Pair) -> Link | None:
-        return self.copy.get(key(b"l:", *pair), Link)
+    def _linked(self, pair: Pair) -> bool:
+        return self.copy.get(key(b"l:", *pair), Link) is not None
 
     def _last(self, pair: Pair) -> LinkDecision:
-        return there(self._link(pair)).last
+        return _link(self.copy, pair).last
 
 
 class Withdrawing:
