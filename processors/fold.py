@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 
 from schemas import trail
-from schemas.features import Feature, micros
+from schemas.feature_adding import Touch, with_touches
+from schemas.features import micros
 from schemas.times import parse_ms
 from schemas.touchpoint_row import TouchpointRow
 from schemas.trail import FeatureKey, Stamped, Trail, feature_name
@@ -16,30 +16,39 @@ from schemas.trail import FeatureKey, Stamped, Trail, feature_name
 SHOWN_KINDS = ("email", "phone")
 #: A trail remembers the last naming of at most this many e-mail addresses and phone numbers.
 MOST_NAMED = 50
+_REMEMBERED = 20_000
 
 
 class Folding:
     """A trail while touches are added to it; None begins one."""
 
-    __slots__ = ("_features", "trail")
+    __slots__ = ("_added", "trail")
 
     def __init__(self, packed: bytes | None) -> None:
-        self._features: dict[str, Feature] = {}
+        self._added: dict[_Counted, list[Touch]] = {}
         if packed is None:
             self.trail = Trail(2**62, -(2**62), -(2**62), {}, {}, {}, {})
         else:
             self.trail = trail.decode(packed)
 
-    def add(self, row: TouchpointRow, at_ms: int, extra: Collection[FeatureKey] = ()) -> None:
+    def add(
+        self, row: TouchpointRow, at_ms: int, extra: frozenset[FeatureKey] = frozenset()
+    ) -> None:
         """Add a touch that occurred at `at_ms`; it counts in `extra` features where it fits."""
         kept = self.trail
-        kept.first_ms = min(kept.first_ms, at_ms)
-        kept.last_ms = max(kept.last_ms, at_ms)
-        kept.received_ms = max(kept.received_ms, parse_ms(row.received_at))
-        for name, value in row.traits.items():
-            _keep_last(kept.traits, name, Stamped(at_ms, row.source, row.event_id, value))
-        for purpose, given in row.consent.items():
-            _keep_last(kept.consent, purpose, Stamped(at_ms, row.source, row.event_id, given))
+        if at_ms < kept.first_ms:
+            kept.first_ms = at_ms
+        if at_ms > kept.last_ms:
+            kept.last_ms = at_ms
+        received_ms = parse_ms(row.received_at)
+        if received_ms > kept.received_ms:
+            kept.received_ms = received_ms
+        if row.traits:
+            for name, value in row.traits.items():
+                _keep_last(kept.traits, name, Stamped(at_ms, row.source, row.event_id, value))
+        if row.consent:
+            for purpose, given in row.consent.items():
+                _keep_last(kept.consent, purpose, Stamped(at_ms, row.source, row.event_id, given))
         for kind in SHOWN_KINDS:
             for value in row.identifiers.get(kind, ()):
                 self._name(f"{kind}:{value}", at_ms)
@@ -47,8 +56,10 @@ class Folding:
 
     def pack(self) -> bytes:
         """The trail's bytes."""
-        for name, feature in self._features.items():
-            self.trail.features[name] = feature.pack()
+        features = self.trail.features
+        for (name, money), touches in self._added.items():
+            features[name] = with_touches(features.get(name), touches, money=money)
+        self._added = {}
         return trail.encode(self.trail)
 
     def _name(self, name: str, at_ms: int) -> None:
@@ -57,20 +68,19 @@ class Folding:
         if len(named) > MOST_NAMED:
             del named[min(named, key=lambda one: (named[one], one))]
 
-    def _count(self, row: TouchpointRow, at_ms: int, extra: Collection[FeatureKey]) -> None:
+    def _count(self, row: TouchpointRow, at_ms: int, extra: frozenset[FeatureKey]) -> None:
         currency, amount = "", 0
         if row.value_amount is not None and row.value_currency:
             currency, amount = row.value_currency, micros(row.value_amount)
-        counted = _generic_features(row.channel, row.type, currency)
-        if extra:
-            counted += tuple(_Counted.of(key) for key in extra if _matches(key, row, currency))
-        for name, money in counted:
-            feature = self._features.get(name)
-            if feature is None:
-                packed = self.trail.features.get(name)
-                feature = Feature(money) if packed is None else Feature.unpack(packed)
-                self._features[name] = feature
-            feature.add(at_ms, amount if money else 0)
+        counting = _counting(extra)
+        added = self._added
+        for counted in counting[
+            row.channel, row.type, currency, row.source, row.campaign_name, row.direction
+        ]:
+            touches = added.get(counted)
+            if touches is None:
+                touches = added[counted] = []
+            touches.append((at_ms, amount if counted.money else 0))
 
 
 class _Counted(NamedTuple):
@@ -85,13 +95,30 @@ class _Counted(NamedTuple):
         return cls(feature_name(key), bool(key.currency))
 
 
-@lru_cache(maxsize=4096)
-def _generic_features(channel: str, event_type: str, currency: str) -> tuple[_Counted, ...]:
-    """The features that every trail keeps."""
-    counts = _Counted.of(FeatureKey(channel, event_type))
-    if not currency:
-        return (counts,)
-    return counts, _Counted.of(FeatureKey(channel, event_type, currency))
+class _Counting(dict[tuple[str, ...], tuple[_Counted, ...]]):
+    """What a touch of (channel, type, currency, source, campaign, direction) counts in.
+
+    Those values come from outside, so what is remembered is bounded.
+    """
+
+    def __init__(self, extra: frozenset[FeatureKey]) -> None:
+        self._extra = extra
+
+    def __missing__(self, touch: tuple[str, ...]) -> tuple[_Counted, ...]:
+        channel, event_type, currency = touch[:3]
+        counted = [FeatureKey(channel, event_type)]
+        if currency:
+            counted.append(FeatureKey(channel, event_type, currency))
+        counted += [key for key in self._extra if _matches(key, touch)]
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[touch] = found = tuple(_Counted.of(key) for key in counted)
+        return found
+
+
+@lru_cache(maxsize=8)
+def _counting(extra: frozenset[FeatureKey]) -> _Counting:
+    return _Counting(extra)
 
 
 def _keep_last(kept: dict[str, Stamped], name: str, new: Stamped) -> None:
@@ -100,12 +127,13 @@ def _keep_last(kept: dict[str, Stamped], name: str, new: Stamped) -> None:
         kept[name] = new
 
 
-def _matches(key: FeatureKey, touch: TouchpointRow, currency: str) -> bool:
+def _matches(key: FeatureKey, touch: tuple[str, ...]) -> bool:
+    channel, event_type, currency, source, campaign, direction = touch
     return (
-        (not key.channel or key.channel == touch.channel)
-        and (not key.type or key.type == touch.type)
-        and (not key.source or key.source == touch.source)
-        and (not key.campaign or key.campaign == touch.campaign_name)
-        and (not key.direction or key.direction == touch.direction)
-        and (not key.currency or key.currency == currency)
+        key.channel in ("", channel)
+        and key.type in ("", event_type)
+        and key.source in ("", source)
+        and key.campaign in ("", campaign)
+        and key.direction in ("", direction)
+        and key.currency in ("", currency)
     )

@@ -23,7 +23,7 @@ class Home:
     """The stage over a store; keeps the records it was given and all that it published."""
 
     def __init__(self, features: Collection[FeatureKey] = ()) -> None:
-        self.stage = TrailsStage(1, 3, features)
+        self.stage = TrailsStage(1, 3, frozenset(features))
         self.store = MemoryStore(self.stage)
         self.log: dict[str, list[Record]] = {name: [] for name in self.stage.inputs}
         self.now_ms = MAY + 60_000

@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.features import EXACT_WINDOW_MS, Feature, hour_end, totals, within
+from schemas.feature_adding import with_touches
+from schemas.features import EXACT_WINDOW_MS, hour_end, totals, within
 from schemas.times import DAY_MS, HOUR_MS
+from tests.schemas.feature_reference import Feature
 
 NOW = 1_780_000_000_000
 touches = st.lists(
@@ -32,6 +34,40 @@ def pack(items: list[tuple[int, int]], money: bool = True) -> bytes:
 def test_any_order_gives_the_same_bytes(data, items, money):
     shuffled = data.draw(st.permutations(items))
     assert pack(items, money) == pack(shuffled, money)
+
+
+@given(touches, st.lists(st.integers(1, 8), max_size=20), st.booleans(), st.booleans())
+def test_touches_added_in_batches_give_the_same_bytes(items, sizes, money, in_order):
+    if in_order:
+        items.sort()
+    if not money:
+        items = [(at_ms, 0) for at_ms, _ in items]
+    packed, rest = None, list(items)
+    for size in [*sizes, len(rest)]:
+        batch, rest = rest[:size], rest[size:]
+        if batch:
+            packed = with_touches(packed, batch, money=money)
+    assert packed == pack(items, money)
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.integers(0, 20 * 60_000), st.integers(-9, 9)), min_size=1, max_size=9
+        ),
+        min_size=1,
+        max_size=80,
+    ),
+    st.booleans(),
+)
+def test_a_busy_feature_grows_at_its_ends_to_the_same_bytes(batches, money):
+    """Batch after batch a few minutes later: what production sees."""
+    packed, items = None, []
+    for number, batch in enumerate(batches):
+        later = [(NOW + number * 25 * 60_000 + at, amount if money else 0) for at, amount in batch]
+        items += later
+        packed = with_touches(packed, later, money=money)
+    assert packed == pack(items, money)
 
 
 def test_more_exact_times_than_fit_still_do_not_depend_on_the_order():

@@ -12,9 +12,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from processors.profile_view import ProfileView
-from schemas.features import Feature
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_ms
 from schemas.trail import FeatureKey, feature_name
+from tests.schemas.feature_reference import Feature
 
 MILLION = 1_000_000
 
