@@ -14,6 +14,10 @@ from schemas.times import rfc3339
 
 #: Where a partition remembers the links that it asked for: key of the verdict's row -> source.
 PENDING_VERDICTS = "pending verdicts"
+#: Where it remembers the links whose verdict stands for every source; any other verdict clears it.
+SETTLED_LINKS = "settled links"
+#: Id of the lead, kind and value of the other identifier.
+Link = tuple[str, str, str]
 
 
 class Asked(NamedTuple):
@@ -108,6 +112,8 @@ class Assigning:
                     self.epoch, record.offset, record.offset + 1, encode(verdict)
                 )
                 known = verdict
+                if verdict.sources is not None:
+                    self.store.memory.pop(SETTLED_LINKS, None)
             self._ask_again(key, known)
 
     def _ask_again(self, key: bytes, verdict: messages.Verdict) -> None:
@@ -151,6 +157,8 @@ def _move(
 ) -> AssignmentRow | None:
     """The row after an answer; None when the answer brings nothing new."""
     if row is None:
+        if has_trail and answer.version == 0:
+            return None  # its own, as its trail was published already
         left = [answer.identifier_id] if has_trail else []
     elif answer.version > row.version:
         left = row.left if row.profile_id in row.left else [*row.left, row.profile_id]

@@ -213,6 +213,9 @@ class WorkingCopy:
         changed = self._pairs.get(start, {})
         for one in list(changed):
             yield one[_FIRST:].decode()
+        node = key(b"n:", first)
+        if node in self._rows and node not in self._revs:
+            return  # it is new in this batch, so that nothing of it is stored
         after, size = b"", _FIRST_SLICE
         while True:
             found = self._store.scan(start, size, after)

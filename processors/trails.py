@@ -18,7 +18,7 @@ place that adds; everything that leaves it is absolute.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -26,8 +26,10 @@ from typing import NamedTuple
 from processors import engagement
 from processors.assigning import (
     PENDING_VERDICTS,
+    SETTLED_LINKS,
     Asked,
     Assigning,
+    Link,
     Pending,
     TrailRow,
     assigned,
@@ -48,8 +50,8 @@ from schemas.times import parse_ms
 from schemas.touchpoint_row import TouchpointRow
 from schemas.trail import FeatureKey
 
-#: Links asked and not answered that a partition remembers.
-MOST_PENDING = 200_000
+#: Links that a partition remembers: asked and not answered; answered for good.
+MOST_REMEMBERED = 200_000
 
 
 class _Touch(NamedTuple):
@@ -69,18 +71,23 @@ class TrailsStage:
     #: Number of partitions of the topic `trails`, each of which gets the watermarks.
     partitions: int
     #: Features beyond those per (channel, type) and currency, because a segment asks for them.
-    features: Collection[FeatureKey] = ()
+    features: frozenset[FeatureKey] = frozenset()
 
     name = "trails"
     inputs = (topics.TOUCHPOINTS.name, topics.ASSIGNMENTS.name)
     atomic = False
     deduplicates = True
+    timed = False
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
         """Fold touches into their trails, or move trails as their identifiers are assigned."""
         if records[0].topic == topics.ASSIGNMENTS.name:
             return Assigning(self.epoch, store).decide(records)
         return _Touching(self, store, records).decide()
+
+    def deadline(self, key: bytes, value: bytes) -> int | None:
+        """Nothing here depends on time."""
+        return None
 
     def tick(self, tick: Tick, store: Store) -> Decision:
         """Tell every partition of `trails` how far this home has come."""
@@ -93,10 +100,6 @@ class TrailsStage:
                 for partition in range(self.partitions)
             ]
         )
-
-    def deadline(self, key: bytes, value: bytes) -> int | None:
-        """Nothing here depends on time."""
-        return None
 
 
 class _Folded:
@@ -116,9 +119,10 @@ class _Folded:
         self.kind, self.value, self.created = body.kind, body.value, body.created
         self.folding = Folding(body.trail)
 
-    def add(self, touch: _Touch, extra: Collection[FeatureKey]) -> None:
+    def add(self, touch: _Touch, extra: frozenset[FeatureKey]) -> None:
         """Add one touch, unless it is in already."""
-        self.newest_ms = max(self.newest_ms, touch.record.timestamp_ms)
+        if touch.record.timestamp_ms > self.newest_ms:
+            self.newest_ms = touch.record.timestamp_ms
         if touch.offset > self.applied:
             self.applied = touch.offset
             self.rev += 1
@@ -157,10 +161,11 @@ class _Touching:
         self._fold_trails()
         self._fold_counters()
         self._ask_for_verdicts()
-        self.decision.outputs.extend(
-            Output(topics.ACCEPTED.name, touch.row.lead_id.encode(), touch.record.value)
+        # Their topics have the same partitions: what is at home here is at home there.
+        self.decision.outputs += [
+            Output(topics.ACCEPTED.name, touch.row.lead_id.encode(), touch.record.value, self.home)
             for touch in self.touches
-        )
+        ]
         return self.decision
 
     def _fold_trails(self) -> None:
@@ -201,19 +206,22 @@ class _Touching:
     def _fold_counters(self) -> None:
         windows: dict[engagement.Window, list[_Touch]] = {}
         for touch in self.touches:
-            windows.setdefault(engagement.window(touch.row, touch.at_ms), []).append(touch)
+            window = engagement.window(touch.row, touch.at_ms)
+            counted = windows.get(window)
+            if counted is None:
+                counted = windows[window] = []
+            counted.append(touch)
         keys = [window.row_key() for window in windows]
         stored = self.store.get_many(keys)
         epoch = self.stage.epoch
         for (window, touches), key, row in zip(windows.items(), keys, stored, strict=True):
             counter = engagement.Counter() if row is None else engagement.unpack(row)
-            before = applied, rev = (-1, 0) if row is None else rows.header(row)[2:]
-            for touch in touches:
-                if touch.offset > applied:
+            applied, rev = (-1, 0) if row is None else rows.header(row)[2:]
+            new = [touch for touch in touches if touch.offset > applied]
+            if new:
+                for touch in new:
                     counter.add(touch.row)
-                    applied = touch.offset
-                    rev += 1
-            if (applied, rev) != before:
+                applied, rev = new[-1].offset, rev + len(new)
                 packed = engagement.pack(counter)
                 self.decision.rows[key] = rows.pack(epoch, applied, rev, packed)
             value = engagement.published(window, counter, epoch=epoch, home=self.home, version=rev)
@@ -226,30 +234,43 @@ class _Touching:
         The memory of it ends with the process, or when a decision is not carried out.
         """
         pending: Pending = self.store.memory.setdefault(PENDING_VERDICTS, {})
-        if len(pending) > MOST_PENDING:
-            pending.clear()
-        links = [
-            (verdict_key(touch.row.lead_id, identifier_id(kind, value)), touch, kind, value)
-            for touch in self.touches
-            for kind, values in touch.row.identifiers.items()
-            for value in values
-            if kind != touch.row.lead_kind or value != touch.row.lead_value
-        ]
-        keys = list({key: None for key, *_ in links})
-        known = dict(zip(keys, self.store.get_many(keys), strict=True)) if keys else {}
-        for key, touch, kind, value in links:
-            stored, source = known[key], touch.row.source
+        settled: set[Link] = self.store.memory.setdefault(SETTLED_LINKS, set())
+        for memory in (pending, settled):
+            if len(memory) > MOST_REMEMBERED:
+                memory.clear()
+        links = self._links_but(settled)
+        keys = {link: verdict_key(link[0], identifier_id(*link[1:])) for link, _ in links}
+        known = dict(zip(keys, self.store.get_many(list(keys.values())), strict=True))
+        for link, touch in links:
+            key, stored, source = keys[link], known[link], touch.row.source
+            verdict = None if stored is None else verdict_of(stored)
+            if verdict is not None and verdict.sources is None:
+                settled.add(link)
+                continue
             received_ms = parse_ms(touch.row.received_at)
-            if stored is not None and not verdict_of(stored).open_to(source, received_ms):
+            if verdict is not None and not verdict.open_to(source, received_ms):
                 continue
             asked = pending.get(key, {}).get(source)
-            if asked is None or (stored is not None and received_ms > asked.received_ms):
-                self.decision.outputs.append(link_output(_request(touch, kind, value)))
+            if asked is None or (verdict is not None and received_ms > asked.received_ms):
+                self.decision.outputs.append(link_output(_request(touch, *link[1:])))
                 asked = Asked(received_ms)
             elif received_ms > asked.received_ms:
                 # An operator may have come between: then the answer leaves the link open to this.
-                asked = Asked(asked.received_ms, _request(touch, kind, value))
+                asked = Asked(asked.received_ms, _request(touch, *link[1:]))
             pending.setdefault(key, {})[source] = asked
+
+    def _links_but(self, settled: set[Link]) -> list[tuple[Link, _Touch]]:
+        """The links that touches name, but those whose verdict stands for every source."""
+        links = []
+        for touch in self.touches:
+            row = touch.row
+            lead_kind, lead_value, lead_id = row.lead_kind, row.lead_value, row.lead_id
+            for kind, values in row.identifiers.items():
+                for value in values:
+                    link = (lead_id, kind, value)
+                    if link not in settled and (kind != lead_kind or value != lead_value):
+                        links.append((link, touch))
+        return links
 
 
 def _request(touch: _Touch, kind: str, value: str) -> messages.LinkRequest:

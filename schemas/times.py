@@ -11,6 +11,8 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_SECONDS = tuple(f":{second:02d}" for second in range(60))
+_MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 #: Times outside are refused at the edge.
 EARLIEST_MS = 0
@@ -21,7 +23,8 @@ def to_ms(moment: datetime) -> int:
     """Milliseconds since 1970, rounded down; a time without a zone is UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MS
+    since = moment - _EPOCH
+    return since.days * DAY_MS + since.seconds * SECOND_MS + since.microseconds // 1000
 
 
 def from_ms(milliseconds: int) -> datetime:
@@ -36,8 +39,9 @@ def parse_ms(text: str) -> int:
 
 def rfc3339(milliseconds: int) -> str:
     """RFC 3339 with milliseconds and Z."""
-    minutes, rest = divmod(milliseconds, MINUTE_MS)
-    return f"{_minute(minutes)}:{rest // 1000:02d}.{rest % 1000:03d}Z"
+    seconds, rest = divmod(milliseconds, SECOND_MS)
+    minutes, second = divmod(seconds, 60)
+    return _minute(minutes) + _SECONDS[second] + _MILLISECONDS[rest]
 
 
 @lru_cache(maxsize=8192)
