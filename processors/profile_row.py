@@ -7,13 +7,14 @@ see to it that no change of a segment is lost, whatever crashes lie between.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Literal, Protocol
 
 import msgspec
 
 from processors.merge import Merged, merge
 from processors.segments import Segment
+from processors.segments.truth import NEVER
 from processors.stage import Decision, Output
 from schemas import rows, topics, trail
 from schemas.identifiers import Identifier, IdentityPolicy
@@ -40,6 +41,10 @@ class Rules(Protocol):
     @property
     def policy(self) -> IdentityPolicy:
         """Which identifiers are the stronger ones."""
+
+    @property
+    def names(self) -> Set[str]:
+        """The definitions' names."""
 
     @property
     def digest(self) -> str:
@@ -150,28 +155,28 @@ class ProfileChange:
             cause = "definition"
         row.definitions = self.rules.digest
         self.rev += 1
-        self.deadline = 0
         merged = self.merge()
-        names = set()
+        view, nobody, until = merged.view, not merged.touches, NEVER
         for segment in self.rules.segments:
-            names.add(segment.name)
             is_member = False
-            if merged.touches:
-                verdict = segment.evaluate(merged.view, now)
-                is_member = verdict.is_member
-                if verdict.next_ms is not None:
-                    self.deadline = min(self.deadline or verdict.next_ms, verdict.next_ms)
-            self._decide(segment.name, is_member, stamp_ms, cause)
-        for name in sorted(row.segments.keys() - names):
-            self._decide(name, False, stamp_ms, "definition")
+            if not nobody:
+                is_member, changes = segment.test(view, now)
+                if changes < until:
+                    until = changes
+            before = row.segments.get(segment.name)
+            if is_member != (before is not None and before.is_member):
+                self._change(segment.name, is_member, stamp_ms, cause)
+        self.deadline = 0 if until >= NEVER else until
+        for name in sorted(row.segments.keys() - self.rules.names):
+            if row.segments[name].is_member:
+                self._change(name, False, stamp_ms, "definition")
 
-    def _decide(self, name: str, is_member: bool, stamp_ms: int, cause: Cause) -> None:
+    def _change(self, name: str, is_member: bool, stamp_ms: int, cause: Cause) -> None:
         before = self.row.segments.get(name)
-        if is_member != (before is not None and before.is_member):
-            if before is not None and self.repeated:
-                self.row.earlier = [*self.row.earlier, (name, before)]
-            self.row.segments[name] = Membership(is_member, stamp_ms, cause, self.rev)
-            self.changed.append(name)
+        if before is not None and self.repeated:
+            self.row.earlier = [*self.row.earlier, (name, before)]
+        self.row.segments[name] = Membership(is_member, stamp_ms, cause, self.rev)
+        self.changed.append(name)
 
     def stay_due(self) -> None:
         """After a tick that changed memberships, have the next one look at the row again.

@@ -12,7 +12,7 @@ which the engine indexes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -36,11 +36,13 @@ class ProfilesStage:
     homes: int
     segments: Sequence[Segment] = ()
     policy: IdentityPolicy = field(default_factory=IdentityPolicy)
+    names: Set[str] = frozenset()
     digest: str = ""
 
     name = "profiles"
     inputs = (topics.TRAILS.name,)
     atomic = False
+    timed = True
     deduplicates = False
 
     @classmethod
@@ -50,7 +52,7 @@ class ProfilesStage:
         """The stage for these definitions."""
         named = ",".join(f"{segment.name}={segment.digest}" for segment in segments)
         digest = blake2b(named.encode(), digest_size=8).hexdigest()
-        return cls(epoch, homes, segments, policy, digest)
+        return cls(epoch, homes, segments, policy, {segment.name for segment in segments}, digest)
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
         """Take the newest trails and evaluate the profiles that they changed."""
