@@ -113,8 +113,10 @@ class Alone:
         known = PartitionSeen(self._seen, 7 * 86_400)
         store = StageStore(table, known, self._memory, batch[0].timestamp_ms // 1000)
         decision = self.stage.decide(batch, store)
-        entries = due_entries(self.stage.deadline, decision.rows)
-        old_entries = due_entries(self.stage.deadline, store.stored(list(decision.rows)))
+        entries, old_entries = dict[bytes, bytes](), dict[bytes, bytes]()
+        if self.stage.timed:
+            entries = due_entries(self.stage.deadline, decision.rows)
+            old_entries = due_entries(self.stage.deadline, store.stored(list(decision.rows)))
         table.apply(decision.rows, entries, old_entries, (), None)
         times = {record.offset: record.timestamp_ms for record in batch}
         known.apply(enumerate(pack_seen(decision.seen, times)))

@@ -48,6 +48,7 @@ class GraphStage:
     name = "graph"
     inputs = (topics.LINKS.name,)
     atomic = True
+    timed = False
     deduplicates = False
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:

@@ -104,6 +104,8 @@ class Stage(Protocol):
     #: The rows of one decision must be logged in one Kafka record batch (the engine halves the
     #: records until they fit).
     atomic: bool
+    #: Whether rows have deadlines at all: to ask every row would cost more than to write it.
+    timed: bool
     #: Whether the stage uses `Decision.seen`.
     deduplicates: bool
 

@@ -12,6 +12,7 @@ _RECORD_OVERHEAD = 64
 #: How full a record batch of an atomic stage is to be.
 _FILL = 0.8
 _SEEN_ENTRY = struct.Struct(">16sQI")
+_SEEN_STORED = struct.Struct(">16s12s")
 #: 28 bytes each: a packed record stays below 850 KB.
 _SEEN_ENTRIES = 30_000
 
@@ -80,3 +81,8 @@ def pack_seen(seen: Mapping[bytes, int], times_ms: Mapping[int, int]) -> list[by
 def unpack_seen(packed: bytes) -> Iterator[Seen]:
     """What a changelog record of `pack_seen` holds."""
     return (Seen(*entry) for entry in _SEEN_ENTRY.iter_unpack(packed))
+
+
+def split_seen(packed: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The same as pairs: hash, and offset and time as they stand there (12 bytes)."""
+    return _SEEN_STORED.iter_unpack(packed)

@@ -64,10 +64,11 @@ class Engine:
         self._logical = {full_name(config.namespace, name): name for name in stage.inputs}
         name = group(stage, config.namespace)
         self._changelogs = {table: f"{name}-{table}-changelog" for table in (ROWS, SEEN)}
+        self._deadline = stage.deadline if stage.timed else None
         self._preparer = Preparer(
             config,
             publisher.create_batch,
-            stage.deadline,
+            self._deadline,
             stage.atomic,
             self._changelogs[ROWS],
             self._changelogs[SEEN],
@@ -244,7 +245,7 @@ class Engine:
             else:
                 changes = [(r.key, r.value) for r in records]
                 rows = self.partitions.rows(partition)
-                rows.recover(changes, self.stage.deadline, records[-1].offset)
+                rows.recover(changes, self._deadline, records[-1].offset)
         except Exception as error:
             # Faust would log it, go on without these records and wait for ever.
             self._give_up("recover", error)

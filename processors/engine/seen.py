@@ -12,7 +12,7 @@ from typing import Any
 
 from rocksdict import WriteBatch
 
-from processors.engine.packing import unpack_seen
+from processors.engine.packing import split_seen, unpack_seen
 from processors.engine.store import OFFSET, StorageError
 
 _HASH = b"h"
@@ -45,11 +45,12 @@ class PartitionSeen:
         batch = WriteBatch(raw_mode=True)
         last = -1
         for log_offset, entries in packed:
-            newest = 0
-            for digest, offset, time_s in unpack_seen(entries):
-                batch.put(_HASH + digest, _VALUE.pack(offset, time_s))
-                newest = max(newest, time_s)
-            batch.put(_EXPIRY + _EXPIRY_KEY.pack(newest, log_offset), entries)
+            newest = b"\0\0\0\0"
+            for digest, value in split_seen(entries):
+                batch.put(_HASH + digest, value)
+                newest = max(newest, value[-4:])
+            until = int.from_bytes(newest, "big")
+            batch.put(_EXPIRY + _EXPIRY_KEY.pack(until, log_offset), entries)
             last = max(last, log_offset)
         if last >= 0:
             batch.put(OFFSET, b"%d" % last)

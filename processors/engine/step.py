@@ -116,7 +116,7 @@ class Preparer:
             if key.startswith(RESERVED):
                 raise ValueError("row keys may not begin with w: or __")
         entries = due_entries(self.deadline, rows)
-        old_entries = due_entries(self.deadline, store.stored(list(rows)))
+        old_entries = self._old_entries(rows, store)
         rows_log = pack(self.create, rows.items())
         if self.atomic and len(rows_log) > 1:
             raise TooLarge("the rows of one decision")
@@ -135,6 +135,11 @@ class Preparer:
             self.pack_outputs(decision.outputs),
             decision.counts,
         )
+
+    def _old_entries(self, rows: Rows, store: StageStore) -> dict[bytes, bytes]:
+        if self.deadline is None:
+            return {}
+        return due_entries(self.deadline, store.stored(list(rows)))
 
     def pack_outputs(self, outputs: Sequence[Output]) -> list[Packed]:
         """Outputs in as few record batches as possible; the order within a partition stays."""

@@ -30,7 +30,8 @@ _MAX_DEADLINE = 2**64 - 1
 
 log = structlog.get_logger(__name__)
 
-Deadline = Callable[[bytes, bytes], int | None]
+#: When (ms) a row is due, None for never; no function at all where no row ever is.
+Deadline = Callable[[bytes, bytes], int | None] | None
 #: Changed rows: key -> value, or None for a deletion.
 Rows = Mapping[bytes, bytes | None]
 
@@ -52,7 +53,9 @@ def due_moment(entry: bytes) -> int:
 
 def due_entries(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:
     """The index entries that rows want: row key -> entry."""
-    entries = {}
+    entries: dict[bytes, bytes] = {}
+    if deadline is None:
+        return entries
     for key, value in rows.items():
         moment = deadline(key, value) if value is not None else None
         if moment is not None:
@@ -230,6 +233,8 @@ class PartitionMemory:
 def _tolerant(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:
     # A row that the stage cannot read must not keep the whole partition from recovering.
     entries: dict[bytes, bytes] = {}
+    if deadline is None:
+        return entries
     for key, value in rows.items():
         try:
             entries |= due_entries(deadline, {key: value})

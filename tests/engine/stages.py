@@ -20,6 +20,7 @@ class CountingStage:
     """
 
     atomic = False
+    timed = True
     deduplicates = True
 
     def __init__(
