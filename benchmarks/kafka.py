@@ -90,16 +90,16 @@ def timed(
     deadline = time.monotonic() + timeout
     try:
         _wait(begun, process, deadline)
-        start, before = time.monotonic(), _usage(process.pid)
+        start, before = time.monotonic(), usage(process.pid)
         _wait(ended, process, deadline)
-        seconds, after = time.monotonic() - start, _usage(process.pid)
+        seconds, after = time.monotonic() - start, usage(process.pid)
     finally:
         stop(process, 30)
     used = Usage(after.cpu_seconds - before.cpu_seconds, after.peak_mb)
     return Progress(seconds, used)
 
 
-def _usage(pid: int) -> Usage:
+def usage(pid: int) -> Usage:
     """What a process and its descendants have used so far."""
     cpu, peak = 0.0, 0.0
     for one in _tree(pid):
