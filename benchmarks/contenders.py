@@ -27,11 +27,20 @@ _QUIX = "quixstreams==3.28.1"
 _KAFKA_STREAMS = ROOT / "benchmarks" / "kafka_streams"
 
 
-class Contender(NamedTuple):
-    """One run of somebody: topics are there, the process is not."""
+class Process(NamedTuple):
+    """A process of a contender, if wanted on one core."""
 
     command: list[str]
-    environment: dict[str, str] | None
+    environment: dict[str, str]
+    core: int | None = None
+
+
+class Contender(NamedTuple):
+    """One run of somebody: topics are there, the processes are not."""
+
+    #: In all names of its topics.
+    prefix: str
+    processes: list[Process]
     kafka: KafkaSettings
     input: str
     results: Topics
@@ -50,8 +59,8 @@ def touchline(folder: Path, servers: str, prefix: str) -> Contender:
     ours = Deployment(folder, servers, prefix)
     ours.create()
     return Contender(
-        ours.command("worker"),
-        ours.environment(),
+        prefix,
+        [Process(ours.command("worker"), ours.environment())],
         ours.settings.kafka,
         ours.topic(topics.TOUCHPOINTS),
         Topics(
@@ -102,7 +111,8 @@ def _peer(
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     kafka = KafkaSettings(bootstrap_servers=servers)
     group = [Reader(prefix, touchpoints)]
-    return Contender(command, environment, kafka, touchpoints, results, group)
+    processes = [Process(command, environment)]
+    return Contender(prefix, processes, kafka, touchpoints, results, group)
 
 
 def quix_python() -> str:
