@@ -18,7 +18,6 @@ from benchmarks.ours import Deployment
 from benchmarks.reference import Topics, ours_payload
 from deploy.lag import Reader
 from deploy.sections import KafkaSettings
-from deploy.stages import readers
 from schemas import topics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,10 +68,25 @@ def touchline(folder: Path, servers: str, prefix: str) -> Contender:
             ours.topic(topics.REJECTED),
             ours_payload,
         ),
-        [reader for reader in readers(ours.settings, prefix) if "sink" not in reader.group],
+        ours.stage_readers(),
         # The watermarks of every second.
         (ours.topic(topics.TRAILS), ours.topic(topics.CONTROL)),
     )
+
+
+def pinned(contender: Contender, folder: Path, workers: int) -> Contender:
+    """So many workers, each on one core, with a state of its own."""
+    one = contender.processes[0]
+    cores = os.cpu_count() or 1
+    processes = [
+        Process(
+            one.command,
+            {**one.environment, "TOUCHLINE_STATE": str(folder / f"state-{number}")},
+            number % cores,
+        )
+        for number in range(workers)
+    ]
+    return contender._replace(processes=processes)
 
 
 def quix(folder: Path, servers: str, prefix: str) -> Contender:
