@@ -42,11 +42,14 @@ _WARM_UP = 5000
 _PATIENCE = 60.0
 _PROBE_EVERY = 0.1
 _ASK_EVERY = 0.25
+#: The oldest that are not shown yet: parameters are part of the URL.
+_MOST_ASKED = 50
 #: What is asked of the views, each by what it is sorted by.
 _QUERIES = {
     "touchpoints": (
         "SELECT lead_value AS customer FROM {}.touchpoints"
-        " WHERE lead_value IN {{customers:Array(String)}} AND occurred_at > now() - INTERVAL 10 MINUTE"
+        " WHERE lead_value IN {{customers:Array(String)}}"
+        " AND occurred_at > now() - INTERVAL 10 MINUTE"
     ),
     "profiles": (
         "SELECT customer_id AS customer FROM {}.profiles WHERE profile_id IN {{ids:Array(UUID)}}"
@@ -198,7 +201,7 @@ class _Probes:
 
     def _ask(self, view: str) -> None:
         waiting = self._waiting[view]
-        customers = list(waiting)
+        customers = list(waiting)[:_MOST_ASKED]
         if customers:
             ids = [identifier_id("customer_id", customer) for customer in customers]
             parameters = {"customers": customers, "ids": ids}
