@@ -121,16 +121,19 @@ def _compare(options: Options) -> Iterator[Table]:
     """Ours and the peers."""
     plan = compare.Plan(
         options.contenders,
-        options.regimes,
         options.size(100_000, 500_000),
         min(options.size(10_000, 30_000), 30_000),
         options.customers,
         options.repeat,
     )
+    wrong: list[str] = []
     with _kafka() as node:
-        runs = list(compare.compare(plan, node))
-    for regime in options.regimes:
-        yield compare.table(regime, [run for run in runs if run.regime == regime])
+        for regime in options.regimes:
+            runs = list(compare.compare(plan, regime, node, wrong))
+            if runs:
+                yield compare.table(regime, runs)
+    if wrong:
+        raise SystemExit("\n".join(wrong))
 
 
 def _gateway(options: Options) -> Iterator[Table]:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from benchmarks.contenders import MAKERS
 from benchmarks.kafka import delete, fill, topics_of
 from benchmarks.measure import Measured, measure
-from benchmarks.reference import check
+from benchmarks.reference import WrongResult, check, published
 from benchmarks.report import Table
-from benchmarks.workload import REGIMES, Regime, Workload, workload
+from benchmarks.workload import Regime, Workload, workload
 from deploy.local.kafka import LocalKafka
 
 
@@ -25,7 +25,6 @@ class Run(NamedTuple):
     """One run of a contender on so many events, or the median of some."""
 
     contender: str
-    regime: Regime
     events: int
     measured: Measured
 
@@ -39,23 +38,25 @@ class Plan(NamedTuple):
     """What to run. Plain Faust gets fewer events: it takes as long for them."""
 
     contenders: Sequence[str] = tuple(MAKERS)
-    regimes: Sequence[Regime] = REGIMES
     events: int = 500_000
     faust_events: int = 30_000
     customers: int = 50_000
     repeat: int = 1
 
 
-def compare(plan: Plan, node: LocalKafka) -> Iterator[Run]:
-    """Every contender in every regime; the median run of each."""
-    for regime in plan.regimes:
-        now_ms = int(time.time() * 1000)
-        made: dict[int, Workload] = {}
-        for name in plan.contenders:
-            count = plan.faust_events if name == "faust" else plan.events
-            if count not in made:
-                made[count] = workload(count, plan.customers, now_ms, regime)
-            runs = [_run(name, regime, made[count], now_ms, node) for _ in range(plan.repeat)]
+def compare(plan: Plan, regime: Regime, node: LocalKafka, wrong: list[str]) -> Iterator[Run]:
+    """The median run of every contender. `wrong` takes who has no figures, and why."""
+    now_ms = int(time.time() * 1000)
+    made: dict[int, Workload] = {}
+    for name in plan.contenders:
+        count = plan.faust_events if name == "faust" else plan.events
+        if count not in made:
+            made[count] = workload(count, plan.customers, now_ms, regime)
+        try:
+            runs = [_run(name, made[count], now_ms, node) for _ in range(plan.repeat)]
+        except WrongResult as problem:
+            wrong.append(f"{name}, {regime}: wrong result: {problem}")
+        else:
             yield _median(runs)
 
 
@@ -68,16 +69,16 @@ def _median(runs: Sequence[Run]) -> Run:
 _numbers = iter(range(1, 1_000_000))
 
 
-def _run(name: str, regime: Regime, work: Workload, now_ms: int, node: LocalKafka) -> Run:
+def _run(name: str, work: Workload, now_ms: int, node: LocalKafka) -> Run:
     prefix = f"{name.replace('-', '')}{next(_numbers)}"
     servers = node.bootstrap_servers
     with tempfile.TemporaryDirectory(prefix=f"touchline-bench-{prefix}-") as folder:
         contender = MAKERS[name](Path(folder), servers, prefix)
         fill(servers, contender.input, work.events)
         measured = measure(contender, Path(folder), node)
-    check(servers, contender.results, work, now_ms)
+    check(published(servers, contender.results), work, now_ms)
     delete(servers, topics_of(servers, prefix))
-    return Run(name, regime, len(work.events), measured)
+    return Run(name, len(work.events), measured)
 
 
 def table(regime: Regime, runs: Sequence[Run]) -> Table:

@@ -7,6 +7,7 @@ all: RocksDB, a changelog, acks=all, at least once, commits every second, snappy
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -155,6 +156,8 @@ def kafka_streams_classes() -> str:
 
 
 def _quietly(command: list[str]) -> None:
+    if shutil.which(command[0]) is None:
+        raise SystemExit(f"{command[0]} is not installed; choose others with --contenders")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]

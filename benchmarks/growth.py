@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.contenders import Contender, pinned, touchline
 from benchmarks.kafka import Ends, delete, fill, topics_of
 from benchmarks.measure import Measured, measure
-from benchmarks.reference import WrongResult, check
+from benchmarks.reference import WrongResult, check, published
 from benchmarks.report import Cell, Table
 from benchmarks.workload import Workload, once_each, workload
 from deploy.local.kafka import LocalKafka
@@ -29,7 +29,7 @@ def workers(events: int, customers: int, node: LocalKafka) -> Table:
             one = pinned(touchline(folder, node.bootstrap_servers, prefix), folder, count)
             fill(node.bootstrap_servers, one.input, work.events)
             measured = measure(one, folder, node)
-        check(node.bootstrap_servers, one.results, work, now_ms)
+        check(published(node.bootstrap_servers, one.results), work, now_ms)
         delete(node.bootstrap_servers, topics_of(node.bootstrap_servers, prefix))
         rate = events / measured.seconds
         first = first or rate

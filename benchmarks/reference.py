@@ -49,20 +49,37 @@ def ours_payload(value: bytes) -> bytes:
     return base64.b64decode(msgspec.json.decode(value)["payload_base64"])
 
 
-def check(servers: str, topics: Topics, workload: Workload, now_ms: int) -> None:
+class Published(NamedTuple):
+    """All that a contender has published, each topic in the order of its partitions."""
+
+    profiles: Iterable[bytes]
+    changes: Iterable[bytes]
+    #: The bytes that could not be read.
+    dead: Iterable[bytes]
+
+
+def published(servers: str, topics: Topics) -> Published:
+    """What stands in a contender's topics."""
+    return Published(
+        _values(servers, topics.profiles),
+        _values(servers, topics.changes),
+        map(topics.payload, _values(servers, topics.dead)),
+    )
+
+
+def check(found: Published, workload: Workload, now_ms: int) -> None:
     """Raises WrongResult unless profiles, memberships and dead letters are those expected."""
     wanted = expected(workload.touches, now_ms)
-    found = _profiles(servers, topics.profiles)
-    if missing := wanted.keys() ^ found.keys():
-        raise WrongResult(f"{topics.profiles}: {len(missing)} profiles missing or unexpected")
+    profiles = _profiles(found.profiles)
+    if missing := wanted.keys() ^ profiles.keys():
+        raise WrongResult(f"{len(missing)} profiles missing or unexpected")
     for name, profile in wanted.items():
-        _same(topics.profiles, name, found[name], profile)
-    members = _members(servers, topics.changes)
-    if members != {(s, name) for name, profile in wanted.items() for s in profile.segments}:
-        raise WrongResult(f"{topics.changes}: the changes do not lead to the memberships")
-    dead = Counter(topics.payload(value) for value in _values(servers, topics.dead))
-    if dead.keys() != set(workload.malformed):
-        raise WrongResult(f"{topics.dead}: {len(dead)} of {len(workload.malformed)} dead letters")
+        _same(name, profiles[name], profile)
+    members = {(segment, name) for name, one in wanted.items() for segment in one.segments}
+    if _members(found.changes) != members:
+        raise WrongResult("the changes of segments do not lead to the memberships")
+    if set(found.dead) != set(workload.malformed):
+        raise WrongResult("the dead letters are not what cannot be read")
 
 
 def expected(touches: Iterable[Touch], now_ms: int) -> dict[str, Profile]:
@@ -109,17 +126,17 @@ def _segments(touches: Sequence[Touch], now_ms: int) -> Iterable[str]:
         yield "newsletter_readers"
 
 
-def _same(topic: str, name: str, found: Profile, wanted: Profile) -> None:
+def _same(name: str, found: Profile, wanted: Profile) -> None:
     for field, value in wanted._asdict().items():
         other = getattr(found, field)
         equal = abs(other - value) <= _TOLERANCE * value if field == "points" else other == value
         if not equal:
-            raise WrongResult(f"{topic}: {field} of {name} is {other}, expected {value}")
+            raise WrongResult(f"{field} of {name} is {other}, expected {value}")
 
 
-def _profiles(servers: str, topic: str) -> dict[str, Profile]:
+def _profiles(values: Iterable[bytes]) -> dict[str, Profile]:
     newest: dict[str, dict[str, Any]] = {}
-    for value in _values(servers, topic):
+    for value in values:
         row = msgspec.json.decode(value)
         old = newest.get(row["profile_id"])
         if old is None or row.get("version", 0) >= old.get("version", 0):
@@ -144,10 +161,10 @@ def _read(row: dict[str, Any]) -> Profile:
     )
 
 
-def _members(servers: str, topic: str) -> set[tuple[str, str]]:
+def _members(values: Iterable[bytes]) -> set[tuple[str, str]]:
     """(segment, profile) of the last change of each, where it was an entry."""
     last: dict[tuple[str, str], tuple[int, bool]] = {}
-    for value in _values(servers, topic):
+    for value in values:
         row = msgspec.json.decode(value)
         key, version = (row["segment"], row["profile_id"]), row.get("version", 0)
         if key not in last or version >= last[key][0]:
