@@ -14,31 +14,21 @@ import contextlib
 import itertools
 import multiprocessing
 import random
-import subprocess
-import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from benchmarks.calls import CASES, TOKEN, WRITE_KEY, Case, Keys, requests
 from benchmarks.http_load import Answers, drive
 from benchmarks.kafka import Ends, broker
+from benchmarks.ours import Deployment, ready
 from benchmarks.report import Cell, Table
-from benchmarks.usage import Sample, sample
-from deploy import epoch
-from deploy.local.processes import die_with_parent, free_port, stop, wait_until
-from deploy.settings import Settings, child_environment, load
-from deploy.stages import control_topic, generation_topics
-from deploy.topics_admin import connect, ensure
+from benchmarks.usage import Sample, running, sample
+from deploy.local.processes import free_port, wait_until
 from schemas import topics
 
-PARTITIONS = 4
 CONNECTIONS = 16
 #: Events in the requests of a case; they go round.
 EVENTS = 100_000
@@ -112,49 +102,25 @@ class Running(NamedTuple):
 def gateway(folder: Path, servers: str, keys: Keys) -> Iterator[Running]:
     """A gateway that is ready, as `touchline gateway` runs it."""
     port = free_port()
-    file = folder / "touchline.yaml"
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "kafka": {"bootstrap_servers": servers, "partitions": PARTITIONS},
-                "gateway": {"port": port},
-                "sources": {
-                    "crm": {"connector": "touchpoint", "token": TOKEN},
-                    "shop": {"connector": "segment", "write_key": WRITE_KEY, "currency": "USD"},
-                    "mail": {"connector": "sendgrid", "public_key": keys.public},
-                },
-            }
-        )
+    ours = Deployment(
+        folder,
+        servers,
+        "",
+        {
+            "gateway": {"port": port},
+            "sources": {
+                "crm": {"connector": "touchpoint", "token": TOKEN},
+                "shop": {"connector": "segment", "write_key": WRITE_KEY, "currency": "USD"},
+                "mail": {"connector": "sendgrid", "public_key": keys.public},
+            },
+        },
     )
-    _set_up(load(file).settings)
-    with (folder / "gateway.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deploy", "gateway"],
-            env=child_environment(file, {}),
-            stderr=log,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
-        )
-    try:
-        if not wait_until(lambda: _ready(port), 60):
+    ours.create()
+    log = folder / "gateway.log"
+    with running(ours.command("gateway"), ours.environment(), log) as process:
+        if not wait_until(lambda: ready(port), 60):
             raise SystemExit("the gateway did not become ready")
         yield Running(process.pid, port)
-    finally:
-        stop(process, 20)
-
-
-def _set_up(settings: Settings) -> None:
-    cluster = connect(settings.kafka)
-    ensure(cluster, [control_topic(settings), *generation_topics(settings, "")])
-    epoch.announce(settings.kafka, "", epoch.Present(1, cluster.cluster_id(), ""))
-    cluster.close()
-
-
-def _ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def measure(case: Case, at: Running, servers: str, keys: Keys, plan: Plan) -> Figures:

@@ -12,7 +12,6 @@ import contextlib
 import itertools
 import multiprocessing
 import random
-import subprocess
 import tempfile
 import time
 import urllib.request
@@ -23,7 +22,7 @@ import msgspec
 
 from benchmarks.calls import TOKEN, Case, Keys, requests
 from benchmarks.http_load import Answers, drive
-from benchmarks.ours import Deployment
+from benchmarks.ours import Deployment, ready
 from benchmarks.report import Cell, Table
 from benchmarks.usage import running
 from deploy.lag import BrokerLags, drain
@@ -70,7 +69,7 @@ def latency(seconds: float, capacity_events: int, customers: int, node: LocalKaf
             stack.enter_context(
                 running(ours.command(part), ours.environment(), folder / f"{part}.log")
             )
-        if not wait_until(lambda: _ready(port), 60):
+        if not wait_until(lambda: ready(port), 60):
             raise SystemExit("the gateway did not become ready")
         store = ClickHouse(ClickHouseConfig(clickhouse.url))
         stack.callback(store.close)
@@ -105,10 +104,7 @@ def _deployment(folder: Path, servers: str, clickhouse: str, port: int) -> Deplo
             "sources": {"crm": {"connector": "touchpoint", "token": TOKEN}},
         },
     )
-    with (folder / "setup.log").open("wb") as log:
-        subprocess.run(
-            ours.command("setup"), env=ours.environment(), stdout=log, stderr=log, check=True
-        )
+    ours.setup()
     return ours
 
 
@@ -120,14 +116,6 @@ def _drained(lags: BrokerLags) -> None:
 def _row(view: str, times: list[float]) -> list[Cell]:
     p50, p99 = (times[int(len(times) * share)] for share in (0.5, 0.99))
     return [view, len(times), p50, p99, times[-1]]
-
-
-def _ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 class _Load:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ class Deployment:
         folder: Path,
         servers: str,
         namespace: str,
-        sections: Mapping[str, Mapping[str, Any]] | None = None,
+        sections: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.namespace = namespace
@@ -53,6 +55,16 @@ class Deployment:
         epoch.announce(self.settings.kafka, self.namespace, present)
         cluster.close()
 
+    def setup(self) -> None:
+        """Everything that `touchline setup` makes, ClickHouse's tables too."""
+        with (self.folder / "setup.log").open("wb") as log:
+            command = self.command("setup")
+            done = subprocess.run(
+                command, env=self.environment(), stdout=log, stderr=log, check=False
+            )
+        if done.returncode:
+            raise SystemExit(f"touchline setup failed, see {log.name}")
+
     def topic(self, topic: Topic) -> str:
         """A topic's name on the broker."""
         return full_name(self.namespace, topic.name)
@@ -69,3 +81,12 @@ class Deployment:
     def environment(self, state: str = "state") -> dict[str, str]:
         """The environment of a process, with its local state in a folder of this name."""
         return child_environment(self.file, {"state": str(self.folder / state)})
+
+
+def ready(port: int) -> bool:
+    """Whether the gateway on this port takes touches."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+            return True
+    except OSError:
+        return False

@@ -13,23 +13,21 @@ import argparse
 import contextlib
 import json
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.kafka import broker
+from benchmarks.ours import Deployment
+from benchmarks.usage import running
 from benchmarks.workload import batches
-from deploy.local.processes import die_with_parent, stop
 from deploy.rebuild.replay import Processing
-from deploy.settings import Settings, child_environment, load
+from deploy.settings import Settings
 from deploy.supervise import Child, Supervisor
 from deploy.wiring import kafka_connection
 from ingest.batch_publisher import BatchPublisher
@@ -158,9 +156,9 @@ def main() -> None:
         node = stack.enter_context(broker(folder / "kafka"))
         server = LocalClickHouse(folder / "clickhouse").start()
         stack.callback(server.stop)
-        file = _configuration(folder, node.bootstrap_servers, server.url, options.partitions)
-        environment = child_environment(file, {"state": str(folder / "state")})
-        _run(environment, folder / "setup.out", "setup")
+        ours = _deployment(folder, node.bootstrap_servers, server.url, options.partitions)
+        environment = ours.environment()
+        ours.setup()
         store = ClickHouse(ClickHouseConfig(server.url))
         customers = Customers(options.customers, options.touches, int(time.time() * 1000))
         database = databases("").storage
@@ -170,12 +168,12 @@ def main() -> None:
             f"{options.touches:,} touchpoints of {customers.bytes / options.touches:.0f} bytes, "
             f"{options.customers:,} customers, {len(customers.links):,} links"
         )
-        running = Supervisor(folder, lambda _: None)
-        stack.callback(running.stop_together)
+        present = Supervisor(folder, lambda _: None)
+        stack.callback(present.stop_together)
         for command in ("worker", "sink"):
-            running.start(Child(command, (command,), environment))
-        _decide(load(file).settings, customers.links)
-        times, peaks = _timed(environment, folder / "rebuild.out", running)
+            present.start(Child(command, (command,), environment))
+        _decide(ours.settings, customers.links)
+        times, peaks = _timed(ours, folder / "rebuild.out", present)
         _check(store, options.touches)
         store.close()
     _print(options.touches, times, peaks)
@@ -189,31 +187,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _configuration(folder: Path, servers: str, clickhouse: str, partitions: int) -> Path:
-    file = folder / "touchline.yaml"
-    content = {
+def _deployment(folder: Path, servers: str, clickhouse: str, partitions: int) -> Deployment:
+    sections = {
         "kafka": {"bootstrap_servers": servers, "partitions": partitions},
         "clickhouse": {"url": clickhouse},
         "segments": str(SEGMENTS),
-        "metrics": {"port": 0},
     }
-    file.write_text(yaml.safe_dump(content))
-    return file
-
-
-def _start(environment: dict[str, str], output: Path, command: str) -> subprocess.Popen[bytes]:
-    with output.open("wb") as out:
-        return subprocess.Popen(
-            [sys.executable, "-m", "deploy", command],
-            env=environment,
-            stdout=out,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
-        )
-
-
-def _run(environment: dict[str, str], output: Path, command: str) -> None:
-    if _start(environment, output, command).wait(120):
-        raise SystemExit(f"touchline {command} failed")
+    return Deployment(folder, servers, "", sections)
 
 
 def _decide(settings: Settings, links: list[Message]) -> None:
@@ -224,24 +204,19 @@ def _decide(settings: Settings, links: list[Message]) -> None:
     Processing(settings, "", lambda _: None).drained()
 
 
-def _timed(
-    environment: dict[str, str], output: Path, running: Supervisor
-) -> tuple[dict[str, float], Peaks]:
+def _timed(ours: Deployment, output: Path, present: Supervisor) -> tuple[dict[str, float], Peaks]:
     """When each line was said, in seconds; the processes of the former epoch go over."""
     peaks, began = Peaks(), time.monotonic()
     said: dict[str, float] = {}
-    process = _start(environment, output, "rebuild")
-    try:
+    with running(ours.command("rebuild"), ours.environment(), output) as process:
         while process.poll() is None:
             peaks.look(process.pid, "rebuild")
-            running.check()
+            present.check()
             for line in output.read_text().splitlines():
                 said.setdefault(line, time.monotonic() - began)
             time.sleep(0.2)
-    finally:
-        status = stop(process, 60)
-    if status:
-        raise SystemExit(f"touchline rebuild ended with status {status}")
+    if process.returncode:
+        raise SystemExit(f"touchline rebuild ended with status {process.returncode}")
     return said, peaks
 
 
