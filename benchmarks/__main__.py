@@ -1,201 +1,137 @@
-"""`make bench`: the stages, then the whole pipeline against plain Faust on one Apache Kafka.
+"""`make bench`: what Touchline does in a second, alone and against its peers.
 
-    python -m benchmarks [--events N] [--peer-events N] [--customers N] [--stages-only]
+    python -m benchmarks [--full] [--only PART,...] [--json FILE]
 
-All contenders get the same events in the same run, one after another, on the same cores as the
-broker. A result that is not correct is not counted: every contender's profiles must add up to the
-distinct events, orders and cents of the workload.
+Without --full it takes a few minutes: fewer events and one regime. Tables are Markdown, as in
+docs/benchmarks.md, which says what each of them measures.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import msgspec
-import yaml
-from kafka import KafkaConsumer, TopicPartition
-from rich.console import Console
-from rich.table import Table
+from benchmarks import compare, sink, stages
+from benchmarks.contenders import MAKERS
+from benchmarks.kafka import broker
+from benchmarks.ours import SEGMENTS
+from benchmarks.report import Table, write_json
+from benchmarks.workload import REGIMES, Regime, workload
+from deploy.local.kafka import LocalKafka
 
-from benchmarks import plain_faust, sink, stages
-from benchmarks.kafka import Ends, Progress, broker, create, fill, timed
-from benchmarks.workload import Event, Expected, workload
-from deploy import epoch
-from deploy.lag import BrokerLags, drain
-from deploy.settings import child_environment, load
-from deploy.stages import control_topic, generation_topics, readers
-from deploy.topics_admin import connect, ensure
-from schemas import topics
 
-PARTITIONS = 4
-SEGMENTS = Path(__file__).resolve().parent.parent / "deploy" / "segments"
-console = Console(width=110)
+class Options(NamedTuple):
+    """What was asked for; None where the part's own size is taken."""
+
+    full: bool
+    events: int | None
+    customers: int
+    contenders: Sequence[str]
+    regimes: Sequence[Regime]
+    repeat: int
+
+    def size(self, short: int, full: int) -> int:
+        """Events of a part."""
+        return self.events or (full if self.full else short)
 
 
 def main() -> None:
-    """Run everything and print the tables."""
-    options = _options()
-    now_ms = int(time.time() * 1000)
-    events, expected = workload(options.events, options.customers, now_ms)
-    size = sum(len(event.value) for event in events) / len(events)
-    console.print(
-        f"{len(events):,} events of {size:.0f} bytes, {options.customers:,} customers with skew, "
-        f"2 % redelivered"
+    """Run the parts that are wanted and print their tables."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    parts = arguments.only or [name for name in PARTS if arguments.full or name not in _LONG]
+    options = Options(
+        arguments.full,
+        arguments.events,
+        arguments.customers,
+        arguments.contenders or list(MAKERS),
+        arguments.regimes or (REGIMES if arguments.full else ("bursty",)),
+        arguments.repeat or (3 if arguments.full else 1),
     )
-    _print_stages([*stages.measure(events, now_ms, SEGMENTS), sink.measure(events)])
-    if options.stages_only:
-        return
-    few, few_expected = workload(options.peer_events, options.customers, now_ms)
-    peer = _peer(few, few_expected)
-    ours = _ours(events, expected)
-    _print_contenders(
-        [("Touchline", len(events), ours), ("plain Faust", len(few), peer)],
-    )
+    tables = []
+    for part in parts:
+        for table in PARTS[part](options):
+            print(f"\n{table.markdown()}", flush=True)
+            tables.append(table)
+    if arguments.json:
+        write_json(arguments.json, tables)
 
 
-def _options() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--events", type=int, default=300_000)
-    parser.add_argument("--peer-events", type=int, default=30_000)
-    parser.add_argument("--customers", type=int, default=30_000)
-    parser.add_argument("--stages-only", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("--full", action="store_true", help="all regimes, sizes and parts")
+    parser.add_argument("--only", type=_names(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--contenders", type=_names(MAKERS), help=f"of {', '.join(MAKERS)}")
+    parser.add_argument("--regimes", type=_names(REGIMES), help=f"of {', '.join(REGIMES)}")
+    parser.add_argument("--events", type=int, help="instead of each part's own number")
+    parser.add_argument("--customers", type=int, default=50_000)
+    parser.add_argument("--repeat", type=int, help="runs of which the median is taken")
+    parser.add_argument("--json", type=Path, help="a file for the same figures as JSON")
+    return parser
+
+
+def _names(known: Sequence[str] | dict[str, object]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        found = text.split(",")
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
+        return found
+
+    return names
 
 
 @contextlib.contextmanager
-def _temporary(name: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix=f"touchline-bench-{name}-") as folder:
-        yield Path(folder)
+def _kafka() -> Iterator[LocalKafka]:
+    with (
+        tempfile.TemporaryDirectory(prefix="touchline-bench-kafka-") as folder,
+        broker(Path(folder) / "kafka") as node,
+    ):
+        yield node
 
 
-def _ours(events: list[Event], expected: Expected) -> Progress:
-    """The worker with its three stages, as in production; identity included."""
-    with _temporary("ours") as folder, broker(folder / "kafka") as node:
-        file = folder / "touchline.yaml"
-        file.write_text(
-            yaml.safe_dump(
-                {
-                    "kafka": {"bootstrap_servers": node.bootstrap_servers, "partitions": 4},
-                    "segments": str(SEGMENTS),
-                    "metrics": {"port": 0},
-                }
-            )
-        )
-        settings = load(file).settings
-        cluster = connect(settings.kafka)
-        ensure(cluster, [control_topic(settings), *generation_topics(settings, "")])
-        epoch.announce(settings.kafka, "", epoch.Present(1, cluster.cluster_id(), ""))
-        cluster.close()
-        fill(node.bootstrap_servers, topics.TOUCHPOINTS.name, events, PARTITIONS)
-        accepted = Ends(node.bootstrap_servers, topics.ACCEPTED.name, PARTITIONS)
-        stage_readers = [r for r in readers(settings, "") if "sink" not in r.group]
-        lags = BrokerLags(settings.kafka, stage_readers)
-        environment = child_environment(file, {"state": str(folder / "state")})
-        progress = timed(
-            ["-m", "deploy", "worker"],
-            environment,
-            lambda: accepted.count() > 0,
-            lambda: drain(lags, 600),
-            900,
-        )
-        accepted.close()
-        lags.close()
-        _check(node.bootstrap_servers, topics.PROFILES.name, expected)
-        return progress
+# Parts --------------------------------------------------------------------------------------------
 
 
-def _peer(events: list[Event], expected: Expected) -> Progress:
-    """Plain Faust with the profile job alone."""
-    with _temporary("peer") as folder, broker(folder / "kafka") as node:
-        tables = [f"plain-{name}-changelog" for name in ("seen", "trails", "members", "counters")]
-        names = ["touchpoints", plain_faust.PROFILES, plain_faust.CHANGES, *tables]
-        create(node.bootstrap_servers, names, PARTITIONS)
-        fill(node.bootstrap_servers, "touchpoints", events, PARTITIONS)
-        done = Ends(node.bootstrap_servers, plain_faust.PROFILES, PARTITIONS)
-        command = ["-m", "benchmarks.plain_faust", node.bootstrap_servers]
-        command += [str(folder / "data"), str(SEGMENTS), "worker"]
-        progress = timed(
-            command,
-            None,
-            lambda: done.count() > 0,
-            lambda: done.count() >= expected.events,
-            900,
-        )
-        done.close()
-        _check(node.bootstrap_servers, plain_faust.PROFILES, expected)
-        return progress
+def _stages(options: Options) -> Iterator[Table]:
+    """Each stage by itself, and the sink's way into ClickHouse."""
+    now_ms = int(time.time() * 1000)
+    for regime in options.regimes:
+        events = workload(
+            options.size(100_000, 300_000), options.customers, now_ms, regime
+        ).readable()
+        timings = [*stages.measure(events, now_ms, SEGMENTS), sink.measure(events)]
+        rows = [[t.name, t.records, t.per_second, t.microseconds, t.note] for t in timings]
+        columns = ("stage", "records", "records/s", "µs a record", "")
+        yield Table(f"One stage at a time, one core, {regime}", columns, rows)
 
 
-def _check(servers: str, topic: str, expected: Expected) -> None:
-    """The newest row of every profile adds up to the workload, or the run does not count."""
-    consumer: Any = KafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
-    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning()
-    left = sum(consumer.end_offsets(partitions).values())
-    newest: dict[str, dict[str, Any]] = {}
-    while left:
-        for records in consumer.poll(1000).values():
-            left -= len(records)
-            for record in records:
-                row = msgspec.json.decode(record.value)
-                old = newest.get(row["profile_id"])
-                if old is None or row.get("version", 0) >= old.get("version", 0):
-                    newest[row["profile_id"]] = row
-    consumer.close()
-    found = Expected(
-        sum(row["touchpoints"] for row in newest.values()),
-        sum(row["orders"] for row in newest.values()),
-        sum(round(float(row["revenue"].get("USD", 0)) * 100) for row in newest.values()),
+def _compare(options: Options) -> Iterator[Table]:
+    """Ours and the peers."""
+    plan = compare.Plan(
+        options.contenders,
+        options.regimes,
+        options.size(100_000, 500_000),
+        min(options.size(10_000, 30_000), 30_000),
+        options.customers,
+        options.repeat,
     )
-    if found != expected:
-        raise SystemExit(f"{topic}: wrong result {found}, expected {expected}")
+    with _kafka() as node:
+        runs = list(compare.compare(plan, node))
+    for regime in options.regimes:
+        yield compare.table(regime, [run for run in runs if run.regime == regime])
 
 
-def _print_stages(timings: list[stages.Timing]) -> None:
-    table = Table(title="one stage at a time, one core")
-    for column in ("stage", "records", "records/s", "µs a record", ""):
-        table.add_column(column, justify="left" if column in ("stage", "") else "right")
-    for timing in timings:
-        table.add_row(
-            timing.name,
-            f"{timing.records:,}",
-            f"{timing.per_second:,.0f}",
-            f"{timing.microseconds:.1f}",
-            timing.note,
-        )
-    console.print(table)
-
-
-def _print_contenders(contenders: list[tuple[str, int, Progress]]) -> None:
-    table = Table(title="whole pipeline, Apache Kafka on the same cores")
-    columns = ("", "events", "events/s", "ratio", "CPU µs an event", "peak MB a process")
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left")
-    _, slowest_events, slowest = contenders[-1]
-    base = slowest_events / slowest.seconds
-    figures = {}
-    for name, count, progress in contenders:
-        rate = count / progress.seconds
-        cpu = progress.usage.cpu_seconds / count * 1e6
-        table.add_row(
-            name,
-            f"{count:,}",
-            f"{rate:,.0f}",
-            f"{rate / base:.1f}",
-            f"{cpu:.0f}",
-            f"{progress.usage.peak_mb:.0f}",
-        )
-        figures[name] = {"events_per_second": round(rate), "ratio": round(rate / base, 2)}
-    console.print(table)
-    print(json.dumps(figures))
+PARTS: dict[str, Callable[[Options], Iterator[Table]]] = {
+    "stages": _stages,
+    "compare": _compare,
+}
+#: Not in the short form.
+_LONG: tuple[str, ...] = ()
 
 
 if __name__ == "__main__":

@@ -13,22 +13,20 @@ import gc
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kafka import broker, timed
+from benchmarks.kafka import Ends, broker
+from benchmarks.ours import Deployment
 from benchmarks.stages import BATCH, PARTITIONS, Alone
+from benchmarks.usage import running
 from benchmarks.workload import Event, batches, workload
-from deploy import epoch
-from deploy.settings import Settings, child_environment, load
-from deploy.stages import control_topic, generation_topics
-from deploy.topics_admin import connect, ensure
 from processors.graph import GraphStage
 from processors.profiles import ProfilesStage
 from processors.segments import load_segments
@@ -216,7 +214,7 @@ def _resident_mb() -> float:
 
 def price(count: int) -> Iterator[Figure]:
     """The stages trails and graph over the same touches, with and without second identifiers."""
-    events, _ = workload(count, count // 10, NOW_MS)
+    events = workload(count, count // 10, NOW_MS).readable()
     alone = [_only_lead(event) for event in events]
     plain, _ = _trails(alone)
     first, answers = _trails(events)
@@ -329,24 +327,19 @@ def restart(identifiers: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="touchline-bench-identity-") as name:
         folder = Path(name)
         with broker(folder / "kafka") as node:
-            file = folder / "touchline.yaml"
-            file.write_text(
-                f"kafka: {{bootstrap_servers: '{node.bootstrap_servers}', partitions: 4}}\n"
-                "metrics: {port: 0}\n"
-            )
-            settings = load(file).settings
-            _create(settings)
+            ours = Deployment(folder, node.bootstrap_servers, "")
+            ours.create()
             links = [link for number in range(people) for link in _of_customer(number)]
-            _publish(settings, (request(*link) for link in links))
-            first = _answered(settings, file, folder / "state", len(links))
+            _publish(ours, (request(*link) for link in links))
+            first = _answered(ours, "state", len(links))
             yield Figure(
                 "links per second through Kafka",
                 f"{len(links) / first:,.0f}",
                 "logged, published, committed; start of the process included",
             )
             for what, state in (("kept", "state"), ("lost", "other-state")):
-                _publish(settings, [request(customer(-1), browser(-hash(state) % 1000))])
-                seconds = _answered(settings, file, folder / state, 1)
+                _publish(ours, [request(customer(-1), browser(-hash(state) % 1000))])
+                seconds = _answered(ours, state, 1)
                 yield Figure(
                     f"first answer after a restart, local state {what}",
                     f"{seconds:.1f} s",
@@ -354,50 +347,30 @@ def restart(identifiers: int) -> Iterator[Figure]:
                 )
 
 
-def _create(settings: Settings) -> None:
-    cluster = connect(settings.kafka)
-    ensure(cluster, [control_topic(settings), *generation_topics(settings, "")])
-    epoch.announce(settings.kafka, "", epoch.Present(1, cluster.cluster_id(), ""))
-    cluster.close()
-
-
-def _publish(settings: Settings, asked: Iterable[LinkMessage]) -> None:
+def _publish(ours: Deployment, asked: Iterable[LinkMessage]) -> None:
     producer: Any = KafkaProducer(
-        bootstrap_servers=settings.kafka.bootstrap_servers, acks="all", linger_ms=20
+        bootstrap_servers=ours.settings.kafka.bootstrap_servers, acks="all", linger_ms=20
     )
     for one in asked:
-        producer.send(topics.LINKS.name, messages.encode(one), partition=0)
+        producer.send(ours.topic(topics.LINKS), messages.encode(one), partition=0)
     producer.flush()
     producer.close()
 
 
-def _answered(settings: Settings, file: Path, state: Path, count: int) -> float:
+def _answered(ours: Deployment, state: str, count: int) -> float:
     """Seconds from the start of the process until so many more decisions are published."""
-    consumer: Any = KafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers)
-    partitions = [TopicPartition(topics.VERDICTS.name, n) for n in range(PARTITIONS)]
-
-    def published() -> int:
-        return sum(consumer.end_offsets(partitions).values())
-
-    goal = published() + count
-    done: Callable[[], bool] = lambda: published() >= goal  # noqa: E731
+    ends = Ends(ours.settings.kafka.bootstrap_servers, [ours.topic(topics.VERDICTS)])
+    goal = ends.count() + count
+    command = ours.command("worker", "--stage", "graph")
     start = time.monotonic()
-    ended = 0.0
-
-    def finished() -> bool:
-        nonlocal ended
-        ended = time.monotonic()
-        return done()
-
-    timed(
-        ["-m", "deploy", "worker", "--stage", "graph"],
-        child_environment(file, {"state": str(state)}),
-        lambda: True,
-        finished,
-        1800,
-    )
-    consumer.close()
-    return ended - start
+    with running(command, ours.environment(state), ours.folder / "output") as process:
+        while ends.count() < goal:
+            if process.poll() is not None or time.monotonic() > start + 1800:
+                raise SystemExit("the graph did not answer every link")
+            time.sleep(0.05)
+        seconds = time.monotonic() - start
+    ends.close()
+    return seconds
 
 
 if __name__ == "__main__":

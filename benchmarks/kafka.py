@@ -1,70 +1,77 @@
-"""A real Apache Kafka with the workload in it, and how far somebody has read."""
+"""A real Apache Kafka, the workload in it, and what its topics say of how somebody got on."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from confluent_kafka import Producer
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
 
-from benchmarks.workload import Event
+from benchmarks.workload import PARTITIONS, Event
 from deploy.local.kafka import KafkaNode, LocalKafka
-from deploy.local.processes import free_port, stop
+from deploy.local.processes import free_port
 from schemas.topics import partition_of
-
-
-class Usage(NamedTuple):
-    """Of a process and its children: CPU seconds, and the largest one's peak memory in MB."""
-
-    cpu_seconds: float
-    peak_mb: float
-
-
-class Progress(NamedTuple):
-    """From the first output to the end: wall seconds, and what the processes used meanwhile."""
-
-    seconds: float
-    usage: Usage
 
 
 @contextlib.contextmanager
 def broker(data: Path) -> Iterator[LocalKafka]:
-    """Apache Kafka on the same cores, as small as in the tests."""
-    with LocalKafka(KafkaNode(data, free_port(), heap="768m")) as node:
+    """Apache Kafka on the same cores. It stamps each record with the time when it was appended."""
+    stamped = {"log.message.timestamp.type": "LogAppendTime"}
+    with LocalKafka(KafkaNode(data, free_port(), heap="768m", properties=stamped)) as node:
         yield node
 
 
-def create(servers: str, names: Sequence[str], partitions: int) -> None:
+def create(servers: str, names: Sequence[str], partitions: int = PARTITIONS) -> None:
     """Topics of one replica."""
     admin: Any = KafkaAdminClient(bootstrap_servers=servers)
     admin.create_topics([NewTopic(name, partitions, 1) for name in names])
     admin.close()
 
 
-def fill(servers: str, topic: str, events: Sequence[Event], partitions: int) -> None:
+def topics_of(servers: str, prefix: str) -> list[str]:
+    """Every topic of a contender; some libraries put words in front of the prefix."""
+    admin: Any = KafkaAdminClient(bootstrap_servers=servers)
+    names = [name for name in admin.list_topics() if prefix in name]
+    admin.close()
+    return names
+
+
+def delete(servers: str, names: Sequence[str]) -> None:
+    """Topics that are done with, so that the next contender finds memory and disk free."""
+    admin: Any = KafkaAdminClient(bootstrap_servers=servers)
+    admin.delete_topics(list(names))
+    admin.close()
+
+
+def fill(servers: str, topic: str, events: Sequence[Event]) -> None:
     """Publish the workload."""
-    producer: Any = KafkaProducer(
-        bootstrap_servers=servers, acks="all", linger_ms=20, batch_size=500_000
-    )
+    settings = {"linger.ms": 20, "batch.size": 500_000, "compression.type": "snappy"}
+    producer = Producer({"bootstrap.servers": servers, "acks": "all", **settings})
     for event in events:
-        producer.send(topic, event.value, event.key, partition=partition_of(event.key, partitions))
+        partition = partition_of(event.key, PARTITIONS)
+        while True:
+            try:
+                producer.produce(topic, event.value, event.key, partition=partition)
+                break
+            except BufferError:
+                producer.poll(0.1)
     producer.flush()
-    producer.close()
 
 
 class Ends:
-    """How many records a topic has."""
+    """How many records some topics have."""
 
-    def __init__(self, servers: str, topic: str, partitions: int) -> None:
+    def __init__(self, servers: str, topics: Sequence[str]) -> None:
         self._consumer: Any = KafkaConsumer(bootstrap_servers=servers)
-        self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
+        self._partitions = [
+            TopicPartition(topic, n)
+            for topic in topics
+            for n in self._consumer.partitions_for_topic(topic)
+        ]
 
     def count(self) -> int:
         """Records published so far."""
@@ -75,51 +82,25 @@ class Ends:
         self._consumer.close()
 
 
-def timed(
-    command: Sequence[str],
-    environment: dict[str, str] | None,
-    begun: Callable[[], bool],
-    ended: Callable[[], bool],
-    timeout: float,
-) -> Progress:
-    """Run a contender from its first output to its end, then stop it.
-
-    Start-up (imports, joining the group) is not counted.
-    """
-    process = subprocess.Popen([sys.executable, *command], env=environment)
-    deadline = time.monotonic() + timeout
-    try:
-        _wait(begun, process, deadline)
-        start, before = time.monotonic(), _usage(process.pid)
-        _wait(ended, process, deadline)
-        seconds, after = time.monotonic() - start, _usage(process.pid)
-    finally:
-        stop(process, 30)
-    used = Usage(after.cpu_seconds - before.cpu_seconds, after.peak_mb)
-    return Progress(seconds, used)
+def span(servers: str, topics: Sequence[str]) -> tuple[float, float]:
+    """When the first and the last record of these topics was appended (seconds since 1970)."""
+    consumer: Any = KafkaConsumer(bootstrap_servers=servers)
+    names = [
+        TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic)
+    ]
+    begins, ends = consumer.beginning_offsets(names), consumer.end_offsets(names)
+    times = []
+    for name in names:
+        for offset in {begins[name], ends[name] - 1} if ends[name] > begins[name] else ():
+            consumer.assign([name])
+            consumer.seek(name, offset)
+            times.append(_timestamp(consumer) / 1000)
+    consumer.close()
+    return min(times), max(times)
 
 
-def _usage(pid: int) -> Usage:
-    """What a process and its descendants have used so far."""
-    cpu, peak = 0.0, 0.0
-    for one in _tree(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        status = Path(f"/proc/{one}/status").read_text()
-        peak = max(peak, int(status.partition("VmHWM:")[2].split()[0]) / 1024)
-    return Usage(cpu, peak)
-
-
-def _tree(pid: int) -> list[int]:
-    files = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [child for file in files for child in file.read_text().split()]
-    return [pid, *(one for child in children for one in _tree(int(child)))]
-
-
-def _wait(condition: Callable[[], bool], process: subprocess.Popen[bytes], deadline: float) -> None:
-    while not condition():
-        if process.poll() is not None:
-            raise SystemExit(f"the contender ended with status {process.returncode}")
-        if time.monotonic() > deadline:
-            raise SystemExit("the contender did not end in time")
-        time.sleep(0.05)
+def _timestamp(consumer: Any) -> int:
+    while True:
+        for records in consumer.poll(1000, max_records=1).values():
+            timestamp: int = records[0].timestamp
+            return timestamp

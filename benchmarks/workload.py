@@ -1,15 +1,39 @@
-"""What all contenders process: skewed customers, 2 % redelivered, 500 to 700 bytes an event."""
+"""What all contenders process: records of the topic `touchpoints`, as the gateway writes them.
+
+Customers come in one of four regimes; 2 % of the events are redelivered, one record in a thousand
+cannot be read. `Touch` is what a result is checked against: each event once, whatever its bytes.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from schemas import touchpoint_row
 from schemas.identifiers import identifier_id
 from schemas.times import DAY_MS, HOUR_MS, rfc3339
+from schemas.topics import partition_of
 from schemas.touchpoint_row import TouchpointRow
+
+T = TypeVar("T")
+
+#: bursty: skewed customers, each in sessions. skewed: the same customers, every event by itself.
+#: uniform: every customer as likely as any other. hot: bursty, and 30 % are of one customer.
+Regime = Literal["bursty", "skewed", "uniform", "hot"]
+REGIMES: tuple[Regime, ...] = get_args(Regime)
+
+PARTITIONS = 4
+#: Sessions that are under way at the same time, and the mean number of touches in one.
+SESSIONS = 1000
+SESSION_TOUCHES = 8
+REDELIVERED = 0.02
+MALFORMED = 0.001
+_HOT = 0.3
+#: A redelivery comes at most so many events later.
+_REDELIVERED_WITHIN = 5000
+_LATE = 0.1
 
 _KINDS = (
     ("web", "page_viewed"),
@@ -21,9 +45,6 @@ _KINDS = (
 )
 
 
-T = TypeVar("T")
-
-
 class Event(NamedTuple):
     """A record of the topic `touchpoints`."""
 
@@ -31,61 +52,130 @@ class Event(NamedTuple):
     value: bytes
 
 
-class Expected(NamedTuple):
-    """What a correct result says: distinct events and orders, revenue in cents."""
+class Touch(NamedTuple):
+    """What an event says; `cents` is 0 where nothing was bought."""
 
-    events: int
-    orders: int
+    profile_id: str
+    channel: str
+    type: str
+    at_ms: int
     cents: int
 
 
+class Workload(NamedTuple):
+    """The records in their order, the distinct touches, and what cannot be read."""
+
+    events: list[Event]
+    touches: list[Touch]
+    malformed: list[bytes]
+
+    def readable(self) -> list[Event]:
+        """The records that can be read."""
+        broken = set(self.malformed)
+        return [event for event in self.events if event.value not in broken]
+
+
 def workload(
-    count: int, customers: int, now_ms: int, seed: int = 1
-) -> tuple[list[Event], Expected]:
-    """`count` events and what they add up to."""
+    count: int, customers: int, now_ms: int, regime: Regime = "bursty", seed: int = 1
+) -> Workload:
+    """`count` records; the first of each partition cannot be read."""
     rng = random.Random(seed)
-    events: list[Event] = []
-    orders = cents = distinct = 0
+    who = _customers(regime, customers, rng)
+    made = Workload([], [], [])
+    recent: deque[Event] = deque(maxlen=_REDELIVERED_WITHIN)
+    begun: set[int] = set()
     for number in range(count):
-        if events and rng.random() < 0.02:
-            events.append(events[rng.randrange(max(0, len(events) - 5000), len(events))])
+        draw = rng.random()
+        if recent and draw < REDELIVERED:
+            made.events.append(recent[rng.randrange(len(recent))])
             continue
-        row = _row(number, int(customers * rng.random() ** 2), now_ms, rng)
-        distinct += 1
-        if row.value_amount is not None:
-            orders += 1
-            cents += round(float(row.value_amount) * 100)
-        events.append(Event(row.lead_id.encode(), touchpoint_row.encode(row)))
-    return events, Expected(distinct, orders, cents)
+        event, touch = _event(number, who(), now_ms, rng)
+        partition = partition_of(event.key, PARTITIONS)
+        if draw > 1 - MALFORMED or partition not in begun:
+            begun.add(partition)
+            broken = _broken(event.value, len(made.malformed))
+            made.malformed.append(broken)
+            made.events.append(Event(event.key, broken))
+            continue
+        made.touches.append(touch)
+        made.events.append(event)
+        recent.append(event)
+    return made
 
 
-def _row(number: int, customer: int, now_ms: int, rng: random.Random) -> TouchpointRow:
+def _customers(regime: Regime, customers: int, rng: random.Random) -> Callable[[], int]:
+    """Who makes the next event."""
+
+    def skewed() -> int:
+        return int(customers * rng.random() ** 2)
+
+    sessions = [skewed() for _ in range(min(SESSIONS, customers))]
+
+    def bursty() -> int:
+        place = rng.randrange(len(sessions))
+        customer = sessions[place]
+        if rng.random() < 1 / SESSION_TOUCHES:
+            sessions[place] = skewed()
+        return customer
+
+    def hot() -> int:
+        return customers if rng.random() < _HOT else bursty()
+
+    def uniform() -> int:
+        return rng.randrange(customers)
+
+    return {"bursty": bursty, "skewed": skewed, "uniform": uniform, "hot": hot}[regime]
+
+
+def _event(number: int, customer: int, now_ms: int, rng: random.Random) -> tuple[Event, Touch]:
     channel, event_type = rng.choice(_KINDS)
     name = f"c{customer}"
-    ago = rng.randrange(HOUR_MS) if rng.random() < 0.9 else rng.randrange(30 * DAY_MS)
     identifiers = {"customer_id": [name]}
     if channel == "email":
         identifiers["email"] = [f"{name}@example.com"]
     elif channel == "web":
         identifiers["anonymous_id"] = [f"browser-{name}"]
-    order = event_type == "order_completed"
-    return TouchpointRow(
+    cents = rng.randrange(100, 20_000) if event_type == "order_completed" else 0
+    at_ms = now_ms - _ago(rng)
+    row = TouchpointRow(
         event_id=f"event-{number}",
         channel=channel,
         type=event_type,
         source="benchmark",
-        occurred_at=rfc3339(now_ms - ago),
+        occurred_at=rfc3339(at_ms),
         received_at=rfc3339(now_ms),
         lead_kind="customer_id",
         lead_value=name,
         lead_id=identifier_id("customer_id", name),
         identifiers=identifiers,
         traits={"city": rng.choice(("Tokyo", "Osaka", "Kyoto"))} if rng.random() < 0.1 else {},
-        value_amount=f"{rng.randrange(100, 20_000) / 100:.2f}" if order else None,
-        value_currency="USD" if order else "",
+        value_amount=f"{cents / 100:.2f}" if cents else None,
+        value_currency="USD" if cents else "",
         url="https://shop.example.com/products/1234",
-        properties='{"library":"analytics","title":"A page of the shop"}',
     )
+    touch = Touch(row.lead_id, channel, event_type, at_ms, cents)
+    return Event(row.lead_id.encode(), touchpoint_row.encode(row)), touch
+
+
+def _ago(rng: random.Random) -> int:
+    """Most events are of the last minutes, some are late.
+
+    None is near the end of a window of seven or thirty days: counting by the hour or by the day,
+    a little earlier or later, gives the same segments.
+    """
+    if rng.random() >= _LATE:
+        return rng.randrange(HOUR_MS // 6)
+    return rng.choice((rng.randrange(5 * DAY_MS), 9 * DAY_MS + rng.randrange(16 * DAY_MS)))
+
+
+def _broken(value: bytes, number: int) -> bytes:
+    """Cut off, no JSON at all, or without the event's id; no two alike."""
+    mark = str(number).encode()
+    return (
+        value[: len(value) // 2],
+        b"\xff\xfe not JSON " + mark,
+        b'{"broken":' + mark + b"," + value[value.index(b'"channel"') :],
+    )[number % 3]
 
 
 def batches(events: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -9,7 +9,11 @@ from typing import Any, NamedTuple, Protocol
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+)
 
 from deploy.kafka_clients import blocking
 from deploy.sections import KafkaSettings
@@ -17,6 +21,8 @@ from schemas.topics import full_name
 from sinks.tables import TABLES
 
 _ATTEMPTS = 50
+#: A broker that has just started, or never had a group.
+_NOT_READY = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
 
 
 class Reader(NamedTuple):
@@ -98,8 +104,7 @@ class BrokerLags:
             try:
                 found = self._admin.list_group_offsets({group: wanted})[group]
                 break
-            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
-                # A broker that has just started, or never had a group.
+            except _NOT_READY:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(0.2)

@@ -1,0 +1,101 @@
+"""Running a process and what it uses: CPU and memory of itself and all below it, over time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from deploy.local.processes import die_with_parent, stop
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_EVERY = 0.2
+
+
+class Sample(NamedTuple):
+    """What a process tree had used at a moment (seconds since 1970): CPU seconds, resident MB."""
+
+    at: float
+    cpu: float
+    mb: float
+
+
+class Usage:
+    """Samples of a process tree, taken in a thread until `stop`."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._samples = [sample(pid)]
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more samples."""
+        self._stopped.set()
+        self._thread.join()
+
+    def cpu(self, begin: float, end: float) -> float:
+        """CPU seconds between two moments."""
+        return self._cpu_at(end) - self._cpu_at(begin)
+
+    def peak_mb(self) -> float:
+        """The most memory that all processes had together."""
+        return max(one.mb for one in self._samples)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_EVERY):
+            self._samples.append(sample(self._pid))
+
+    def _cpu_at(self, moment: float) -> float:
+        after = bisect_left(self._samples, moment, key=lambda one: one.at)
+        if after == 0 or after == len(self._samples):
+            return self._samples[min(after, len(self._samples) - 1)].cpu
+        left, right = self._samples[after - 1], self._samples[after]
+        share = (moment - left.at) / (right.at - left.at)
+        return left.cpu + share * (right.cpu - left.cpu)
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], environment: dict[str, str] | None, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with what it says in a file; stopped at the end."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
+        )
+    try:
+        yield process
+    finally:
+        stop(process, 30)
+
+
+def sample(pid: int) -> Sample:
+    """What a process and its descendants have used so far, and have resident now."""
+    cpu, pages = 0.0, 0
+    for one in _tree(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            cpu += (int(fields[11]) + int(fields[12])) / _TICKS
+            pages += int(fields[21])
+    return Sample(time.time(), cpu, pages * _PAGE / 1e6)
+
+
+def _tree(pid: int) -> list[int]:
+    children = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for file in Path(f"/proc/{pid}/task").glob("*/children"):
+            children += [int(child) for child in file.read_text().split()]
+    return [pid, *(one for child in children for one in _tree(child))]
