@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
+import msgspec
+
 from processors import engagement
 from processors.assigning import (
     PENDING_VERDICTS,
@@ -61,6 +63,12 @@ class _Touch(NamedTuple):
     record: Record
     row: TouchpointRow
     at_ms: int
+
+    @classmethod
+    def of(cls, record: Record) -> _Touch:
+        """Raises msgspec.DecodeError or ValueError if it cannot be read."""
+        row = touchpoint_row.decode(record.value)
+        return cls(record.offset, record, row, parse_ms(row.occurred_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +149,34 @@ class _Touching:
 
     def _first_deliveries(self, records: Sequence[Record]) -> list[_Touch]:
         """The records that are no redelivery of an event already known."""
-        touches = [touchpoint_row.decode(record.value) for record in records]
-        hashes = [_event_hash(touch) for touch in touches]
+        touches = self._read(records)
+        hashes = [_event_hash(touch.row) for touch in touches]
         known = self.store.seen_many(hashes)
         new: dict[bytes, int] = self.decision.seen
         first = []
-        for record, touch, digest, seen in zip(records, touches, hashes, known, strict=True):
+        for touch, digest, seen in zip(touches, hashes, known, strict=True):
             earlier = new.get(digest) if seen is None else seen
-            if earlier is not None and earlier < record.offset:
+            if earlier is not None and earlier < touch.offset:
                 continue
             if seen is None:
-                new[digest] = record.offset
-            first.append(_Touch(record.offset, record, touch, parse_ms(touch.occurred_at)))
-        self.decision.counts["redelivered"] = len(records) - len(first)
+                new[digest] = touch.offset
+            first.append(touch)
+        self.decision.counts["redelivered"] = len(touches) - len(first)
         return first
+
+    def _read(self, records: Sequence[Record]) -> list[_Touch]:
+        """The records that can be read. To halve a batch for each other one would cost too much."""
+        try:
+            return [_Touch.of(record) for record in records]
+        except (msgspec.DecodeError, ValueError):
+            pass
+        touches = []
+        for record in records:
+            try:
+                touches.append(_Touch.of(record))
+            except (msgspec.DecodeError, ValueError) as error:
+                self.decision.failed.append((record, error))
+        return touches
 
     def decide(self) -> Decision:
         """The trails, counters and link requests of the batch."""

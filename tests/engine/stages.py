@@ -15,8 +15,8 @@ _COUNT = struct.Struct(">QQ")
 class CountingStage:
     """Counts records per key; each output is a key's present count.
 
-    The value is the event's id. `poison` as a value fails. A row is due 1,000 ms after the
-    record time of its newest record, and then publishes `late` once.
+    The value is the event's id. `poison` as a value fails, and `unreadable` is set aside. A row is
+    due 1,000 ms after the record time of its newest record, and then publishes `late` once.
     """
 
     atomic = False
@@ -50,6 +50,9 @@ class CountingStage:
         for record, digest, before in zip(records, hashes, known, strict=True):
             if record.value == b"poison":
                 raise ValueError("cannot be processed")
+            if record.value == b"unreadable":
+                decision.failed.append((record, ValueError("cannot be read")))
+                continue
             first = decision.seen.get(digest, before)
             if first is not None and first < record.offset:
                 decision.counts["duplicates"] = decision.counts.get("duplicates", 0) + 1
