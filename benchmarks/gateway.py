@@ -1,0 +1,221 @@
+"""The gateway as a process, on a real Apache Kafka: requests of own systems, Segment, SendGrid.
+
+    python -m benchmarks.gateway [--seconds S] [--customers N] [--unknown] [--case WORD]
+
+Load, broker and gateway share the cores, so what counts is the gateway's own CPU time: the rate of
+a core is 1e6 over its microseconds. The wall rate is what all three together reached. Latencies are
+taken at a moderate rate. Every case ends with a count: what was answered 2xx is on the topic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import multiprocessing
+import random
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.calls import CASES, TOKEN, WRITE_KEY, Case, Keys, requests
+from benchmarks.http_load import Answers, drive
+from benchmarks.kafka import Ends, broker
+from benchmarks.usage import Sample, sample
+from deploy import epoch
+from deploy.local.processes import die_with_parent, free_port, stop, wait_until
+from deploy.settings import Settings, child_environment, load
+from deploy.stages import control_topic, generation_topics
+from deploy.topics_admin import connect, ensure
+from schemas import topics
+
+PARTITIONS = 4
+CONNECTIONS = 16
+#: Events in the requests of a case; they go round.
+EVENTS = 100_000
+#: Latencies are taken at this part of the rate that a core can do.
+MODERATE = 0.25
+console = Console(width=130)
+
+
+class Figures(NamedTuple):
+    """Of one case: at full load, then latencies in milliseconds at a moderate rate."""
+
+    case: Case
+    full: Answers
+    #: The gateway's, at full load.
+    cpu_seconds: float
+    #: Resident at the end of it.
+    mb: float
+    moderate: Answers
+    rate: float
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU microseconds a request."""
+        return self.cpu_seconds / self.full.good * 1e6
+
+
+def main() -> None:
+    """Run the cases and print a table."""
+    options = _options()
+    keys = Keys.new()
+    with tempfile.TemporaryDirectory(prefix="touchline-bench-gateway-") as name:
+        folder = Path(name)
+        with broker(folder / "kafka") as node, gateway(folder, node.bootstrap_servers, keys) as at:
+            figures = [
+                measure(case, at, node.bootstrap_servers, keys, options)
+                for case in CASES
+                if options.case in case.name
+            ]
+    _print(figures, options.unknown)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--customers", type=int, default=30_000)
+    parser.add_argument("--unknown", action="store_true", help="no customer comes twice")
+    parser.add_argument("--case", default="", help="only cases with this word in their name")
+    return parser.parse_args()
+
+
+class Running(NamedTuple):
+    """A gateway process."""
+
+    pid: int
+    port: int
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, servers: str, keys: Keys) -> Iterator[Running]:
+    """A gateway that is ready, as `touchline gateway` runs it."""
+    port = free_port()
+    file = folder / "touchline.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "kafka": {"bootstrap_servers": servers, "partitions": PARTITIONS},
+                "gateway": {"port": port},
+                "sources": {
+                    "crm": {"connector": "touchpoint", "token": TOKEN},
+                    "shop": {"connector": "segment", "write_key": WRITE_KEY, "currency": "USD"},
+                    "mail": {"connector": "sendgrid", "public_key": keys.public},
+                },
+            }
+        )
+    )
+    _set_up(load(file).settings)
+    with (folder / "gateway.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy", "gateway"],
+            env=child_environment(file, {}),
+            stderr=log,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
+        )
+    try:
+        if not wait_until(lambda: _ready(port), 60):
+            raise SystemExit("the gateway did not become ready")
+        yield Running(process.pid, port)
+    finally:
+        stop(process, 20)
+
+
+def _set_up(settings: Settings) -> None:
+    cluster = connect(settings.kafka)
+    ensure(cluster, [control_topic(settings), *generation_topics(settings, "")])
+    epoch.announce(settings.kafka, "", epoch.Present(1, cluster.cluster_id(), ""))
+    cluster.close()
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def measure(
+    case: Case, at: Running, servers: str, keys: Keys, options: argparse.Namespace
+) -> Figures:
+    """One case at full load, then at a moderate rate."""
+    calls = requests(case, EVENTS, _customers(options), keys)
+    ends = Ends(servers, [topics.TOUCHPOINTS.name])
+    before = ends.count()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as generator:
+
+        def run(seconds: float, rate: float | None) -> tuple[Answers, Sample, Sample]:
+            begin = sample(at.pid)
+            answers = generator.submit(drive, at.port, calls, CONNECTIONS, seconds, rate).result(
+                seconds + 60
+            )
+            return answers, begin, sample(at.pid)
+
+        warm, _, _ = run(2, None)
+        full, begin, end = run(options.seconds, None)
+        cpu = end.cpu - begin.cpu
+        rate = MODERATE * full.good / cpu
+        moderate, _, _ = run(options.seconds, rate)
+    answered = (warm.good + full.good + moderate.good) * case.batch
+    stored = ends.count() - before
+    ends.close()
+    if warm.bad + full.bad + moderate.bad or stored != answered:
+        raise SystemExit(f"{case.name}: {stored} touchpoints stored, {answered} answered 2xx")
+    return Figures(case, full, cpu, end.mb, moderate, rate)
+
+
+def _customers(options: argparse.Namespace) -> Iterator[int]:
+    """With skew, or each only once."""
+    if options.unknown:
+        return itertools.count()
+    rng = random.Random(2)
+    return (int(options.customers * rng.random() ** 2) for _ in itertools.count())
+
+
+def _print(figures: list[Figures], unknown: bool) -> None:
+    who = "customers never seen before" if unknown else "customers with skew"
+    table = Table(title=f"gateway, one process, {who}")
+    for column in (
+        "", "CPU µs\na request", "CPU µs a\ntouchpoint", "touchpoints/s\na core",
+        "requests/s\na core", "touchpoints/s\nwall", "p50 ms", "p99 ms", "at\nrequests/s",
+        "MB",
+    ):  # fmt: skip
+        table.add_column(column, justify="right" if column else "left")
+    result = {}
+    for one in figures:
+        batch, cpu = one.case.batch, one.cpu_us
+        table.add_row(
+            one.case.name,
+            f"{cpu:,.0f}",
+            f"{cpu / batch:,.1f}",
+            f"{batch * 1e6 / cpu:,.0f}",
+            f"{1e6 / cpu:,.0f}",
+            f"{one.full.good * batch / one.full.seconds:,.0f}",
+            f"{one.moderate.percentile(50):.1f}",
+            f"{one.moderate.percentile(99):.1f}",
+            f"{one.rate:,.0f}",
+            f"{one.mb:.0f}",
+        )
+        result[one.case.name] = {
+            "cpu_us": round(cpu / batch, 1),
+            "per_core": round(batch * 1e6 / cpu),
+            "p99_ms": round(one.moderate.percentile(99), 1),
+        }
+    console.print(table)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
