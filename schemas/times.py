@@ -37,6 +37,12 @@ def parse_ms(text: str) -> int:
     return to_ms(datetime.fromisoformat(text))
 
 
+@lru_cache(maxsize=8192)
+def parse_receipt_ms(text: str) -> int:
+    """The same for times of receipt, which all touches of a request share."""
+    return parse_ms(text)
+
+
 def rfc3339(milliseconds: int) -> str:
     """RFC 3339 with milliseconds and Z."""
     seconds, rest = divmod(milliseconds, SECOND_MS)

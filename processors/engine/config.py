@@ -36,7 +36,7 @@ class EngineConfig:
     stop_timeout: float = 10.0
     #: How long the ids of events are remembered, in Kafka's record time.
     seen_window: float = 7 * 86_400.0
-    max_batch_records: int = 40_000
+    max_batch_records: int = 30_000
     #: The longest that a partition without news delays the fetch from its neighbours.
     fetch_max_wait: float = 0.05
     #: Shared by all partitions of the process.
