@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import compare, sink, stages
+from benchmarks import compare, gateway, growth, latency, recovery, sink, stages
 from benchmarks.contenders import MAKERS
 from benchmarks.kafka import broker
 from benchmarks.ours import SEGMENTS
@@ -34,6 +34,7 @@ class Options(NamedTuple):
     contenders: Sequence[str]
     regimes: Sequence[Regime]
     repeat: int
+    profiles: Sequence[int]
 
     def size(self, short: int, full: int) -> int:
         """Events of a part."""
@@ -52,6 +53,7 @@ def main() -> None:
         arguments.contenders or list(MAKERS),
         arguments.regimes or (REGIMES if arguments.full else ("bursty",)),
         arguments.repeat or (3 if arguments.full else 1),
+        arguments.profiles,
     )
     tables = []
     for part in parts:
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, help="instead of each part's own number")
     parser.add_argument("--customers", type=int, default=50_000)
     parser.add_argument("--repeat", type=int, help="runs of which the median is taken")
+    parser.add_argument("--profiles", type=_numbers, default=(), help="sizes of the part state")
     parser.add_argument("--json", type=Path, help="a file for the same figures as JSON")
     return parser
 
@@ -83,6 +86,10 @@ def _names(known: Sequence[str] | dict[str, object]) -> Callable[[str], list[str
         return found
 
     return names
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
 
 
 @contextlib.contextmanager
@@ -126,12 +133,49 @@ def _compare(options: Options) -> Iterator[Table]:
         yield compare.table(regime, [run for run in runs if run.regime == regime])
 
 
+def _gateway(options: Options) -> Iterator[Table]:
+    """Requests, single and in batches."""
+    seconds = 10.0 if options.full else 4.0
+    yield gateway.run(gateway.Plan(seconds, options.customers))
+
+
+def _recovery(options: Options) -> Iterator[Table]:
+    """A worker without its local state."""
+    with _kafka() as node:
+        yield recovery.recovery(options.size(30_000, 1_000_000), node)
+
+
+def _latency(options: Options) -> Iterator[Table]:
+    """Until it can be queried."""
+    with _kafka() as node:
+        seconds, events = (120, 100_000) if options.full else (20, 20_000)
+        yield latency.latency(seconds, options.events or events, options.customers, node)
+
+
+def _workers(options: Options) -> Iterator[Table]:
+    """One worker, two workers."""
+    with _kafka() as node:
+        yield growth.workers(options.size(50_000, 300_000), options.customers, node)
+
+
+def _state(options: Options) -> Iterator[Table]:
+    """A hundred thousand profiles, a million profiles."""
+    sizes = options.profiles or ((100_000, 1_000_000) if options.full else (10_000, 100_000))
+    with _kafka() as node:
+        yield growth.state(sizes, options.size(50_000, 200_000), node)
+
+
 PARTS: dict[str, Callable[[Options], Iterator[Table]]] = {
     "stages": _stages,
     "compare": _compare,
+    "gateway": _gateway,
+    "latency": _latency,
+    "recovery": _recovery,
+    "workers": _workers,
+    "state": _state,
 }
-#: Not in the short form.
-_LONG: tuple[str, ...] = ()
+#: Only in the full form, or when asked for.
+_LONG = ("workers", "state")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from benchmarks.ours import Deployment
 from benchmarks.reference import Topics, ours_payload
 from deploy.lag import Reader
 from deploy.sections import KafkaSettings
-from deploy.stages import readers
 from schemas import topics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,11 +26,20 @@ _QUIX = "quixstreams==3.28.1"
 _KAFKA_STREAMS = ROOT / "benchmarks" / "kafka_streams"
 
 
-class Contender(NamedTuple):
-    """One run of somebody: topics are there, the process is not."""
+class Process(NamedTuple):
+    """A process of a contender, if wanted on one core."""
 
     command: list[str]
-    environment: dict[str, str] | None
+    environment: dict[str, str]
+    core: int | None = None
+
+
+class Contender(NamedTuple):
+    """One run of somebody: topics are there, the processes are not."""
+
+    #: In all names of its topics.
+    prefix: str
+    processes: list[Process]
     kafka: KafkaSettings
     input: str
     results: Topics
@@ -50,8 +58,8 @@ def touchline(folder: Path, servers: str, prefix: str) -> Contender:
     ours = Deployment(folder, servers, prefix)
     ours.create()
     return Contender(
-        ours.command("worker"),
-        ours.environment(),
+        prefix,
+        [Process(ours.command("worker"), ours.environment())],
         ours.settings.kafka,
         ours.topic(topics.TOUCHPOINTS),
         Topics(
@@ -60,10 +68,25 @@ def touchline(folder: Path, servers: str, prefix: str) -> Contender:
             ours.topic(topics.REJECTED),
             ours_payload,
         ),
-        [reader for reader in readers(ours.settings, prefix) if "sink" not in reader.group],
+        ours.stage_readers(),
         # The watermarks of every second.
         (ours.topic(topics.TRAILS), ours.topic(topics.CONTROL)),
     )
+
+
+def pinned(contender: Contender, folder: Path, workers: int) -> Contender:
+    """So many workers, each on one core, with a state of its own."""
+    one = contender.processes[0]
+    cores = os.cpu_count() or 1
+    processes = [
+        Process(
+            one.command,
+            {**one.environment, "TOUCHLINE_STATE": str(folder / f"state-{number}")},
+            number % cores,
+        )
+        for number in range(workers)
+    ]
+    return contender._replace(processes=processes)
 
 
 def quix(folder: Path, servers: str, prefix: str) -> Contender:
@@ -102,7 +125,8 @@ def _peer(
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     kafka = KafkaSettings(bootstrap_servers=servers)
     group = [Reader(prefix, touchpoints)]
-    return Contender(command, environment, kafka, touchpoints, results, group)
+    processes = [Process(command, environment)]
+    return Contender(prefix, processes, kafka, touchpoints, results, group)
 
 
 def quix_python() -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import multiprocessing
 import random
 import subprocess
@@ -26,12 +25,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.calls import CASES, TOKEN, WRITE_KEY, Case, Keys, requests
 from benchmarks.http_load import Answers, drive
 from benchmarks.kafka import Ends, broker
+from benchmarks.report import Cell, Table
 from benchmarks.usage import Sample, sample
 from deploy import epoch
 from deploy.local.processes import die_with_parent, free_port, stop, wait_until
@@ -46,7 +44,6 @@ CONNECTIONS = 16
 EVENTS = 100_000
 #: Latencies are taken at this part of the rate that a core can do.
 MODERATE = 0.25
-console = Console(width=130)
 
 
 class Figures(NamedTuple):
@@ -67,28 +64,41 @@ class Figures(NamedTuple):
         return self.cpu_seconds / self.full.good * 1e6
 
 
+class Plan(NamedTuple):
+    """What to run: seconds of a phase, customers with skew or each only once, which cases."""
+
+    seconds: float = 10.0
+    customers: int = 30_000
+    unknown: bool = False
+    case: str = ""
+
+
 def main() -> None:
     """Run the cases and print a table."""
-    options = _options()
+    print(run(_plan()).markdown())
+
+
+def run(plan: Plan) -> Table:
+    """The cases, one after another."""
     keys = Keys.new()
     with tempfile.TemporaryDirectory(prefix="touchline-bench-gateway-") as name:
         folder = Path(name)
         with broker(folder / "kafka") as node, gateway(folder, node.bootstrap_servers, keys) as at:
             figures = [
-                measure(case, at, node.bootstrap_servers, keys, options)
+                measure(case, at, node.bootstrap_servers, keys, plan)
                 for case in CASES
-                if options.case in case.name
+                if plan.case in case.name
             ]
-    _print(figures, options.unknown)
+    return _table(figures, plan.unknown)
 
 
-def _options() -> argparse.Namespace:
+def _plan() -> Plan:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--customers", type=int, default=30_000)
     parser.add_argument("--unknown", action="store_true", help="no customer comes twice")
     parser.add_argument("--case", default="", help="only cases with this word in their name")
-    return parser.parse_args()
+    return Plan(**vars(parser.parse_args()))
 
 
 class Running(NamedTuple):
@@ -147,11 +157,9 @@ def _ready(port: int) -> bool:
         return False
 
 
-def measure(
-    case: Case, at: Running, servers: str, keys: Keys, options: argparse.Namespace
-) -> Figures:
+def measure(case: Case, at: Running, servers: str, keys: Keys, plan: Plan) -> Figures:
     """One case at full load, then at a moderate rate."""
-    calls = requests(case, EVENTS, _customers(options), keys)
+    calls = requests(case, EVENTS, _customers(plan), keys)
     ends = Ends(servers, [topics.TOUCHPOINTS.name])
     before = ends.count()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as generator:
@@ -164,10 +172,10 @@ def measure(
             return answers, begin, sample(at.pid)
 
         warm, _, _ = run(2, None)
-        full, begin, end = run(options.seconds, None)
+        full, begin, end = run(plan.seconds, None)
         cpu = end.cpu - begin.cpu
         rate = MODERATE * full.good / cpu
-        moderate, _, _ = run(options.seconds, rate)
+        moderate, _, _ = run(plan.seconds, rate)
     answered = (warm.good + full.good + moderate.good) * case.batch
     stored = ends.count() - before
     ends.close()
@@ -176,45 +184,28 @@ def measure(
     return Figures(case, full, cpu, end.mb, moderate, rate)
 
 
-def _customers(options: argparse.Namespace) -> Iterator[int]:
+def _customers(plan: Plan) -> Iterator[int]:
     """With skew, or each only once."""
-    if options.unknown:
+    if plan.unknown:
         return itertools.count()
     rng = random.Random(2)
-    return (int(options.customers * rng.random() ** 2) for _ in itertools.count())
+    return (int(plan.customers * rng.random() ** 2) for _ in itertools.count())
 
 
-def _print(figures: list[Figures], unknown: bool) -> None:
+def _table(figures: list[Figures], unknown: bool) -> Table:
     who = "customers never seen before" if unknown else "customers with skew"
-    table = Table(title=f"gateway, one process, {who}")
-    for column in (
-        "", "CPU µs\na request", "CPU µs a\ntouchpoint", "touchpoints/s\na core",
-        "requests/s\na core", "touchpoints/s\nwall", "p50 ms", "p99 ms", "at\nrequests/s",
-        "MB",
-    ):  # fmt: skip
-        table.add_column(column, justify="right" if column else "left")
-    result = {}
+    columns = (
+        *("", "CPU µs a request", "CPU µs a touchpoint", "touchpoints/s a core"),
+        *("requests/s a core", "touchpoints/s, wall", "p50 ms", "p99 ms", "at requests/s", "MB"),
+    )
+    rows: list[list[Cell]] = []
     for one in figures:
-        batch, cpu = one.case.batch, one.cpu_us
-        table.add_row(
-            one.case.name,
-            f"{cpu:,.0f}",
-            f"{cpu / batch:,.1f}",
-            f"{batch * 1e6 / cpu:,.0f}",
-            f"{1e6 / cpu:,.0f}",
-            f"{one.full.good * batch / one.full.seconds:,.0f}",
-            f"{one.moderate.percentile(50):.1f}",
-            f"{one.moderate.percentile(99):.1f}",
-            f"{one.rate:,.0f}",
-            f"{one.mb:.0f}",
-        )
-        result[one.case.name] = {
-            "cpu_us": round(cpu / batch, 1),
-            "per_core": round(batch * 1e6 / cpu),
-            "p99_ms": round(one.moderate.percentile(99), 1),
-        }
-    console.print(table)
-    print(json.dumps(result))
+        batch, cpu, moderate = one.case.batch, one.cpu_us, one.moderate
+        wall = one.full.good * batch / one.full.seconds
+        p50, p99 = moderate.percentile(50), moderate.percentile(99)
+        a_core = (cpu, cpu / batch, batch * 1e6 / cpu, 1e6 / cpu)
+        rows.append([one.case.name, *a_core, wall, p50, p99, one.rate, one.mb])
+    return Table(f"Gateway, one process, {who}", columns, rows)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def delete(servers: str, names: Sequence[str]) -> None:
     admin.close()
 
 
-def fill(servers: str, topic: str, events: Sequence[Event]) -> None:
+def fill(servers: str, topic: str, events: Iterable[Event]) -> None:
     """Publish the workload."""
     settings = {"linger.ms": 20, "batch.size": 500_000, "compression.type": "snappy"}
     producer = Producer({"bootstrap.servers": servers, "acks": "all", **settings})
@@ -82,16 +82,24 @@ class Ends:
         self._consumer.close()
 
 
-def span(servers: str, topics: Sequence[str]) -> tuple[float, float]:
-    """When the first and the last record of these topics was appended (seconds since 1970)."""
+def positions(servers: str, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    """The next offset of every partition of these topics."""
     consumer: Any = KafkaConsumer(bootstrap_servers=servers)
-    names = [
-        TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic)
-    ]
-    begins, ends = consumer.beginning_offsets(names), consumer.end_offsets(names)
+    names = [TopicPartition(t, n) for t in topics for n in consumer.partitions_for_topic(t)]
+    found: dict[TopicPartition, int] = consumer.end_offsets(names)
+    consumer.close()
+    return found
+
+
+def span(
+    servers: str, topics: Sequence[str], since: Mapping[TopicPartition, int]
+) -> tuple[float, float]:
+    """When the first and the last record since some positions were appended (s since 1970)."""
+    consumer: Any = KafkaConsumer(bootstrap_servers=servers)
     times = []
-    for name in names:
-        for offset in {begins[name], ends[name] - 1} if ends[name] > begins[name] else ():
+    for name, end in positions(servers, topics).items():
+        begin = since.get(name, 0)
+        for offset in {begin, end - 1} if end > begin else ():
             consumer.assign([name])
             consumer.seek(name, offset)
             times.append(_timestamp(consumer) / 1000)

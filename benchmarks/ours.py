@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from benchmarks.workload import PARTITIONS
 from deploy import epoch
+from deploy.lag import Reader
 from deploy.settings import Settings, child_environment, load
-from deploy.stages import control_topic, generation_topics
+from deploy.stages import control_topic, generation_topics, readers
 from deploy.topics_admin import connect, ensure
 from schemas.topics import Topic, full_name
 
@@ -21,20 +25,22 @@ class Deployment:
     """Its configuration and its topics; `folder` keeps the state and the logs."""
 
     def __init__(
-        self, folder: Path, servers: str, namespace: str, partitions: int = 4, clickhouse: str = ""
+        self,
+        folder: Path,
+        servers: str,
+        namespace: str,
+        sections: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.folder = folder
         self.namespace = namespace
         self.file = folder / "touchline.yaml"
         content = {
-            "kafka": {"bootstrap_servers": servers, "partitions": partitions},
+            "kafka": {"bootstrap_servers": servers, "partitions": PARTITIONS},
             "namespace": namespace,
             "segments": str(SEGMENTS),
             "metrics": {"port": 0},
-            "sources": {"benchmark": {"connector": "touchpoint", "token": "benchmark"}},
+            **(sections or {}),
         }
-        if clickhouse:
-            content["clickhouse"] = {"url": clickhouse}
         self.file.write_text(yaml.safe_dump(content))
         self.settings: Settings = load(self.file).settings
 
@@ -50,6 +56,11 @@ class Deployment:
     def topic(self, topic: Topic) -> str:
         """A topic's name on the broker."""
         return full_name(self.namespace, topic.name)
+
+    def stage_readers(self, stage: str = "") -> list[Reader]:
+        """What a stage reads, or all of them, those nearest to the source first."""
+        found = readers(self.settings, self.namespace)
+        return [r for r in found if "touchline-sink" not in r.group and r.group.endswith(stage)]
 
     def command(self, *arguments: str) -> list[str]:
         """A command of Touchline's."""

@@ -28,11 +28,11 @@ class Sample(NamedTuple):
 
 
 class Usage:
-    """Samples of a process tree, taken in a thread until `stop`."""
+    """Samples of process trees together, taken in a thread until `stop`."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._samples = [sample(pid)]
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._samples = [sample(*pids)]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -52,7 +52,7 @@ class Usage:
 
     def _run(self) -> None:
         while not self._stopped.wait(_EVERY):
-            self._samples.append(sample(self._pid))
+            self._samples.append(sample(*self._pids))
 
     def _cpu_at(self, moment: float) -> float:
         after = bisect_left(self._samples, moment, key=lambda one: one.at)
@@ -65,9 +65,11 @@ class Usage:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], environment: dict[str, str] | None, log: Path
+    command: Sequence[str], environment: dict[str, str] | None, log: Path, core: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with what it says in a file; stopped at the end."""
+    """A process with what it says in a file, if wanted on one core; stopped at the end."""
+    if core is not None:
+        command = ["taskset", "--cpu-list", str(core), *command]
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,
@@ -82,10 +84,10 @@ def running(
         stop(process, 30)
 
 
-def sample(pid: int) -> Sample:
-    """What a process and its descendants have used so far, and have resident now."""
+def sample(*pids: int) -> Sample:
+    """What processes and their descendants have used so far, and have resident now."""
     cpu, pages = 0.0, 0
-    for one in _tree(pid):
+    for one in [one for pid in pids for one in _tree(pid)]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             cpu += (int(fields[11]) + int(fields[12])) / _TICKS

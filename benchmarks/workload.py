@@ -34,6 +34,8 @@ _HOT = 0.3
 #: A redelivery comes at most so many events later.
 _REDELIVERED_WITHIN = 5000
 _LATE = 0.1
+#: Beyond the numbers of all other events.
+_FIRST_OF_EACH = 10**9
 
 _KINDS = (
     ("web", "page_viewed"),
@@ -101,6 +103,13 @@ def workload(
         made.events.append(event)
         recent.append(event)
     return made
+
+
+def once_each(customers: int, now_ms: int) -> Iterator[Event]:
+    """One event of every customer: what makes a state so large."""
+    rng = random.Random(2)
+    for customer in range(customers):
+        yield _event(_FIRST_OF_EACH + customer, customer, now_ms, rng)[0]
 
 
 def _customers(regime: Regime, customers: int, rng: random.Random) -> Callable[[], int]:
