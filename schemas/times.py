@@ -11,6 +11,8 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_SECONDS = tuple(f":{second:02d}" for second in range(60))
+_MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 #: Times outside are refused at the edge.
 EARLIEST_MS = 0
@@ -37,7 +39,7 @@ def parse_ms(text: str) -> int:
 def rfc3339(milliseconds: int) -> str:
     """RFC 3339 with milliseconds and Z."""
     minutes, rest = divmod(milliseconds, MINUTE_MS)
-    return f"{_minute(minutes)}:{rest // 1000:02d}.{rest % 1000:03d}Z"
+    return _minute(minutes) + _SECONDS[rest // 1000] + _MILLISECONDS[rest % 1000]
 
 
 @lru_cache(maxsize=8192)
