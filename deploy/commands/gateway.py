@@ -11,6 +11,7 @@ import click
 import structlog
 
 from deploy import metrics, wiring
+from deploy.collector import collect_rarely
 from deploy.commands import configuration, stop_signal
 from deploy.epoch import Control, Present, watch
 from deploy.lag import BrokerLags
@@ -43,7 +44,13 @@ async def _run(loaded: Configuration) -> None:
     try:
         with _admission(settings) as admission:
             ports = Ports(publisher, metrics.GatewayCounters(), metrics.text, admission)
-            await run_gateway(wiring.gateway_config(settings), sources, ports, stop_signal())
+            await run_gateway(
+                wiring.gateway_config(settings),
+                sources,
+                ports,
+                stop_signal(),
+                started=lambda _: collect_rarely(),
+            )
     finally:
         following.cancel()
 
