@@ -217,7 +217,7 @@ class Engine:
             error=type(error).__name__,
             where=_where(error),
         )
-        output = rejected(record, error, self.stage.name)
+        output = rejected(record, error, self.stage.name, self.config.epoch)
         await self._publisher.send(self._preparer.pack_outputs([output]))
         self.metrics.count(FAILED_RECORDS, 1)
         return True
