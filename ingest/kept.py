@@ -42,6 +42,24 @@ class Kept(NamedTuple):
         path, headers, before, after = json.loads(text)
         return cls(path, headers, before.encode(), after.encode())
 
+    def alone(self, connector: WebhookConnector, request: Request) -> Kept | None:
+        """With what is around one event of a request; None where its connector does not say."""
+        try:
+            around = connector.around(request)
+            if around is None:
+                return None
+            before, after = (part.decode().encode() for part in around)
+        except Exception as error:
+            # A bug in the connector must not cost what it refused.
+            log.error(
+                "connector_failed",
+                connector=connector.name,
+                error=type(error).__name__,
+                where=where_raised(error),
+            )
+            return None
+        return self._replace(before=before, after=after)
+
     def request(self, payload: bytes) -> Request:
         """The request that a payload comes to. It shows no key: it is not to be verified."""
         body = self.before + payload + self.after
@@ -80,19 +98,8 @@ class Origins:
         kept = Kept(self._request.path, dict(self._headers()))
         if form != "event":
             return self._made(form, kept)
-        try:
-            around = self._connector.around(self._request)
-            if around is not None:
-                return self._made("event", kept._replace(before=around[0], after=around[1]))
-        except Exception as error:
-            # A bug in the connector must not cost what it refused.
-            log.error(
-                "connector_failed",
-                connector=self._connector.name,
-                error=type(error).__name__,
-                where=where_raised(error),
-            )
-        return self._made("", kept)
+        alone = kept.alone(self._connector, self._request)
+        return self._made("", kept) if alone is None else self._made("event", alone)
 
     def _made(self, form: Form, kept: Kept) -> Origin:
         return Origin(form, self._source, self._connector.name, kept.text())
