@@ -22,6 +22,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.rejection import Origin
 from schemas.topics import full_name
 from sinks.backoff import Backoff, Stopped
 from sinks.batch import Batch, Row, received_ms
@@ -62,6 +63,8 @@ class SinkConfig:
     session_timeout_s: float = 30.0
     #: What is under way may take so long after a stop; then it is left to the next start.
     stop_grace_s: float = 7.0
+    #: The computation whose rows these are, 0 where that is not known.
+    epoch: int = 0
 
     @property
     def topics(self) -> str:
@@ -255,6 +258,15 @@ class TableSink:
         if self.table is REJECTED:
             return
         place = f"{self._topic}/{row.partition}/{row.offset}/{row.timestamp_ms}"
+        topic, epoch = self.table.topic.name, self._config.epoch
+        origin = Origin(
+            "record",
+            connector="sink",
+            topic=topic,
+            partition=row.partition,
+            key=row.key,
+            epoch=epoch,
+        )
         backoff = self._backoff()
         while True:
             try:
@@ -264,6 +276,7 @@ class TableSink:
                     payload=row.value,
                     detail=f"table {self.table.name}: {error}",
                     received_ms=row.timestamp_ms,
+                    origin=origin,
                 )
                 return
             except (KafkaError, OSError) as problem:

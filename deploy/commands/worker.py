@@ -46,6 +46,7 @@ def _run(name: str, settings: Settings, segments: tuple[Segment, ...], which: st
             partitions_of(settings, present),
             present.namespace,
             security(settings.kafka),
+            epoch=present.epoch,
         )
         hooks = Hooks(metrics=metrics.EngineCounters(), on_ready=exposition.ready)
         run_stage(make(name, settings, present, segments), config, hooks)

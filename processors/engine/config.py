@@ -43,6 +43,8 @@ class EngineConfig:
     cache_bytes: int = 256 << 20
     #: Static membership: see `processors.engine.instance`, which gives it its value.
     instance_id: str | None = None
+    #: The computation that the process takes part in, 0 where that is not known.
+    epoch: int = 0
 
     def __post_init__(self) -> None:
         if self.send_timeout >= self.session_timeout:

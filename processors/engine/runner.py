@@ -227,7 +227,7 @@ class Engine:
             error=type(error).__name__,
             where=_where(error),
         )
-        return rejected(record, error, self.stage.name)
+        return rejected(record, error, self.stage.name, self.config.epoch)
 
     # --- what the partition is ---------------------------------------------------------------
 

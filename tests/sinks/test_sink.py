@@ -267,7 +267,7 @@ async def test_rows_that_cannot_be_read_go_to_rejected_and_the_others_go_in(
     for place, poison in enumerate(POISON):
         mixed.insert(place * place * 5, poison)
     await producer.send(TOUCHPOINTS, *mixed)
-    async with running(replace(config, tables=(TOUCHPOINTS, REJECTED))) as seen:
+    async with running(replace(config, tables=(TOUCHPOINTS, REJECTED), epoch=7)) as seen:
         await until(lambda: stored(store, "rejected_touchpoints") == len(POISON))
         await until(lambda: stored(store, "touchpoints") == 200)
     assert seen.rejects == ["touchpoints"] * len(POISON)
@@ -277,6 +277,19 @@ async def test_rows_that_cannot_be_read_go_to_rejected_and_the_others_go_in(
     assert not any("hanako" in row["detail"] for row in found)
     codes = {bytes.fromhex(row["payload"]): row["detail"].split("(")[-1] for row in found}
     assert codes == {poison: f"{code})" for poison, code in POISON.items()}
+    origins = store.server.query(
+        "SELECT DISTINCT form, connector, topic, length(base64Decode(key_base64)) AS key, epoch "
+        f"FROM {store.storage}.rejected_touchpoints"
+    )
+    assert origins == [
+        {
+            "form": "record",
+            "connector": "sink",
+            "topic": "touchpoints.accepted",
+            "key": 36,
+            "epoch": 7,
+        }
+    ]
 
     await rewind(config, TOUCHPOINTS)
     async with running(replace(config, tables=(TOUCHPOINTS, REJECTED))) as again:

@@ -87,6 +87,10 @@ CONTRACT = {
         "detail": TEXT,
         "payload": TEXT,
         "received_at": MOMENT,
+        "connector": LABEL,
+        "topic": LABEL,
+        "replayed_at": "Nullable(DateTime64(3, 'UTC'))",
+        "outcome": LABEL,
     },
     "identity_conflicts": {
         "kind": LABEL,
