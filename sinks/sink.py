@@ -27,6 +27,7 @@ from schemas.topics import full_name
 from sinks.backoff import Backoff, Stopped
 from sinks.batch import Batch, Row, received_ms
 from sinks.clickhouse import BadRows, ClickHouse, ClickHouseConfig, ClickHouseError
+from sinks.migrate import Schema
 from sinks.outage import Outages
 from sinks.ports import NoMetrics, SinkMetrics
 from sinks.rejects import Rejects
@@ -85,7 +86,8 @@ async def run_sink(
     """
     clickhouse = ClickHouse(config.clickhouse)
     rejects = Rejects(config.bootstrap_servers, config.topics, config.kafka_options)
-    ports = Ports(clickhouse, rejects, metrics or NoMetrics(), clock, stop)
+    schema = Schema(clickhouse, config.namespace)
+    ports = Ports(clickhouse, schema, rejects, metrics or NoMetrics(), clock, stop)
     tasks = [
         asyncio.create_task(TableSink(table, config, ports).run(), name=f"sink-{table.name}")
         for table in config.tables
@@ -113,6 +115,7 @@ class Ports:
     """What all tables share."""
 
     clickhouse: ClickHouse
+    schema: Schema
     rejects: Rejects
     metrics: SinkMetrics
     clock: Callable[[], float]
@@ -234,7 +237,7 @@ class TableSink:
                 name, self._ports.clock() - min(row.timestamp_ms for row in rows) / 1000
             )
             try:
-                await in_thread(self._ports.clickhouse.insert, self._database, name, values)
+                await in_thread(self._put, values)
                 break
             except BadRows:
                 raise
@@ -250,6 +253,10 @@ class TableSink:
         if self.table.timed:
             now = self._ports.clock()
             self._metrics.queryable(name, [now - ms / 1000 for ms in received_ms(rows)])
+
+    def _put(self, values: Sequence[bytes]) -> None:
+        self._ports.schema.require()
+        self._ports.clickhouse.insert(self._database, self.table.name, values)
 
     async def _set_aside(self, row: Row, error: BadRows) -> None:
         """Publish the row to `touchpoints.rejected`; what came from there is only logged."""

@@ -10,7 +10,7 @@ import structlog
 
 from deploy import logs
 from tests.deploy.world import World
-from tests.sinks.conftest import Store, store
+from tests.sinks.sinking import Store, store
 
 __all__ = ["store"]
 

@@ -26,7 +26,7 @@ from sinks.clickhouse import (
     Unreachable,
 )
 from tests.sinks import rows
-from tests.sinks.conftest import Store
+from tests.sinks.sinking import Store
 
 ROWS = {
     "touchpoints": rows.touchpoint(),

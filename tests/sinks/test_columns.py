@@ -18,7 +18,7 @@ from schemas.topics import LINKS
 from sinks.tables import CONFLICTS, REJECTED, SPLITS, TABLES, Table
 from tests.pipeline import Pipeline
 from tests.processors.touches import order, touch
-from tests.sinks.conftest import Store
+from tests.sinks.sinking import Store
 
 BUYERS = (
     "name: buyers\ndescription: who bought\nwhen:\n  count: {type: order_completed, at_least: 1}\n"

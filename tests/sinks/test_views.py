@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.sinks import rows
-from tests.sinks.conftest import Store
 from tests.sinks.rows import LEAD, OTHER
+from tests.sinks.sinking import Store
 
 TEXT, LABEL, MOMENT = "String", "LowCardinality(String)", "DateTime64(3, 'UTC')"
 ENGAGEMENT = {
