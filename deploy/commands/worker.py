@@ -6,12 +6,12 @@ import click
 
 from deploy import epoch, metrics
 from deploy.commands import configuration, next_option
-from deploy.generation import end_with, joined, state_folder, warn_if_changed
-from deploy.kafka_clients import security
+from deploy.generation import end_with, joined, warn_if_changed
 from deploy.settings import Settings
-from deploy.stages import STAGE_NAMES, make, partitions_of, segments_of
+from deploy.stages import STAGE_NAMES, make, segments_of
+from deploy.wiring import engine_config
 from deploy.worker import run_worker
-from processors.engine import EngineConfig, Hooks, run_stage
+from processors.engine import Hooks, run_stage
 from processors.segments import Segment
 
 
@@ -40,12 +40,6 @@ def _run(name: str, settings: Settings, segments: tuple[Segment, ...], which: st
         present = joined(settings, which)
         warn_if_changed(settings, present)
         end_with(settings, present)
-        config = EngineConfig(
-            settings.kafka.bootstrap_servers,
-            state_folder(settings.state, settings.namespace, present.namespace, name),
-            partitions_of(settings, present),
-            present.namespace,
-            security(settings.kafka),
-        )
+        config = engine_config(settings, present, name)
         hooks = Hooks(metrics=metrics.EngineCounters(), on_ready=exposition.ready)
         run_stage(make(name, settings, present, segments), config, hooks)
