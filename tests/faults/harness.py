@@ -18,7 +18,7 @@ from deploy.local.kafka import KafkaNode, LocalKafka
 from deploy.local.processes import free_port
 from tests.faults.check import Found, People, check
 from tests.faults.faults import Fault
-from tests.faults.load import Load
+from tests.faults.proxy import Proxy
 from tests.faults.target import Target
 from tests.fixtures_clickhouse import LocalClickHouse
 
@@ -44,6 +44,8 @@ class Round:
     lost: int = 0
     doubled: int = 0
     catch_up_s: float = 0.0
+    #: The longest graceful stop.
+    stopped_s: float = 0.0
     #: What is wrong -> some of it, in words; a round without is a good one.
     problems: dict[str, list[str]] = field(default_factory=dict)
 
@@ -55,12 +57,14 @@ class Bench:
         self.folder = folder
         self.targets = 0
         self.target: Target | None = None
-        self.load: Load
         self.people: People
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Bench:
-        node = KafkaNode(self.folder / "kafka", port=free_port(), heap="384m")
+        port = free_port()
+        self.proxy = self._stack.enter_context(Proxy("127.0.0.1", port))
+        seen = {"advertised.listeners": f"PLAINTEXT://{self.proxy.address}"}
+        node = KafkaNode(self.folder / "kafka", port=port, heap="384m", properties=seen)
         self.broker = self._stack.enter_context(LocalKafka(node))
         self.clickhouse = LocalClickHouse(self.folder / "clickhouse").start()
         self._stack.callback(self.clickhouse.stop)
@@ -73,16 +77,15 @@ class Bench:
 
     def fresh(self, seed: str) -> Target:
         """The target, another one if it has seen much."""
-        if self.target is not None and len(self.load.ledger.kept) < _ENOUGH:
+        if self.target is not None and len(self.target.load.ledger.kept) < _ENOUGH:
             return self.target
         self.retire()
         self.targets += 1
         name = f"f{self.targets}"
-        target = Target(self.folder / name, self.broker, self.clickhouse, name)
-        self.target = target.__enter__()
         number = random.Random(seed).randrange(2**32)
-        self.load = Load(target.system, lambda: target.urls, number)
-        self.people = People(self.broker.bootstrap_servers, name)
+        target = Target(self.folder / name, self.broker, self.clickhouse, self.proxy, number)
+        self.target = target.__enter__()
+        self.people = People(self.proxy.address, name)
         return target
 
     def retire(self) -> list[str]:
@@ -107,12 +110,14 @@ class Bench:
         rng = random.Random(seed)
         try:
             target = self.fresh(seed)
-            before = len(self.load.ledger.kept)
+            before = len(target.load.ledger.kept)
             self._run(target, done, faults, rng)
-            done.events = len(self.load.ledger.kept) - before
+            done.events = len(target.load.ledger.kept) - before
         except Exception as error:
             where = traceback.format_exception(error)[-4:]
             done.problems["the round ended by"] = [type(error).__name__, *where]
+        if self.target is not None:
+            done.stopped_s, self.target.stopped_s = self.target.stopped_s, 0.0
         if self.target is not None and self.target.problems:
             done.problems["processes"] = self.target.problems[:]
             self.target.problems.clear()
@@ -123,7 +128,7 @@ class Bench:
     def _run(
         self, target: Target, done: Round, faults: Sequence[Fault], rng: random.Random
     ) -> None:
-        load = self.load
+        load = target.load
         retries = load.ledger.retries
         load.start(_RATE)
         target.wait(rng.uniform(0.5, 2.5))
@@ -143,15 +148,15 @@ class Bench:
             return
         done.catch_up_s = time.monotonic() - ended
         done.retries = load.ledger.retries - retries
-        found = self._settled(target)
+        found = self.settled(target)
         done.lost, done.doubled = found.lost, found.doubled
         done.problems |= found.differences
 
-    def _settled(self, target: Target) -> Found:
+    def settled(self, target: Target) -> Found:
         """The check, once what ticks bring every second had time to come."""
         deadline = time.monotonic() + _SETTLE_S
         while True:
-            found = check(target.system, self.load.ledger, self.people, _SLACK_S)
+            found = check(target.system, target.load.ledger, self.people, _SLACK_S)
             if not found.differences or time.monotonic() > deadline:
                 return found
             target.wait(1.0)

@@ -19,6 +19,7 @@ import msgspec
 
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
+from tests.faults.worker import poison
 from tests.kafka.system import SOURCES, Reply, System
 from tests.pipeline import accepted
 from tests.properties.world import POLICIES
@@ -30,6 +31,8 @@ _TYPES = (
     ("web", "page_viewed"), ("web", "product_viewed"), ("phone", "call_completed"),
     ("email", "email_opened"), ("social", "message_received"),
 )  # fmt: skip
+#: The stage with a bug: it sets aside what it fails at before anything else comes of it.
+BUGGY = "trails"
 #: Longer than a gateway waits for Kafka.
 _PATIENCE = 30.0
 _SENDERS = 4
@@ -43,6 +46,8 @@ class Sent(NamedTuple):
     good: bool
     #: How far its sender's clock is ahead, where that says when it sent.
     ahead: timedelta | None = None
+    #: Whether the stage with the bug fails at it (`tests.faults.worker`).
+    poisoned: bool = False
 
     @property
     def name(self) -> tuple[str, str]:
@@ -63,9 +68,13 @@ class Generator:
         rng, source = self._random, self._random.choice(tuple(SOURCES))
         return [self._next(source, rng.random() > 0.03) for _ in range(rng.randint(1, 25))]
 
-    def named(self, event_id: str, *identifiers: tuple[str, str]) -> Sent:
-        """A visit of now."""
-        return Sent("web", {**_basic(event_id, identifiers), "occurred_at": _text(_now())}, True)
+    def poison(self) -> list[Sent]:
+        """A batch in the middle of which a stage with a bug fails at an event."""
+        self._count += 1
+        name = f"{poison(BUGGY)}{self._count}"
+        event = {**_basic(name, [("customer_id", name)]), "occurred_at": _text(_now())}
+        around = [self._next("web", True) for _ in range(4)]
+        return [*around[:2], Sent("web", event, True, poisoned=True), *around[2:]]
 
     def _next(self, source: str, good: bool) -> Sent:
         self._count += 1
@@ -157,11 +166,14 @@ class Ledger:
     def note(self, batch: Sequence[Sent], reply: Reply) -> None:
         """An answer with 2xx to a batch."""
         results = msgspec.json.decode(reply.body)["results"]
-        rows = [_row(sent) for sent in batch if sent.good]
+        rows = [_row(sent) for sent in batch if sent.good and not sent.poisoned]
         with self._lock:
             self.kept |= {(row.source, row.event_id): row for row in rows}
             for sent, result in zip(batch, results, strict=True):
-                if not sent.good:
+                if sent.poisoned:
+                    # What fails behind the gateway is set aside without the name of its source.
+                    self.refused.add(("", sent.event["event_id"]))
+                elif not sent.good:
                     self.refused.add(sent.name)
                 if (result["status"] == "accepted") != sent.good:
                     self.surprises.append(f"{sent.name}: {result}")
@@ -197,6 +209,7 @@ class Load:
         self._running = threading.Event()
         self._threads: list[threading.Thread] = []
         self._old: list[list[Sent]] = []
+        self._next: list[list[Sent]] = []
 
     def start(self, rate: float) -> None:
         """Begin to send about so many batches a second (of 13 events in the mean)."""
@@ -216,6 +229,10 @@ class Load:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def soon(self, batch: list[Sent]) -> None:
+        """Send this one too, before others."""
+        self._next.append(batch)
+
     def _send(self, pause: float) -> None:
         while self._running.is_set():
             began = time.monotonic()
@@ -224,6 +241,8 @@ class Load:
 
     def _batch(self) -> list[Sent]:
         with self._lock:
+            if self._next:
+                return self._next.pop()
             if self._old and self._random.random() < 0.05:
                 return self._random.choice(self._old)  # a provider delivers again
             batch = self.generator.batch()

@@ -1,8 +1,8 @@
 """A worker with a place where a test may end a stage, or plant a bug: `-m tests.faults.worker`.
 
 It is the production worker but for two things. A stage ends, as if killed, after the step whose
-name a file in `plan` asks for (`Plan.ask`), once. And a record that holds `POISON` makes the
-stage raise that the same folder names as poisoned.
+name a file in the folder of the plan asks for, once (`Plan.ask`). And a stage with a bug raises at
+records that hold its `poison` (`Plan.plant`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from tests.engine.worker import KILLED
 
 #: Where the plan is, told by the environment.
 VARIABLE = "TESTS_FAULTS_PLAN"
-POISON = b"poison-"
 STEPS = ("decide", "log", "apply", "publish", "commit")
 
 
@@ -38,11 +37,11 @@ class Plan:
         wish.touch()
         return wish
 
-    def poison(self, stage: str) -> Path:
-        """From now on this stage raises at poisoned records, until the file is removed."""
-        wish = self.folder / f"{stage}-poison"
-        wish.touch()
-        return wish
+    def plant(self, stage: str) -> Path:
+        """From now on this stage has a bug, until the file is removed."""
+        bug = self._bug(stage)
+        bug.touch()
+        return bug
 
     def probe(self, stage: str, step: str) -> None:
         """Called by the engine after each step."""
@@ -52,8 +51,18 @@ class Plan:
             return
         os._exit(KILLED)
 
-    def poisoned(self, stage: str) -> bool:
-        return (self.folder / f"{stage}-poison").exists()
+    def fails(self, stage: str, records: Sequence[Record]) -> bool:
+        """Whether the stage raises at one of these."""
+        marker = poison(stage).encode()
+        return any(marker in record.value for record in records) and self._bug(stage).exists()
+
+    def _bug(self, stage: str) -> Path:
+        return self.folder / f"{stage}-bug"
+
+
+def poison(stage: str) -> str:
+    """The beginning of an id or identifier that a stage with a bug fails at."""
+    return f"poison-{stage}-"
 
 
 class Buggy:
@@ -67,7 +76,7 @@ class Buggy:
         return getattr(self._stage, name)
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
-        if self._plan.poisoned(self._stage.name) and any(POISON in r.value for r in records):
+        if self._plan.fails(self._stage.name, records):
             raise RuntimeError("a bug, planted by a test")
         return self._stage.decide(records, store)
 

@@ -101,19 +101,19 @@ def crash_at_a_step(target: Target, rng: random.Random) -> Iterator[None]:
 
 @fault("stop gateway")
 def stop_gateway(target: Target, rng: random.Random) -> Iterator[None]:
-    """SIGTERM to a gateway, which ends with status 0 within 10 s, started again"""
+    """SIGTERM to a gateway, which ends with status 0 within 10 s; started again"""
     yield from _stopped(target, rng, "gateway")
 
 
 @fault("stop worker")
 def stop_worker(target: Target, rng: random.Random) -> Iterator[None]:
-    """SIGTERM to a worker, which ends with status 0 within 10 s, started again"""
+    """SIGTERM to a worker, which ends with status 0 within 10 s; started again"""
     yield from _stopped(target, rng, "worker")
 
 
 @fault("stop sink")
 def stop_sink(target: Target, rng: random.Random) -> Iterator[None]:
-    """SIGTERM to a sink, which ends with status 0 within 10 s, started again"""
+    """SIGTERM to a sink, which ends with status 0 within 10 s; started again"""
     yield from _stopped(target, rng, "sink")
 
 
@@ -160,8 +160,17 @@ def pause_sink(target: Target, rng: random.Random) -> Iterator[None]:
     yield from _paused(target, rng, "sink")
 
 
+@fault("poison", (0.5, 1.0))
+def poison(target: Target, rng: random.Random) -> Iterator[None]:
+    """events at which a stage raises: each is set aside with its bytes, the others go on"""
+    for _ in range(5):
+        target.load.soon(target.load.generator.poison())
+        target.wait(rng.uniform(0, 1.0))
+    yield
+
+
 FAULTS = (
     kill_gateway, kill_worker, kill_stage, kill_sink, kill_all, crash_at_a_step, stop_gateway,
     stop_worker, stop_sink, join_and_leave, rolling_restart, pause_gateway, pause_worker,
-    pause_sink,
+    pause_sink, poison,
 )  # fmt: skip
