@@ -134,16 +134,18 @@ def check(system: System, ledger: Ledger, people: People, slack_s: float) -> Fou
     _check_people(system, who, people, found)
     _check_engagement(system, profile_reference.engagement(touches), found)
     shown = {row["profile_id"]: row for row in system.view("SELECT * FROM {bi}.profiles")}
-    members = {
-        (row["segment"], row["profile_id"])
-        for row in system.view("SELECT * FROM {bi}.segment_members")
-    }
+    members = _members(system)
     now_ms = int(time.time() * 1000)
     after = profile_reference.profiles(touches, who, POLICY, now_ms + slack_ms)
     _check_profiles(Wanted(who, before, after), shown, members, found)
     _check_changes(system, members, found)
     found.differ("surprising answers", ledger.surprises)
     return found
+
+
+def _members(system: System) -> set[tuple[str, str]]:
+    rows = system.view("SELECT segment, profile_id FROM {bi}.segment_members")
+    return {(row["segment"], row["profile_id"]) for row in rows}
 
 
 def _check_events(
@@ -258,7 +260,9 @@ def _check_changes(system: System, members: set[tuple[str, str]], found: Found) 
         ),
     )
     inside = {key for key, kinds in changes.items() if kinds[-1] == "entered"}
-    found.differ("members that changes do not add up to", map(str, inside ^ members))
+    # Who entered or left meanwhile is in one of the two.
+    wrong = (inside ^ members) & (inside ^ _members(system))
+    found.differ("members that changes do not add up to", map(str, wrong))
 
 
 def _differ(what: str, shown: Mapping[Any, Any], wanted: Mapping[Any, Any], found: Found) -> None:

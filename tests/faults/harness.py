@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.kafka import KafkaNode, LocalKafka
-from deploy.local.processes import free_port
 from tests.faults.check import Found, People, check
 from tests.faults.faults import Fault
 from tests.faults.proxy import Proxy
 from tests.faults.target import Target
 from tests.fixtures_clickhouse import LocalClickHouse
+from tests.kafka.system import ports
 
 #: After the end of all faults everything has to be processed within so many seconds.
 BOUND_S = 120.0
@@ -43,6 +43,8 @@ class Round:
     retries: int = 0
     lost: int = 0
     doubled: int = 0
+    #: After the end of the faults, until the gateway had taken everything, and all was processed.
+    taken_s: float = 0.0
     catch_up_s: float = 0.0
     #: The longest graceful stop.
     stopped_s: float = 0.0
@@ -61,7 +63,7 @@ class Bench:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Bench:
-        port = free_port()
+        port = ports()
         self.proxy = self._stack.enter_context(Proxy("127.0.0.1", port))
         seen = {"advertised.listeners": f"PLAINTEXT://{self.proxy.address}"}
         node = KafkaNode(self.folder / "kafka", port=port, heap="384m", properties=seen)
@@ -143,6 +145,7 @@ class Bench:
         if not _watched(target, lambda: load.stop(0.1), left):
             done.problems["liveness"] = [f"the gateway did not take all within {BOUND_S} s"]
             return
+        done.taken_s = time.monotonic() - ended
         if not target.drained(left - time.monotonic()):
             done.problems["liveness"] = [f"not everything was processed within {BOUND_S} s"]
             return

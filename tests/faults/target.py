@@ -21,14 +21,14 @@ from kafka.errors import KafkaError
 from deploy.epoch import present
 from deploy.lag import BrokerLags, drain
 from deploy.local.kafka import LocalKafka
-from deploy.local.processes import fetch, free_port
+from deploy.local.processes import fetch
 from deploy.settings import load
 from deploy.stages import readers
 from tests.faults.load import BUGGY, Load
 from tests.faults.proxy import Proxy
 from tests.faults.worker import VARIABLE, Plan
 from tests.fixtures_clickhouse import LocalClickHouse
-from tests.kafka.system import Process, System, children, until
+from tests.kafka.system import Process, System, children, ports, until
 from tests.properties.profile_reference import DEFINITIONS
 
 #: Short, so that a paused process loses its partitions within a round.
@@ -75,7 +75,7 @@ class Target:
         #: The longest that a stop has taken, seconds.
         self.stopped_s = 0.0
         self.load = Load(self.system, lambda: self.urls, seed)
-        self._ports = {name: free_port() for name in NAMES if name.startswith("gateway")}
+        self._ports = {name: ports() for name in NAMES if name.startswith("gateway")}
         self._alive: dict[str, Process] = {}
         self._busy: set[str] = set()
 

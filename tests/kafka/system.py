@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import yaml
 
 from deploy.epoch import present
 from deploy.lag import BrokerLags, drain
-from deploy.local.processes import die_with_parent, fetch, free_port, is_free
+from deploy.local.processes import die_with_parent, fetch, is_free
 from deploy.settings import load, plain_environment
 from deploy.stages import STAGE_NAMES, readers
 from sinks.tables import databases
@@ -203,7 +204,7 @@ class System:
         assert done.returncode == 0, done.stderr
 
     def gateway(self, name: str = "gateway", port: int = 0) -> Process:
-        port = port or _ports(1)
+        port = port or ports()
         self.gateway_url = f"http://127.0.0.1:{port}"
         variables = {"TOUCHLINE_GATEWAY__PORT": str(port)}
         metrics = {"gateway": f"{self.gateway_url}/metrics"}
@@ -223,7 +224,7 @@ class System:
         until(lambda: all(process.ready() for process in processes), 90, 0.2)
 
     def _measured(self, name: str, command: str, parts: Sequence[str]) -> Process:
-        port = _ports(len(parts))
+        port = ports(len(parts))
         variables = {
             "TOUCHLINE_METRICS__PORT": str(port),
             "TOUCHLINE_STATE": str(self.folder / f"state-{name}"),
@@ -327,9 +328,13 @@ class System:
             assert at < 0, f"{name}: {text[max(0, at - 500) : at + 3000]}"
 
 
-def _ports(count: int) -> int:
-    """The first of neighbouring ports that nobody listens on at this moment."""
+def ports(count: int = 1) -> int:
+    """The first of neighbouring ports that nobody listens on at this moment.
+
+    From below those that the system gives to clients: a process that is started again finds its
+    port free.
+    """
     while True:
-        first = free_port()
-        if first + count < 65_536 and all(is_free(first + i) for i in range(count)):
+        first = random.randint(15_000, 32_000 - count)
+        if all(is_free(first + i) for i in range(count)):
             return first

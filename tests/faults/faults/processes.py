@@ -19,6 +19,10 @@ _TOO_LONG = (SESSION_S + 1, SESSION_S + 6)
 
 def _killed(target: Target, rng: random.Random, kind: str) -> Iterator[None]:
     with target.one_of(rng, kind) as name:
+        for _ in range(rng.choice((0, 1, 3)) if name else 0):
+            target.kill(name or "")
+            target.start(name or "")
+            target.wait(rng.uniform(0.5, 8.0))
         if name:
             target.kill(name)
         yield
@@ -45,13 +49,13 @@ def _paused(target: Target, rng: random.Random, kind: str) -> Iterator[None]:
 
 @fault("kill gateway")
 def kill_gateway(target: Target, rng: random.Random) -> Iterator[None]:
-    """kill -9 of a gateway, started again"""
+    """kill -9 of a gateway, up to four times, started again"""
     yield from _killed(target, rng, "gateway")
 
 
 @fault("kill worker")
 def kill_worker(target: Target, rng: random.Random) -> Iterator[None]:
-    """kill -9 of a worker with all its stages, started again"""
+    """kill -9 of a worker with all its stages, up to four times, started again"""
     yield from _killed(target, rng, "worker")
 
 
@@ -71,7 +75,7 @@ def kill_stage(target: Target, rng: random.Random) -> Iterator[None]:
 
 @fault("kill sink")
 def kill_sink(target: Target, rng: random.Random) -> Iterator[None]:
-    """kill -9 of a sink, started again"""
+    """kill -9 of a sink, up to four times, started again"""
     yield from _killed(target, rng, "sink")
 
 
