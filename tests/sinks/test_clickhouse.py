@@ -168,5 +168,5 @@ def test_the_time_of_receipt_is_read_from_a_sample():
 
 def record(partition: int, offset: int, timestamp: int, value: bytes | None) -> SimpleNamespace:
     return SimpleNamespace(
-        key=None, key=None, partition=partition, offset=offset, timestamp=timestamp, value=value
+        partition=partition, offset=offset, timestamp=timestamp, key=b"key", value=value
     )
