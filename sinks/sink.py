@@ -36,6 +36,8 @@ from sinks.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
+#: An insert holds so many rows at most.
+MAX_ROWS = 20_000
 _IDLE_MS = 500
 _DAY_MS = 86_400_000
 
@@ -53,7 +55,7 @@ class SinkConfig:
     kafka_namespace: str = ""
     tables: tuple[Table, ...] = TABLES
     #: An insert holds about so much at most…
-    max_rows: int = 20_000
+    max_rows: int = MAX_ROWS
     max_bytes: int = 8 * 1024 * 1024
     #: …and waits at most so long for company after its first row.
     linger_s: float = 0.25
