@@ -9,7 +9,11 @@ from typing import Any, NamedTuple, Protocol
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+)
 
 from deploy.kafka_clients import blocking
 from deploy.sections import KafkaSettings
@@ -17,6 +21,12 @@ from schemas.topics import full_name
 from sinks.tables import TABLES
 
 _ATTEMPTS = 50
+#: What a broker answers that has just started, or never had a group.
+_COORDINATOR_MOVES = (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+)
 
 
 class Reader(NamedTuple):
@@ -98,8 +108,7 @@ class BrokerLags:
             try:
                 found = self._admin.list_group_offsets({group: wanted})[group]
                 break
-            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
-                # A broker that has just started, or never had a group.
+            except _COORDINATOR_MOVES:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(0.2)
