@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +48,7 @@ def create(servers: str, names: Sequence[str], partitions: int) -> None:
     admin.close()
 
 
-def fill(servers: str, topic: str, events: Sequence[Event], partitions: int) -> None:
+def fill(servers: str, topic: str, events: Iterable[Event], partitions: int) -> None:
     """Publish the workload."""
     producer: Any = KafkaProducer(
         bootstrap_servers=servers, acks="all", linger_ms=20, batch_size=500_000
