@@ -40,6 +40,8 @@ from schemas.touchpoint_row import TouchpointRow
 SEGMENTS = Path(__file__).resolve().parent.parent / "deploy" / "segments"
 _SAMPLE = 1000
 _TIMEOUT = 7200
+#: Below those that the system gives to clients.
+_PORT = 20_464
 
 
 def main() -> None:
@@ -73,7 +75,7 @@ def main() -> None:
 def _configure(folder: Path, servers: str, partitions: int) -> Path:
     file = folder / "touchline.yaml"
     ports = Ports()
-    first = ports.take(0, len(STAGE_NAMES))
+    first = ports.take(_PORT, len(STAGE_NAMES))
     ports.release()
     content = {
         "kafka": {"bootstrap_servers": servers, "partitions": partitions},
