@@ -31,6 +31,7 @@ COMMANDS = {
     "segments": "The segment definitions.",
     "profile": "Look at a customer.",
     "identity": "Why identifiers are one person; undo it.",
+    "rejected": "What was refused: look at it, replay it.",
     "schema": "Print JSON Schemas.",
 }
 #: How a failure that is nobody's bug is known: module and class, looked up only when one happens.
@@ -41,6 +42,7 @@ FAILURES = (
     ("deploy.local.clickhouse_engine", "EngineUnavailable"),
     ("deploy.identity.split", "SplitError"),
     ("deploy.rebuild.site", "RebuildError"),
+    ("deploy.rejected.replay", "ReplayError"),
     ("deploy.supervise", "ChildFailed"),
     ("deploy.up", "StackError"),
     ("ingest.publisher", "NotAcknowledged"),

@@ -88,6 +88,16 @@ def reordered(
     return None
 
 
+def order_problem(configured: IdentityPolicy, described: str) -> str | None:
+    """Why touches would be led by other identifiers than those that are stored; or None.
+
+    `described` is the policy that the present epoch was built with.
+    """
+    built = restored(described, configured)
+    order = reordered(built, configured, {*built.kinds} & {*configured.kinds})
+    return reordering(*order) if order else None
+
+
 def reordering(stronger: str, weaker: str) -> str:
     """What is wrong with a changed order, and what to do."""
     return (

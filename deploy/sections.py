@@ -33,6 +33,9 @@ class KafkaSettings(Section):
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
+    #: Seconds without a sign of life after which others take over what a process reads. None: 60
+    #: for stages, 30 for sinks.
+    session_timeout_s: float | None = Field(default=None, ge=6, le=1800)
     #: The broker is librdkafka's in-memory one: what it cannot do is done otherwise.
     embedded: bool = False
 

@@ -20,6 +20,8 @@ _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
 #: After this many seconds of life the next death counts as the first again.
 _STABLE_AFTER = 60.0
+#: What a child's arguments are given to.
+PROGRAM = (sys.executable, "-m", "deploy")
 
 
 class ChildFailed(Exception):
@@ -55,8 +57,7 @@ class Supervisor:
     #: Folder of the children's log files; None: they write where we write.
     logs: Path | None
     say: Callable[[str], None]
-    #: What a child's arguments are given to.
-    program: tuple[str, ...] = (sys.executable, "-m", "deploy")
+    program: tuple[str, ...] = PROGRAM
     clock: Callable[[], float] = time.monotonic
     _running: dict[str, _Running] = field(default_factory=dict)
 

@@ -24,7 +24,7 @@ from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
 from deploy.local.processes import AlreadyHeld, FileLock, Ports, fetch
 from deploy.rebuild import rebuild
-from deploy.running import STACK_FILE
+from deploy.running import DEVELOPMENT_SOURCES, STACK_FILE
 from deploy.settings import Configuration, Settings, child_environment, with_changes
 from deploy.setup import set_up
 from deploy.stages import STAGE_NAMES, readers
@@ -35,11 +35,6 @@ from sinks.tables import databases
 DRAIN_TIMEOUT = 30.0
 #: After a run that was killed its processes need a moment to let go of the data.
 _PREDECESSOR_TIMEOUT = 20.0
-#: What `up` without any source takes: two of them, with keys that are no secret.
-DEVELOPMENT_SOURCES = {
-    "web": {"connector": "segment", "write_key": "dev"},
-    "events": {"connector": "touchpoint", "token": "dev"},
-}
 
 
 class StackError(Exception):

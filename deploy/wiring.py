@@ -6,15 +6,19 @@ import re
 from collections.abc import Iterator
 
 from deploy.config_file import ConfigurationError, Location, Problem
+from deploy.epoch import Present
+from deploy.generation import state_folder
 from deploy.kafka_clients import security
 from deploy.local.mock_broker import API_VERSION
 from deploy.sections import SourceSettings
 from deploy.settings import Configuration, Settings
+from deploy.stages import partitions_of
 from ingest.accept import SourcePolicy
 from ingest.connector import WebhookConnector
 from ingest.gateway.config import GatewayConfig, RateLimit, Source
 from ingest.publisher import KafkaConnection
 from ingest.registry import ConnectorError, Registry
+from processors.engine import EngineConfig
 from sinks.clickhouse import ClickHouse, ClickHouseConfig
 from sinks.sink import SinkConfig
 
@@ -42,6 +46,7 @@ def kafka_connection(settings: Settings, namespace: str) -> KafkaConnection:
 
 def sink_config(settings: Settings, namespace: str) -> SinkConfig:
     """From where to where the sink writes: the namespace is that of the generation."""
+    kafka = settings.kafka
     return SinkConfig(
         settings.kafka.bootstrap_servers,
         clickhouse_config(settings),
@@ -49,7 +54,23 @@ def sink_config(settings: Settings, namespace: str) -> SinkConfig:
         security(settings.kafka),
         kafka_namespace=namespace,
         # The in-memory broker lets a new process in only when the session of the old one is over.
-        session_timeout_s=6.0 if settings.kafka.embedded else 30.0,
+        session_timeout_s=6.0 if kafka.embedded else kafka.session_timeout_s or 30.0,
+    )
+
+
+def engine_config(settings: Settings, present: Present, stage: str) -> EngineConfig:
+    """How a stage runs on the topics of an epoch, and where it keeps its rows."""
+    session = settings.kafka.session_timeout_s or 60.0
+    return EngineConfig(
+        settings.kafka.bootstrap_servers,
+        state_folder(settings.state, settings.namespace, present.namespace, stage),
+        partitions_of(settings, present),
+        present.namespace,
+        security(settings.kafka),
+        session_timeout=session,
+        # Long before somebody else may own what is sent.
+        send_timeout=min(20.0, session / 2),
+        epoch=present.epoch,
     )
 
 

@@ -4,27 +4,63 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from deploy.settings import child_environment
-from deploy.stages import STAGE_NAMES
-from deploy.supervise import Child, Supervisor
+from deploy import metrics
+from deploy.generation import end_with, joined, warn_if_changed
+from deploy.settings import Settings, child_environment
+from deploy.stages import STAGE_NAMES, make, segments_of
+from deploy.supervise import PROGRAM, Child, Supervisor
+from deploy.wiring import engine_config
+from processors.engine import Hooks, run_stage
+from processors.engine.hooks import no_probe
+from processors.stage import Stage
 
 _log = structlog.get_logger(__name__)
 
 
-def run_worker(config: Path | None, options: tuple[str, ...] = ()) -> None:
+def run_one(
+    name: str,
+    settings: Settings,
+    which: str,
+    *,
+    probe: Callable[[str], None] = no_probe,
+    wrap: Callable[[Stage], Stage] = lambda stage: stage,
+) -> None:
+    """Run one stage in this process until SIGTERM or SIGINT, on an epoch (`deploy.epoch`).
+
+    Raises `processors.segments.SegmentError` if a definition is wrong.
+    By `probe` and `wrap` tests end it after a step, or plant a bug in it.
+    """
+    segments = segments_of(settings)
+    port = settings.metrics.port and settings.metrics.port + STAGE_NAMES.index(name)
+    with metrics.Exposition(settings.metrics.host, port) as exposition:
+        present = joined(settings, which)
+        warn_if_changed(settings, present)
+        end_with(settings, present)
+        config = engine_config(settings, present, name)
+        hooks = Hooks(metrics=metrics.EngineCounters(), probe=probe, on_ready=exposition.ready)
+        run_stage(wrap(make(name, settings, present, segments)), config, hooks)
+
+
+def run_worker(
+    config: Path | None, options: tuple[str, ...] = (), program: tuple[str, ...] = PROGRAM
+) -> None:
     """Run a process for each stage until SIGTERM or SIGINT, then stop them all at once.
 
     One that ends by itself, because it lost its place in its group or another epoch is present
-    for instance, is started again, later each time. `options` are given to each.
+    for instance, is started again, later each time. `options` are given to each. `program` is what
+    runs `worker --stage NAME`.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    supervisor = Supervisor(None, lambda message: _log.warning("stage_ended", detail=message))
+    supervisor = Supervisor(
+        None, lambda message: _log.warning("stage_ended", detail=message), program
+    )
     environment = child_environment(config, {})
     try:
         for stage in STAGE_NAMES:

@@ -7,16 +7,17 @@ applied. Pure: the time of receipt comes in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.rejection import Reason, Rejection
 from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, MINUTE_MS, rfc3339, to_ms
-from schemas.touchpoint import Touchpoint, Value
+from schemas.touchpoint import Campaign, Touchpoint
 from schemas.touchpoint_row import TouchpointRow, encode
 
 #: A client clock that is wrong by more than this is corrected.
@@ -26,6 +27,9 @@ FUTURE_LIMIT_MS = DAY_MS
 #: A row fits into one Kafka record, and into a record batch of the stages behind.
 MAX_ROW_BYTES = 800_000
 _COMPACT = msgspec.json.Encoder(order=None)
+_NO_CAMPAIGN = Campaign()
+#: All touches of a request have one time of receipt.
+_received = lru_cache(maxsize=64)(rfc3339)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def accept(
         return Rejection(reason, detail, kept, touch.event_id)
 
     identifiers = source.policy.normalize_all(
-        ((i.kind, i.value) for i in touch.identifiers), source.region
+        [(i.kind, i.value) for i in touch.identifiers], source.region
     )
     if not identifiers:
         return refuse(
@@ -115,7 +119,8 @@ def _row(
     by_kind: dict[str, list[str]] = {}
     for kind, value in identifiers:
         by_kind.setdefault(kind, []).append(value)
-    campaign = touch.campaign
+    campaign = touch.campaign or _NO_CAMPAIGN
+    money = touch.value
     return TouchpointRow(
         event_id=touch.event_id,
         channel=(source.channel or touch.channel) if touch.channel == "web" else touch.channel,
@@ -123,19 +128,20 @@ def _row(
         source=source.name,
         direction=touch.direction,
         occurred_at=rfc3339(occurred_ms),
-        received_at=rfc3339(received_ms),
+        received_at=_received(received_ms),
         lead_kind=lead.kind,
         lead_value=lead.value,
         lead_id=identifier_id(*lead),
         identifiers=by_kind,
-        traits={name: trait_text(value) for name, value in touch.traits.items()},
+        traits={name: trait_text(trait) for name, trait in touch.traits.items()},
         consent=touch.consent,
-        campaign_name=(campaign and campaign.name) or "",
-        campaign_source=(campaign and campaign.source) or "",
-        campaign_medium=(campaign and campaign.medium) or "",
-        campaign_term=(campaign and campaign.term) or "",
-        campaign_content=(campaign and campaign.content) or "",
-        **_money(touch.value, source.currency),
+        campaign_name=campaign.name or "",
+        campaign_source=campaign.source or "",
+        campaign_medium=campaign.medium or "",
+        campaign_term=campaign.term or "",
+        campaign_content=campaign.content or "",
+        value_amount=None if money is None else f"{money.amount:f}",
+        value_currency="" if money is None else money.currency or source.currency or "",
         duration_s=touch.duration_s,
         outcome=touch.outcome or "",
         sentiment=touch.sentiment,
@@ -150,12 +156,3 @@ def trait_text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return _COMPACT.encode(value).decode()
-
-
-def _money(value: Value | None, default_currency: str | None) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    return {
-        "value_amount": f"{value.amount:f}",
-        "value_currency": value.currency or default_currency or "",
-    }

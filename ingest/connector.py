@@ -121,6 +121,10 @@ class WebhookConnector(ABC):
     doc: ClassVar[str]
     #: The model of the source's options; the gateway builds it from the configuration.
     options: ClassVar[type[Options]]
+    #: Headers, in lower case, that `parse` reads. They, the path and the body are kept of what is
+    #: refused, so that it can be replayed. One that ends in `-` stands for all that begin so. Never
+    #: a key or a signature.
+    reads: ClassVar[tuple[str, ...]] = ("content-type",)
 
     @abstractmethod
     def verify(self, request: Request, received_ms: int) -> bool:
@@ -135,6 +139,15 @@ class WebhookConnector(ABC):
 
         Never raises for bad data; a body that cannot be read at all is one `unreadable` rejection.
         """
+
+    def around(self, request: Request) -> tuple[bytes, bytes] | None:
+        """The bytes before and behind one event of this request that make it a body of its own.
+
+        For connectors that keep of a batch only the event that is refused: `parse` makes the same
+        of it, alone in such a body, as it did in the batch. Of a body that it cannot read: what is
+        around an event of any. None: what is refused is always the whole body.
+        """
+        return None
 
     def reply(self, request: Request) -> Reply:
         """The answer once everything is stored."""

@@ -13,7 +13,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from ingest.publisher import Message
+from ingest.accept import Accepted
+from ingest.publisher import Refused
 
 
 class _Chunk:
@@ -21,7 +22,7 @@ class _Chunk:
 
     __slots__ = ("done", "packed", "records")
 
-    def __init__(self, records: Sequence[Message], done: asyncio.Future[None]) -> None:
+    def __init__(self, records: Sequence[Accepted | Refused], done: asyncio.Future[None]) -> None:
         self.records = records
         self.packed = 0
         self.done = done
@@ -51,7 +52,7 @@ class Lane:
         self._under_way: list[_Chunk] = []
         self._task = asyncio.create_task(self._run(), name=f"lane-{topic}-{partition}")
 
-    def put(self, records: Sequence[Message]) -> asyncio.Future[None]:
+    def put(self, records: Sequence[Accepted | Refused]) -> asyncio.Future[None]:
         """Send these next; the future is set once Kafka has all of them, or holds the error."""
         chunk = _Chunk(records, asyncio.get_running_loop().create_future())
         self._chunks.append(chunk)
@@ -106,7 +107,7 @@ def _pack(batch: Any, chunk: _Chunk) -> bool:
     records = chunk.records
     for i in range(chunk.packed, len(records)):
         one = records[i]
-        if batch.append(timestamp=one.timestamp_ms, key=one.key, value=one.value) is None:
+        if batch.append(timestamp=None, key=one.key, value=one.value) is None:
             chunk.packed = i
             return False
     return True

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,13 +20,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from ingest.accept import Accepted
 from ingest.kafka_lane import Lane
-from ingest.publisher import (
-    KafkaConnection,
-    Message,
-    NotAcknowledged,
-    Refused,
-    messages,
-)
+from ingest.publisher import KafkaConnection, NotAcknowledged, Refused, checked
 from schemas.topics import REJECTED, TOUCHPOINTS, full_name, partition_of
 
 log = structlog.get_logger(__name__)
@@ -96,11 +91,11 @@ class KafkaPublisher:
         if self._problem is not None:
             # Told at once: what is sent now would only wait, and arrive beside its repetition.
             raise NotAcknowledged(self._problem)
-        parts = self._divide(messages(accepted, refused))
-        total = sum(size for _, size in parts.values())
-        if self._waiting_bytes + total > self._config.max_waiting_bytes:
+        parts = self._divide(accepted, refused)
+        sizes = {where: sum(len(r.value) for r in records) for where, records in parts.items()}
+        if self._waiting_bytes + sum(sizes.values()) > self._config.max_waiting_bytes:
             raise NotAcknowledged("Kafka is slower than what comes in")
-        pending = [self._put(where, records, size) for where, (records, size) in parts.items()]
+        pending = [self._put(where, records, sizes[where]) for where, records in parts.items()]
         if not pending:
             return
         # wait, unlike gather, leaves the futures alone when time is up.
@@ -111,17 +106,21 @@ class KafkaPublisher:
         if failed is not None:
             raise NotAcknowledged(f"Kafka refused the records ({type(failed).__name__})")
 
-    def _divide(self, records: Iterable[Message]) -> dict[_Where, tuple[list[Message], int]]:
-        """The records by topic and partition, each with the bytes of its values."""
-        parts: dict[_Where, tuple[list[Message], int]] = {}
-        for record in records:
-            where = record.topic, partition_of(record.key, self._partitions[record.topic])
-            part, total = parts.get(where) or ([], 0)
-            part.append(record)
-            parts[where] = part, total + len(record.value)
+    def _divide(
+        self, accepted: Sequence[Accepted], refused: Sequence[Refused]
+    ) -> dict[_Where, list[Accepted | Refused]]:
+        """The records by topic and partition, in their order."""
+        parts: defaultdict[_Where, list[Accepted | Refused]] = defaultdict(list)
+        for topic, records in ((TOUCHPOINTS.name, accepted), (REJECTED.name, refused)):
+            partitions = self._partitions[topic]
+            for record in records:
+                checked(record.value)
+                parts[topic, partition_of(record.key, partitions)].append(record)
         return parts
 
-    def _put(self, where: _Where, records: list[Message], size: int) -> asyncio.Future[None]:
+    def _put(
+        self, where: _Where, records: Sequence[Accepted | Refused], size: int
+    ) -> asyncio.Future[None]:
         lane = self._lanes.get(where)
         if lane is None:
             topic, partition = where

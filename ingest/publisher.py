@@ -101,16 +101,16 @@ def messages(accepted: Sequence[Accepted], refused: Sequence[Refused]) -> Iterat
     Raises ValueError for a record that Kafka would never take: a bug, not an outage.
     """
     for event in accepted:
-        yield _checked(Message(TOUCHPOINTS.name, event.key, event.value))
+        yield Message(TOUCHPOINTS.name, event.key, checked(event.value))
     for row in refused:
-        yield _checked(Message(REJECTED.name, row.key, row.value))
+        yield Message(REJECTED.name, row.key, checked(row.value))
 
 
-def _checked(message: Message) -> Message:
-    if len(message.value) > MAX_RECORD_BYTES:
-        size = len(message.value)
-        raise ValueError(f"a record of {size} bytes is more than {MAX_RECORD_BYTES}")
-    return message
+def checked(value: bytes) -> bytes:
+    """A record's value. Raises ValueError for one that Kafka would never take."""
+    if len(value) > MAX_RECORD_BYTES:
+        raise ValueError(f"a record of {len(value)} bytes is more than {MAX_RECORD_BYTES}")
+    return value
 
 
 class Stored(NamedTuple):

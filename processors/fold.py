@@ -8,7 +8,7 @@ from typing import NamedTuple
 from schemas import trail
 from schemas.feature_adding import Touch, with_touches
 from schemas.features import micros
-from schemas.times import parse_ms
+from schemas.times import parse_receipt_ms
 from schemas.touchpoint_row import TouchpointRow
 from schemas.trail import FeatureKey, Stamped, Trail, feature_name
 
@@ -40,7 +40,7 @@ class Folding:
             kept.first_ms = at_ms
         if at_ms > kept.last_ms:
             kept.last_ms = at_ms
-        received_ms = parse_ms(row.received_at)
+        received_ms = parse_receipt_ms(row.received_at)
         if received_ms > kept.received_ms:
             kept.received_ms = received_ms
         if row.traits:

@@ -164,8 +164,9 @@ class WorkingCopy:
         self._changed: dict[bytes, int] = {}
         #: Rows of pairs changed in this batch, by their prefix and first name.
         self._pairs: dict[bytes, dict[bytes, None]] = {}
-        #: Nodes once more, by name: they are read a dozen times for each link.
+        #: Nodes and clusters once more, by name: they are read dozens of times for each link.
         self._nodes: dict[str, Node] = {}
+        self._clusters: dict[str, Cluster] = {}
 
     def load(self, keys: Iterable[bytes]) -> None:
         """Read rows that will be asked for, all at once."""
@@ -190,6 +191,13 @@ class WorkingCopy:
                 self._nodes[one] = node
         return node
 
+    def cluster(self, name: str) -> Cluster:
+        """The row of a set or group, which must be there: see `there`."""
+        cluster = self._clusters.get(name)
+        if cluster is None:
+            cluster = self._clusters[name] = there(self.get(key(b"s:", name), Cluster))
+        return cluster
+
     def _keep(self, key: bytes, stored: bytes | None) -> None:
         if stored is None:
             self._rows[key] = None
@@ -201,6 +209,8 @@ class WorkingCopy:
         """The row's new content at a position of the log of links."""
         self._rows[key] = row
         self._changed[key] = position
+        if isinstance(row, Cluster):
+            self._clusters[key[2:].decode()] = row
         if key[:2] in _PAIRS:
             self._pairs.setdefault(key[:_FIRST], {})[key] = None
 

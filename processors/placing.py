@@ -51,7 +51,7 @@ class Placing:
         return self._node(one).within
 
     def _cluster(self, name: str) -> Cluster:
-        return there(self.copy.get(key(b"s:", name), Cluster))
+        return self.copy.cluster(name)
 
     def _put_cluster(self, name: str, row: Cluster) -> None:
         self._put(b"s:", name, row)

@@ -57,6 +57,8 @@ class Decision:
     outputs: list[Output] = field(default_factory=list)
     #: Index entries that a `tick` has dealt with; the engine forgets them after publishing.
     fired: list[bytes] = field(default_factory=list)
+    #: Records that cannot be read, and why: rejected with their bytes, one by one.
+    failed: list[tuple[Record, Exception]] = field(default_factory=list)
     #: Counters for the metrics catalogue: name -> increment.
     counts: dict[str, int] = field(default_factory=dict)
 

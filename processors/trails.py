@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
+import msgspec
+
 from processors import engagement
 from processors.assigning import (
     PENDING_VERDICTS,
@@ -46,7 +48,7 @@ from processors.fold import Folding
 from processors.stage import Decision, Output, Record, Store, Tick
 from schemas import messages, rows, topics, touchpoint_row
 from schemas.identifiers import identifier_id
-from schemas.times import parse_ms
+from schemas.times import parse_ms, parse_receipt_ms
 from schemas.touchpoint_row import TouchpointRow
 from schemas.trail import FeatureKey
 
@@ -61,6 +63,12 @@ class _Touch(NamedTuple):
     record: Record
     row: TouchpointRow
     at_ms: int
+
+    @classmethod
+    def of(cls, record: Record) -> _Touch:
+        """Raises msgspec.DecodeError or ValueError if it cannot be read."""
+        row = touchpoint_row.decode(record.value)
+        return cls(record.offset, record, row, parse_ms(row.occurred_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +113,9 @@ class TrailsStage:
 class _Folded:
     """A trail's row while the touches of a batch are added to it."""
 
-    __slots__ = ("applied", "created", "folding", "kind", "newest_ms", "rev", "value")
+    __slots__ = ("applied", "created", "folding", "kind", "rev", "value")
 
     def __init__(self, touch: _Touch, row: bytes | None) -> None:
-        self.newest_ms = 0
         if row is None:
             self.kind, self.value = touch.row.lead_kind, touch.row.lead_value
             self.applied, self.rev, self.created = -1, 0, touch.offset
@@ -119,14 +126,15 @@ class _Folded:
         self.kind, self.value, self.created = body.kind, body.value, body.created
         self.folding = Folding(body.trail)
 
-    def add(self, touch: _Touch, extra: frozenset[FeatureKey]) -> None:
-        """Add one touch, unless it is in already."""
-        if touch.record.timestamp_ms > self.newest_ms:
-            self.newest_ms = touch.record.timestamp_ms
-        if touch.offset > self.applied:
-            self.applied = touch.offset
-            self.rev += 1
+    def add(self, touches: Sequence[_Touch], extra: frozenset[FeatureKey]) -> bool:
+        """Add the touches that are not in yet; whether there were any."""
+        new = [touch for touch in touches if touch.offset > self.applied]
+        for touch in new:
             self.folding.add(touch.row, touch.at_ms, extra)
+        if new:
+            self.applied = new[-1].offset
+            self.rev += len(new)
+        return bool(new)
 
 
 class _Touching:
@@ -141,20 +149,34 @@ class _Touching:
 
     def _first_deliveries(self, records: Sequence[Record]) -> list[_Touch]:
         """The records that are no redelivery of an event already known."""
-        touches = [touchpoint_row.decode(record.value) for record in records]
-        hashes = [_event_hash(touch) for touch in touches]
+        touches = self._read(records)
+        hashes = [_event_hash(touch.row) for touch in touches]
         known = self.store.seen_many(hashes)
         new: dict[bytes, int] = self.decision.seen
         first = []
-        for record, touch, digest, seen in zip(records, touches, hashes, known, strict=True):
+        for touch, digest, seen in zip(touches, hashes, known, strict=True):
             earlier = new.get(digest) if seen is None else seen
-            if earlier is not None and earlier < record.offset:
+            if earlier is not None and earlier < touch.offset:
                 continue
             if seen is None:
-                new[digest] = record.offset
-            first.append(_Touch(record.offset, record, touch, parse_ms(touch.occurred_at)))
-        self.decision.counts["redelivered"] = len(records) - len(first)
+                new[digest] = touch.offset
+            first.append(touch)
+        self.decision.counts["redelivered"] = len(touches) - len(first)
         return first
+
+    def _read(self, records: Sequence[Record]) -> list[_Touch]:
+        """The records that can be read. To halve a batch for each other one would cost too much."""
+        try:
+            return [_Touch.of(record) for record in records]
+        except (msgspec.DecodeError, ValueError):
+            pass
+        touches = []
+        for record in records:
+            try:
+                touches.append(_Touch.of(record))
+            except (msgspec.DecodeError, ValueError) as error:
+                self.decision.failed.append((record, error))
+        return touches
 
     def decide(self) -> Decision:
         """The trails, counters and link requests of the batch."""
@@ -169,38 +191,40 @@ class _Touching:
         return self.decision
 
     def _fold_trails(self) -> None:
-        leads = list({touch.row.lead_id: None for touch in self.touches})
-        stored = self.store.get_many([row_key(b"t:", lead) for lead in leads])
-        assigned = self.store.get_many([row_key(b"a:", lead) for lead in leads])
-        present = dict(zip(leads, stored, strict=True))
-        folded: dict[str, _Folded] = {}
-        fresh: set[str] = set()
+        by_lead: dict[str, list[_Touch]] = {}
         for touch in self.touches:
-            lead = touch.row.lead_id
-            one = folded.get(lead)
-            if one is None:
-                one = folded[lead] = _Folded(touch, present[lead])
-            if one.created == touch.offset:
-                fresh.add(lead)
-            one.add(touch, self.stage.features)
-        for lead, assignment in zip(leads, assigned, strict=True):
-            self._publish_trail(lead, folded[lead], present[lead], assignment, lead in fresh)
+            of_lead = by_lead.get(touch.row.lead_id)
+            if of_lead is None:
+                of_lead = by_lead[touch.row.lead_id] = []
+            of_lead.append(touch)
+        stored = self.store.get_many([row_key(b"t:", lead) for lead in by_lead])
+        assigned = self.store.get_many([row_key(b"a:", lead) for lead in by_lead])
+        for (lead, touches), row, assignment in zip(by_lead.items(), stored, assigned, strict=True):
+            one = _Folded(touches[0], row)
+            changed = one.add(touches, self.stage.features)
+            packed = one.folding.pack()
+            if changed:
+                body = encode(TrailRow(one.kind, one.value, one.created, packed))
+                self.decision.rows[row_key(b"t:", lead)] = rows.pack(
+                    self.stage.epoch, one.applied, one.rev, body
+                )
+            self._publish_trail(lead, one, packed, assignment, touches)
 
     def _publish_trail(
-        self, lead: str, one: _Folded, stored: bytes | None, assignment: bytes | None, fresh: bool
+        self,
+        lead: str,
+        one: _Folded,
+        packed: bytes,
+        assignment: bytes | None,
+        touches: Sequence[_Touch],
     ) -> None:
-        packed = one.folding.pack()
-        if stored is None or rows.header(stored).rev != one.rev:
-            body = encode(TrailRow(one.kind, one.value, one.created, packed))
-            self.decision.rows[row_key(b"t:", lead)] = rows.pack(
-                self.stage.epoch, one.applied, one.rev, body
-            )
         whose = assigned(lead, one.kind, one.value, one.folding.trail.first_ms, assignment)
+        newest_ms = max([touch.record.timestamp_ms for touch in touches])
         update = messages.TrailUpdate(
-            lead, one.kind, one.value, whose.version, one.rev, packed, one.newest_ms
+            lead, one.kind, one.value, whose.version, one.rev, packed, newest_ms
         )
         self.decision.outputs.append(update_output(whose.profile_id, update))
-        if fresh:
+        if any([touch.offset == one.created for touch in touches]):
             self.decision.outputs.append(identity_output(lead, whose, self.stage.epoch))
 
     def _fold_counters(self) -> None:
@@ -247,7 +271,7 @@ class _Touching:
             if verdict is not None and verdict.sources is None:
                 settled.add(link)
                 continue
-            received_ms = parse_ms(touch.row.received_at)
+            received_ms = parse_receipt_ms(touch.row.received_at)
             if verdict is not None and not verdict.open_to(source, received_ms):
                 continue
             asked = pending.get(key, {}).get(source)
@@ -283,7 +307,7 @@ def _request(touch: _Touch, kind: str, value: str) -> messages.LinkRequest:
         row.source,
         row.event_id,
         touch.at_ms,
-        parse_ms(row.received_at),
+        parse_receipt_ms(row.received_at),
     )
 
 

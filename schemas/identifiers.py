@@ -7,6 +7,7 @@ that cannot be of its kind, or that is no identity at all ("null", "guest", "000
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 import uuid
@@ -36,7 +37,13 @@ class Identifier(NamedTuple):
 @lru_cache(maxsize=65_536)
 def identifier_id(kind: str, value: str) -> str:
     """The identifier's own id: uuid5 of "kind:value", as text."""
-    return str(uuid.uuid5(NAMESPACE, f"{kind}:{value}"))
+    # As `uuid.uuid5` does it (RFC 9562), without an object in between: a third of the time.
+    name = f"{kind}:{value}".encode()
+    raw = bytearray(hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
+    raw[6] = raw[6] & 0x0F | 0x50
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,12 @@ BLOCKED_VALUES = frozenset(
 )  # fmt: skip
 _ZEROS = re.compile(r"[\W_]*0[\W_0]*")
 _NO_REPLY = re.compile(r"(no|do[-_.]?not)[-_.]?reply@.*")
+#: An address that needs no Unicode, no quotes and no Punycode: so many ASCII letters as bytes.
+_PLAIN_EMAIL = re.compile(
+    r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@((?!.*xn--)[a-z0-9.-]+)",
+    re.ASCII | re.IGNORECASE,
+)
+_MAX_EMAIL_LENGTH = 254
 
 
 @dataclass(frozen=True)
@@ -151,38 +164,50 @@ class IdentityPolicy:
 
     def is_blocked(self, value: str) -> bool:
         """Whether a value is a placeholder and no identity."""
-        folded = unicodedata.normalize("NFKC", value).strip().casefold()
-        return (
-            folded in self.blocked
-            or _ZEROS.fullmatch(folded) is not None
-            or _NO_REPLY.fullmatch(folded) is not None
-        )
+        return _is_blocked(value, self.blocked)
 
     def normalize(self, kind: str, value: str, region: str | None) -> Identifier | None:
         """The identifier in normal form, or None where it cannot be one.
 
         `region` (ISO 3166, for instance "JP") reads phone numbers written without a country code.
         """
-        if not _KIND.fullmatch(kind) or len(value) > MAX_VALUE_LENGTH or self.is_blocked(value):
+        if len(value) > MAX_VALUE_LENGTH:
             return None
-        normal = _normal(kind, value, region)
-        if normal is None or self.is_blocked(normal):
-            return None
-        return Identifier(kind, normal)
+        return _identifier(kind, value, region, self.blocked)
 
     def normalize_all(
         self, identifiers: Iterable[tuple[str, str]], region: str | None
     ) -> list[Identifier]:
         """All that are identities, without repetition, the strongest (the lead) first."""
-        normal = {
-            identifier
-            for kind, value in identifiers
-            if (identifier := self.normalize(kind, value, region)) is not None
-        }
-        return sorted(normal, key=self.strength)
+        normal = {self.normalize(kind, value, region) for kind, value in identifiers}
+        found = [identifier for identifier in normal if identifier is not None]
+        if len(found) > 1:
+            found.sort(key=self.strength)
+        return found
+
+
+def _is_blocked(value: str, blocked: frozenset[str]) -> bool:
+    folded = unicodedata.normalize("NFKC", value).strip().casefold()
+    return (
+        folded in blocked
+        or _ZEROS.fullmatch(folded) is not None
+        or _NO_REPLY.fullmatch(folded) is not None
+    )
 
 
 @lru_cache(maxsize=65_536)
+def _identifier(
+    kind: str, value: str, region: str | None, blocked: frozenset[str]
+) -> Identifier | None:
+    """See `IdentityPolicy.normalize`. The same customers come again and again."""
+    if not _KIND.fullmatch(kind) or _is_blocked(value, blocked):
+        return None
+    normal = _normal(kind, value, region)
+    if normal is None or _is_blocked(normal, blocked):
+        return None
+    return Identifier(kind, normal)
+
+
 def _normal(kind: str, value: str, region: str | None) -> str | None:
     if kind == "email":
         return _email(value)
@@ -196,6 +221,20 @@ def _normal(kind: str, value: str, region: str | None) -> str | None:
 
 def _email(value: str) -> str | None:
     text = unicodedata.normalize("NFKC", value).strip()
+    if len(text) <= _MAX_EMAIL_LENGTH and (plain := _PLAIN_EMAIL.fullmatch(text)):
+        domain = _plain_domain(plain[1])
+        return domain and f"{text[: plain.start(1)].lower()}{domain}"
+    return _validated(text)
+
+
+@lru_cache(maxsize=4096)
+def _plain_domain(domain: str) -> str | None:
+    """The domain in normal form, as the library judges it; customers share few of them."""
+    address = _validated(f"a@{domain}")
+    return address and address[2:]
+
+
+def _validated(text: str) -> str | None:
     try:
         parsed = validate_email(text, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -20,6 +20,15 @@ Reason = Literal[
     "unsupported",  # a call that the connector knows and does not take
     "processing_failed",  # a stage could not process it
     "sink_rejected",  # ClickHouse could not read the row
+]
+REASONS: tuple[str, ...] = get_args(Reason)
+#: What the payload of a refusal is.
+Form = Literal[
+    "",  # not known: kept by an older version, or by a connector that does not say
+    "body",  # the whole body of a request
+    "event",  # one event of a body
+    "record",  # the value of a Kafka record
+    "cut",  # only the beginning: it cannot be read again
 ]
 
 
@@ -37,18 +46,48 @@ class Rejection:
     event_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a payload came from: what it takes, beside the bytes, to replay it.
+
+    Of a body or an event `request` is what is kept of the HTTP request (`ingest.kept`). Of a record
+    the logical topic, partition and key say where it stood, and `epoch` in which computation; 0
+    where that is not known.
+    """
+
+    form: Form = ""
+    #: The configured source, '' of a record.
+    source: str = ""
+    connector: str = ""
+    request: str = ""
+    topic: str = ""
+    partition: int = 0
+    key: bytes = b""
+    epoch: int = 0
+
+
 def rejected_row(
-    rejection: Rejection, *, rejected_id: str, source: str, connector: str, received_ms: int
+    rejection: Rejection,
+    origin: Origin,
+    *,
+    rejected_id: str,
+    received_ms: int,
 ) -> bytes:
     """The row of `rejected_touchpoints`, one line of JSON."""
     return msgspec.json.encode(
         {
             "rejected_id": rejected_id,
-            "source": source,
-            "connector": connector,
+            "source": origin.source,
+            "connector": origin.connector,
             "reason": rejection.reason,
             "detail": rejection.detail,
             "payload_base64": base64.b64encode(rejection.payload).decode(),
             "received_at": rfc3339(received_ms),
+            "form": origin.form,
+            "request": origin.request,
+            "topic": origin.topic,
+            "partition": origin.partition,
+            "key_base64": base64.b64encode(origin.key).decode(),
+            "epoch": origin.epoch,
         }
     )

@@ -37,11 +37,16 @@ def parse_ms(text: str) -> int:
     return to_ms(datetime.fromisoformat(text))
 
 
+@lru_cache(maxsize=8192)
+def parse_receipt_ms(text: str) -> int:
+    """The same for times of receipt, which all touches of a request share."""
+    return parse_ms(text)
+
+
 def rfc3339(milliseconds: int) -> str:
     """RFC 3339 with milliseconds and Z."""
-    seconds, rest = divmod(milliseconds, SECOND_MS)
-    minutes, second = divmod(seconds, 60)
-    return _minute(minutes) + _SECONDS[second] + _MILLISECONDS[rest]
+    minutes, rest = divmod(milliseconds, MINUTE_MS)
+    return _minute(minutes) + _SECONDS[rest // 1000] + _MILLISECONDS[rest % 1000]
 
 
 @lru_cache(maxsize=8192)

@@ -6,6 +6,8 @@ are numbers, nothing is guessed. Fields that it does not know are kept in `prope
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
@@ -23,6 +25,7 @@ from pydantic import (
 #: Amounts are exact to this step; finer ones are rounded half to even.
 AMOUNT_STEP = Decimal("0.000001")
 AMOUNT_LIMIT = Decimal(10) ** 12
+_PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 Channel = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples=["web", "phone"])]
 EventType = Annotated[
@@ -45,8 +48,15 @@ def _amount(value: object) -> Decimal:
     return amount.quantize(AMOUNT_STEP, ROUND_HALF_EVEN).normalize()
 
 
-def _not_a_number_of_seconds(value: object) -> object:
-    if isinstance(value, str | datetime):
+def _moment(value: object) -> object:
+    if isinstance(value, str):
+        if _PLAIN_TIME.fullmatch(value):
+            # The same moment in a third of the time, and its zone is Python's own. What is no
+            # date is the model's to explain.
+            with suppress(ValueError):
+                return datetime.fromisoformat(value)
+        return value
+    if isinstance(value, datetime):
         return value
     raise ValueError("must be an RFC 3339 time in a string")
 
@@ -55,7 +65,7 @@ def _currency(value: str) -> str:
     return value.upper()
 
 
-Moment = Annotated[datetime, BeforeValidator(_not_a_number_of_seconds), Field(strict=False)]
+Moment = Annotated[datetime, BeforeValidator(_moment), Field(strict=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{3}$"), AfterValidator(_currency)]
 
 
@@ -124,10 +134,10 @@ class Touchpoint(Part):
     @classmethod
     def _keep_unknown_fields(cls, data: Any) -> Any:
         """Unknown fields become properties, so that nothing a source says is lost."""
-        if not isinstance(data, dict):
+        if not isinstance(data, dict) or data.keys() <= _KNOWN_FIELDS:
             return data
-        unknown = data.keys() - cls.model_fields.keys() - SET_BY_THE_GATEWAY
-        if not unknown or not isinstance(data.get("properties", {}), dict):
+        unknown = data.keys() - _KNOWN_FIELDS
+        if not isinstance(data.get("properties", {}), dict):
             return data
         known = {name: value for name, value in data.items() if name not in unknown}
         extra = {name: data[name] for name in sorted(unknown, key=str)}
@@ -136,6 +146,7 @@ class Touchpoint(Part):
 
 #: What the gateway sets; a source's own words on them are ignored.
 SET_BY_THE_GATEWAY = frozenset({"source", "received_at"})
+_KNOWN_FIELDS = SET_BY_THE_GATEWAY | Touchpoint.model_fields.keys()
 
 
 def explain(error: ValidationError) -> str:

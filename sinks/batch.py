@@ -19,6 +19,7 @@ class Row(NamedTuple):
     partition: int
     offset: int
     timestamp_ms: int
+    key: bytes = b""
 
 
 class Batch:
@@ -35,7 +36,13 @@ class Batch:
         for record in records:
             self.next_offsets[record.partition] = record.offset + 1
             if record.value is not None:
-                row = Row(record.value, record.partition, record.offset, record.timestamp)
+                row = Row(
+                    record.value,
+                    record.partition,
+                    record.offset,
+                    record.timestamp,
+                    record.key or b"",
+                )
                 self.rows.append(row)
                 self.size += len(row.value)
 

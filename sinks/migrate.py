@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import NamedTuple
 
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse import ClickHouse, Refused
 from sinks.tables import databases, quoted
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -90,6 +90,37 @@ def migrate(
             },
         )
     return missing
+
+
+class Schema:
+    """Whether the tables are as this version knows them, before anything is written to them.
+
+    Fields that a table does not have are left out of its rows without an error, so a process that
+    runs before the `setup` of its release must not write.
+    """
+
+    def __init__(self, clickhouse: ClickHouse, namespace: str) -> None:
+        self._clickhouse = clickhouse
+        self._storage = databases(namespace).storage
+        self._newest = migrations()[-1]
+        self._there = False
+
+    def require(self) -> None:
+        """Return if every migration of this version was applied, or newer ones too.
+
+        Asks until it once was so. Raises `Refused`, which says what to do, and what `ClickHouse`
+        raises.
+        """
+        if self._there:
+            return
+        applied = _applied(self._clickhouse, self._storage)
+        number, name, _ = self._newest
+        if max(applied, default=0) < number:
+            raise Refused(
+                f"database {self._storage} lacks migration {number:04d}_{name}, which this version "
+                "needs: run touchline setup"
+            )
+        self._there = True
 
 
 def _prepare(clickhouse: ClickHouse, storage: str, bi: str) -> None:

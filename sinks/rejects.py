@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas import topics
-from schemas.rejection import Rejection, rejected_row
+from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.topics import full_name, partition_of
 
 #: So that the row, in base64, stays below Kafka's usual limit of 1 MiB a message.
@@ -31,16 +32,16 @@ class Rejects:
         self._guard = asyncio.Lock()
 
     async def publish(
-        self, *, rejected_id: str, payload: bytes, detail: str, received_ms: int
+        self, *, rejected_id: str, payload: bytes, detail: str, received_ms: int, origin: Origin
     ) -> None:
         """Publish one row; returns once Kafka has acknowledged it. Raises `KafkaError`, OSError."""
         if len(payload) > _MAX_PAYLOAD:
             detail += f"; the first {_MAX_PAYLOAD} of {len(payload)} bytes"
+            origin = replace(origin, form="cut")
         value = rejected_row(
             Rejection("sink_rejected", detail, payload[:_MAX_PAYLOAD]),
+            origin,
             rejected_id=rejected_id,
-            source="",
-            connector="sink",
             received_ms=received_ms,
         )
         key = rejected_id.encode()

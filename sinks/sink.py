@@ -22,10 +22,12 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.rejection import Origin
 from schemas.topics import full_name
 from sinks.backoff import Backoff, Stopped
 from sinks.batch import Batch, Row, received_ms
 from sinks.clickhouse import BadRows, ClickHouse, ClickHouseConfig, ClickHouseError
+from sinks.migrate import Schema
 from sinks.outage import Outages
 from sinks.ports import NoMetrics, SinkMetrics
 from sinks.rejects import Rejects
@@ -34,6 +36,8 @@ from sinks.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
+#: An insert holds so many rows at most.
+MAX_ROWS = 20_000
 _IDLE_MS = 500
 _DAY_MS = 86_400_000
 
@@ -51,7 +55,7 @@ class SinkConfig:
     kafka_namespace: str = ""
     tables: tuple[Table, ...] = TABLES
     #: An insert holds about so much at most…
-    max_rows: int = 20_000
+    max_rows: int = MAX_ROWS
     max_bytes: int = 8 * 1024 * 1024
     #: …and waits at most so long for company after its first row.
     linger_s: float = 0.25
@@ -62,6 +66,8 @@ class SinkConfig:
     session_timeout_s: float = 30.0
     #: What is under way may take so long after a stop; then it is left to the next start.
     stop_grace_s: float = 7.0
+    #: The computation whose rows these are, 0 where that is not known.
+    epoch: int = 0
 
     @property
     def topics(self) -> str:
@@ -82,7 +88,8 @@ async def run_sink(
     """
     clickhouse = ClickHouse(config.clickhouse)
     rejects = Rejects(config.bootstrap_servers, config.topics, config.kafka_options)
-    ports = Ports(clickhouse, rejects, metrics or NoMetrics(), clock, stop)
+    schema = Schema(clickhouse, config.namespace)
+    ports = Ports(clickhouse, schema, rejects, metrics or NoMetrics(), clock, stop)
     tasks = [
         asyncio.create_task(TableSink(table, config, ports).run(), name=f"sink-{table.name}")
         for table in config.tables
@@ -110,6 +117,7 @@ class Ports:
     """What all tables share."""
 
     clickhouse: ClickHouse
+    schema: Schema
     rejects: Rejects
     metrics: SinkMetrics
     clock: Callable[[], float]
@@ -231,7 +239,7 @@ class TableSink:
                 name, self._ports.clock() - min(row.timestamp_ms for row in rows) / 1000
             )
             try:
-                await in_thread(self._ports.clickhouse.insert, self._database, name, values)
+                await in_thread(self._put, values)
                 break
             except BadRows:
                 raise
@@ -248,6 +256,10 @@ class TableSink:
             now = self._ports.clock()
             self._metrics.queryable(name, [now - ms / 1000 for ms in received_ms(rows)])
 
+    def _put(self, values: Sequence[bytes]) -> None:
+        self._ports.schema.require()
+        self._ports.clickhouse.insert(self._database, self.table.name, values)
+
     async def _set_aside(self, row: Row, error: BadRows) -> None:
         """Publish the row to `touchpoints.rejected`; what came from there is only logged."""
         self._metrics.rejected(self.table.name, 1)
@@ -255,6 +267,15 @@ class TableSink:
         if self.table is REJECTED:
             return
         place = f"{self._topic}/{row.partition}/{row.offset}/{row.timestamp_ms}"
+        topic, epoch = self.table.topic.name, self._config.epoch
+        origin = Origin(
+            "record",
+            connector="sink",
+            topic=topic,
+            partition=row.partition,
+            key=row.key,
+            epoch=epoch,
+        )
         backoff = self._backoff()
         while True:
             try:
@@ -264,6 +285,7 @@ class TableSink:
                     payload=row.value,
                     detail=f"table {self.table.name}: {error}",
                     received_ms=row.timestamp_ms,
+                    origin=origin,
                 )
                 return
             except (KafkaError, OSError) as problem:

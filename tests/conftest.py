@@ -26,7 +26,7 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafk
 
     Where Java or Maven is missing the test is skipped, or fails if TOUCHLINE_REQUIRE_KAFKA is set.
     """
-    _require_kafka()
+    require_kafka()
     node = KafkaNode(tmp_path_factory.mktemp("kafka"), port=free_port(), heap="512m")
     with LocalKafka(node) as broker:
         yield broker
@@ -35,12 +35,12 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafk
 @pytest.fixture
 def own_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
     """A real Apache Kafka of its own, for a test that stops it."""
-    _require_kafka()
+    require_kafka()
     with LocalKafka(KafkaNode(tmp_path / "kafka", port=free_port(), heap="384m")) as broker:
         yield broker
 
 
-def _require_kafka() -> None:
+def require_kafka() -> None:
     try:
         class_path()
     except KafkaUnavailable as problem:

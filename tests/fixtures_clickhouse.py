@@ -42,6 +42,11 @@ class LocalClickHouse:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> LocalClickHouse:
         command = [sys.executable, "-m", "deploy.local.clickhouse"]
         self._process = subprocess.Popen(

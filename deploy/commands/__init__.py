@@ -9,6 +9,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from deploy import logs
 from deploy.running import at_running_stack
 from deploy.settings import Configuration, Settings, load
 from schemas.identifiers import Identifier
+from schemas.times import parse_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,14 @@ def configuration(context: click.Context, process: str) -> Configuration:
 
 def running(context: click.Context, process: str, data: Path) -> Settings:
     """The settings, with the addresses of the `up` on a folder where they name none."""
-    return at_running_stack(configuration(context, process).settings, data)
+    return running_configuration(context, process, data).settings
+
+
+def running_configuration(context: click.Context, process: str, data: Path) -> Configuration:
+    """The same, with the file that they came from."""
+    loaded = configuration(context, process)
+    settings = at_running_stack(loaded.settings, data)
+    return loaded.model_copy(update={"settings": settings})
 
 
 def identifier_of(settings: Settings, text: str) -> Identifier:
@@ -64,6 +73,25 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+class Time(click.ParamType):
+    """A time on the command line, as milliseconds since 1970; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See click. A day is its begin."""
+        try:
+            return parse_ms(value)
+        except ValueError:
+            self.fail("expected a time like 2026-11-20 or 2026-11-20T09:00:00Z", param, ctx)
+
+
+def say_lines(lines: Iterable[str]) -> None:
+    """An answer for people, on stdout."""
+    for line in lines:
+        click.echo(line)
 
 
 def say_json(value: Any) -> None:

@@ -11,11 +11,12 @@ import click
 import structlog
 
 from deploy import metrics, wiring
+from deploy.collector import collect_rarely
 from deploy.commands import configuration, stop_signal
 from deploy.epoch import Control, Present, watch
 from deploy.lag import BrokerLags
 from deploy.local.backlog import Backlog
-from deploy.policy import reordered, reordering, restored
+from deploy.policy import order_problem
 from deploy.settings import Configuration, Settings
 from ingest.changing_publisher import ChangingPublisher
 from ingest.gateway.app import run_gateway
@@ -43,7 +44,13 @@ async def _run(loaded: Configuration) -> None:
     try:
         with _admission(settings) as admission:
             ports = Ports(publisher, metrics.GatewayCounters(), metrics.text, admission)
-            await run_gateway(wiring.gateway_config(settings), sources, ports, stop_signal())
+            await run_gateway(
+                wiring.gateway_config(settings),
+                sources,
+                ports,
+                stop_signal(),
+                started=lambda _: collect_rarely(),
+            )
     finally:
         following.cancel()
 
@@ -62,20 +69,12 @@ async def _follow(settings: Settings, publisher: ChangingPublisher) -> None:
     namespace = None
     while True:
         present = await found.get()
-        if problem := _reordered(settings, present):
+        if problem := order_problem(settings.identity.policy(), present.policy):
             _log.error("identity_order_differs", detail=problem)
             publisher.refuse(problem)
         elif present.namespace != namespace:
             namespace = present.namespace
             await publisher.change(KafkaPublisher(_publishing(settings, namespace)))
-
-
-def _reordered(settings: Settings, present: Present) -> str | None:
-    """Why touches would be led by other identifiers than those that are stored; or None."""
-    configured = settings.identity.policy()
-    built = restored(present.policy, configured)
-    order = reordered(built, configured, {*built.kinds} & {*configured.kinds})
-    return reordering(*order) if order else None
 
 
 def _publishing(settings: Settings, namespace: str) -> KafkaPublisherConfig:

@@ -15,12 +15,14 @@ import click
 from deploy import policy as policies
 from deploy import wiring
 from deploy.commands import (
+    Time,
     data_option,
     identifier_of,
     json_option,
     nobody_known,
     running,
     say_json,
+    say_lines,
 )
 from deploy.commands.profile import sought
 from deploy.embedded import knows_embedded
@@ -30,18 +32,8 @@ from deploy.identity.explain import explain as explained
 from deploy.identity.log import IdentityLog, Selection
 from deploy.settings import Settings
 from schemas.identifiers import Identifier
-from schemas.times import EARLIEST_MS, LATEST_MS, parse_ms
+from schemas.times import EARLIEST_MS, LATEST_MS
 from sinks.epochs import Epochs
-
-
-class _Time(click.ParamType):
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return parse_ms(value)
-        except ValueError:
-            self.fail("expected a time like 2026-11-20 or 2026-11-20T09:00:00Z", param, ctx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +103,15 @@ def explain(context: click.Context, identifier: str, data: Path, as_json: bool) 
     if as_json:
         say_json(found.as_dict())
     else:
-        _say(explain_text.explanation(found))
+        say_lines(explain_text.explanation(found))
     return 0
 
 
 @command.command(name="split")
 @click.argument("identifier", metavar="[KIND:VALUE]", required=False)
 @click.option("--source", default="", help="Links that touches of this source made.")
-@click.option("--since", type=_Time(), help="Links of touches that occurred then or later.")
-@click.option("--until", type=_Time(), help="Links of touches that occurred before.")
+@click.option("--since", type=Time(), help="Links of touches that occurred then or later.")
+@click.option("--until", type=Time(), help="Links of touches that occurred before.")
 @click.option("--lift", is_flag=True, help="Let touches make again what was split.")
 @click.option("--split-id", default="", help="With --lift: all of this split.")
 @click.option("--note", default="", help="Why; it is kept with the split.")
@@ -206,9 +198,4 @@ def _answer(asked: _Asked, document: dict[str, Any], lines: Iterable[str]) -> No
     if asked.as_json:
         say_json(document)
     else:
-        _say(lines)
-
-
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
+        say_lines(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import click
 
@@ -29,5 +30,5 @@ def command(context: click.Context, following: bool) -> None:
 async def _run(settings: Settings, present: epoch.Present) -> None:
     stop = stop_signal()
     end_with(settings, present)
-    config = wiring.sink_config(settings, present.namespace)
+    config = replace(wiring.sink_config(settings, present.namespace), epoch=present.epoch)
     await run_sink(config, stop, metrics=metrics.SinkCounters())

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import click
 
-from deploy import epoch, metrics
+from deploy import epoch
 from deploy.commands import configuration, next_option
-from deploy.generation import end_with, joined, state_folder, warn_if_changed
-from deploy.kafka_clients import security
-from deploy.settings import Settings
-from deploy.stages import STAGE_NAMES, make, partitions_of, segments_of
-from deploy.worker import run_worker
-from processors.engine import EngineConfig, Hooks, run_stage
-from processors.segments import Segment
+from deploy.stages import STAGE_NAMES, segments_of
+from deploy.worker import run_one, run_worker
 
 
 @click.command()
@@ -26,26 +21,9 @@ def command(context: click.Context, stage: str | None, following: bool) -> None:
     from 0 on. When a rebuild has made another epoch present, each stage starts anew on that.
     """
     loaded = configuration(context, stage or "worker")
-    # Read here too, so that a wrong definition ends the worker before it starts anything.
-    segments = segments_of(loaded.settings)
     if stage:
-        _run(stage, loaded.settings, segments, epoch.NEXT if following else epoch.PRESENT)
+        run_one(stage, loaded.settings, epoch.NEXT if following else epoch.PRESENT)
         return
+    # Read here too, so that a wrong definition ends the worker before it starts anything.
+    segments_of(loaded.settings)
     run_worker(loaded.file.path, ("--next",) if following else ())
-
-
-def _run(name: str, settings: Settings, segments: tuple[Segment, ...], which: str) -> None:
-    port = settings.metrics.port and settings.metrics.port + STAGE_NAMES.index(name)
-    with metrics.Exposition(settings.metrics.host, port) as exposition:
-        present = joined(settings, which)
-        warn_if_changed(settings, present)
-        end_with(settings, present)
-        config = EngineConfig(
-            settings.kafka.bootstrap_servers,
-            state_folder(settings.state, settings.namespace, present.namespace, name),
-            partitions_of(settings, present),
-            present.namespace,
-            security(settings.kafka),
-        )
-        hooks = Hooks(metrics=metrics.EngineCounters(), on_ready=exposition.ready)
-        run_stage(make(name, settings, present, segments), config, hooks)

@@ -5,15 +5,20 @@ settings and its parameters end with it, as they do on a server.
 
 chDB splits a text into statements at a blank line even within the data of an INSERT, and runs
 what follows. The data of an INSERT therefore never stands in a text here: `split_insert` takes
-the statement apart, and the bytes go in through chDB's streaming insert.
+the statement apart, and the bytes go in as a file. (chDB's streaming insert would take them too,
+but 26.9 reports rows as written although writing them failed: full disk, too many parts, a
+constraint.)
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,7 +27,6 @@ from chdb.session import Session
 
 from sinks.tables import quoted
 
-_NO_DATA_TO_INSERT = 108
 _CODE = re.compile(r"Code: (\d+)\. ")
 _PREFIX = re.compile(r"^(?:.*?: )?(?=Code: \d+\. )", re.DOTALL)
 _VERSION_SUFFIX = re.compile(r" \(version [^()]*\)")
@@ -52,11 +56,12 @@ class QueryFailed(Exception):
 
 
 class Insert(NamedTuple):
-    """An INSERT whose data follow it: the statement up to the format, the format, the data."""
+    """An INSERT whose data follow it: what into, the format, the data, the SETTINGS clause."""
 
-    statement: str
+    into: str
     format: str
     data: bytes
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ def split_insert(text: bytes, default_format: str) -> Insert | None:
     """Take an INSERT with data apart; None for any other statement, INSERT … SELECT included."""
     words: list[bytes] = []
     depth = 0
+    # Where what names the table and its columns ends.
+    end: int | None = None
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup
         if kind == "other":
@@ -102,14 +109,19 @@ def split_insert(text: bytes, default_format: str) -> Insert | None:
         if len(words) > 2 and words[-2] == b"FORMAT":
             head = text[: token.start()].rstrip()[: -len(b"FORMAT")]
             data = text[token.end() :].lstrip(b" \t\f").removeprefix(b"\r").removeprefix(b"\n")
-            return Insert(head.decode(), token.group().decode(), data)
+            return Insert(head[:end].decode(), token.group().decode(), data, _from(head, end))
         if len(words) > 2 and word == b"VALUES":
-            return Insert(text[: token.start()].decode(), "Values", text[token.end() :])
+            head = text[: token.start()]
+            return Insert(head[:end].decode(), "Values", text[token.end() :], _from(head, end))
+        if len(words) > 2 and word == b"SETTINGS":
+            end = token.start()
         if len(words) > 1 and word in {b"SELECT", b"WITH", b"FROM"}:
             return None
-    if not words:
-        return None
-    return Insert(text.decode(), default_format, b"")
+    return Insert(text[:end].decode(), default_format, b"", _from(text, end)) if words else None
+
+
+def _from(text: bytes, place: int | None) -> str:
+    return "" if place is None else text[place:].decode()
 
 
 class Engine:
@@ -223,20 +235,28 @@ def _select(session: Any, query: Query) -> Answer:
 
 
 def _insert(session: Any, insert: Insert) -> Answer:
-    stream = session.send_insert(insert.statement, insert.format)
-    try:
-        if insert.data:
-            stream.append(insert.data)
-        result = stream.finish()
-    except Exception as error:
-        with suppress(Exception):
-            stream.cancel()
-        # A server takes an INSERT of no rows; chDB calls it an error.
-        if f"Code: {_NO_DATA_TO_INSERT}." in str(error) and not insert.data.strip():
-            return Answer(b"", "")
-        raise
-    rows, size = result.rows_written, result.bytes_written
-    return Answer(b"", "", rows, size, rows, size, int(result.elapsed * 1e9))
+    with _file(insert.data) as path:
+        result = session.query(
+            f"{insert.into} FROM INFILE {_literal(path)} COMPRESSION 'none' {insert.settings} "
+            f"FORMAT {insert.format}"
+        )
+    rows, size = result.rows_written(), result.bytes_written()
+    return Answer(b"", "", rows, size, rows, size, int(result.elapsed() * 1e9))
+
+
+@contextmanager
+def _file(data: bytes) -> Iterator[str]:
+    """The path under which the engine reads the bytes; in memory where the system can."""
+    if sys.platform == "linux":
+        with open(os.memfd_create("rows"), "wb") as file:
+            file.write(data)
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            yield file.name
 
 
 def _literal(value: str) -> str:

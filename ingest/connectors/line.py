@@ -80,6 +80,10 @@ class Line(WebhookConnector):
         else:
             yield Rejection("unreadable", "events: must be a list of events", request.body)
 
+    def around(self, request: Request) -> tuple[bytes, bytes]:
+        """The list of events."""
+        return b'{"events":[', b"]}"
+
 
 def _event(event: dict[str, Any], payload: Payload) -> Result:
     read = Fields(event)

@@ -196,7 +196,8 @@ class Fields:
 
     def label(self, name: str) -> str | None:
         """A field with a short text, or a number that stands for one."""
-        return label(value) if (value := self.id(name)) else None
+        value = self.id(name)
+        return value[:LABEL_LENGTH] if value else None
 
     def id(self, name: str) -> str | None:
         """A field with an id: text, or a whole number, which becomes text."""

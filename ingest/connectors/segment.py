@@ -14,7 +14,15 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connector import (
+    Context,
+    Options,
+    Request,
+    Result,
+    WebhookConnector,
+    json_bytes,
+    secrets,
+)
 from ingest.connectors.reading import (
     Fields,
     Payload,
@@ -55,6 +63,8 @@ COMMERCE = COMMERCE_TYPES | {
 }  # fmt: skip
 #: What differs when an SDK sends the same event again.
 _PER_DELIVERY = frozenset({"sentAt", "receivedAt", "writeKey"})
+#: What a batch says for all of its events.
+_SHARED = ("sentAt", "context")
 _NAMES = {
     "event_id": "messageId",
     "occurred_at": "timestamp",
@@ -126,6 +136,13 @@ class Segment(WebhookConnector):
             yield from _batch(body, request.body, context)
             return
         yield guarded(partial(_event, call, None, {}), body, lambda: request.body)
+
+    def around(self, request: Request) -> tuple[bytes, bytes]:
+        """A batch with what its events share."""
+        body = decode(request.body)
+        given = body if isinstance(body, dict) else {}
+        shared = json_bytes({name: given[name] for name in _SHARED if name in given})
+        return shared[:-1] + (b"," if len(shared) > 2 else b"") + b'"batch":[', b"]}"
 
 
 def _batch(body: dict[str, Any], raw: bytes, context: Context) -> Iterator[Result]:

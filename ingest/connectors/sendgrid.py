@@ -136,6 +136,10 @@ class SendGrid(WebhookConnector):
         else:
             yield Rejection("unreadable", "the body: must be a JSON array of events", request.body)
 
+    def around(self, request: Request) -> tuple[bytes, bytes]:
+        """The array."""
+        return b"[", b"]"
+
     def _event(self, event: dict[str, Any], payload: Payload) -> Result:
         read = Fields(event)
         name = read.text("event")

@@ -42,6 +42,7 @@ class TouchpointConnector(WebhookConnector):
     name: ClassVar[str] = "touchpoint"
     doc: ClassVar[str] = "Own systems: touchpoints in JSON, or CloudEvents"
     options: ClassVar[type[Options]] = TouchpointOptions
+    reads: ClassVar[tuple[str, ...]] = ("content-type", "ce-")
 
     def __init__(self, options: TouchpointOptions) -> None:
         self._keys = secrets(options.token)
@@ -84,6 +85,10 @@ class TouchpointConnector(WebhookConnector):
             yield from _list(body, request, context, _touch)
         else:
             yield _one(body, request, _touch)
+
+    def around(self, request: Request) -> tuple[bytes, bytes]:
+        """A list."""
+        return b"[", b"]"
 
 
 def _list(body: object, request: Request, context: Context, convert: Convert) -> Iterator[Result]:

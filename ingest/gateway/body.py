@@ -135,7 +135,10 @@ def depth(json: bytes, limit: int) -> int:
     Works by deleting: escapes, then strings, then innermost pairs, level by level, each with one
     pass at the speed of memory. What is no JSON gives some number; its parser will say so.
     """
-    marks = json.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE)
+    if b"\\" in json:
+        json = json.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Two quotes side by side are a string without structure, or nothing between two strings.
+    marks = json.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
     if b'"' in marks:
         marks = b"".join(marks.split(b'"')[::2])
     marks = marks.translate(_ONE_KIND, b"\\")

@@ -28,12 +28,13 @@ class EventsApi:
         """Take events."""
         intake = self._intake
         # The token is in a header: who does not show a valid one has no body read.
-        source = intake.sources.keyed(CONNECTOR, intake.request(http, b""))
+        request = intake.request(http, b"")
+        source = intake.sources.keyed(CONNECTOR, request)
         if source is None:
             reply = replies.error(401, "Authorization: must be Bearer with the token of a source")
             reply.headers["WWW-Authenticate"] = "Bearer"
             return reply
         with intake.lease() as lease:
             body = await intake.body(http, lease)
-            outcome = await intake.take(source, intake.request(http, body.data), body)
+            outcome = await intake.take(source, request._replace(body=body.data), body)
             return replies.events(outcome)

@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from ingest.connector import Reply
-from ingest.gateway.take import Outcome, Verdict, printable
+from ingest.gateway.judging import printable
+from ingest.gateway.take import Outcome, Verdict
 from schemas.rejection import Reason, Rejection
 
 JSON = "application/json"

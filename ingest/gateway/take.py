@@ -6,28 +6,25 @@ Nothing is answered before Kafka has what was accepted *and* what was refused.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import structlog
 from aiohttp import web
 
-from ingest.accept import Accepted, accept
-from ingest.connector import Context, Request, Result, original
-from ingest.gateway.body import Body, Lease, depth, read_body
+from ingest.accept import Accepted
+from ingest.connector import Request
+from ingest.gateway.body import Body, Lease, read_body
 from ingest.gateway.config import GatewayConfig, Ports, Source
+from ingest.gateway.judging import judged, refused
 from ingest.gateway.limits import Budget, Rates
 from ingest.gateway.sources import Sources
+from ingest.kept import Origins
 from ingest.publisher import NotAcknowledged, Refused
-from schemas.rejection import Rejection, rejected_row
-
-log = structlog.get_logger(__name__)
+from schemas.rejection import Rejection
 
 #: The event loop serves others at least this often while a large body is worked on.
 _SLICE_S = 0.01
-#: Deeper than this no connector gets to see it: most decoders recurse, and would fail.
-_DECODABLE_DEPTH = 500
 
 
 class Verdict(NamedTuple):
@@ -130,97 +127,43 @@ class Intake:
         else:
             await self._read(source, request, received_ms, outcome)
         self._rates.count(source.name, len(outcome.verdicts))
-        await self._publish(source, outcome, received_ms)
+        origins = Origins(source.name, source.connector, request, body.problem)
+        await self._publish(source, outcome, received_ms, origins)
         return outcome
 
     async def _read(
         self, source: Source, request: Request, received_ms: int, outcome: Outcome
     ) -> None:
-        level = depth(request.body, _DECODABLE_DEPTH) if request.body[:1] in _JSON_STARTS else 0
-        if level > _DECODABLE_DEPTH:
-            detail = f"the body is nested deeper than {_DECODABLE_DEPTH} levels"
-            outcome.add(Rejection("unreadable", detail, request.body))
-            return
-        context = Context(source.name, received_ms, source.policy.currency, self.config.max_events)
-        results = source.connector.parse(request, context)
-        try:
-            await self._accept_all(
-                source, results, received_ms, outcome, check_depth=level > self.config.max_depth
-            )
-        except Exception as error:
-            # A bug in the connector. What it choked on is kept, and can be replayed once mended.
-            log.exception("connector_failed", connector=source.connector.name, source=source.name)
-            outcome.add(
-                Rejection(
-                    "processing_failed",
-                    f"connector {source.connector.name} failed ({type(error).__name__})",
-                    request.body,
-                )
-            )
-
-    async def _accept_all(
-        self,
-        source: Source,
-        results: Iterable[Result],
-        received_ms: int,
-        outcome: Outcome,
-        *,
-        check_depth: bool,
-    ) -> None:
         pace = _Pace(self.ports.monotonic)
-        for result in results:
-            outcome.add(self._judge(source, result, received_ms, check_depth))
+        for result in judged(source, request, received_ms, self.config):
+            outcome.add(result)
             await pace.step()
 
-    def _judge(
-        self, source: Source, result: Result, received_ms: int, check_depth: bool
-    ) -> Accepted | Rejection:
-        if isinstance(result, Rejection):
-            return result
-        if check_depth:
-            payload = original(result)
-            if depth(payload, self.config.max_depth) > self.config.max_depth:
-                return replace(self._too_deep(payload), event_id=result.event_id)
-        return accept(result, source.policy, received_ms, lambda: original(result))
-
-    def _too_deep(self, payload: bytes) -> Rejection:
-        detail = f"the event is nested deeper than {self.config.max_depth} levels"
-        return Rejection("invalid", detail, payload)
-
-    async def _publish(self, source: Source, outcome: Outcome, received_ms: int) -> None:
-        refused: list[Refused] = []
+    async def _publish(
+        self, source: Source, outcome: Outcome, received_ms: int, origins: Origins
+    ) -> None:
+        rows: list[Refused] = []
         pace = _Pace(self.ports.monotonic)
         for rejection in outcome.rejected:
-            refused.append(self._row(source, rejection, received_ms))
+            rows.append(
+                refused(
+                    rejection,
+                    origins,
+                    rejected_id=self.ports.new_id(),
+                    received_ms=received_ms,
+                    max_kept_bytes=self.config.max_kept_bytes,
+                )
+            )
             await pace.step()
         if outcome.verdicts:
             started = self.ports.monotonic()
             acknowledged = False
             try:
-                await self.ports.publisher.publish(outcome.accepted, refused)
+                await self.ports.publisher.publish(outcome.accepted, rows)
                 acknowledged = True
             finally:
                 self.ports.metrics.published(self.ports.monotonic() - started, acknowledged)
         self._count(source, outcome)
-
-    def _row(self, source: Source, rejection: Rejection, received_ms: int) -> Refused:
-        rejected_id = self.ports.new_id()
-        rejection = replace(rejection, detail=printable(rejection.detail))
-        size, limit = len(rejection.payload), self.config.max_kept_bytes
-        if size > limit:
-            rejection = replace(
-                rejection,
-                payload=rejection.payload[:limit],
-                detail=f"{rejection.detail} (kept: the first {limit} of {size} bytes)",
-            )
-        row = rejected_row(
-            rejection,
-            rejected_id=rejected_id,
-            source=source.name,
-            connector=source.connector.name,
-            received_ms=received_ms,
-        )
-        return Refused(rejected_id.encode(), row)
 
     def _count(self, source: Source, outcome: Outcome) -> None:
         metrics, connector = self.ports.metrics, source.connector.name
@@ -229,12 +172,5 @@ class Intake:
         for rejection in outcome.rejected:
             metrics.rejected(source.name, connector, rejection.reason, 1)
 
-
-def printable(text: str) -> str:
-    """Text that JSON can carry: names of fields and ids from headers may hold half characters."""
-    return text.encode("utf-8", "replace").decode()
-
-
-_JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
 
 __all__ = ["Intake", "NotAcknowledged", "Outcome", "RateLimited", "Verdict"]

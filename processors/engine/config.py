@@ -36,13 +36,15 @@ class EngineConfig:
     stop_timeout: float = 10.0
     #: How long the ids of events are remembered, in Kafka's record time.
     seen_window: float = 7 * 86_400.0
-    max_batch_records: int = 20_000
+    max_batch_records: int = 30_000
     #: The longest that a partition without news delays the fetch from its neighbours.
     fetch_max_wait: float = 0.05
     #: Shared by all partitions of the process.
     cache_bytes: int = 256 << 20
     #: Static membership: see `processors.engine.instance`, which gives it its value.
     instance_id: str | None = None
+    #: The computation that the process takes part in, 0 where that is not known.
+    epoch: int = 0
 
     def __post_init__(self) -> None:
         if self.send_timeout >= self.session_timeout:

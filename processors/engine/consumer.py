@@ -19,7 +19,7 @@ from faust.types import TP, ConsumerMessage
 if TYPE_CHECKING:
     from processors.engine.config import EngineConfig
 
-FETCH_BYTES = 12 << 20
+FETCH_BYTES = 16 << 20
 
 
 class BatchScheduler:

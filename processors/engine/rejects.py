@@ -6,23 +6,29 @@ import uuid
 
 from processors.stage import Output, Record
 from schemas import topics
-from schemas.rejection import Rejection, rejected_row
+from schemas.rejection import Origin, Rejection, rejected_row
 
 #: base64 makes it a third longer, and the row must fit a record batch.
 _MAX_PAYLOAD = 600_000
 
 
-def rejected(record: Record, error: Exception, stage: str) -> Output:
+def rejected(record: Record, error: Exception, stage: str, epoch: int) -> Output:
     """The rejection of a record: the same one however often it fails. No text of the error."""
-    name = f"{record.topic}/{record.partition}/{record.offset}"
+    # The time too: offsets begin anew with each lifetime of the embedded broker.
+    name = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp_ms}"
     rejected_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
     cut = len(record.value) > _MAX_PAYLOAD
     detail = f"{type(error).__name__} in {stage}" + (" (payload cut)" if cut else "")
     row = rejected_row(
         Rejection("processing_failed", detail, record.value[:_MAX_PAYLOAD]),
+        Origin(
+            "cut" if cut else "record",
+            topic=record.topic,
+            partition=record.partition,
+            key=record.key or b"",
+            epoch=epoch,
+        ),
         rejected_id=rejected_id,
-        source="",
-        connector="",
         received_ms=record.timestamp_ms,
     )
     return Output(topics.REJECTED.name, rejected_id.encode(), row)

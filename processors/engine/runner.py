@@ -27,8 +27,8 @@ from processors.engine.producer import Publisher
 from processors.engine.reading import Reading
 from processors.engine.rejects import rejected
 from processors.engine.step import Preparer, StageStore, Step
-from processors.engine.store import StorageError
-from processors.stage import Decision, Record, Stage
+from processors.engine.store import StorageError, disk_is_full
+from processors.stage import Decision, Output, Record, Stage
 from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
@@ -150,6 +150,9 @@ class Engine:
         self.partitions.reached(partition, min(record.timestamp_ms for record in records))
         store = self.partitions.view(partition)
         decision = self.stage.decide(records, store)
+        if decision.failed:
+            decision.outputs += [self._rejection(*failed) for failed in decision.failed]
+            decision.counts[FAILED_RECORDS] = len(decision.failed)
         times = {r.offset: r.timestamp_ms for r in records} if decision.seen else {}
         step = self._preparer.prepare(partition, decision, store, times)
         self.probe("decide")
@@ -209,6 +212,12 @@ class Engine:
             self.partitions.seen(partition).apply(zip(starts, step.seen, strict=True))
 
     async def _reject(self, record: Record, error: Exception) -> bool:
+        output = self._rejection(record, error)
+        await self._publisher.send(self._preparer.pack_outputs([output]))
+        self.metrics.count(FAILED_RECORDS, 1)
+        return True
+
+    def _rejection(self, record: Record, error: Exception) -> Output:
         log.error(
             "record_failed",
             stage=self.stage.name,
@@ -218,10 +227,7 @@ class Engine:
             error=type(error).__name__,
             where=_where(error),
         )
-        output = rejected(record, error, self.stage.name)
-        await self._publisher.send(self._preparer.pack_outputs([output]))
-        self.metrics.count(FAILED_RECORDS, 1)
-        return True
+        return rejected(record, error, self.stage.name, self.config.epoch)
 
     # --- what the partition is ---------------------------------------------------------------
 
@@ -303,6 +309,13 @@ class Engine:
         self._give_up("faust", reason)
 
     def _give_up(self, during: str, error: BaseException) -> None:
+        if disk_is_full(error):
+            self.halt(
+                "disk_full",
+                stage=self.stage.name,
+                folder=str(self.config.data_dir),
+                hint="nothing is lost: make room, then it goes on from the changelog",
+            )
         self.halt("engine_failed", during=during, error=type(error).__name__, where=_where(error))
 
 

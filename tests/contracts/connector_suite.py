@@ -32,6 +32,7 @@ from ingest.connector import (
     WebhookConnector,
     original,
 )
+from ingest.kept import Kept, Origins
 from ingest.registry import Registry
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
@@ -261,6 +262,22 @@ class ConnectorSuite:
             assert _without_properties(results) == _without_properties(
                 self.parse(self.request(value, name))
             )
+
+    # What is kept of a refusal
+
+    def test_what_is_kept_of_each_event_is_read_again_as_it_was(self):
+        """As a replay does: without key, signature and the other events of its body."""
+        connector = self.make(self.secrets[0])
+        for name, request in self.requests().items():
+            origins = Origins("source", connector, request)
+            for result in self.parse(request):
+                payload = original(result)
+                origin = origins.of(Rejection("invalid", "", payload))
+                assert origin.form in ("body", "event"), name
+                again = Kept.of(origin.request).request(payload)
+                found = self.parse(again)
+                assert found == ([result] if origin.form == "event" else self.parse(request)), name
+                assert not any(secret in origin.request for secret in self.secrets)
 
     # Bad data
 

@@ -10,7 +10,8 @@ import structlog
 
 from deploy import logs
 from tests.deploy.world import World
-from tests.sinks.conftest import Store, store
+from tests.sinks.conftest import store
+from tests.sinks.sinking import Store
 
 __all__ = ["store"]
 

@@ -15,7 +15,7 @@ from sinks.epochs import Epochs
 from sinks.migrate import migrate
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.sinks import rows
-from tests.sinks.conftest import Store
+from tests.sinks.sinking import Store
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from schemas.messages import SplitCommand
 from sinks.tables import CONFLICTS, IDENTITIES, LINKS, PROFILES, SPLITS
 from tests.pipeline import Pipeline
 from tests.processors.touches import touch
-from tests.sinks.conftest import Store
+from tests.sinks.sinking import Store
 
 SHOWN = (IDENTITIES, PROFILES, CONFLICTS, LINKS, SPLITS)
 

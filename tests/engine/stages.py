@@ -10,13 +10,15 @@ from processors.stage import Decision, Output, Record, Store, Tick
 from schemas import rows
 
 _COUNT = struct.Struct(">QQ")
+_NOTHING = (-1, 0, 0, 0)
 
 
 class CountingStage:
     """Counts records per key; each output is a key's present count.
 
-    The value is the event's id. `poison` as a value fails. A row is due 1,000 ms after the
-    record time of its newest record, and then publishes `late` once.
+    The value is the event's id. `poison` as a value fails, `unreadable` is set aside, `forget…`
+    deletes the key's row. A row is due 1,000 ms after the record time of its newest record, and
+    then publishes `late` once.
     """
 
     atomic = False
@@ -50,6 +52,9 @@ class CountingStage:
         for record, digest, before in zip(records, hashes, known, strict=True):
             if record.value == b"poison":
                 raise ValueError("cannot be processed")
+            if record.value == b"unreadable":
+                decision.failed.append((record, ValueError("cannot be read")))
+                continue
             first = decision.seen.get(digest, before)
             if first is not None and first < record.offset:
                 decision.counts["duplicates"] = decision.counts.get("duplicates", 0) + 1
@@ -57,12 +62,14 @@ class CountingStage:
             if self.deduplicates:
                 decision.seen[digest] = record.offset
             applied, rev, count, time_ms = state[record.key or b""]
-            if record.offset > applied:
+            if record.value.startswith(b"forget"):
+                state[record.key or b""] = _NOTHING
+            elif record.offset > applied:
                 newest = max(time_ms, record.timestamp_ms)
                 state[record.key or b""] = (record.offset, rev + 1, count + 1, newest)
         for key in keys:
             applied, rev, count, time_ms = state[key]
-            value = pack(applied, rev, count, time_ms) + self._padding
+            value = pack(applied, rev, count, time_ms) + self._padding if rev else None
             if value != old[key]:
                 decision.rows[key] = value
             decision.outputs.append(Output("profiles", key, b"%d" % count))
@@ -90,6 +97,6 @@ def pack(applied: int, rev: int, count: int, time_ms: int) -> bytes:
 def unpack(row: bytes | None) -> tuple[int, int, int, int]:
     """Applied offset, revision, count, newest record time."""
     if row is None:
-        return -1, 0, 0, 0
+        return _NOTHING
     header = rows.header(row)
     return header.applied, header.rev, *_COUNT.unpack_from(row, rows.SIZE)

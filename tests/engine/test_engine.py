@@ -129,7 +129,7 @@ async def test_a_record_that_fails_is_rejected_with_its_bytes_and_the_rest_goes_
     async with deployment(mock_broker.bootstrap_servers, "poison", tmp_path) as made:
         events = [(b"key", b"event-%d" % number) for number in range(50)]
         await made.send([*events[:20], (b"key", b"poison"), *events[20:]])
-        async with running(made) as metrics:
+        async with running(made, epoch=7) as metrics:
             await until(equal(made.counts, {b"key": 50}))
             [rejected] = await made.read("touchpoints.rejected")
             row = json.loads(rejected.value)
@@ -137,6 +137,9 @@ async def test_a_record_that_fails_is_rejected_with_its_bytes_and_the_rest_goes_
             assert row["detail"] == "ValueError in counting"
             assert base64.b64decode(row["payload_base64"]) == b"poison"
             assert row["rejected_id"] == rejected.key.decode()
+            assert (row["form"], row["topic"], row["epoch"]) == ("record", "touchpoints", 7)
+            assert row["partition"] == partition_of(b"key", PARTITIONS)
+            assert base64.b64decode(row["key_base64"]) == b"key"
             assert metrics.counts[FAILED_RECORDS] == 1
             ends = await made.ends("touchpoints")
             await until(equal(made.committed, [end or None for end in ends]))

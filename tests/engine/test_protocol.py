@@ -14,7 +14,7 @@ from rocksdict import DbClosedError
 
 from processors.engine import EngineConfig, Hooks
 from processors.engine.config import ROWS, SEEN
-from processors.engine.metrics import INPUT_GAP
+from processors.engine.metrics import FAILED_RECORDS, INPUT_GAP
 from processors.engine.packing import Packed
 from processors.engine.producer import Publisher
 from processors.engine.runner import Engine
@@ -227,6 +227,16 @@ async def test_only_the_record_that_fails_is_rejected(rig: Rig) -> None:
     await rig.deliver(0, b"a", b"poison", b"c", b"d")
     assert rig.count == 3
     assert len(rig.log.topics["touchpoints.rejected"]) == 1
+    assert rig.engine.committable() == {INPUT: 4}
+
+
+async def test_what_a_stage_cannot_read_is_rejected_without_deciding_the_rest_again(
+    rig: Rig,
+) -> None:
+    await rig.deliver(0, b"a", b"unreadable", b"c", b"unreadable")
+    assert (rig.count, rig.metrics.counts[FAILED_RECORDS]) == (2, 2)
+    assert len(rig.log.topics["touchpoints.rejected"]) == 2
+    assert rig.steps.count("decide") == 1
     assert rig.engine.committable() == {INPUT: 4}
 
 

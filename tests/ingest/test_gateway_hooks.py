@@ -204,7 +204,9 @@ class TestAnyConnector:
             assert [(r["reason"], r["payload"]) for r in gateway.rejected] == [("unreadable", body)]
             assert (await gateway.post("/hooks/odd", body[1:-1])).status == 201
 
-    async def test_a_bug_in_a_connector_loses_nothing(self, odd: list[Source]) -> None:
+    async def test_a_bug_in_a_connector_loses_nothing(
+        self, odd: list[Source], capsys: pytest.CaptureFixture[str]
+    ) -> None:
         async with serving(given=odd) as gateway:
             answer = await gateway.post("/hooks/odd", b"bug")
             assert b"secret" not in answer.body
@@ -213,4 +215,7 @@ class TestAnyConnector:
             assert (row["reason"], row["payload"]) == ("processing_failed", b"bug")
             assert "KeyError" in row["detail"]
             assert "secret" not in row["detail"]
+            said = capsys.readouterr()
+            assert "connector_failed" in said.out + said.err
+            assert "a secret value" not in said.out + said.err
             assert (await gateway.post("/hooks/odd", b"x")).status == 201

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +23,7 @@ import yaml
 
 from deploy.epoch import present
 from deploy.lag import BrokerLags, drain
-from deploy.local.processes import die_with_parent, fetch, free_port, is_free
+from deploy.local.processes import die_with_parent, fetch, is_free
 from deploy.settings import load, plain_environment
 from deploy.stages import STAGE_NAMES, readers
 from sinks.tables import databases
@@ -128,13 +130,19 @@ class System:
         clickhouse: LocalClickHouse,
         namespace: str,
         segments: Mapping[str, str] | None = None,
+        *,
+        modules: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
+        """`modules` are run for these commands instead of `deploy`, all with these `variables`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.namespace = namespace
         self.clickhouse = clickhouse
         self.file = folder / "touchline.yaml"
         self.gateway_url = ""
+        self.modules = modules or {}
+        self.variables = variables or {}
         self.processes: list[Process] = []
         definitions = folder / "segments"
         definitions.mkdir()
@@ -195,8 +203,8 @@ class System:
         done = self.run("setup")
         assert done.returncode == 0, done.stderr
 
-    def gateway(self, name: str = "gateway") -> Process:
-        port = _ports(1)
+    def gateway(self, name: str = "gateway", port: int = 0) -> Process:
+        port = port or ports()
         self.gateway_url = f"http://127.0.0.1:{port}"
         variables = {"TOUCHLINE_GATEWAY__PORT": str(port)}
         metrics = {"gateway": f"{self.gateway_url}/metrics"}
@@ -216,7 +224,7 @@ class System:
         until(lambda: all(process.ready() for process in processes), 90, 0.2)
 
     def _measured(self, name: str, command: str, parts: Sequence[str]) -> Process:
-        port = _ports(len(parts))
+        port = ports(len(parts))
         variables = {
             "TOUCHLINE_METRICS__PORT": str(port),
             "TOUCHLINE_STATE": str(self.folder / f"state-{name}"),
@@ -247,26 +255,36 @@ class System:
         return process
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
-        return [sys.executable, "-m", "deploy", "--config", str(self.file), *arguments]
+        module = self.modules.get(arguments[0], "deploy")
+        return [sys.executable, "-m", module, "--config", str(self.file), *arguments]
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        return {**plain_environment(), "PYTHONPATH": str(ROOT), **variables}
+        return {**plain_environment(), "PYTHONPATH": str(ROOT), **self.variables, **variables}
 
     # Input
 
-    def post(self, events: Sequence[Mapping[str, Any]], source: str = "web") -> Reply:
-        """Send touchpoints of one source; any answer is returned, also none."""
+    def post(
+        self,
+        events: Sequence[Mapping[str, Any]],
+        source: str = "web",
+        url: str = "",
+        patience: float = 60,
+    ) -> Reply:
+        """Send touchpoints of one source, to the newest gateway or to that of `url`.
+
+        Any answer is returned, also none.
+        """
         request = urllib.request.Request(
-            f"{self.gateway_url}/v1/events",
+            f"{url or self.gateway_url}/v1/events",
             json.dumps(events).encode(),
             {"Authorization": f"Bearer {SOURCES[source]['token']}"},
         )
         try:
-            with _NO_PROXY.open(request, timeout=60) as response:
+            with _NO_PROXY.open(request, timeout=patience) as response:
                 return Reply(response.status, dict(response.headers), response.read())
         except urllib.error.HTTPError as error:
             return Reply(error.code, dict(error.headers), error.read())
-        except OSError:
+        except (OSError, HTTPException):
             return Reply(0, {}, b"")
 
     def send(self, batches: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> None:
@@ -310,9 +328,13 @@ class System:
             assert at < 0, f"{name}: {text[max(0, at - 500) : at + 3000]}"
 
 
-def _ports(count: int) -> int:
-    """The first of neighbouring ports that nobody listens on at this moment."""
+def ports(count: int = 1) -> int:
+    """The first of neighbouring ports that nobody listens on at this moment.
+
+    From below those that the system gives to clients: a process that is started again finds its
+    port free.
+    """
     while True:
-        first = free_port()
-        if first + count < 65_536 and all(is_free(first + i) for i in range(count)):
+        first = random.randint(15_000, 32_000 - count)
+        if all(is_free(first + i) for i in range(count)):
             return first

@@ -21,13 +21,20 @@ from deploy.local.clickhouse_engine import Engine, EngineUnavailable, Insert, sp
         (
             b"insert into `FORMAT x`.t (`VALUES`, a) settings x = 'FORMAT CSV' format TSV\r\n1\t2",
             Insert(
-                "insert into `FORMAT x`.t (`VALUES`, a) settings x = 'FORMAT CSV' ", "TSV", b"1\t2"
+                "insert into `FORMAT x`.t (`VALUES`, a) ",
+                "TSV",
+                b"1\t2",
+                "settings x = 'FORMAT CSV' ",
             ),
         ),
         (b"INSERT INTO t VALUES (1), (2)", Insert("INSERT INTO t ", "Values", b" (1), (2)")),
         (
             b"-- FORMAT\n/* VALUES */ INSERT INTO t FORMAT Native \n\nx",
             Insert("-- FORMAT\n/* VALUES */ INSERT INTO t ", "Native", b"\nx"),
+        ),
+        (
+            b"INSERT INTO settings (settings) SETTINGS a = 1, b = 2 VALUES (1)",
+            Insert("INSERT INTO settings (settings) ", "Values", b" (1)", "SETTINGS a = 1, b = 2 "),
         ),
         (b"INSERT INTO t (a)", Insert("INSERT INTO t (a)", "TabSeparated", b"")),
         (b"INSERT INTO t SELECT 1 FORMAT JSON", None),

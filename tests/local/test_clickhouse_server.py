@@ -112,6 +112,33 @@ def test_errors_carry_the_code_and_the_text_of_clickhouse(client: Client):
     assert client.command("SELECT count() FROM t") == 0
 
 
+def test_an_insert_that_could_not_be_written_is_an_error(client: Client):
+    """What a 200 says is in the table is in the table, whatever fails behind the parser."""
+    client.command("CREATE TABLE checked (a UInt64, CONSTRAINT c CHECK a < 3) ENGINE = Memory")
+    with pytest.raises(DatabaseError) as violated:
+        client.raw_insert("checked", insert_block=b'{"a":1}\n{"a":3}', fmt="JSONEachRow")
+    assert violated.value.code == 469
+    client.command("ALTER TABLE t MODIFY SETTING parts_to_throw_insert = 1")
+    client.command("SYSTEM STOP MERGES t")
+    client.raw_insert("t", insert_block=b'{"a":1}', fmt="JSONEachRow")
+    with pytest.raises(DatabaseError) as too_many:
+        client.raw_insert("t", insert_block=b'{"a":2}', fmt="JSONEachRow")
+    assert too_many.value.code == 252
+    assert client.command("SELECT count() FROM t") == 1
+
+
+def test_an_insert_takes_settings_and_every_format(client: Client, clickhouse: LocalClickHouse):
+    at = {"database": str(client.database)}
+    for sql in (
+        b"INSERT INTO t (a) SETTINGS max_block_size = 1 FORMAT TSV\n1\n",
+        b"INSERT INTO t (a) SETTINGS max_block_size = 1 VALUES (2), (3)",
+    ):
+        assert http(clickhouse, body=sql, **at).status == 200
+    refused = http(clickhouse, body=b"INSERT INTO t (a) SETTINGS nonsense = 1 VALUES (4)", **at)
+    assert refused.headers["X-ClickHouse-Exception-Code"] == "115"
+    assert client.query("SELECT a FROM t ORDER BY a").result_rows == [(1,), (2,), (3,)]
+
+
 def test_errors_have_the_status_of_a_server(clickhouse: LocalClickHouse):
     def status(sql: str) -> tuple[int, str | None]:
         reply = http(clickhouse, body=sql.encode())

@@ -298,3 +298,18 @@ def test_a_watermark_goes_to_every_partition_once_something_was_processed(home):
     assert {messages.decode_trail_message(out.value) for out in outputs} == {
         messages.Watermark(2, 50)
     }
+
+
+# Records that cannot be read
+
+
+def test_records_that_cannot_be_read_are_set_aside_and_the_rest_is_folded(home):
+    one, two = home.records(touch("a", HANAKO), touch("b", TARO))
+    cut = home.append(topics.TOUCHPOINTS.name, one.key, one.value[:-9])
+    no_time = two.value.replace(b'"occurred_at":"2', b'"occurred_at":"x')
+    never = home.append(topics.TOUCHPOINTS.name, two.key, no_time)
+    decision = home.stage.decide([one, cut, never, two], home.store)
+    assert [record for record, _ in decision.failed] == [cut, never]
+    accepted = [o.value for o in decision.outputs if o.topic == topics.ACCEPTED.name]
+    assert accepted == [one.value, two.value]
+    assert decision.counts["redelivered"] == 0

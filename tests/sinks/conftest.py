@@ -1,46 +1,19 @@
-"""A migrated ClickHouse for each test, in a namespace of its own."""
+"""A migrated ClickHouse and a sink's surroundings for each test, in a namespace of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from deploy.local.mock_broker import MockBroker
 from sinks.clickhouse import ClickHouse, ClickHouseConfig
-from sinks.epochs import Epochs
 from sinks.migrate import migrate
-from sinks.tables import databases
+from sinks.sink import SinkConfig
 from tests.fixtures_clickhouse import LocalClickHouse
-
-
-@dataclass
-class Store:
-    """A deployment's databases."""
-
-    server: LocalClickHouse
-    clickhouse: ClickHouse
-    namespace: str
-
-    def insert(self, table: str, *rows: bytes) -> None:
-        self.clickhouse.insert(databases(self.namespace).storage, table, rows)
-
-    def view(self, name: str, columns: str = "*", rest: str = "") -> list[dict[str, Any]]:
-        return self.server.query(f"SELECT {columns} FROM {self.bi}.{name} {rest}")
-
-    @property
-    def bi(self) -> str:
-        return databases(self.namespace).bi
-
-    @property
-    def storage(self) -> str:
-        return databases(self.namespace).storage
-
-    @property
-    def epochs(self) -> Epochs:
-        return Epochs(self.clickhouse, self.namespace)
+from tests.sinks.sinking import Producer, Store
 
 
 @pytest.fixture
@@ -52,3 +25,22 @@ def store(clickhouse: LocalClickHouse, namespace: str) -> Iterator[Store]:
     store.epochs.ensure("cluster-1", datetime(2026, 11, 1, tzinfo=UTC))
     yield store
     client.close()
+
+
+@pytest.fixture
+async def producer(mock_broker: MockBroker, namespace: str) -> AsyncIterator[Producer]:
+    client = AIOKafkaProducer(bootstrap_servers=mock_broker.bootstrap_servers, acks="all")
+    await client.start()
+    yield Producer(client, namespace)
+    await client.stop()
+
+
+@pytest.fixture
+def config(mock_broker: MockBroker, clickhouse: LocalClickHouse, namespace: str) -> SinkConfig:
+    return SinkConfig(
+        bootstrap_servers=mock_broker.bootstrap_servers,
+        clickhouse=ClickHouseConfig(url=clickhouse.url, connect_timeout_s=2, timeout_s=10),
+        namespace=namespace,
+        max_backoff_s=0.3,
+        session_timeout_s=3,
+    )

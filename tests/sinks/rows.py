@@ -190,5 +190,11 @@ def rejected(**changes: Any) -> bytes:
         "detail": "not JSON",
         "payload_base64": "AP8=",
         "received_at": "2026-11-20T00:00:00.000Z",
+        "form": "body",
+        "request": '["/v1/batch",{},"",""]',
+        "topic": "",
+        "partition": 0,
+        "key_base64": "",
+        "epoch": 0,
     }
     return line(row | changes)

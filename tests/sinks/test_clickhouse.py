@@ -26,7 +26,7 @@ from sinks.clickhouse import (
     Unreachable,
 )
 from tests.sinks import rows
-from tests.sinks.conftest import Store
+from tests.sinks.sinking import Store
 
 ROWS = {
     "touchpoints": rows.touchpoint(),
@@ -167,4 +167,6 @@ def test_the_time_of_receipt_is_read_from_a_sample():
 
 
 def record(partition: int, offset: int, timestamp: int, value: bytes | None) -> SimpleNamespace:
-    return SimpleNamespace(partition=partition, offset=offset, timestamp=timestamp, value=value)
+    return SimpleNamespace(
+        partition=partition, offset=offset, timestamp=timestamp, key=b"key", value=value
+    )

@@ -13,12 +13,12 @@ import pytest
 
 from processors.segments import load_segments
 from schemas.messages import SplitCommand, encode
-from schemas.rejection import Rejection, rejected_row
+from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.topics import LINKS
 from sinks.tables import CONFLICTS, REJECTED, SPLITS, TABLES, Table
 from tests.pipeline import Pipeline
 from tests.processors.touches import order, touch
-from tests.sinks.conftest import Store
+from tests.sinks.sinking import Store
 
 BUYERS = (
     "name: buyers\ndescription: who bought\nwhen:\n  count: {type: order_completed, at_least: 1}\n"
@@ -46,9 +46,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]
     found[REJECTED.topic.name] = [
         rejected_row(
             refused,
+            Origin("body", "shop", "segment", "[]"),
             rejected_id="0b7f2a1e-0000-5000-8000-000000000001",
-            source="shop",
-            connector="segment",
             received_ms=1_780_000_000_000,
         )
     ]

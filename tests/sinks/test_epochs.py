@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.sinks import rows
-from tests.sinks.conftest import Store
 from tests.sinks.rows import LEAD, OTHER
+from tests.sinks.sinking import Store
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

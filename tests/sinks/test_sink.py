@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import random
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-
-from deploy.local.mock_broker import PARTITIONS, MockBroker
 from deploy.local.processes import free_port
 from schemas import topics
-from schemas.topics import full_name, partition_of
-from sinks.clickhouse import ClickHouse, ClickHouseConfig
+from sinks.clickhouse import ClickHouse
 from sinks.epochs import Epochs
 from sinks.migrate import migrate
-from sinks.ports import NoMetrics
-from sinks.sink import SinkConfig, run_sink
+from sinks.sink import SinkConfig
 from sinks.tables import (
     CONFLICTS,
     ENGAGEMENT,
@@ -34,134 +25,11 @@ from sinks.tables import (
     SPLITS,
     TABLES,
     TOUCHPOINTS,
-    Table,
     databases,
 )
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.sinks import rows
-from tests.sinks.conftest import Store
-
-
-@dataclass
-class Seen(NoMetrics):
-    """Metrics as a test reads them."""
-
-    inserts: list[tuple[str, int]] = field(default_factory=list)
-    retries: list[tuple[str, str]] = field(default_factory=list)
-    rejects: list[str] = field(default_factory=list)
-    ages: list[float] = field(default_factory=list)
-    latencies: list[float] = field(default_factory=list)
-
-    def inserted(self, table: str, rows: int, size: int, seconds: float) -> None:
-        self.inserts.append((table, rows))
-
-    def retried(self, table: str, cause: str) -> None:
-        self.retries.append((table, cause))
-
-    def rejected(self, table: str, rows: int) -> None:
-        self.rejects.append(table)
-
-    def unwritten(self, table: str, age: float) -> None:
-        self.ages.append(age)
-
-    def queryable(self, table: str, seconds: Sequence[float]) -> None:
-        self.latencies += seconds
-
-
-class Producer:
-    """Writes rows as the stages do: partition by key, given by us."""
-
-    def __init__(self, producer: AIOKafkaProducer, namespace: str) -> None:
-        self._producer = producer
-        self._namespace = namespace
-
-    async def send(self, table: Table, *values: bytes | None) -> None:
-        topic = full_name(self._namespace, table.topic.name)
-        sent = []
-        for value in values:
-            key = str(uuid.uuid4()).encode()
-            partition = partition_of(key, PARTITIONS)
-            sent.append(await self._producer.send(topic, value=value, key=key, partition=partition))
-        await asyncio.gather(*sent)
-
-
-@pytest.fixture
-async def producer(mock_broker: MockBroker, namespace: str) -> AsyncIterator[Producer]:
-    client = AIOKafkaProducer(bootstrap_servers=mock_broker.bootstrap_servers, acks="all")
-    await client.start()
-    yield Producer(client, namespace)
-    await client.stop()
-
-
-@pytest.fixture
-def config(mock_broker: MockBroker, clickhouse: LocalClickHouse, namespace: str) -> SinkConfig:
-    return SinkConfig(
-        bootstrap_servers=mock_broker.bootstrap_servers,
-        clickhouse=ClickHouseConfig(url=clickhouse.url, connect_timeout_s=2, timeout_s=10),
-        namespace=namespace,
-        max_backoff_s=0.3,
-        session_timeout_s=3,
-    )
-
-
-@contextlib.asynccontextmanager
-async def running(config: SinkConfig, seen: Seen | None = None) -> AsyncIterator[Seen]:
-    """The sink until the end of the block, stopped as by SIGTERM, within its 10 seconds."""
-    seen, stop = seen or Seen(), asyncio.Event()
-    task = asyncio.create_task(run_sink(config, stop, metrics=seen))
-    try:
-        yield seen
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 10)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, "not true in time"
-        await asyncio.sleep(0.05)
-
-
-def stored(store: Store, table: str) -> int:
-    (row,) = store.server.query(f"SELECT count() AS n FROM {store.storage}.{table} FINAL")
-    count: int = row["n"]
-    return count
-
-
-async def committed(config: SinkConfig, table: Table) -> dict[int, int | None]:
-    """The group's committed offsets."""
-    client = AIOKafkaConsumer(
-        bootstrap_servers=config.bootstrap_servers,
-        group_id=table.group(config.namespace),
-        enable_auto_commit=False,
-    )
-    await client.start()
-    topic = full_name(config.namespace, table.topic.name)
-    client.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
-    found = {
-        number: await client.committed(TopicPartition(topic, number))
-        for number in range(PARTITIONS)
-    }
-    await client.stop()
-    return found
-
-
-async def rewind(config: SinkConfig, table: Table) -> None:
-    """Make everything come again, as after a crash before the commit."""
-    topic = full_name(config.namespace, table.topic.name)
-    client = AIOKafkaConsumer(
-        topic,
-        bootstrap_servers=config.bootstrap_servers,
-        group_id=table.group(config.namespace),
-        enable_auto_commit=False,
-        session_timeout_ms=3_000,
-        heartbeat_interval_ms=300,
-    )
-    await client.start()
-    await until(lambda: len(client.assignment()) == PARTITIONS)
-    await client.commit(dict.fromkeys(client.assignment(), 0))
-    await client.stop()
+from tests.sinks.sinking import Producer, Store, committed, rewind, running, stored, until
 
 
 async def test_every_topic_reaches_its_table(store: Store, config: SinkConfig, producer: Producer):
@@ -267,7 +135,7 @@ async def test_rows_that_cannot_be_read_go_to_rejected_and_the_others_go_in(
     for place, poison in enumerate(POISON):
         mixed.insert(place * place * 5, poison)
     await producer.send(TOUCHPOINTS, *mixed)
-    async with running(replace(config, tables=(TOUCHPOINTS, REJECTED))) as seen:
+    async with running(replace(config, tables=(TOUCHPOINTS, REJECTED), epoch=7)) as seen:
         await until(lambda: stored(store, "rejected_touchpoints") == len(POISON))
         await until(lambda: stored(store, "touchpoints") == 200)
     assert seen.rejects == ["touchpoints"] * len(POISON)
@@ -277,6 +145,19 @@ async def test_rows_that_cannot_be_read_go_to_rejected_and_the_others_go_in(
     assert not any("hanako" in row["detail"] for row in found)
     codes = {bytes.fromhex(row["payload"]): row["detail"].split("(")[-1] for row in found}
     assert codes == {poison: f"{code})" for poison, code in POISON.items()}
+    origins = store.server.query(
+        "SELECT DISTINCT form, connector, topic, length(base64Decode(key_base64)) AS key, epoch "
+        f"FROM {store.storage}.rejected_touchpoints"
+    )
+    assert origins == [
+        {
+            "form": "record",
+            "connector": "sink",
+            "topic": "touchpoints.accepted",
+            "key": 36,
+            "epoch": 7,
+        }
+    ]
 
     await rewind(config, TOUCHPOINTS)
     async with running(replace(config, tables=(TOUCHPOINTS, REJECTED))) as again:

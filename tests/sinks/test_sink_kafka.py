@@ -20,8 +20,7 @@ from sinks.sink import SinkConfig
 from sinks.tables import TOUCHPOINTS
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.sinks import rows
-from tests.sinks.conftest import Store
-from tests.sinks.test_sink import Producer, Seen, running, stored, until
+from tests.sinks.sinking import Producer, Seen, Store, running, stored, until
 
 pytestmark = pytest.mark.kafka
 

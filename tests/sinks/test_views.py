@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.sinks import rows
-from tests.sinks.conftest import Store
 from tests.sinks.rows import LEAD, OTHER
+from tests.sinks.sinking import Store
 
 TEXT, LABEL, MOMENT = "String", "LowCardinality(String)", "DateTime64(3, 'UTC')"
 ENGAGEMENT = {
@@ -87,6 +87,10 @@ CONTRACT = {
         "detail": TEXT,
         "payload": TEXT,
         "received_at": MOMENT,
+        "connector": LABEL,
+        "topic": LABEL,
+        "replayed_at": "Nullable(DateTime64(3, 'UTC'))",
+        "outcome": LABEL,
     },
     "identity_conflicts": {
         "kind": LABEL,

@@ -1,0 +1,13 @@
+"""What may be said of an exception in logs: never its text, which might hold customers' data."""
+
+from __future__ import annotations
+
+
+def where_raised(error: BaseException) -> str:
+    """Module and line where an exception was raised."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if frame is None:
+        return "unknown"
+    return f"{frame.tb_frame.f_globals.get('__name__', '?')}:{frame.tb_lineno}"
