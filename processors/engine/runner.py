@@ -27,7 +27,7 @@ from processors.engine.producer import Publisher
 from processors.engine.reading import Reading
 from processors.engine.rejects import rejected
 from processors.engine.step import Preparer, StageStore, Step
-from processors.engine.store import StorageError
+from processors.engine.store import StorageError, disk_is_full
 from processors.stage import Decision, Output, Record, Stage
 from schemas.topics import full_name
 
@@ -309,6 +309,13 @@ class Engine:
         self._give_up("faust", reason)
 
     def _give_up(self, during: str, error: BaseException) -> None:
+        if disk_is_full(error):
+            self.halt(
+                "disk_full",
+                stage=self.stage.name,
+                folder=str(self.config.data_dir),
+                hint="nothing is lost: make room, then it goes on from the changelog",
+            )
         self.halt("engine_failed", during=during, error=type(error).__name__, where=_where(error))
 
 

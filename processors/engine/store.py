@@ -7,7 +7,9 @@ changes in the one WriteBatch that changes the rows.
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -38,6 +40,16 @@ Rows = Mapping[bytes, bytes | None]
 
 class StorageError(Exception):
     """The local database failed: neither the records nor the stage are to blame."""
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, says that the disk has no room."""
+    while error is not None:
+        # RocksDB's errors have no number, only the system's text.
+        if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def due_entry(deadline: int, key: bytes) -> bytes:

@@ -160,7 +160,8 @@ class Worker:
             "die": die,
         }
         config.data_dir.mkdir(parents=True, exist_ok=True)
-        self.log = config.data_dir / "worker.log"
+        # Outside the data folder, which a test may delete or fill.
+        self.log = deployment.folder / f"{name}-{len(deployment.workers)}.log"
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.engine.worker", json.dumps(options)],
