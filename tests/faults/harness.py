@@ -18,7 +18,7 @@ from deploy.local.kafka import KafkaNode, LocalKafka
 from tests.faults.check import Found, People, check
 from tests.faults.faults import Fault
 from tests.faults.proxy import Proxy
-from tests.faults.target import Target
+from tests.faults.target import Target, patience
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import ports
 
@@ -140,7 +140,7 @@ class Bench:
             target.wait(max(rng.uniform(*fault.lasts) for fault in faults))
         ended = time.monotonic()
         target.wait(1.0)
-        left = ended + BOUND_S
+        left = ended + patience(BOUND_S)
         if not _watched(target, lambda: load.stop(0.1), left):
             done.problems["liveness"] = [f"the gateway did not take all within {BOUND_S} s"]
             return
@@ -156,7 +156,7 @@ class Bench:
 
     def settled(self, target: Target) -> Found:
         """The check, once what ticks bring every second had time to come."""
-        deadline = time.monotonic() + _SETTLE_S
+        deadline = time.monotonic() + patience(_SETTLE_S)
         while True:
             found = check(target.system, target.load.ledger, self.people, target.slack_s)
             if not found.differences or time.monotonic() > deadline:

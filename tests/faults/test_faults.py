@@ -16,7 +16,7 @@ from tests.conftest import require_kafka
 from tests.faults.faults import FAULTS
 from tests.faults.harness import Bench, Round
 from tests.faults.load import QUIET
-from tests.faults.target import NAMES, Target
+from tests.faults.target import NAMES, Target, patience
 from tests.faults.worker import STEPS, poison
 from tests.kafka.system import until
 
@@ -47,10 +47,12 @@ def test_a_stage_that_dies_after_any_step_loses_and_doubles_nothing(bench: Bench
     target.load.start(20)
     for step in STEPS:
         wishes = [target.plan.ask(stage, step) for stage in STAGE_NAMES]
-        gone = target.until(lambda wishes=wishes: not any(wish.exists() for wish in wishes), 60)
+        gone = target.until(
+            lambda wishes=wishes: not any(wish.exists() for wish in wishes), patience(60)
+        )
         assert gone, f"nobody came to {step}"
-    assert target.load.stop(60)
-    assert target.drained(60)
+    assert target.load.stop(patience(60))
+    assert target.drained(patience(60))
     found = bench.settled(target)
     assert (found.lost, found.doubled, found.differences) == (0, 0, {})
 
@@ -83,8 +85,8 @@ def test_a_record_that_a_stage_fails_at_is_set_aside_and_the_others_go_on(
         "SELECT reason, payload FROM {bi}.rejected_touchpoints"
         f" WHERE detail = 'RuntimeError in {stage}'"
     )
-    until(lambda: target.system.view(rejected))
-    assert target.drained(60)
+    until(lambda: target.system.view(rejected), patience(60))
+    assert target.drained(patience(60))
     for row in target.system.view(rejected):
         assert row["reason"] == "processing_failed"
         assert name in row["payload"]
@@ -98,7 +100,7 @@ def test_what_came_due_while_everything_was_down_happens_when_it_is_back(target:
     due = datetime.now(UTC) + timedelta(seconds=10)
     who = [("customer_id", "sleeper")]
     assert target.system.post([_visit("sleeper-1", due - QUIET, who)]).kept
-    assert target.drained(60)
+    assert target.drained(patience(60))
     changes = (
         "SELECT change, cause, changed_at FROM {bi}.segment_changes WHERE segment = 'quiet' AND"
         " profile_id IN (SELECT profile_id FROM {bi}.profiles WHERE customer_id = 'sleeper')"
@@ -110,7 +112,7 @@ def test_what_came_due_while_everything_was_down_happens_when_it_is_back(target:
     until(lambda: datetime.now(UTC) > due, 30)
     for name in names:
         target.start(name)
-    until(lambda: target.system.view(changes), 60)
+    until(lambda: target.system.view(changes), patience(60))
     [row] = target.system.view(changes)
     assert (row["change"], row["cause"]) == ("entered", "time")
     assert datetime.fromisoformat(row["changed_at"]) >= due
