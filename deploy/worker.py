@@ -16,7 +16,6 @@ from deploy.stages import STAGE_NAMES, make, segments_of
 from deploy.supervise import PROGRAM, Child, Supervisor
 from deploy.wiring import engine_config
 from processors.engine import Hooks, run_stage
-from processors.engine.hooks import no_probe
 from processors.stage import Stage
 
 _log = structlog.get_logger(__name__)
@@ -27,13 +26,13 @@ def run_one(
     settings: Settings,
     which: str,
     *,
-    probe: Callable[[str], None] = no_probe,
+    hook: Callable[[Hooks], Hooks] = lambda hooks: hooks,
     wrap: Callable[[Stage], Stage] = lambda stage: stage,
 ) -> None:
     """Run one stage in this process until SIGTERM or SIGINT, on an epoch (`deploy.epoch`).
 
     Raises `processors.segments.SegmentError` if a definition is wrong.
-    By `probe` and `wrap` tests end it after a step, or plant a bug in it.
+    By `hook` and `wrap` tests end it after a step, change its clock, or plant a bug in it.
     """
     segments = segments_of(settings)
     port = settings.metrics.port and settings.metrics.port + STAGE_NAMES.index(name)
@@ -42,8 +41,8 @@ def run_one(
         warn_if_changed(settings, present)
         end_with(settings, present)
         config = engine_config(settings, present, name)
-        hooks = Hooks(metrics=metrics.EngineCounters(), probe=probe, on_ready=exposition.ready)
-        run_stage(wrap(make(name, settings, present, segments)), config, hooks)
+        hooks = Hooks(metrics=metrics.EngineCounters(), on_ready=exposition.ready)
+        run_stage(wrap(make(name, settings, present, segments)), config, hook(hooks))
 
 
 def run_worker(

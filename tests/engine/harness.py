@@ -57,23 +57,17 @@ class Deployment:
     def topic(self, name: str) -> str:
         return full_name(self.namespace, name)
 
-    async def create(self, *more: str, rows: dict[str, str] | None = None) -> None:
-        """Create the topics; on the in-memory broker asking for them is enough.
-
-        `rows` is the Kafka configuration of the changelog of rows.
-        """
+    async def create(self, *more: str) -> None:
+        """Create the topics; on the in-memory broker asking for them is enough."""
         stage = CountingStage(**self.stage)
         names = [self.topic(name) for name in (*TOPICS, *more)]
-        changelog, *others = [topic.name for topic in changelogs(stage, self.namespace)]
-        names += others
+        names += [topic.name for topic in changelogs(stage, self.namespace)]
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
         await admin.start()
         try:
-            new = [NewTopic(name, PARTITIONS, 1) for name in names]
-            new.append(NewTopic(changelog, PARTITIONS, 1, topic_configs=rows or {}))
-            await admin.create_topics(new)
+            await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
         except Exception:
-            await admin.describe_topics([*names, changelog])
+            await admin.describe_topics(names)
         finally:
             await admin.close()
 
@@ -167,7 +161,7 @@ class Worker:
         }
         config.data_dir.mkdir(parents=True, exist_ok=True)
         # Outside the data folder, which a test may delete or fill.
-        self.log = deployment.folder / f"{name}.log"
+        self.log = deployment.folder / f"{name}-{len(deployment.workers)}.log"
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.engine.worker", json.dumps(options)],

@@ -24,9 +24,8 @@ from tests.kafka.system import ports
 
 #: After the end of all faults everything has to be processed within so many seconds.
 BOUND_S = 120.0
-#: What the references may take into account, and what time alone changes, seconds.
+#: What ticks bring has so long to come.
 _SETTLE_S = 30.0
-_SLACK_S = 10.0
 #: Batches a second, of 13 events in the mean.
 _RATE = 12.0
 #: A target that had so many events gives way to a fresh one: the references are slow.
@@ -159,7 +158,7 @@ class Bench:
         """The check, once what ticks bring every second had time to come."""
         deadline = time.monotonic() + _SETTLE_S
         while True:
-            found = check(target.system, target.load.ledger, self.people, _SLACK_S)
+            found = check(target.system, target.load.ledger, self.people, target.slack_s)
             if not found.differences or time.monotonic() > deadline:
                 return found
             target.wait(1.0)

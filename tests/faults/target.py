@@ -36,6 +36,8 @@ SESSION_S = 8.0
 #: A graceful stop has 10 s; on top comes that of the interpreter, on a machine that is busy.
 STOP_S = 15.0
 _READY_S = 120.0
+#: Ticks come once a second, and a busy machine is late.
+_SLACK_S = 10.0
 NAMES = ("gateway-1", "gateway-2", "worker-1", "worker-2", "sink-1", "sink-2")
 
 
@@ -76,6 +78,7 @@ class Target:
         self.stopped_s = 0.0
         self.load = Load(self.system, lambda: self.urls, seed)
         self._ports = {name: ports() for name in NAMES if name.startswith("gateway")}
+        self._unsure_until = 0.0
         self._alive: dict[str, Process] = {}
         self._busy: set[str] = set()
 
@@ -172,9 +175,25 @@ class Target:
         pid = self._alive[name].popen.pid
         return [pid, *children(pid)]
 
+    def set_clock(self, name: str, ahead_s: float) -> None:
+        """Let a worker's clock be wrong from its next start on."""
+        self.plan.set_clock(self._state(name).name, int(1000 * ahead_s))
+
+    def unsure(self, seconds: float) -> None:
+        """For so long what time brings may have come too early."""
+        self._unsure_until = time.monotonic() + seconds
+
+    @property
+    def slack_s(self) -> float:
+        """How early or late a change that time alone brings may be at this moment."""
+        return _SLACK_S + max(0.0, self._unsure_until - time.monotonic())
+
+    def _state(self, name: str) -> Path:
+        return self.system.folder / f"state-{name}"
+
     def lose_state(self, name: str, stage: str = "*") -> None:
         """Delete the rows of a worker that does not run, of one stage or all with its name."""
-        folder = self.system.folder / f"state-{name}"
+        folder = self._state(name)
         if stage == "*":
             shutil.rmtree(folder)
             return

@@ -1,8 +1,8 @@
 """A worker with a place where a test may end a stage, or plant a bug: `-m tests.faults.worker`.
 
-It is the production worker but for two things. A stage ends, as if killed, after the step whose
+It is the production worker but for three things. A stage ends, as if killed, after the step whose
 name a file in the folder of the plan asks for, once (`Plan.ask`). And a stage with a bug raises at
-records that hold its `poison` (`Plan.plant`).
+records that hold its `poison` (`Plan.plant`). And its clock may be wrong (`Plan.set_clock`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ class Plan:
         bug = self._bug(stage)
         bug.touch()
         return bug
+
+    def set_clock(self, worker: str, ahead_ms: int) -> None:
+        """From its next start on a worker's clock is ahead by so much; its folder names it."""
+        (self.folder / f"clock-{worker}").write_text(str(ahead_ms))
+
+    def ahead_ms(self, worker: str) -> int:
+        """How far the clock of a worker is ahead."""
+        clock = self.folder / f"clock-{worker}"
+        return int(clock.read_text()) if clock.exists() else 0
 
     def probe(self, stage: str, step: str) -> None:
         """Called by the engine after each step."""
@@ -88,12 +98,17 @@ def main(arguments: Sequence[str]) -> None:
     stage = arguments[-1]
     plan = Plan(Path(os.environ[VARIABLE]))
     settings = load().settings
+    ahead_ms = plan.ahead_ms(settings.state.name)
     logs.configure(settings.logs, stage)
     run_one(
         stage,
         settings,
         epoch.PRESENT,
-        probe=lambda step: plan.probe(stage, step),
+        hook=lambda hooks: replace(
+            hooks,
+            probe=lambda step: plan.probe(stage, step),
+            clock_ms=lambda: hooks.clock_ms() + ahead_ms,
+        ),
         wrap=lambda made: Buggy(made, plan),  # type: ignore[arg-type,return-value]
     )
 

@@ -9,8 +9,10 @@ fault lasts makes no difference to the sink, which knows attempts and no time.
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +22,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate, migrations
 from sinks.sink import SinkConfig
 from sinks.tables import PROFILES, REJECTED, TOUCHPOINTS
+from tests.faults.disk import small_disk
 from tests.faults.proxy import Blackhole, CutAfter, CutAnswer, Delay, Pass, Proxy, Refuse
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.sinks import rows
@@ -169,6 +172,30 @@ async def test_too_many_parts(
             f"ALTER TABLE {table} RESET SETTING parts_to_throw_insert, parts_to_delay_insert"
         )
         await case.whole()
+
+
+async def test_a_full_disk_under_clickhouse(tmp_path: Path, config: SinkConfig, producer: Producer):
+    with small_disk(tmp_path / "disk", 48) as disk:
+        server = LocalClickHouse(disk.path / "clickhouse").start()
+        try:
+            client = ClickHouse(replace(config.clickhouse, url=server.url))
+            migrate(client, config.namespace)
+            store = Store(server, client, config.namespace)
+            async with sink_at(server.url, config, store, producer) as case:
+                disk.fill()
+                with capture_logs() as logs:
+                    await case.send()
+                    await case.stands()
+                said = [entry["error"] for entry in logs if entry["log_level"] == "warning"]
+                assert said == [
+                    f"ClickHouse at {server.url} refused the insert into touchpoints: "
+                    "NOT_ENOUGH_SPACE (243)"
+                ]
+                await case.nothing_committed_that_is_not_there()
+                disk.empty()
+                await case.whole()
+        finally:
+            server.stop(signal.SIGKILL)
 
 
 ANSWERS = {

@@ -164,6 +164,25 @@ def pause_sink(target: Target, rng: random.Random) -> Iterator[None]:
     yield from _paused(target, rng, "sink")
 
 
+@fault("wrong clock", (3.0, 15.0))
+def wrong_clock(target: Target, rng: random.Random) -> Iterator[None]:
+    """a worker's host has a clock that is 3 minutes ahead or behind, until it is set"""
+    ahead_s = rng.choice((-180.0, 180.0))
+    with target.one_of(rng, "worker") as name:
+        if name:
+            _set_clock(target, name, ahead_s)
+        yield
+        if name:
+            _set_clock(target, name, 0.0)
+            target.unsure(abs(ahead_s))
+
+
+def _set_clock(target: Target, name: str, ahead_s: float) -> None:
+    target.stop(name)
+    target.set_clock(name, ahead_s)
+    target.start(name)
+
+
 @fault("poison", (0.5, 1.0))
 def poison(target: Target, rng: random.Random) -> Iterator[None]:
     """events at which a stage raises: each is set aside with its bytes, the others go on"""
@@ -176,5 +195,5 @@ def poison(target: Target, rng: random.Random) -> Iterator[None]:
 FAULTS = (
     kill_gateway, kill_worker, kill_stage, kill_sink, kill_all, crash_at_a_step, stop_gateway,
     stop_worker, stop_sink, join_and_leave, rolling_restart, pause_gateway, pause_worker,
-    pause_sink, poison,
+    pause_sink, wrong_clock, poison,
 )  # fmt: skip
