@@ -105,13 +105,13 @@ def _kafka() -> Iterator[LocalKafka]:
 
 
 def _stages(options: Options) -> Iterator[Table]:
-    """Each stage by itself, and the sink's way into ClickHouse."""
+    """Each stage by itself."""
     now_ms = int(time.time() * 1000)
     for regime in options.regimes:
         events = workload(
             options.size(100_000, 300_000), options.customers, now_ms, regime
         ).readable()
-        timings = [*stages.measure(events, now_ms, SEGMENTS), sink.measure(events)]
+        timings = stages.measure(events, now_ms, SEGMENTS)
         rows = [[t.name, t.records, t.per_second, t.microseconds, t.note] for t in timings]
         columns = ("stage", "records", "records/s", "µs a record", "")
         yield Table(f"One stage at a time, one core, {regime}", columns, rows)
@@ -140,6 +140,11 @@ def _gateway(options: Options) -> Iterator[Table]:
     """Requests, single and in batches."""
     seconds = 10.0 if options.full else 4.0
     yield gateway.run(gateway.Plan(seconds, options.customers))
+
+
+def _sink(options: Options) -> Iterator[Table]:
+    """Rows into ClickHouse."""
+    yield sink.run(options.size(100_000, 500_000), options.customers)
 
 
 def _recovery(options: Options) -> Iterator[Table]:
@@ -172,6 +177,7 @@ PARTS: dict[str, Callable[[Options], Iterator[Table]]] = {
     "stages": _stages,
     "compare": _compare,
     "gateway": _gateway,
+    "sink": _sink,
     "latency": _latency,
     "recovery": _recovery,
     "workers": _workers,
