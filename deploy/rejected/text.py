@@ -102,9 +102,10 @@ def settled(complete: bool, refused: int, wait_s: float) -> Iterator[str]:
             "(touchline_lag_records)"
         )
     if refused:
+        was = "was" if refused == 1 else "were"
         yield (
-            f"meanwhile {_some(refused, 'record')} of theirs or others were refused by a stage or "
-            "by ClickHouse: touchline rejected list"
+            f"{_some(refused, 'record')} {was} refused by a stage or by ClickHouse meanwhile: see "
+            "touchline rejected list"
         )
 
 

@@ -57,17 +57,23 @@ class Deployment:
     def topic(self, name: str) -> str:
         return full_name(self.namespace, name)
 
-    async def create(self, *more: str) -> None:
-        """Create the topics; on the in-memory broker asking for them is enough."""
+    async def create(self, *more: str, rows: dict[str, str] | None = None) -> None:
+        """Create the topics; on the in-memory broker asking for them is enough.
+
+        `rows` is the Kafka configuration of the changelog of rows.
+        """
         stage = CountingStage(**self.stage)
         names = [self.topic(name) for name in (*TOPICS, *more)]
-        names += [topic.name for topic in changelogs(stage, self.namespace)]
+        changelog, *others = [topic.name for topic in changelogs(stage, self.namespace)]
+        names += others
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
         await admin.start()
         try:
-            await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
+            new = [NewTopic(name, PARTITIONS, 1) for name in names]
+            new.append(NewTopic(changelog, PARTITIONS, 1, topic_configs=rows or {}))
+            await admin.create_topics(new)
         except Exception:
-            await admin.describe_topics(names)
+            await admin.describe_topics([*names, changelog])
         finally:
             await admin.close()
 
