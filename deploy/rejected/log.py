@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import md5
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +22,8 @@ from sinks.tables import databases
 #: Ids that are read at once, and bytes of payloads.
 _IDS = 10_000
 CHUNK_ROWS = 500
+#: Days and leads in one query: ClickHouse takes queries of up to 256 KiB.
+_PLACES = 2_000
 CHUNK_BYTES = 8 * 1024 * 1024
 
 _MATCHES = """
@@ -78,7 +81,7 @@ WHERE (toStartOfDay(occurred_at), lead_id) IN ({places})
 """
 _SHOWN = """
 SELECT DISTINCT event_id FROM {bi:Identifier}.touchpoints
-WHERE source = {source:String} AND has({events:Array(String)}, event_id)
+WHERE source = {source:String} AND hex(MD5(event_id)) IN ({digests})
 """
 _LATER = """
 SELECT count() AS n FROM {storage:Identifier}.rejected_touchpoints
@@ -189,8 +192,11 @@ class RejectedLog:
 
     def shown(self, source: str, event_ids: Sequence[str]) -> set[str]:
         """Which of these events of a source the views show."""
-        rows = self._rows(_SHOWN, source=source, events=list(event_ids)) if event_ids else []
-        return {row["event_id"] for row in rows}
+        if not event_ids:
+            return set()
+        digests = (md5(one.encode(), usedforsecurity=False).hexdigest() for one in event_ids)
+        sql = _SHOWN.replace("{digests}", ", ".join(f"'{one.upper()}'" for one in digests))
+        return {row["event_id"] for row in self._rows(sql, source=source)}
 
     def now_ms(self) -> int:
         """The time by ClickHouse's clock, which `inserted_at` goes by."""
@@ -216,10 +222,12 @@ class RejectedLog:
             f"toUUID('{touch.lead_id}'))"
             for touch in touches
         }
-        if not places:
-            return set()
-        rows = self._rows(_STORED.replace("{places}", ", ".join(sorted(places))))
-        return {Place(**row) for row in rows}
+        ordered = sorted(places)
+        found: set[Place] = set()
+        for start in range(0, len(ordered), _PLACES):
+            some = ", ".join(ordered[start : start + _PLACES])
+            found |= {Place(**row) for row in self._rows(_STORED.replace("{places}", some))}
+        return found & {Place.of(touch) for touch in touches}
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Keep what replays came to; again changes nothing."""

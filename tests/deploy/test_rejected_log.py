@@ -158,7 +158,9 @@ def test_refusals_are_chosen_by_source_reason_time_and_id(store: Store, log: Rej
     assert not any("payload" in name for row in listed for name in row)
 
 
-def test_touches_that_are_there_are_found_by_day_and_lead(store: Store, log: RejectedLog):
+def test_touches_that_are_there_are_found_by_day_and_lead(
+    store: Store, log: RejectedLog, monkeypatch: pytest.MonkeyPatch
+):
     def touches(*names: str) -> Sequence[touchpoint_row.TouchpointRow]:
         return [touchpoint_row.decode(rows.touchpoint(event_id=name)) for name in names]
 
@@ -169,7 +171,16 @@ def test_touches_that_are_there_are_found_by_day_and_lead(store: Store, log: Rej
     other = msgspec.structs.replace(one, lead_id=str(uuid.UUID(int=5)))
     assert log.stored([other]) == set()
     assert log.stored([]) == set()
+    many = [
+        msgspec.structs.replace(one, event_id=f"m{n}", lead_id=str(uuid.UUID(int=n)))
+        for n in range(5_000)
+    ]
+    assert log.stored([*many, one]) == {Place.of(one)}
+    monkeypatch.setattr(module, "_PLACES", 1)
+    assert log.stored([one, other]) == {Place.of(one)}
     assert log.shown(one.source, ["a", "c", "b'\\"]) == {"a", "b'\\"}
+    long = [f"{n}{'x' * 500}" for n in range(100)]
+    assert log.shown(one.source, ["a", *long]) == {"a"}
 
 
 def test_marks_and_refusals_outlive_epochs(store: Store, log: RejectedLog):
