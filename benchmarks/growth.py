@@ -39,7 +39,7 @@ def workers(events: int, customers: int, node: LocalKafka) -> Table:
 
 
 def state(sizes: Sequence[int], events: int, node: LocalKafka) -> Table:
-    """Every profile has a touch already; then events of customers who are all as likely."""
+    """Every profile has a touch already; then the same events, of the first size's customers."""
     rows: list[list[Cell]] = []
     first = 0.0
     for size in sizes:
@@ -50,7 +50,7 @@ def state(sizes: Sequence[int], events: int, node: LocalKafka) -> Table:
             now_ms = int(time.time() * 1000)
             fill(node.bootstrap_servers, one.input, once_each(size, now_ms))
             loading = measure(one, folder, node)
-            work = workload(events, size, now_ms, "uniform", seed=3)
+            work = workload(events, sizes[0], now_ms, "uniform", seed=3)
             fill(node.bootstrap_servers, one.input, work.events)
             measured = measure(one, folder, node)
             on_disk = sum(file.stat().st_size for file in _files(folder / "state"))
