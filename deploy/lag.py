@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import structlog
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
+    KafkaError,
     NotCoordinatorError,
 )
 
@@ -20,6 +23,7 @@ from deploy.sections import KafkaSettings
 from schemas.topics import full_name
 from sinks.tables import TABLES
 
+_log = structlog.get_logger(__name__)
 _ATTEMPTS = 50
 #: A broker that has just started, or never had a group.
 _NOT_READY = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
@@ -118,6 +122,16 @@ class BrokerLags:
             return {partition: at.offset for partition, at in answer.items()}
 
         return _Offsets(ask(OffsetSpec.EARLIEST), ask(OffsetSpec.LATEST))
+
+
+def settled(kafka: KafkaSettings, readers: Iterable[Reader], timeout: float) -> bool:
+    """Wait as `drain` does, on the broker; False also if it cannot be reached."""
+    try:
+        with contextlib.closing(BrokerLags(kafka, readers)) as lags:
+            return drain(lags, timeout)
+    except (KafkaError, OSError) as error:
+        _log.warning("kafka_unreachable", error=type(error).__name__)
+        return False
 
 
 def sink_readers(namespace: str) -> list[Reader]:

@@ -126,7 +126,7 @@ def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tup
     return entries
 
 
-def _first_hour(hours: array[int] | memoryview[int], after_ms: int) -> int:
+def _first_hour(hours: array[int], after_ms: int) -> int:
     """Index of the first hour that does not end until after a moment."""
     return bisect_left(hours, (after_ms + 1) // HOUR_MS)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Self
 
-import structlog
-from kafka.errors import KafkaError
-
 from deploy.epoch import present
-from deploy.lag import BrokerLags, drain
+from deploy.lag import settled
 from deploy.settings import Settings
 from deploy.stages import readers
 from deploy.wiring import kafka_connection
@@ -22,7 +18,6 @@ from schemas.topics import LINKS, TOUCHPOINTS, full_name
 
 #: The graph reads all links and commands in one order, here.
 _PARTITION = 0
-_log = structlog.get_logger(__name__)
 
 
 class KafkaCommands:
@@ -51,12 +46,7 @@ class KafkaCommands:
         touches = full_name(self._namespace, TOUCHPOINTS.name)
         everybody = readers(self._settings, self._namespace)
         behind = [reader for reader in everybody if reader.topic != touches]
-        try:
-            with contextlib.closing(BrokerLags(self._settings.kafka, behind)) as lags:
-                return drain(lags, self._wait_s)
-        except (KafkaError, OSError) as error:
-            _log.warning("kafka_unreachable", error=type(error).__name__)
-            return False
+        return settled(self._settings.kafka, behind, self._wait_s)
 
     def __enter__(self) -> Self:
         return self

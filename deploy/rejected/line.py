@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-import structlog
 from kafka.errors import KafkaError
 
 from deploy import epoch
-from deploy.lag import BrokerLags, drain
+from deploy.lag import settled
 from deploy.policy import order_problem
 from deploy.rejected.replay import ReplayError
 from deploy.settings import Settings
@@ -22,7 +20,6 @@ from ingest.publisher import Message, NotAcknowledged
 
 #: The embedded broker holds 5 MB a partition, and so much at once leaves room for what comes in.
 _EMBEDDED_BYTES = 1_000_000
-_log = structlog.get_logger(__name__)
 
 
 class KafkaLine:
@@ -80,12 +77,7 @@ class KafkaLine:
     def settle(self) -> bool:
         """Wait until what was sent has gone all the way into ClickHouse; False if it has not."""
         everybody = readers(self._settings, self._namespace)
-        try:
-            with contextlib.closing(BrokerLags(self._settings.kafka, everybody)) as lags:
-                return drain(lags, self._wait_s)
-        except (KafkaError, OSError) as error:
-            _log.warning("kafka_unreachable", error=type(error).__name__)
-            return False
+        return settled(self._settings.kafka, everybody, self._wait_s)
 
     def __enter__(self) -> Self:
         return self

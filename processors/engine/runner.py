@@ -29,6 +29,7 @@ from processors.engine.rejects import rejected
 from processors.engine.step import Preparer, StageStore, Step
 from processors.engine.store import StorageError, disk_is_full
 from processors.stage import Decision, Output, Record, Stage
+from schemas.raised import where_raised
 from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
@@ -225,7 +226,7 @@ class Engine:
             partition=record.partition,
             offset=record.offset,
             error=type(error).__name__,
-            where=_where(error),
+            where=where_raised(error),
         )
         return rejected(record, error, self.stage.name, self.config.epoch)
 
@@ -316,14 +317,6 @@ class Engine:
                 folder=str(self.config.data_dir),
                 hint="nothing is lost: make room, then it goes on from the changelog",
             )
-        self.halt("engine_failed", during=during, error=type(error).__name__, where=_where(error))
-
-
-def _where(error: BaseException) -> str:
-    """Module and line where an exception was raised; its text might hold customers' data."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    if frame is None:
-        return "unknown"
-    return f"{frame.tb_frame.f_globals.get('__name__', '?')}:{frame.tb_lineno}"
+        self.halt(
+            "engine_failed", during=during, error=type(error).__name__, where=where_raised(error)
+        )

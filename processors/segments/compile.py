@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from processors.profile_view import ProfileView
 from processors.segments import definition as models
 from processors.segments.facts import consent_test, identifier_test, trait_test
 from processors.segments.touches import count_test, feature_of, recency_test, sum_test
-from processors.segments.truth import NEVER, Test, conjunction, disjunction, negation
+from processors.segments.truth import Test, conjunction, disjunction, negation
 from schemas.trail import FeatureKey
-
-
-class Verdict(NamedTuple):
-    """Whether a profile is in a segment now, and when to ask again.
-
-    As long as the profile stays as it is, the answer is the same at every moment before `next_ms`
-    (always later than the moment asked about; None: for ever).
-    """
-
-    is_member: bool
-    next_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment, ready to evaluate."""
+    """A segment, ready to be tested on profiles."""
 
     name: str
     description: str
@@ -37,12 +25,8 @@ class Segment:
     when: dict[str, Any] = field(hash=False)
     #: Features that trails must keep for it, beyond those per (channel, type) that all have.
     features: frozenset[FeatureKey]
+    #: Whether a profile is in it now, and until when that stands: see `processors.segments.truth`.
     test: Test = field(repr=False, hash=False, compare=False)
-
-    def evaluate(self, view: ProfileView, now_ms: int) -> Verdict:
-        """Whether the profile is a member at `now_ms` (ms since 1970)."""
-        holds, until = self.test(view, now_ms)
-        return Verdict(holds, None if until >= NEVER else until)
 
     def describe(self) -> dict[str, Any]:
         """What a list of segments shows, ready for JSON."""

@@ -10,6 +10,7 @@ from processors.segments import Definition, Segment, compile_segment, required_f
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.trail import FeatureKey
 from tests.processors.segments.reference import MILLION, Person, Touch, is_member, view_of
+from tests.processors.segments.verdict import evaluate
 
 #: 2026-05-28T20:00:00Z.
 NOW = 1_779_998_400_000
@@ -21,7 +22,7 @@ def compiled(when: dict[str, Any], name: str = "s") -> Segment:
 
 def ask(when: dict[str, Any], person: Person, now: int = NOW) -> tuple[bool, int | None]:
     segment = compiled(when)
-    return tuple(segment.evaluate(view_of(person, segment.features), now))
+    return tuple(evaluate(segment, view_of(person, segment.features), now))
 
 
 def holds(when: dict[str, Any], person: Person, now: int = NOW) -> bool:
@@ -186,7 +187,7 @@ def test_a_touch_counts_once_whatever_other_segments_keep():
     view = view_of(Person([Touch(NOW)]), kept)
     for body in ({}, {"type": "page_viewed"}, {"channel": "web"}, {"source": "shop"}):
         segment = compiled({"count": {**body, "at_most": 1}})
-        assert segment.evaluate(view, NOW).is_member
+        assert evaluate(segment, view, NOW).is_member
 
 
 def test_only_filters_beyond_channel_and_type_need_features_of_their_own():
@@ -214,12 +215,12 @@ def test_an_answer_never_outlives_a_busy_hour_that_turns_exact():
     ):
         segment = compiled(when)
         view = view_of(person, segment.features)
-        verdict = segment.evaluate(view, NOW)
+        verdict = evaluate(segment, view, NOW)
         for now in range(NOW, NOW + 4 * HOUR_MS, MINUTE_MS // 3):
             if verdict.next_ms is not None and now >= verdict.next_ms:
-                verdict = segment.evaluate(view, now)
+                verdict = evaluate(segment, view, now)
                 assert verdict.next_ms is None or verdict.next_ms > now
-            assert segment.evaluate(view, now).is_member == verdict.is_member
+            assert evaluate(segment, view, now).is_member == verdict.is_member
         assert verdict.is_member == is_member(when, person, NOW + 4 * HOUR_MS)
 
 

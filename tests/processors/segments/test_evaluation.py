@@ -25,6 +25,7 @@ from tests.processors.segments.strategies import (
     timed_leaves,
     trees,
 )
+from tests.processors.segments.verdict import evaluate
 
 nows = st.one_of(
     st.just(NOW), st.integers(NOW, NOW + 3 * HOUR_MS), st.integers(NOW, NOW + 3 * DAY_MS)
@@ -38,7 +39,7 @@ def compiled(when: dict[str, Any]) -> Segment:
 @given(trees(leaves), people, nows)
 def test_membership_is_what_the_reference_says(when: dict[str, Any], person: Person, now: int):
     segment = compiled(when)
-    verdict = segment.evaluate(view_of(person, segment.features), now)
+    verdict = evaluate(segment, view_of(person, segment.features), now)
     assert verdict.is_member == is_member(when, person, now)
 
 
@@ -50,18 +51,18 @@ def test_many_touches_leave_a_window_one_after_the_other(
     when, person = crowd
     segment = compiled(when)
     view = view_of(person, segment.features)
-    verdict = segment.evaluate(view, now)
+    verdict = evaluate(segment, view, now)
     assert verdict == (is_member(when, person, now), next_change(when, person, now))
     while verdict.next_ms is not None:
         now = verdict.next_ms
-        verdict = segment.evaluate(view, now)
+        verdict = evaluate(segment, view, now)
         assert verdict == (is_member(when, person, now), next_change(when, person, now))
 
 
 @given(trees(timed_leaves), people, nows)
 def test_the_answer_stands_until_next_ms(when: dict[str, Any], person: Person, now: int):
     segment = compiled(when)
-    verdict = segment.evaluate(view_of(person, segment.features), now)
+    verdict = evaluate(segment, view_of(person, segment.features), now)
     end = verdict.next_ms
     assert end is None or end > now
     for moment in moments(when, person, now):
@@ -74,7 +75,7 @@ def test_next_ms_of_one_condition_is_the_very_moment(
     when: dict[str, Any], person: Person, now: int
 ):
     segment = compiled(when)
-    verdict = segment.evaluate(view_of(person, segment.features), now)
+    verdict = evaluate(segment, view_of(person, segment.features), now)
     assert verdict.next_ms == next_change(when, person, now)
 
 
@@ -83,10 +84,10 @@ def test_asking_again_at_next_ms_finds_every_change(when: dict[str, Any], person
     segment = compiled(when)
     view = view_of(person, segment.features)
     found = []
-    verdict = segment.evaluate(view, now)
+    verdict = evaluate(segment, view, now)
     while verdict.next_ms is not None:
         moment = verdict.next_ms
-        later = segment.evaluate(view, moment)
+        later = evaluate(segment, view, moment)
         if later.is_member != verdict.is_member:
             found.append(moment)
         verdict = later
@@ -103,5 +104,5 @@ def test_next_ms_of_a_combination_is_the_very_moment(
     when: dict[str, Any], person: Person, now: int
 ):
     segment = compiled(when)
-    verdict = segment.evaluate(view_of(person, segment.features), now)
+    verdict = evaluate(segment, view_of(person, segment.features), now)
     assert verdict.next_ms == next_change(when, person, now)
