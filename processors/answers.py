@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from processors.identity_rows import Link, LinkDecision, Node, WorkingCopy, key, there
+from processors.identity_rows import Link, LinkDecision, WorkingCopy, key
 from processors.stage import Output
 from schemas import messages, topics
 from schemas.times import rfc3339
 
 #: Reasons for which a policy refuses a link.
 CONFLICTS = ("unique", "limit", "rate")
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _VerdictRow(msgspec.Struct):
+    """A row of `identity_verdicts`."""
+
+    epoch: int
+    identifier_id: str
+    kind: str
+    value: str
+    lead_id: str
+    lead_kind: str
+    lead_value: str
+    reason: str
+    occurred_at: str
+    position: int
+    verdict: str
+    split_id: str
+    source: str
+    event_id: str
+    received_at: str
+    decided_at: str
+
+
+class _ConflictRow(msgspec.Struct):
+    """A row of `identity_conflicts`."""
+
+    epoch: int
+    identifier_id: str
+    kind: str
+    value: str
+    lead_id: str
+    lead_kind: str
+    lead_value: str
+    reason: str
+    occurred_at: str
+    profile_id: str
+    other_profile_id: str
+    version: int
 
 
 class Answers:
@@ -40,35 +79,22 @@ class Answers:
 
     def decided(self, lead: str, other: str, decision: LinkDecision) -> None:
         """Publish a decision about a link, and the conflict if it is one."""
-        first, second = self._node(lead), self._node(other)
-        common: dict[str, Any] = {
-            "epoch": self.epoch,
-            "identifier_id": other,
-            "kind": second.kind,
-            "value": second.value,
-            "lead_id": lead,
-            "lead_kind": first.kind,
-            "lead_value": first.value,
-            "reason": decision.reason,
-            "occurred_at": rfc3339(decision.occurred_ms),
-        }
-        row = common | {
-            "position": decision.position,
-            "verdict": decision.outcome,
-            "split_id": decision.split_id,
-            "source": decision.source,
-            "event_id": decision.event_id,
-            "received_at": rfc3339(decision.received_ms),
-            "decided_at": rfc3339(decision.decided_ms),
-        }
+        first, second = self._copy.nodes[lead], self._copy.nodes[other]
+        occurred_at = rfc3339(decision.occurred_ms)
+        row = _VerdictRow(
+            self.epoch, other, second.kind, second.value, lead, first.kind, first.value,
+            decision.reason, occurred_at, decision.position, decision.outcome, decision.split_id,
+            decision.source, decision.event_id, rfc3339(decision.received_ms),
+            rfc3339(decision.decided_ms),
+        )  # fmt: skip
         at = (lead, other, decision.position)
         self._rows[topics.VERDICTS.name, *at] = _output(topics.VERDICTS.name, lead, row)
         if decision.reason in CONFLICTS:
-            conflict = common | {
-                "profile_id": decision.stays,
-                "other_profile_id": decision.other,
-                "version": decision.position + 1,
-            }
+            conflict = _ConflictRow(
+                self.epoch, other, second.kind, second.value, lead, first.kind, first.value,
+                decision.reason, occurred_at, decision.stays, decision.other,
+                decision.position + 1,
+            )  # fmt: skip
             self._rows[topics.CONFLICTS.name, *at] = _output(topics.CONFLICTS.name, other, conflict)
 
     def go_on(self, withdrawal: messages.Withdrawal) -> None:
@@ -99,9 +125,6 @@ class Answers:
             out.append(Output(topics.ASSIGNMENTS.name, one.encode(), messages.encode(answer)))
         return [*out, *self._rows.values(), *self._rest.values()]
 
-    def _node(self, one: str) -> Node:
-        return there(self._copy.node(one))
 
-
-def _output(topic: str, identifier: str, row: dict[str, Any]) -> Output:
-    return Output(topic, identifier.encode(), msgspec.json.encode(row))
+def _output(topic: str, identifier: str, row: msgspec.Struct) -> Output:
+    return Output(topic, identifier.encode(), _encode(row))

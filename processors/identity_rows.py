@@ -164,12 +164,18 @@ class WorkingCopy:
         self._changed: dict[bytes, int] = {}
         #: Rows of pairs changed in this batch, by their prefix and first name.
         self._pairs: dict[bytes, dict[bytes, None]] = {}
-        #: Nodes and clusters once more, by name: they are read dozens of times for each link.
-        self._nodes: dict[str, Node] = {}
-        self._clusters: dict[str, Cluster] = {}
+        #: Identifiers, and sets and groups, by their name: LookupError where there is none.
+        #: They are read dozens of times for each link.
+        self.nodes = _Named(self, b"n:", Node)
+        self.clusters = _Named(self, b"s:", Cluster)
 
     def load(self, keys: Iterable[bytes]) -> None:
-        """Read rows that will be asked for, all at once."""
+        """Read rows that will be asked for, all at once, and the sets and groups of nodes in it."""
+        self._load(keys)
+        nodes = [row for row in self._rows.values() if isinstance(row, Node)]
+        self._load([key(b"s:", node.within) for node in nodes])
+
+    def _load(self, keys: Iterable[bytes]) -> None:
         wanted = list(dict.fromkeys(keys))
         for one, stored in zip(wanted, self._store.get_many(wanted), strict=True):
             self._keep(one, stored)
@@ -183,20 +189,8 @@ class WorkingCopy:
         return row
 
     def node(self, one: str) -> Node | None:
-        """The row of an identifier, as `get` gives it."""
-        node = self._nodes.get(one)
-        if node is None:
-            node = self.get(key(b"n:", one), Node)
-            if node is not None:
-                self._nodes[one] = node
-        return node
-
-    def cluster(self, name: str) -> Cluster:
-        """The row of a set or group, which must be there: see `there`."""
-        cluster = self._clusters.get(name)
-        if cluster is None:
-            cluster = self._clusters[name] = there(self.get(key(b"s:", name), Cluster))
-        return cluster
+        """The row of an identifier that may not be there."""
+        return self.nodes.get(one) or self.get(key(b"n:", one), Node)
 
     def _keep(self, key: bytes, stored: bytes | None) -> None:
         if stored is None:
@@ -209,10 +203,23 @@ class WorkingCopy:
         """The row's new content at a position of the log of links."""
         self._rows[key] = row
         self._changed[key] = position
-        if isinstance(row, Cluster):
-            self._clusters[key[2:].decode()] = row
         if key[:2] in _PAIRS:
             self._pairs.setdefault(key[:_FIRST], {})[key] = None
+
+    def put_node(self, one: str, node: Node, position: int) -> None:
+        """The new content of an identifier's row."""
+        self.nodes[one] = node
+        self.put(key(b"n:", one), node, position)
+
+    def put_cluster(self, name: str, cluster: Cluster, position: int) -> None:
+        """The new content of the row of a set or group."""
+        self.clusters[name] = cluster
+        self.put(key(b"s:", name), cluster, position)
+
+    def withdraw_cluster(self, name: str) -> None:
+        """Take back the `put` of a set or group that is new and that nothing names any more."""
+        gone = key(b"s:", name)
+        del self.clusters[name], self._rows[gone], self._changed[gone]
 
     def seconds(self, prefix: bytes, first: str) -> Iterator[str]:
         """The second names of the pairs under a first one: read as far as the caller goes.
@@ -248,6 +255,19 @@ class WorkingCopy:
         return out
 
 
+class _Named(dict[str, T]):
+    """Rows by the name in their key, as of now; LookupError where there is none (`there`)."""
+
+    def __init__(self, copy: WorkingCopy, prefix: bytes, kind: type[T]) -> None:
+        self._copy = copy
+        self._prefix = prefix
+        self._kind = kind
+
+    def __missing__(self, name: str) -> T:
+        row = self[name] = there(self._copy.get(key(self._prefix, name), self._kind))
+        return row
+
+
 def there(row: T | None) -> T:
     """A row that another row names. Raises LookupError if it is not there: the rows are broken,
     and the record that shows it is set aside with its bytes."""
@@ -256,9 +276,9 @@ def there(row: T | None) -> T:
     return row
 
 
-def key(prefix: bytes, *parts: str) -> bytes:
-    """A row's key."""
-    return prefix + "".join(parts).encode()
+def key(prefix: bytes, name: str, second: str = "") -> bytes:
+    """A row's key; of a pair, with the second name."""
+    return prefix + (name + second).encode()
 
 
 def command_key(position: int) -> bytes:

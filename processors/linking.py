@@ -38,17 +38,20 @@ class Deciding(Placing):
         self.record_ms = record.timestamp_ms
         self.lead = identifier_id(request.lead_kind, request.lead_value)
         self.other = identifier_id(request.kind, request.value)
+        #: Whether no link has named the weaker identifier before.
+        self._newcomer = False
 
     def decide(self, untrusted: Collection[str] = ()) -> None:
         """Decide the link if it is open, and answer it. Touches of these sources join nothing."""
+        request = self.request
         link = self.copy.get(key(b"l:", self.lead, self.other), Link)
         if link is None:
-            self._ensure(self.lead, self.request.lead_kind, self.request.lead_value)
-            self._ensure(self.other, self.request.kind, self.request.value)
+            self._ensure(self.lead, request.lead_kind, request.lead_value)
+            self._newcomer = self._ensure(self.other, request.kind, request.value)
             self.copy.put(key(b"b:", self.other, self.lead), Mark(), self.position)
             link = Link()
         if self._is_open(link):
-            self._decide(link, trusted=self.request.source not in untrusted)
+            self._decide(link, trusted=request.source not in untrusted)
             self.answers.count("links")
         decision = link.at(self.position)
         if decision is not None:
@@ -94,14 +97,16 @@ class Deciding(Placing):
         self.copy.put(key(b"l:", self.lead, self.other), link, self.position)
 
     def _carry_out(self, link: Link, decision: LinkDecision) -> None:
-        """Let the link hold."""
+        """Let the link hold. What the steps behind `_keep` change is in the decision too."""
         first, second = self._within(self.lead), self._within(self.other)
-        if self._joins(self.other):
+        if self._newcomer and self._welcomes(first):
+            self._keep(link, decision)
+            self._welcome(first, decision)
+        elif self._joins(self.other):
             self._keep(link, decision)
             if first != second:
-                decision.joined = True
-                self.answers.count("joins")
-                self._join(first, second)
+                self._note_join(decision)
+                self._settle([self._unite(first, second)])
         elif self._node(self.lead).kind == self._node(self.other).kind:
             self._keep(link, decision)
             if first != second:
@@ -116,14 +121,37 @@ class Deciding(Placing):
             self._keep(link, decision)
             if not known and not any(self._persons(second)) and not self._takes(second):
                 self._settle([], [second])
-        # What the last steps changed is in it too.
-        self.copy.put(key(b"l:", self.lead, self.other), link, self.position)
 
-    def _ensure(self, one: str, kind: str, value: str) -> None:
-        """A node for an identifier that is new."""
-        if self.copy.node(one) is None:
-            self._put(b"n:", one, Node(kind, value, one, one, 0, self.request.occurred_ms))
+    def _welcomes(self, person: str) -> bool:
+        """Whether a newcomer changes nothing of its lead's person but to come to it: then it need
+        not be looked whom else it moves, which is most of the work on most links."""
+        return (
+            self._joins(self.lead)
+            and not self._cluster(person).apart
+            and self._strength(self.lead) < self._strength(self.other)
+        )
+
+    def _welcome(self, person: str, decision: LinkDecision) -> None:
+        """Let a newcomer be one of a person's identifiers, or follow."""
+        if not self._joins(self.other):
+            if not self._takes_in(person, self.other):
+                self._settle([], [self.other])
+            return
+        self._note_join(decision)
+        self.copy.withdraw_cluster(self.other)
+        self._node(self.other).within = person
+        cluster = self._cluster(person)
+        cluster.members = [*cluster.members, self.other]
+        self._put_cluster(person, cluster)
+        self._assign(self.other, self._node(self.lead).profile_id)
+
+    def _ensure(self, one: str, kind: str, value: str) -> bool:
+        """A node for an identifier that is new; whether it was."""
+        new = self.copy.node(one) is None
+        if new:
+            self._put_node(one, Node(kind, value, one, one, 0, self.request.occurred_ms))
             self._put_cluster(one, Cluster([one]))
+        return new
 
     def _refusal(self) -> str:
         """Why the two may not be linked, '' if they may."""
@@ -156,14 +184,15 @@ class Deciding(Placing):
                 return "rate"
         return ""
 
-    def _join(self, first: str, second: str) -> None:
-        """Make one person of two."""
+    def _note_join(self, decision: LinkDecision) -> None:
+        """The link makes one person of two."""
+        decision.joined = True
+        self.answers.count("joins")
         since = self.record_ms - DAY_MS
         for one in (self.lead, self.other):
             node = self._node(one)
             node.joins = [at for at in node.joins if at > since] + [self.record_ms]
-            self._put(b"n:", one, node)
-        self._settle([self._unite(first, second)])
+            self._put_node(one, node)
 
     def _unite(self, first: str, second: str) -> str:
         """Make one set or group of two, under the name of the larger; that name."""
@@ -174,7 +203,7 @@ class Deciding(Placing):
         for one in gone.members:
             node = self._node(one)
             node.within = kept_name
-            self._put(b"n:", one, node)
+            self._put_node(one, node)
         kept.members = kept.members + gone.members
         kept.apart = kept.apart + gone.apart
         self._put_cluster(kept_name, kept)

@@ -17,9 +17,7 @@ from bisect import insort
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-import msgspec
-
-from processors.identity_rows import Cluster, Link, Node, Taken, WorkingCopy, key, there
+from processors.identity_rows import Cluster, Link, Node, Taken, WorkingCopy, key
 from schemas.identifiers import IdentityPolicy
 
 
@@ -38,23 +36,20 @@ class Placing:
         self.changed: list[str] = []
         #: Set or group -> its profile, while it is derived anew.
         self._placed: dict[str, str] = {}
+        # Rows, by the name of an identifier and by that of a set or group.
+        self._node = copy.nodes.__getitem__
+        self._cluster = copy.clusters.__getitem__
 
     # Rows
 
-    def _put(self, prefix: bytes, name: str, row: msgspec.Struct) -> None:
-        self.copy.put(key(prefix, name), row, self.position)
-
-    def _node(self, one: str) -> Node:
-        return there(self.copy.node(one))
+    def _put_node(self, one: str, row: Node) -> None:
+        self.copy.put_node(one, row, self.position)
 
     def _within(self, one: str) -> str:
         return self._node(one).within
 
-    def _cluster(self, name: str) -> Cluster:
-        return self.copy.cluster(name)
-
     def _put_cluster(self, name: str, row: Cluster) -> None:
-        self._put(b"s:", name, row)
+        self.copy.put_cluster(name, row, self.position)
 
     def _joins(self, one: str) -> bool:
         return self.policy.kind(self._node(one).kind).joins
@@ -159,8 +154,10 @@ class Placing:
         if not self._alone(group_name):
             return False
         host = self._host(group_name)
-        if not host:
-            return True
+        return not host or self._takes_in(host, group_name)
+
+    def _takes_in(self, host: str, group_name: str) -> bool:
+        """Place a group that is alone with its host; see `_takes`."""
         cluster, lead = self._cluster(host), self._lead_of(group_name)
         kind = self.policy.kind(self._node(lead).kind)
         new = (lead, len(self._cluster(group_name).members))
@@ -247,14 +244,17 @@ class Placing:
 
     def _assign_all(self, name: str, profile_id: str) -> None:
         for one in self._cluster(name).members:
-            node = self._node(one)
-            if node.profile_id != profile_id:
-                node.profile_id = profile_id
-                node.version = self.position + 1
-                node.linked_ms = self.at_ms
-                self._put(b"n:", one, node)
-                if one not in self.changed:
-                    self.changed.append(one)
+            self._assign(one, profile_id)
+
+    def _assign(self, one: str, profile_id: str) -> None:
+        node = self._node(one)
+        if node.profile_id != profile_id:
+            node.profile_id = profile_id
+            node.version = self.position + 1
+            node.linked_ms = self.at_ms
+            self._put_node(one, node)
+            if one not in self.changed:
+                self.changed.append(one)
 
 
 class _Queue:

@@ -120,7 +120,7 @@ class Splitting(Placing):
             named = [one for one in self.against if self._known(one)]
             others = named if self.command.against else self._rest()
             node.apart = list(dict.fromkeys([*node.apart, *others]))
-        self._put(b"n:", self.one, node)
+        self._put_node(self.one, node)
         self.against = {one: self._node(one).identifier for one in others}
         pairs = [pair for other in others for pair in ((self.one, other), (other, self.one))]
         return _Scope(
@@ -172,7 +172,7 @@ class Splitting(Placing):
             node = self._node(one)
             if at_ms in node.joins:
                 node.joins.remove(at_ms)
-                self._put(b"n:", one, node)
+                self._put_node(one, node)
 
     # What follows from it
 
@@ -198,7 +198,7 @@ class Splitting(Placing):
                 node = self._node(one)
                 if node.within != part:
                     node.within = part
-                    self._put(b"n:", one, node)
+                    self._put_node(one, node)
             apart = [other for one in members for other in self._node(one).apart]
             self._put_cluster(part, Cluster(members, apart, cluster.taken if part == name else {}))
         return names
