@@ -50,6 +50,19 @@ class AssignmentRow(msgspec.Struct, array_like=True):
     left: list[str] = []
 
 
+class _Identity(msgspec.Struct):
+    """A row of `identities`."""
+
+    epoch: int
+    identifier_id: str
+    kind: str
+    value: str
+    profile_id: str
+    linked_at: str
+    version: int
+
+
+_line = msgspec.json.Encoder().encode
 encode = msgspec.msgpack.Encoder().encode
 trail_row = msgspec.msgpack.Decoder(TrailRow)
 _assignment_row = msgspec.msgpack.Decoder(AssignmentRow)
@@ -191,18 +204,16 @@ def link_output(request: messages.LinkRequest) -> Output:
 
 def identity_output(one: str, row: AssignmentRow, epoch: int) -> Output:
     """The row of `identities`: whose an identifier is."""
-    value = msgspec.json.encode(
-        {
-            "epoch": epoch,
-            "identifier_id": one,
-            "kind": row.kind,
-            "value": row.value,
-            "profile_id": row.profile_id,
-            "linked_at": rfc3339(row.linked_ms),
-            "version": row.version,
-        }
+    identity = _Identity(
+        epoch,
+        one,
+        row.kind,
+        row.value,
+        row.profile_id,
+        rfc3339(row.linked_ms),
+        row.version,
     )
-    return Output(topics.IDENTITIES.name, one.encode(), value)
+    return Output(topics.IDENTITIES.name, one.encode(), _line(identity))
 
 
 def row_key(prefix: bytes, identifier: str) -> bytes:

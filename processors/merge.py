@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from processors import score
 from processors.profile_view import ProfileView
-from processors.score import points
 from schemas import features
 from schemas.features import amount_text
 from schemas.identifiers import Identifier, IdentityPolicy
@@ -80,28 +80,17 @@ def merge(
     merged.first_ms = min([trail.first_ms for trail in trails])
     merged.last_ms = max([trail.last_ms for trail in trails])
     merged.received_ms = max([trail.received_ms for trail in trails])
+    weights: dict[int, int] = {}
+    since_ms = score.counted_from(merged.last_ms)
     for trail in trails:
         for name, at_ms in trail.named.items():
             merged.named[name] = max(merged.named.get(name, at_ms), at_ms)
-        _count(merged, trail.features)
-    merged.points = points(view.features, merged.last_ms)
+        for name, packed in trail.features.items():
+            role = _role(name)
+            if role is not None:
+                _count(merged, weights, since_ms, role, packed)
+    merged.points = score.points(weights, merged.last_ms)
     return merged
-
-
-def _count(merged: Merged, features_of_trail: Mapping[str, bytes]) -> None:
-    channels, revenue = merged.channels, merged.revenue
-    for name, packed in features_of_trail.items():
-        role = _role(name)
-        if role is None:
-            continue
-        totals = features.totals(packed)
-        if not role.currency:
-            merged.touches += totals.touches
-            channels[role.channel] = channels.get(role.channel, 0) + totals.touches
-            if role.is_order:
-                merged.orders += totals.touches
-        elif role.is_order:
-            revenue[role.currency] = revenue.get(role.currency, 0) + totals.amount
 
 
 class _Role(NamedTuple):
@@ -110,6 +99,26 @@ class _Role(NamedTuple):
     channel: str
     is_order: bool
     currency: str
+    weight: int
+
+
+def _count(
+    merged: Merged, weights: dict[int, int], since_ms: int, role: _Role, packed: bytes
+) -> None:
+    """Add a feature; `weights` is what the touches of each hour weigh."""
+    channel, is_order, currency, weight = role
+    _, _, touches, amount = features.read_totals(packed)
+    if currency:
+        if is_order:
+            merged.revenue[currency] = merged.revenue.get(currency, 0) + amount
+        return
+    merged.touches += touches
+    merged.channels[channel] = merged.channels.get(channel, 0) + touches
+    if is_order:
+        merged.orders += touches
+    if weight:
+        for hour, of_hour in features.hourly(packed, since_ms):
+            weights[hour] = weights.get(hour, 0) + weight * of_hour
 
 
 @lru_cache(maxsize=4096)
@@ -118,11 +127,13 @@ def _role(name: str) -> _Role | None:
     key = feature_key(name)
     if key.source or key.campaign or key.direction or not key.channel or not key.type:
         return None
-    return _Role(key.channel, key.type == ORDER, key.currency)
+    return _Role(key.channel, key.type == ORDER, key.currency, score.weight(key.type))
 
 
-def _last(sets: Iterable[Mapping[str, Stamped]]) -> dict[str, str | bool | None]:
+def _last(sets: Sequence[Mapping[str, Stamped]]) -> dict[str, str | bool | None]:
     """Per name the value of the latest touch; of one event led by two identifiers the greater."""
+    if len(sets) == 1:
+        return {name: sets[0][name].value for name in sorted(sets[0])}
     kept: dict[str, Stamped] = {}
     for one in sets:
         for name, new in one.items():

@@ -7,7 +7,7 @@ see to it that no change of a segment is lost, whatever crashes lie between.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Literal, Protocol
 
 import msgspec
@@ -83,6 +83,43 @@ class ProfileRow(msgspec.Struct, array_like=True):
     earlier: list[tuple[str, Membership]] = []
 
 
+class _Profile(msgspec.Struct):
+    """A row of `profiles`."""
+
+    epoch: int
+    profile_id: str
+    customer_id: str
+    email: str
+    phone: str
+    display_name: str
+    traits: Mapping[str, str]
+    first_seen_at: str
+    last_seen_at: str
+    touchpoints: int
+    channels: dict[str, int]
+    orders: int
+    revenue: dict[str, str]
+    engagement_points: float
+    segments: list[str]
+    consent: Mapping[str, bool]
+    updated_at: str
+    received_at: str
+    version: int
+
+
+class _SegmentChange(msgspec.Struct):
+    """A row of `segment_changes`."""
+
+    epoch: int
+    segment: str
+    profile_id: str
+    change: str
+    changed_at: str
+    cause: str
+    version: int
+
+
+_line = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(ProfileRow)
 
@@ -219,44 +256,43 @@ class ProfileChange:
         decision.outputs.append(Output(topics.PROFILES.name, self.profile, self._profile_line()))
 
     def _change_output(self, name: str, membership: Membership) -> Output:
-        value = msgspec.json.encode(
-            {
-                "epoch": self.rules.epoch,
-                "segment": name,
-                "profile_id": self.profile_id,
-                "change": "entered" if membership.is_member else "exited",
-                "changed_at": rfc3339(membership.changed_ms),
-                "cause": membership.cause,
-                "version": membership.version,
-            }
+        change = "entered" if membership.is_member else "exited"
+        row = _SegmentChange(
+            self.rules.epoch,
+            name,
+            self.profile_id,
+            change,
+            rfc3339(membership.changed_ms),
+            membership.cause,
+            membership.version,
         )
-        return Output(topics.SEGMENT_CHANGES.name, self.profile, value)
+        return Output(topics.SEGMENT_CHANGES.name, self.profile, _line(row))
 
     def _profile_line(self) -> bytes:
         merged = self.merge()
         view = merged.view
-        return msgspec.json.encode(
-            {
-                "epoch": self.rules.epoch,
-                "profile_id": self.profile_id,
-                "customer_id": (view.identifiers.get("customer_id") or [""])[0],
-                "email": merged.shown("email"),
-                "phone": merged.shown("phone"),
-                "display_name": merged.display_name(),
-                "traits": view.traits,
-                "first_seen_at": rfc3339(merged.first_ms),
-                "last_seen_at": rfc3339(merged.last_ms),
-                "touchpoints": merged.touches,
-                "channels": merged.channels,
-                "orders": merged.orders,
-                "revenue": merged.revenue_text(),
-                "engagement_points": merged.points,
-                "segments": sorted(n for n, m in self.row.segments.items() if m.is_member),
-                "consent": view.consent,
-                "updated_at": rfc3339(self.row.evaluated_ms),
-                "received_at": rfc3339(merged.received_ms),
-                "version": self.rev,
-            }
+        return _line(
+            _Profile(
+                epoch=self.rules.epoch,
+                profile_id=self.profile_id,
+                customer_id=(view.identifiers.get("customer_id") or [""])[0],
+                email=merged.shown("email"),
+                phone=merged.shown("phone"),
+                display_name=merged.display_name(),
+                traits=view.traits,
+                first_seen_at=rfc3339(merged.first_ms),
+                last_seen_at=rfc3339(merged.last_ms),
+                touchpoints=merged.touches,
+                channels=merged.channels,
+                orders=merged.orders,
+                revenue=merged.revenue_text(),
+                engagement_points=merged.points,
+                segments=sorted(n for n, m in self.row.segments.items() if m.is_member),
+                consent=view.consent,
+                updated_at=rfc3339(self.row.evaluated_ms),
+                received_at=rfc3339(merged.received_ms),
+                version=self.rev,
+            )
         )
 
 

@@ -7,12 +7,10 @@ stays away falls by itself, without a write.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 
-from schemas import features
 from schemas.times import DAY_MS, HOUR_MS
-from schemas.trail import feature_key
 
 HALF_LIFE_MS = 30 * DAY_MS
 #: Touches longer ago weigh less than one per cent.
@@ -52,22 +50,24 @@ WEIGHTS: Mapping[str, int] = {
 }
 
 
-def points(trails: Sequence[Mapping[str, bytes]], at_ms: int) -> float:
-    """The points at a moment, from the features of all trails.
+def weight(event_type: str) -> int:
+    """What a touch of a type weighs."""
+    return WEIGHTS.get(event_type, 1)
 
-    Sums are formed per hour in integers and added in the order of time, so that the result does
-    not depend on the order of trails or touches.
+
+def counted_from(at_ms: int) -> int:
+    """From when on (ms) touches count in the points at a moment."""
+    return max(0, at_ms - _REACH_MS)
+
+
+def points(weights: Mapping[int, int], at_ms: int) -> float:
+    """The points at a moment, from what the touches of each hour (since 1970) weigh.
+
+    Integers per hour, added in the order of time, so that the result does not depend on the order
+    of trails or touches.
     """
-    hours: dict[int, int] = {}
-    since = max(0, at_ms - _REACH_MS)
-    for trail in trails:
-        for name, packed in trail.items():
-            weight = _weight(name)
-            if weight:
-                for hour, touches in features.hourly(packed, since):
-                    hours[hour] = hours.get(hour, 0) + weight * touches
     last = at_ms // HOUR_MS
-    return round(sum([hours[hour] * _fading(last - hour) for hour in sorted(hours)]), 6)
+    return round(sum([weights[hour] * _fading(last - hour) for hour in sorted(weights)]), 6)
 
 
 @lru_cache(maxsize=8192)
@@ -75,12 +75,3 @@ def _fading(hours: int) -> float:
     """What is left of a touch's weight after some hours."""
     left: float = 0.5 ** (max(0, hours) * HOUR_MS / HALF_LIFE_MS)
     return left
-
-
-@lru_cache(maxsize=4096)
-def _weight(name: str) -> int:
-    """The weight of a feature's touches; 0 for features that count what others count too."""
-    key = feature_key(name)
-    if key.currency or key.source or key.campaign or key.direction:
-        return 0
-    return WEIGHTS.get(key.type, 1) if key.channel and key.type else 0
