@@ -4,11 +4,17 @@
 offset of the last record of the row's input topic that the row contains, -1 before the first.
 `rev` is the row's own counter of changes. Of two versions of a row the one with the greater
 `(epoch, applied, rev)` is the newer, so headers compare as bytes from `ORDER_FROM` to `ORDER_TO`.
+
+`FORMAT` is the version of everything that outlives a process: rows, messages between the stages,
+the records of `control`. `tests/golden` has an example of each for every version. A field that is
+added at the end with a default needs a higher number too: an older release would read the row and
+write it without that field.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 FORMAT = 1
@@ -16,6 +22,15 @@ _HEADER = struct.Struct(">BIQQ")
 SIZE = _HEADER.size
 ORDER_FROM = 1
 ORDER_TO = SIZE
+
+
+class NewerFormat(Exception):
+    """A later release has written this: `where` it stands, and its `format`."""
+
+    def __init__(self, where: str, number: int) -> None:
+        super().__init__(f"{where} has format {number}, this release knows up to {FORMAT}")
+        self.where = where
+        self.format = number
 
 
 class Header(NamedTuple):
@@ -36,6 +51,16 @@ def header(row: bytes) -> Header:
     """The header of a row's stored bytes."""
     fmt, epoch, applied, rev = _HEADER.unpack_from(row)
     return Header(fmt, epoch, applied - 1, rev)
+
+
+def refuse_newer(where: str, stored: Iterable[bytes | None]) -> None:
+    """Raise `NewerFormat` if a later release wrote one of these rows. None is no row.
+
+    For the ways by which rows come in, so that nothing is checked where they are read.
+    """
+    newest = max((row[0] for row in stored if row), default=0)
+    if newest > FORMAT:
+        raise NewerFormat(where, newest)
 
 
 def order(row: bytes) -> bytes:

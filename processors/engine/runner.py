@@ -30,6 +30,7 @@ from processors.engine.step import Preparer, StageStore, Step
 from processors.engine.store import StorageError, disk_is_full
 from processors.stage import Decision, Output, Record, Stage
 from schemas.raised import where_raised
+from schemas.rows import FORMAT, NewerFormat, refuse_newer
 from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
@@ -251,6 +252,8 @@ class Engine:
                 self.partitions.seen(partition).apply((r.offset, r.value) for r in records)
             else:
                 changes = [(r.key, r.value) for r in records]
+                where = f"{self._changelogs[ROWS]}/{partition}"
+                refuse_newer(where, (value for _, value in changes))
                 rows = self.partitions.rows(partition)
                 rows.recover(changes, self._deadline, records[-1].offset)
         except Exception as error:
@@ -316,6 +319,15 @@ class Engine:
                 stage=self.stage.name,
                 folder=str(self.config.data_dir),
                 hint="nothing is lost: make room, then it goes on from the changelog",
+            )
+        if isinstance(error, NewerFormat):
+            self.halt(
+                "written_by_newer_release",
+                stage=self.stage.name,
+                where=error.where,
+                format=error.format,
+                known=FORMAT,
+                hint="start that release again, or rebuild with this one",
             )
         self.halt(
             "engine_failed", during=during, error=type(error).__name__, where=where_raised(error)

@@ -17,13 +17,15 @@ from typing import Any
 import structlog
 from rocksdict import WriteBatch
 
-from schemas.rows import order
+from schemas.rows import FORMAT, NewerFormat, order
 
 #: Index of deadlines: `w:` | deadline in ms (8 bytes, big-endian) | row key, without a value.
 DUE = b"w:"
 #: Rows whose newest version is not the last in the changelog: prefix | row key, without a value.
 RELOG = b"__relog:"
 OFFSET = b"__faust\0offset__"
+#: The latest `schemas.rows.FORMAT` of the releases that opened this database.
+FORMAT_KEY = b"__format"
 RESERVED = (DUE, b"__")
 
 _DEADLINE = struct.Struct(">Q")
@@ -40,6 +42,18 @@ Rows = Mapping[bytes, bytes | None]
 
 class StorageError(Exception):
     """The local database failed: neither the records nor the stage are to blame."""
+
+
+def open_by_this_release(db: Any, where: str) -> None:
+    """Mark a database as one that this release writes to.
+
+    Raises `NewerFormat` if a later one did: it may hold rows that this one would misread.
+    """
+    known = int(db.get(FORMAT_KEY) or 0)
+    if known > FORMAT:
+        raise NewerFormat(where, known)
+    if known < FORMAT:
+        db.put(FORMAT_KEY, b"%d" % FORMAT)
 
 
 def disk_is_full(error: BaseException | None) -> bool:

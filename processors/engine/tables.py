@@ -13,7 +13,8 @@ import rocksdict
 from faust.stores.rocksdb import Store as RocksStore
 from faust.types import TP
 
-from processors.engine.store import StorageError
+from processors.engine.store import StorageError, open_by_this_release
+from schemas.rows import NewerFormat
 
 _WRITE_BUFFER_BYTES = 16 << 20
 _BLOOM_BITS = 10
@@ -45,7 +46,14 @@ class EngineStore(RocksStore):
         options.create_if_missing(True)
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         options.set_block_based_table_factory(blocks)
-        return rocksdict.Rdict(str(self.partition_path(partition)), options=options)
+        path = self.partition_path(partition)
+        db = rocksdict.Rdict(str(path), options=options)
+        try:
+            open_by_this_release(db, str(path))
+        except NewerFormat as error:
+            # Faust would try again for half a minute and then say something else.
+            self.app.engine.on_crash(error)
+        return db
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0

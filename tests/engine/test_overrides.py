@@ -15,9 +15,11 @@ from processors.engine.app import EngineApp
 from processors.engine.config import ROWS, group, tables
 from processors.engine.consumer import BatchScheduler
 from processors.engine.runner import Engine
-from processors.engine.store import StorageError
+from processors.engine.store import FORMAT_KEY, StorageError
+from schemas.rows import FORMAT
 from tests.engine.stages import CountingStage
-from tests.engine.test_protocol import Log, refuse_to_halt
+from tests.engine.test_engine import Halted, refuse_to_halt
+from tests.engine.test_protocol import Log
 
 CHANGELOG = TP("touchline-counting-rows-changelog", 0)
 
@@ -97,6 +99,30 @@ async def test_a_revoked_partition_is_closed_and_not_opened_again(app: Any) -> N
         store.database(0)
     await store.on_rebalance({CHANGELOG}, set(), {CHANGELOG})
     assert store.database(0).get(b"key") == b"value"
+
+
+async def test_a_database_that_a_later_release_wrote_to_ends_the_process(app: Any) -> None:
+    """Also when none of its rows comes from the changelog again."""
+    store = app.tables[ROWS].data
+    await store.on_rebalance({CHANGELOG}, set(), {CHANGELOG})
+    assert store.database(0).get(FORMAT_KEY) == b"%d" % FORMAT
+    store.database(0).put(FORMAT_KEY, b"%d" % (FORMAT + 1))
+    await store.on_rebalance(set(), {CHANGELOG}, set())
+    with pytest.raises(Halted) as halted:
+        await store.on_rebalance({CHANGELOG}, set(), {CHANGELOG})
+    reason, said = halted.value.args
+    assert (reason, said["where"]) == ("written_by_newer_release", str(store.partition_path(0)))
+
+
+async def test_a_database_from_before_formats_were_noted_is_opened(app: Any) -> None:
+    store = app.tables[ROWS].data
+    await store.on_rebalance({CHANGELOG}, set(), {CHANGELOG})
+    store.database(0).delete(FORMAT_KEY)
+    store.database(0).put(b"key", b"value")
+    await store.on_rebalance(set(), {CHANGELOG}, set())
+    await store.on_rebalance({CHANGELOG}, set(), {CHANGELOG})
+    assert store.database(0).get(b"key") == b"value"
+    assert store.database(0).get(FORMAT_KEY) == b"%d" % FORMAT
 
 
 async def test_changelog_events_of_a_foreign_topic_are_dropped(app: Any) -> None:

@@ -19,7 +19,8 @@ from processors.engine.packing import Packed
 from processors.engine.producer import Publisher
 from processors.engine.runner import Engine
 from processors.engine.store import OFFSET
-from tests.engine.stages import CountingStage, unpack
+from schemas.rows import FORMAT
+from tests.engine.stages import CountingStage, pack, unpack
 from tests.engine.test_engine import Halted, Recorder, refuse_to_halt
 from tests.engine.test_store import open_db
 
@@ -257,3 +258,19 @@ async def test_recovered_records_are_what_was_logged(rig: Rig) -> None:
     rig.databases[ROWS].delete(b"key")
     rig.engine.recover(ROWS, 0, logged)
     assert rig.databases[ROWS].get(b"key") == before
+
+
+async def test_a_row_of_a_later_release_ends_the_process_before_anything_is_misread(
+    rig: Rig,
+) -> None:
+    ours = SimpleNamespace(offset=0, key=b"key", value=pack(0, 1, 1, 5_000))
+    deleted = SimpleNamespace(offset=1, key=b"gone", value=None)
+    newer = bytes([FORMAT + 1]) + pack(1, 2, 2, 5_000)[1:]
+    theirs = SimpleNamespace(offset=2, key=b"key", value=newer)
+    rig.engine.recover(ROWS, 0, [ours, deleted])
+    with pytest.raises(Halted) as halted:
+        rig.engine.recover(ROWS, 0, [theirs])
+    reason, said = halted.value.args
+    assert (reason, said["where"]) == ("written_by_newer_release", f"{CHANGELOG}/0")
+    assert (said["format"], said["known"]) == (FORMAT + 1, FORMAT)
+    assert (rig.count, rig.databases[ROWS].get(OFFSET)) == (1, b"1")
