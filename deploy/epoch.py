@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
@@ -70,11 +71,25 @@ def namespace_of(namespace: str, number: int) -> str:
     return full_name(namespace, f"g{number}")
 
 
+def encode(what: Present) -> bytes:
+    """The record's value, one line of JSON."""
+    return json.dumps(asdict(what)).encode()
+
+
+def decode(value: bytes, namespace: str) -> Present:
+    """What a record says, of a deployment with this namespace.
+
+    What an older release wrote says less. What a later one says besides is passed over: gateways
+    read this while the others are replaced.
+    """
+    return msgspec.convert({"namespace": namespace, **json.loads(value)}, Present)
+
+
 def announce(
     kafka: KafkaSettings, namespace: str, what: Present | None, setting: str = PRESENT
 ) -> None:
     """Write the epoch that is present or next; None: there is none. Raises `KafkaNotReady`."""
-    value = None if what is None else json.dumps(asdict(what)).encode()
+    value = None if what is None else encode(what)
     try:
         with contextlib.closing(KafkaProducer(**blocking(kafka), acks="all")) as producer:
             topic = full_name(namespace, CONTROL.name)
@@ -209,8 +224,7 @@ def _take(
     for record in consumer.poll(_POLL_MS).get(partition, ()):
         value = None
         if record.value:
-            # What an older version wrote says less.
-            value = Present(**{"namespace": namespace, **json.loads(record.value)})
+            value = decode(record.value, namespace)
         values[record.key.decode()] = value
 
 

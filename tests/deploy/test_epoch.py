@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -41,3 +42,14 @@ def test_each_reason_to_wait_is_said_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert [line["event"] for line in said] == ["kafka_unreachable", "no_epoch"]
     assert said[0]["servers"] == AWAY.bootstrap_servers
     assert said[1]["hint"] == "run touchline setup"
+
+
+def test_what_a_later_release_says_of_an_epoch_besides_is_passed_over() -> None:
+    ours = epoch.Present(7, "cluster", "brand.g7", 8)
+    said = json.dumps({**json.loads(epoch.encode(ours)), "later": [1]}).encode()
+    assert epoch.decode(said, "brand") == ours
+
+
+def test_what_an_older_release_did_not_say_of_an_epoch_is_as_it_was_then() -> None:
+    found = epoch.decode(b'{"epoch": 7, "cluster_id": "cluster"}', "brand")
+    assert found == epoch.Present(7, "cluster", "brand")
