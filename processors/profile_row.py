@@ -19,10 +19,13 @@ from processors.stage import Decision, Output
 from schemas import rows, topics, trail
 from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.messages import TrailUpdate
-from schemas.times import rfc3339
+from schemas.times import MINUTE_MS, rfc3339
 
 Cause = Literal["event", "time", "identity", "definition"]
 PREFIX = b"r:"
+#: That a touch came in so shortly after the clock may be the fault of a host's clock: then only
+#: the time at which it occurred tells whether it is later.
+_HOSTS_DIFFER_MS = 5 * MINUTE_MS
 _DEADLINE = struct.Struct(">Q")
 _DEADLINE_END = rows.SIZE + _DEADLINE.size
 
@@ -184,7 +187,12 @@ class ProfileChange:
         return self.merged
 
     def evaluate(self, clock: int, cause: Cause, stamp_ms: int) -> None:
-        """Bring the memberships up to a clock; changes are stamped with the later of the two."""
+        """Bring the memberships up to a clock; changes are stamped with the later of the two.
+
+        After an outage touches are read that are later than the clock, and a window that is as of
+        the clock may hold touches that no window ever held together. So what will be over before
+        the newest of them came in changes nothing yet: the row is due when it would be over.
+        """
         row = self.row
         now = row.evaluated_ms = max(row.evaluated_ms, clock)
         stamp_ms = max(now, stamp_ms)
@@ -194,14 +202,19 @@ class ProfileChange:
         self.rev += 1
         merged = self.merge()
         view, nobody, until = merged.view, not merged.touches, NEVER
+        received_ms = merged.received_ms
+        newest_ms = min(received_ms, max(merged.last_ms, received_ms - _HOSTS_DIFFER_MS))
         for segment in self.rules.segments:
+            before = row.segments.get(segment.name)
+            was_member = before is not None and before.is_member
             is_member = False
             if not nobody:
                 is_member, changes = segment.test(view, now)
                 if changes < until:
                     until = changes
-            before = row.segments.get(segment.name)
-            if is_member != (before is not None and before.is_member):
+                if changes <= newest_ms:
+                    is_member = was_member
+            if is_member != was_member:
                 self._change(segment.name, is_member, stamp_ms, cause)
         self.deadline = 0 if until >= NEVER else until
         for name in sorted(row.segments.keys() - self.rules.names):

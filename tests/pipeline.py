@@ -59,6 +59,11 @@ def accepted(
     return touchpoint_row.decode(found.value)
 
 
+def host_of(stage: Stage, partition: int) -> str:
+    """Who has a stage's partition."""
+    return f"{stage.name} {partition}"
+
+
 class Pipeline(Shown):
     """Trails, graph and profiles over an in-memory log.
 
@@ -89,6 +94,8 @@ class Pipeline(Shown):
         self.delays = delays
         self.ticks = ticks
         self.now_ms = START_MS
+        #: How far hosts' clocks are ahead (ms): of a gateway, or of who has a stage's partition.
+        self.ahead: dict[str, int] = {}
         self.stages: tuple[Stage, ...] = (
             TrailsStage(1, partitions, required_features(segments)),
             GraphStage(1, policy, frozenset(untrusted)),
@@ -109,12 +116,25 @@ class Pipeline(Shown):
             for partition in range(1 if topic == topics.LINKS.name else partitions)
         ]
 
+    def clock_ms(self, host: str) -> int:
+        """The time by a host's clock."""
+        return self.now_ms + self.ahead.get(host, 0)
+
     # Kafka
 
-    def publish(self, topic: str, key: bytes, value: bytes, partition: int | None = None) -> None:
+    def publish(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        partition: int | None = None,
+        *,
+        host: str = "",
+    ) -> None:
+        """Append a record, whose time is that of the host that sends it."""
         number = self._partition(topic, key, partition)
         log = self.logs.setdefault((topic, number), [])
-        log.append(Record(topic, number, len(log), self.now_ms, key, value))
+        log.append(Record(topic, number, len(log), self.clock_ms(host), key, value))
 
     def _partition(self, topic: str, key: bytes, chosen: int | None) -> int:
         count = 1 if topic == topics.LINKS.name else self.partitions
@@ -131,14 +151,16 @@ class Pipeline(Shown):
 
     # What comes in
 
-    def touch(self, touch: Touchpoint, source: str = "test") -> None:
+    def touch(self, touch: Touchpoint, source: str = "test", gateway: str = "gateway") -> None:
         """Accept a touchpoint at the gateway's edge and publish it."""
-        self.receive(accepted(touch, source, self.policy, self.now_ms))
+        received_ms = self.clock_ms(gateway)
+        self.receive(accepted(touch, source, self.policy, received_ms), gateway)
 
-    def receive(self, row: TouchpointRow) -> None:
+    def receive(self, row: TouchpointRow, gateway: str = "gateway") -> None:
         """Publish a touch that the gateway has accepted, as of now."""
-        row = structs.replace(row, received_at=rfc3339(self.now_ms))
-        self.publish(topics.TOUCHPOINTS.name, row.lead_id.encode(), touchpoint_row.encode(row))
+        row = structs.replace(row, received_at=rfc3339(self.clock_ms(gateway)))
+        key, value = row.lead_id.encode(), touchpoint_row.encode(row)
+        self.publish(topics.TOUCHPOINTS.name, key, value, host=gateway)
 
     def split(
         self,
@@ -225,13 +247,14 @@ class Pipeline(Shown):
 
     def tick(self, stage: Stage, partition: int, crash: str | None = None) -> bool:
         """Tell a stage the time, as far as it has read its inputs; whether that changed rows."""
-        moments = [self.now_ms]
+        now_ms = self.clock_ms(host_of(stage, partition))
+        moments = [now_ms]
         for place in self.places:
             if place.stage == stage.name and place.partition == partition:
                 position, log = self.positions.get(place, 0), self.log(place)
                 if position < len(log):
                     moments.append(log[position - 1].timestamp_ms if position else 0)
-        tick = Tick(partition, self.now_ms, min(moments))
+        tick = Tick(partition, now_ms, min(moments))
         decision = stage.tick(tick, self.store(stage, partition))
         done = self._perform(stage, partition, decision, crash or self._crash())
         return bool(decision.rows) or not done
@@ -246,7 +269,8 @@ class Pipeline(Shown):
             # Logged is applied: a restart recovers it from the changelog.
             store.apply(decision)
         if crash in (None, "publish", "commit"):
-            self._publish(decision.outputs, partly=crash == "publish")
+            host = host_of(stage, partition)
+            self._publish(decision.outputs, host, partly=crash == "publish")
         if crash is not None:
             store.memory.clear()
             for place in self.places:
@@ -265,7 +289,7 @@ class Pipeline(Shown):
         seen = decision.seen if self.rng.random() < 0.5 else {}
         return replace(decision, rows=dict(rows), seen=seen)
 
-    def _publish(self, outputs: Sequence[Output], *, partly: bool) -> None:
+    def _publish(self, outputs: Sequence[Output], host: str, *, partly: bool) -> None:
         """Publish everything, or of each partition what comes first."""
         queues: dict[tuple[str, int], list[Output]] = {}
         for out in outputs:
@@ -274,7 +298,7 @@ class Pipeline(Shown):
         for (topic, number), queue in queues.items():
             count = self.rng.randint(0, len(queue)) if partly else len(queue)
             for out in queue[:count]:
-                self.publish(topic, out.key, out.value, number)
+                self.publish(topic, out.key, out.value, number, host=host)
 
     def run(self) -> None:
         """Process everything, bring the clock to all profiles, fire what is due."""
