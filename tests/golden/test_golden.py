@@ -93,10 +93,9 @@ def test_a_system_of_a_former_release_goes_on(version: int) -> None:
     before = pipeline.profiles()[hanako]
     now = system.ago(pipeline, 0)
     pipeline.touch(order("n1", system.HANAKO, amount="1000", occurred_at=now), "shop")
-    # A redelivery of what the former release has counted, and a second tablet.
+    # A redelivery of what the former release has counted.
     pipeline.touch(touch("t15", system.HANAKO, system.NEW_MAIL, occurred_at=now), "web")
     pipeline.touch(touch("n2", system.TARO, ("device_id", "another"), occurred_at=now), "web")
-    # The browser follows its e-mail address; the address may come back to nobody by a touch.
     pipeline.touch(touch("n3", system.MAIL, system.BROWSER, occurred_at=now), "web")
     pipeline.lift(*system.MAIL)
     pipeline.touch(touch("n4", system.NEWCOMER, system.PHONE, occurred_at=now), "web")
