@@ -13,7 +13,7 @@ from statistics import median
 from typing import NamedTuple
 
 from benchmarks.contenders import MAKERS
-from benchmarks.kafka import delete, fill, topics_of
+from benchmarks.kafka import delete, topics_of
 from benchmarks.measure import Measured, measure
 from benchmarks.reference import WrongResult, check, published
 from benchmarks.report import Table
@@ -74,8 +74,7 @@ def _run(name: str, work: Workload, now_ms: int, node: LocalKafka) -> Run:
     servers = node.bootstrap_servers
     with tempfile.TemporaryDirectory(prefix=f"touchline-bench-{prefix}-") as folder:
         contender = MAKERS[name](Path(folder), servers, prefix)
-        fill(servers, contender.input, work.events)
-        measured = measure(contender, Path(folder), node)
+        measured = measure(contender, Path(folder), node, work.events)
     check(published(servers, contender.results), work, now_ms)
     delete(servers, topics_of(servers, prefix))
     return Run(name, len(work.events), measured)

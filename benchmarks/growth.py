@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.contenders import Contender, pinned, touchline
-from benchmarks.kafka import Ends, delete, fill, topics_of
-from benchmarks.measure import Measured, measure
+from benchmarks.kafka import Ends, delete, topics_of
+from benchmarks.measure import Measured, load, measure
 from benchmarks.reference import WrongResult, check, published
 from benchmarks.report import Cell, Table
 from benchmarks.workload import Workload, once_each, workload
@@ -27,8 +27,7 @@ def workers(events: int, customers: int, node: LocalKafka) -> Table:
         with tempfile.TemporaryDirectory(prefix="touchline-bench-workers-") as name:
             folder = Path(name)
             one = pinned(touchline(folder, node.bootstrap_servers, prefix), folder, count)
-            fill(node.bootstrap_servers, one.input, work.events)
-            measured = measure(one, folder, node)
+            measured = measure(one, folder, node, work.events)
         check(published(node.bootstrap_servers, one.results), work, now_ms)
         delete(node.bootstrap_servers, topics_of(node.bootstrap_servers, prefix))
         rate = events / measured.seconds
@@ -48,20 +47,16 @@ def state(sizes: Sequence[int], events: int, node: LocalKafka) -> Table:
             folder = Path(name)
             one = touchline(folder, node.bootstrap_servers, prefix)
             now_ms = int(time.time() * 1000)
-            fill(node.bootstrap_servers, one.input, once_each(size, now_ms))
-            loading = measure(one, folder, node)
+            loading_s = load(one, folder, node, once_each(size, now_ms))
             work = workload(events, sizes[0], now_ms, "uniform", seed=3)
-            fill(node.bootstrap_servers, one.input, work.events)
-            measured = measure(one, folder, node)
+            measured = measure(one, folder, node, work.events)
             on_disk = sum(file.stat().st_size for file in _files(folder / "state"))
         _complete(one, size, work, node)
         delete(node.bootstrap_servers, topics_of(node.bootstrap_servers, prefix))
         rate = events / measured.seconds
         first = first or rate
         costs = _costs(events, measured)
-        rows.append(
-            [f"{size:,}", rate, rate / first, *costs, on_disk / 1e6, size / loading.seconds]
-        )
+        rows.append([f"{size:,}", rate, rate / first, *costs, on_disk / 1e6, size / loading_s])
     columns = (
         *("profiles", "events/s", "ratio", "CPU µs an event", "peak MB"),
         *("state on disk, MB", "new profiles/s"),

@@ -91,20 +91,19 @@ def positions(servers: str, topics: Sequence[str]) -> dict[TopicPartition, int]:
     return found
 
 
-def span(
+def published_last(
     servers: str, topics: Sequence[str], since: Mapping[TopicPartition, int]
-) -> tuple[float, float]:
-    """When the first and the last record since some positions were appended (s since 1970)."""
+) -> float:
+    """When the last record since some positions was appended (s since 1970)."""
     consumer: Any = KafkaConsumer(bootstrap_servers=servers)
     times = []
     for name, end in positions(servers, topics).items():
-        begin = since.get(name, 0)
-        for offset in {begin, end - 1} if end > begin else ():
+        if end > since.get(name, 0):
             consumer.assign([name])
-            consumer.seek(name, offset)
+            consumer.seek(name, end - 1)
             times.append(_timestamp(consumer) / 1000)
     consumer.close()
-    return min(times), max(times)
+    return max(times)
 
 
 def _timestamp(consumer: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from benchmarks.contenders import touchline
-from benchmarks.kafka import Ends, fill
-from benchmarks.measure import measure
+from benchmarks.kafka import Ends
+from benchmarks.measure import load
 from benchmarks.ours import Deployment
 from benchmarks.report import Cell, Table
 from benchmarks.usage import running
@@ -32,9 +33,8 @@ def recovery(customers: int, node: LocalKafka) -> Table:
         folder = Path(name)
         one = touchline(folder, servers, "recovery")
         now_ms = int(time.time() * 1000)
-        fill(servers, one.input, once_each(customers, now_ms))
-        fill(servers, one.input, workload(customers, customers, now_ms, "uniform").readable())
-        measure(one, folder, node)
+        touches = workload(customers, customers, now_ms, "uniform").readable()
+        load(one, folder, node, itertools.chain(once_each(customers, now_ms), touches))
         ours = Deployment(folder, servers, "recovery")
         for stage in STAGE_NAMES:
             reads = ours.stage_readers(stage)

@@ -87,7 +87,7 @@ def running(
 def sample(*pids: int) -> Sample:
     """What processes and their descendants have used so far, and have resident now."""
     cpu, pages = 0.0, 0
-    for one in [one for pid in pids for one in _tree(pid)]:
+    for one in [one for pid in pids for one in tree(pid)]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             cpu += (int(fields[11]) + int(fields[12])) / _TICKS
@@ -95,9 +95,10 @@ def sample(*pids: int) -> Sample:
     return Sample(time.time(), cpu, pages * _PAGE / 1e6)
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
+    """A process and its descendants."""
     children = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for file in Path(f"/proc/{pid}/task").glob("*/children"):
             children += [int(child) for child in file.read_text().split()]
-    return [pid, *(one for child in children for one in _tree(child))]
+    return [pid, *(one for child in children for one in tree(child))]
