@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 from schemas.times import parse_ms
 
@@ -12,14 +12,28 @@ _RECEIVED_AT = re.compile(rb'"received_at":"([^"\\]{20,32})"')
 _SAMPLE = 50
 
 
-class Row(NamedTuple):
-    """A record's value and where it stands; `timestamp_ms` is Kafka's record time."""
+class Row(Protocol):
+    """A record of Kafka's that has a value, as aiokafka gives it: a row and where it stands."""
 
-    value: bytes
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes = b""
+    @property
+    def value(self) -> bytes:
+        """The row, a line of JSON."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The record's key."""
+
+    @property
+    def partition(self) -> int:
+        """Where it stands…"""
+
+    @property
+    def offset(self) -> int:
+        """…and at which place there."""
+
+    @property
+    def timestamp(self) -> int:
+        """Kafka's record time in milliseconds."""
 
 
 class Batch:
@@ -32,19 +46,15 @@ class Batch:
         self.next_offsets: dict[int, int] = {}
 
     def add(self, records: Sequence[Any]) -> None:
-        """Take aiokafka's records of one partition. A record without a value has no row."""
-        for record in records:
-            self.next_offsets[record.partition] = record.offset + 1
-            if record.value is not None:
-                row = Row(
-                    record.value,
-                    record.partition,
-                    record.offset,
-                    record.timestamp,
-                    record.key or b"",
-                )
-                self.rows.append(row)
-                self.size += len(row.value)
+        """Take aiokafka's records of one partition, one or more, in their order.
+
+        A record without a value has no row.
+        """
+        last = records[-1]
+        self.next_offsets[last.partition] = last.offset + 1
+        rows = [record for record in records if record.value is not None]
+        self.rows += rows
+        self.size += sum([len(row.value) for row in rows])
 
 
 def received_ms(rows: Sequence[Row]) -> list[int]:

@@ -1,10 +1,11 @@
 """The sink: from each topic to its table, in batches, at least once.
 
 One consumer group per table, so that a table that is slow or refused holds up no other. For each
-batch: insert, then commit. What fails is tried again in place, for as long as it takes; the group's
-heartbeats go on meanwhile. A row that ClickHouse cannot read is found by halving the batch and goes
-to `touchpoints.rejected` with its bytes; the others go in. Rows that come twice change nothing,
-because tables replace by version.
+batch: insert, then commit. While a batch is written the next one is read, and no more than that
+one; what was read and not written when the sink stops is not committed and comes again. What fails
+is tried again in place, for as long as it takes; the group's heartbeats go on meanwhile. A row that
+ClickHouse cannot read is found by halving the batch and goes to `touchpoints.rejected` with its
+bytes; the others go in. Rows that come twice change nothing, because tables replace by version.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +41,8 @@ log = structlog.get_logger(__name__)
 #: An insert holds so many rows at most.
 MAX_ROWS = 20_000
 _IDLE_MS = 500
+#: Past its linger a batch is read further while the one before it is written, in steps as long.
+_BESIDE_MS = 100
 _DAY_MS = 86_400_000
 
 
@@ -56,8 +60,8 @@ class SinkConfig:
     tables: tuple[Table, ...] = TABLES
     #: An insert holds about so much at most…
     max_rows: int = MAX_ROWS
-    max_bytes: int = 8 * 1024 * 1024
-    #: …and waits at most so long for company after its first row.
+    max_bytes: int = 16 * 1024 * 1024
+    #: …and waits so long for company after its first row, or until the batch before it is written.
     linger_s: float = 0.25
     #: The longest pause between two attempts.
     max_backoff_s: float = 5.0
@@ -136,18 +140,35 @@ class TableSink:
         self._topic = full_name(config.topics, table.topic.name)
         self._database = databases(config.namespace).storage
         self._log = log.bind(table=table.name, topic=self._topic)
+        #: Whether a batch is being written, so that the next one may wait for more.
+        self._writing = False
 
     async def run(self) -> None:
         """Take, insert, commit until stopped."""
         with contextlib.suppress(Stopped):
             consumer = await self._connect()
             try:
-                while not self._ports.stop.is_set():
-                    batch = await self._take(consumer)
-                    await self._write(batch.rows)
-                    await self._commit(consumer, batch)
+                await self._fill(consumer)
             finally:
                 await _stopped(consumer)
+
+    async def _fill(self, consumer: Any) -> None:
+        """Write one batch after another, each while the next one is read."""
+        ahead = Batch()
+        reading = asyncio.create_task(self._take(consumer, ahead))
+        try:
+            while not self._ports.stop.is_set():
+                await reading
+                batch, ahead = ahead, Batch()
+                self._writing = True
+                reading = asyncio.create_task(self._take(consumer, ahead))
+                await self._write(batch.rows)
+                self._in_hand(ahead.rows)
+                await self._commit(consumer, batch)
+                self._writing = False
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _connect(self) -> Any:
         backoff = self._backoff()
@@ -182,24 +203,24 @@ class TableSink:
                 self._failed("kafka_unreachable", error, backoff)
             await backoff.wait()
 
-    async def _take(self, consumer: Any) -> Batch:
-        """What has arrived: at once when there is much, after the linger when there is little."""
-        batch = Batch()
+    async def _take(self, consumer: Any, batch: Batch) -> None:
+        """Add what arrives: at once when there is much, after the linger when there is little."""
         config = self._config
         deadline = None
         while not self._ports.stop.is_set() or batch.rows:
             wait_ms = _IDLE_MS
             if deadline is not None:
-                wait_ms = max(0, int((deadline - time.monotonic()) * 1000))
+                left = deadline - time.monotonic()
+                wait_ms = math.ceil(left * 1000) if left > 0 else _BESIDE_MS
             room = config.max_rows - len(batch.rows)
             for records in (await self._poll(consumer, wait_ms, room)).values():
                 batch.add(records)
             if deadline is None and batch.next_offsets:
                 deadline = time.monotonic() + config.linger_s
             full = len(batch.rows) >= config.max_rows or batch.size >= config.max_bytes
-            if full or (deadline is not None and time.monotonic() >= deadline):
-                break
-        return batch
+            late = deadline is not None and time.monotonic() >= deadline
+            if full or (late and not self._writing):
+                return
 
     async def _poll(self, consumer: Any, wait_ms: int, room: int) -> dict[Any, Any]:
         backoff = self._backoff()
@@ -227,7 +248,6 @@ class TableSink:
                 else:
                     middle = len(part) // 2
                     waiting += [part[middle:], part[:middle]]
-        self._metrics.unwritten(self.table.name, 0)
 
     async def _insert(self, rows: Sequence[Row]) -> None:
         """Insert, again and again until it is done. Raises `BadRows` and `Stopped`."""
@@ -235,9 +255,7 @@ class TableSink:
         backoff = self._backoff()
         while True:
             began = time.monotonic()
-            self._metrics.unwritten(
-                name, self._ports.clock() - min(row.timestamp_ms for row in rows) / 1000
-            )
+            self._in_hand(rows)
             try:
                 await in_thread(self._put, values)
                 break
@@ -256,6 +274,12 @@ class TableSink:
             now = self._ports.clock()
             self._metrics.queryable(name, [now - ms / 1000 for ms in received_ms(rows)])
 
+    def _in_hand(self, rows: Sequence[Row]) -> None:
+        """Report the age of the oldest row that is not written."""
+        oldest = min([row.timestamp for row in rows], default=None)
+        age = 0.0 if oldest is None else self._ports.clock() - oldest / 1000
+        self._metrics.unwritten(self.table.name, age)
+
     def _put(self, values: Sequence[bytes]) -> None:
         self._ports.schema.require()
         self._ports.clickhouse.insert(self._database, self.table.name, values)
@@ -266,14 +290,14 @@ class TableSink:
         self._log.error("row_rejected", partition=row.partition, offset=row.offset, code=error.code)
         if self.table is REJECTED:
             return
-        place = f"{self._topic}/{row.partition}/{row.offset}/{row.timestamp_ms}"
+        place = f"{self._topic}/{row.partition}/{row.offset}/{row.timestamp}"
         topic, epoch = self.table.topic.name, self._config.epoch
         origin = Origin(
             "record",
             connector="sink",
             topic=topic,
             partition=row.partition,
-            key=row.key,
+            key=row.key or b"",
             epoch=epoch,
         )
         backoff = self._backoff()
@@ -284,7 +308,7 @@ class TableSink:
                     rejected_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"touchline:{place}")),
                     payload=row.value,
                     detail=f"table {self.table.name}: {error}",
-                    received_ms=row.timestamp_ms,
+                    received_ms=row.timestamp,
                     origin=origin,
                 )
                 return

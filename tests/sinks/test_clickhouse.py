@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.local.processes import free_port
-from sinks.batch import Batch, Row, received_ms
+from sinks.batch import Batch, received_ms
 from sinks.clickhouse import (
     DATA_ERRORS,
     TRANSIENT_ERRORS,
@@ -157,13 +157,13 @@ def test_a_batch_knows_its_rows_and_the_offsets_after_them():
 
 
 def test_the_time_of_receipt_is_read_from_a_sample():
-    found = received_ms([Row(rows.touchpoint(), 0, n, 0) for n in range(1_000)])
+    found = received_ms([record(0, n, 0, rows.touchpoint()) for n in range(1_000)])
     assert set(found) == {1_795_334_746_123}
     assert 0 < len(found) <= 100
-    assert received_ms([Row(b'{"received_at":"x"}', 0, 0, 0), Row(b"", 0, 1, 0)]) == []
+    assert received_ms([record(0, 0, 0, b'{"received_at":"x"}'), record(0, 1, 0, b"")]) == []
     # A value that looks like the field stands escaped.
     tricky = rows.line({"url": '"received_at":"2000-01-01T00:00:00.000Z"'})
-    assert received_ms([Row(tricky, 0, 0, 0)]) == []
+    assert received_ms([record(0, 0, 0, tricky)]) == []
 
 
 def record(partition: int, offset: int, timestamp: int, value: bytes | None) -> SimpleNamespace:
