@@ -39,6 +39,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_BEFORE_DATA = re.compile(rb"[ \t\f]*\r?\n?")
 _FORMAT_OF_RESULT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:SETTINGS\b[^;]*)?;?\s*$", re.IGNORECASE)
 
 
@@ -56,11 +57,14 @@ class QueryFailed(Exception):
 
 
 class Insert(NamedTuple):
-    """An INSERT whose data follow it: what into, the format, the data, the SETTINGS clause."""
+    """An INSERT whose data follow it: what into, the format, the data, the SETTINGS clause.
+
+    The data are a view of the request's bytes, which may be many.
+    """
 
     into: str
     format: str
-    data: bytes
+    data: bytes | memoryview
     settings: str = ""
 
 
@@ -108,11 +112,13 @@ def split_insert(text: bytes, default_format: str) -> Insert | None:
             return None
         if len(words) > 2 and words[-2] == b"FORMAT":
             head = text[: token.start()].rstrip()[: -len(b"FORMAT")]
-            data = text[token.end() :].lstrip(b" \t\f").removeprefix(b"\r").removeprefix(b"\n")
+            before = _BEFORE_DATA.match(text, token.end())
+            data = memoryview(text)[before.end() if before else token.end() :]
             return Insert(head[:end].decode(), token.group().decode(), data, _from(head, end))
         if len(words) > 2 and word == b"VALUES":
             head = text[: token.start()]
-            return Insert(head[:end].decode(), "Values", text[token.end() :], _from(head, end))
+            data = memoryview(text)[token.end() :]
+            return Insert(head[:end].decode(), "Values", data, _from(head, end))
         if len(words) > 2 and word == b"SETTINGS":
             end = token.start()
         if len(words) > 1 and word in {b"SELECT", b"WITH", b"FROM"}:
@@ -245,7 +251,7 @@ def _insert(session: Any, insert: Insert) -> Answer:
 
 
 @contextmanager
-def _file(data: bytes) -> Iterator[str]:
+def _file(data: bytes | memoryview) -> Iterator[str]:
     """The path under which the engine reads the bytes; in memory where the system can."""
     if sys.platform == "linux":
         with open(os.memfd_create("rows"), "wb") as file:
