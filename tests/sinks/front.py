@@ -7,7 +7,7 @@ import http.client
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -17,7 +17,8 @@ SECRET = "hanako@example.jp"
 
 @dataclass
 class Front:
-    """Forwards everything; while `code` is set, inserts are answered with it."""
+    """Forwards everything; while `code` is set, inserts are answered with it, and while it holds
+    them, they wait."""
 
     url: str
     target: str
@@ -26,6 +27,19 @@ class Front:
     #: Whether the insert is carried out before the error is answered.
     done: bool = False
     refused: int = 0
+    _open: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._open.set()
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()
+
+    def wait(self) -> None:
+        self._open.wait(20)
 
     def refuse(self, code: int, name: str, *, done: bool = False) -> None:
         self.name, self.done, self.refused, self.code = name, done, 0, code
@@ -44,7 +58,10 @@ def front_of(target: str) -> Iterator[Front]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            code = front.code if "INSERT" in self.path or b"INSERT" in body[:200] else None
+            insert = "INSERT" in self.path or b"INSERT" in body[:200]
+            if insert:
+                front.wait()
+            code = front.code if insert else None
             if code is None:
                 self._answer(*self._forwarded(body))
                 return
@@ -87,6 +104,7 @@ def front_of(target: str) -> Iterator[Front]:
     try:
         yield front
     finally:
+        front.release()
         server.shutdown()
         thread.join()
         server.server_close()
