@@ -83,12 +83,22 @@ class Producer:
         self._namespace = namespace
 
     async def send(self, table: Table, *values: bytes | None) -> None:
+        keys = [str(uuid.uuid4()).encode() for _ in values]
+        await self._send(table, [(partition_of(key, PARTITIONS), key) for key in keys], values)
+
+    async def send_evenly(self, table: Table, *values: bytes) -> None:
+        """To each partition in turn."""
+        places = [(number % PARTITIONS, b"key") for number in range(len(values))]
+        await self._send(table, places, values)
+
+    async def _send(
+        self, table: Table, places: Sequence[tuple[int, bytes]], values: Sequence[bytes | None]
+    ) -> None:
         topic = full_name(self._namespace, table.topic.name)
-        sent = []
-        for value in values:
-            key = str(uuid.uuid4()).encode()
-            partition = partition_of(key, PARTITIONS)
-            sent.append(await self._producer.send(topic, value=value, key=key, partition=partition))
+        sent = [
+            await self._producer.send(topic, value=value, key=key, partition=partition)
+            for (partition, key), value in zip(places, values, strict=True)
+        ]
         await asyncio.gather(*sent)
 
 
