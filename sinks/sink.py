@@ -184,7 +184,7 @@ class TableSink:
                 heartbeat_interval_ms=int(self._config.session_timeout_s * 1000) // 10,
                 # While ClickHouse is down nothing is polled, on purpose; heartbeats go on.
                 max_poll_interval_ms=_DAY_MS,
-                max_partition_fetch_bytes=2 * 1024 * 1024,
+                max_partition_fetch_bytes=4 * 1024 * 1024,
                 metadata_max_age_ms=30_000,
                 **self._config.kafka_options,
             )

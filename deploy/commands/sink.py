@@ -8,6 +8,7 @@ from dataclasses import replace
 import click
 
 from deploy import epoch, metrics, wiring
+from deploy.collector import collect_rarely
 from deploy.commands import configuration, next_option, stop_signal
 from deploy.generation import end_with, joined
 from deploy.settings import Settings
@@ -31,4 +32,5 @@ async def _run(settings: Settings, present: epoch.Present) -> None:
     stop = stop_signal()
     end_with(settings, present)
     config = replace(wiring.sink_config(settings, present.namespace), epoch=present.epoch)
+    collect_rarely()
     await run_sink(config, stop, metrics=metrics.SinkCounters())
