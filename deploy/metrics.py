@@ -65,6 +65,9 @@ REJECTED = Metric(
 PUBLISH = Metric(
     Histogram, "publish_seconds", "until Kafka acknowledged", ("acknowledged",), _LATENCY
 )
+PUBLISH_BOUND = Metric(
+    Gauge, "publish_bound_bytes", "bytes that may wait for Kafka at present, less when it is slow"
+)
 REQUEST = Metric(
     Histogram, "http_request_seconds", "HTTP requests", ("route", "method", "status"), _LATENCY
 )
@@ -139,7 +142,7 @@ READY = Metric(Gauge, "ready", "1 once the process does its work")
 BUILD = Metric(Gauge, "build_info", "1, with the version that runs", ("version",))
 
 CATALOGUE: tuple[Metric, ...] = (
-    RECEIVED, ACCEPTED, REJECTED, PUBLISH, REQUEST,
+    RECEIVED, ACCEPTED, REJECTED, PUBLISH, PUBLISH_BOUND, REQUEST,
     PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, STATE_KEYS, STATE_BYTES,
     DEADLINE_LATENESS, *COUNTS.values(), *LABELLED_COUNTS.values(),
     SINK_ROWS, SINK_BYTES, SINK_INSERT, SINK_RETRIES, SINK_REJECTED, SINK_UNWRITTEN, END_TO_END,
@@ -155,6 +158,7 @@ class GatewayCounters:
         self._accepted = ACCEPTED.make(registry)
         self._rejected = REJECTED.make(registry)
         self._publish = PUBLISH.make(registry)
+        self._bound = PUBLISH_BOUND.make(registry)
         self._request = REQUEST.make(registry)
 
     def received(self, source: str, connector: str, events: int) -> None:
@@ -172,6 +176,10 @@ class GatewayCounters:
     def published(self, seconds: float, acknowledged: bool) -> None:
         """One publish."""
         self._publish.labels("yes" if acknowledged else "no").observe(seconds)
+
+    def bounded(self, size: int) -> None:
+        """How many bytes may wait for Kafka."""
+        self._bound.set(size)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """One HTTP request."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -17,15 +17,38 @@ from ingest.accept import Accepted
 from ingest.publisher import Refused
 
 
-class _Chunk:
-    """The records of one request for this partition; `done` is set when all are acknowledged."""
+class Chunk:
+    """The records of one request for one partition.
 
-    __slots__ = ("done", "packed", "records")
+    `done` is set when all are acknowledged, holds the error when they are not, and is cancelled
+    when the chunk was withdrawn before any of them was packed.
+    """
+
+    __slots__ = ("_packed", "_records", "done")
 
     def __init__(self, records: Sequence[Accepted | Refused], done: asyncio.Future[None]) -> None:
-        self.records = records
-        self.packed = 0
+        self._records = records
+        self._packed = 0
         self.done = done
+
+    def pack(self, batch: Any) -> bool:
+        """Pack what fits; whether that was all. What is left goes into the next batch."""
+        for i in range(self._packed, len(self._records)):
+            one = self._records[i]
+            if batch.append(timestamp=None, key=one.key, value=one.value) is None:
+                self._packed = i
+                return False
+        self._packed = len(self._records)
+        return True
+
+    def withdraw(self) -> None:
+        """Nobody waits any more: forget the records that are in no batch yet.
+
+        Whoever sent them was told that they are not kept, and sends them again.
+        """
+        self._records = self._records[: self._packed]
+        if not self._records:
+            self.done.cancel()
 
 
 class Lane:
@@ -46,18 +69,18 @@ class Lane:
         self._partition = partition
         self._linger_s = linger_s
         self._broken = broken
-        self._chunks: deque[_Chunk] = deque()
+        self._chunks: deque[Chunk] = deque()
         self._filled = asyncio.Event()
         #: Those whose last record is in the batch under way.
-        self._under_way: list[_Chunk] = []
+        self._under_way: list[Chunk] = []
         self._task = asyncio.create_task(self._run(), name=f"lane-{topic}-{partition}")
 
-    def put(self, records: Sequence[Accepted | Refused]) -> asyncio.Future[None]:
-        """Send these next; the future is set once Kafka has all of them, or holds the error."""
-        chunk = _Chunk(records, asyncio.get_running_loop().create_future())
+    def put(self, records: Sequence[Accepted | Refused]) -> Chunk:
+        """Send these next, unless they are withdrawn before."""
+        chunk = Chunk(records, asyncio.get_running_loop().create_future())
         self._chunks.append(chunk)
         self._filled.set()
-        return chunk.done
+        return chunk
 
     async def flush(self) -> None:
         """Returns when nothing waits any more."""
@@ -84,30 +107,29 @@ class Lane:
 
     async def _send_batch(self) -> None:
         batch = self._producer.create_batch()
-        while self._chunks and _pack(batch, self._chunks[0]):
+        while self._chunks and self._chunks[0].pack(batch):
             self._under_way.append(self._chunks.popleft())
         if not self._chunks:
             self._filled.clear()
         batch.close()
-        delivery = await self._producer.send_batch(batch, self._topic, partition=self._partition)
-        await delivery
-        for chunk in self._under_way:
-            chunk.done.set_result(None)
+        if batch.record_count():
+            delivery = await self._producer.send_batch(
+                batch, self._topic, partition=self._partition
+            )
+            await delivery
+        self._settle(self._under_way)
         self._under_way.clear()
 
     def _fail(self, error: Exception) -> None:
-        for chunk in (*self._under_way, *self._chunks):
-            chunk.done.set_exception(error)
+        self._settle((*self._under_way, *self._chunks), error)
         self._under_way.clear()
         self._chunks.clear()
 
-
-def _pack(batch: Any, chunk: _Chunk) -> bool:
-    """Pack what fits of a chunk; whether that was all. What is left goes into the next batch."""
-    records = chunk.records
-    for i in range(chunk.packed, len(records)):
-        one = records[i]
-        if batch.append(timestamp=None, key=one.key, value=one.value) is None:
-            chunk.packed = i
-            return False
-    return True
+    def _settle(self, chunks: Iterable[Chunk], error: Exception | None = None) -> None:
+        for chunk in chunks:
+            if chunk.done.cancelled():
+                continue
+            if error is None:
+                chunk.done.set_result(None)
+            else:
+                chunk.done.set_exception(error)

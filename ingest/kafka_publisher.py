@@ -1,16 +1,18 @@
 """The publisher port over aiokafka: idempotent, acks=all, snappy.
 
-aiokafka never lets an idempotent batch expire, so a record that was not acknowledged in time is
-still sent when Kafka is back; it counts against the bound of waiting bytes until then. A producer
-that Kafka has thrown out (a new broker lifetime, a lost producer id) is replaced by a new one.
+aiokafka never lets an idempotent batch expire, so a record of a batch that was not acknowledged in
+time is still sent when Kafka is back; it counts against the bound of waiting bytes until then. What
+is in no batch by then is not sent. A producer that Kafka has thrown out (a new broker lifetime, a
+lost producer id) is replaced by a new one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,14 +21,20 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from ingest.accept import Accepted
-from ingest.kafka_lane import Lane
+from ingest.kafka_lane import Chunk, Lane
 from ingest.publisher import KafkaConnection, NotAcknowledged, Refused, checked
+from ingest.window import Entry, Window
 from schemas.topics import REJECTED, TOUCHPOINTS, full_name, partition_of
 
 log = structlog.get_logger(__name__)
 #: Logical topic and partition.
 _Where = tuple[str, int]
 _NOT_CONNECTED = "Kafka is not reachable yet"
+#: Batches of one partition hold at most this many bytes.
+_BATCH_BYTES = 256 * 1024
+#: An acknowledgement may take this part of the time for which a request waits, before less is let
+#: in. It leaves room for an overshoot, and for senders less patient than the gateway.
+_TARGET = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,10 @@ class KafkaPublisherConfig:
     client_id: str = "touchline-gateway"
     #: A publish that is not acknowledged by then fails.
     acknowledge_s: float = 10.0
-    #: Records not yet acknowledged hold at most this many bytes.
+    #: Records not yet acknowledged hold at most this many bytes (`ingest.window`).
     max_waiting_bytes: int = 64 * 1024 * 1024
+    #: So many may wait however slow Kafka is: a batch for each of a few partitions.
+    min_waiting_bytes: int = 1024 * 1024
     #: How long a batch waits for company.
     linger_s: float = 0.003
     #: How often Kafka is asked whether it is there.
@@ -48,8 +58,16 @@ class KafkaPublisherConfig:
 class KafkaPublisher:
     """Publishes over one connection that it keeps alive by itself."""
 
-    def __init__(self, config: KafkaPublisherConfig) -> None:
+    def __init__(
+        self, config: KafkaPublisherConfig, *, bounded: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`bounded` hears how many bytes may wait, whenever that may have changed."""
         self._config = config
+        self._bounded = bounded
+        self._window = Window(
+            config.min_waiting_bytes, config.max_waiting_bytes, config.acknowledge_s * _TARGET
+        )
+        bounded(self._window.bound)
         self._topics = {
             topic.name: full_name(config.connection.namespace, topic.name)
             for topic in (TOUCHPOINTS, REJECTED)
@@ -60,7 +78,6 @@ class KafkaPublisher:
         self._broken = asyncio.Event()
         self._problem: str | None = _NOT_CONNECTED
         self._lanes: dict[_Where, Lane] = {}
-        self._waiting_bytes = 0
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -84,7 +101,7 @@ class KafkaPublisher:
     @property
     def waiting_bytes(self) -> int:
         """Bytes of the records that Kafka has not acknowledged yet."""
-        return self._waiting_bytes
+        return self._window.waiting
 
     async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
         """Send all; returns once every record is acknowledged (see `Publisher.publish`)."""
@@ -93,13 +110,20 @@ class KafkaPublisher:
             raise NotAcknowledged(self._problem)
         parts = self._divide(accepted, refused)
         sizes = {where: sum(len(r.value) for r in records) for where, records in parts.items()}
-        if self._waiting_bytes + sum(sizes.values()) > self._config.max_waiting_bytes:
+        if not self._window.fits(sum(sizes.values())):
             raise NotAcknowledged("Kafka is slower than what comes in")
-        pending = [self._put(where, records, sizes[where]) for where, records in parts.items()]
-        if not pending:
+        chunks = [self._put(where, records, sizes[where]) for where, records in parts.items()]
+        if not chunks:
             return
-        # wait, unlike gather, leaves the futures alone when time is up.
-        done, late = await asyncio.wait(pending, timeout=self._config.acknowledge_s)
+        try:
+            # wait, unlike gather, leaves the futures alone when time is up.
+            done, late = await asyncio.wait(
+                [chunk.done for chunk in chunks], timeout=self._config.acknowledge_s
+            )
+        finally:
+            for chunk in chunks:
+                if not chunk.done.done():
+                    chunk.withdraw()
         if late:
             raise NotAcknowledged("Kafka did not acknowledge in time")
         failed = next((e for future in done if (e := future.exception()) is not None), None)
@@ -118,9 +142,7 @@ class KafkaPublisher:
                 parts[topic, partition_of(record.key, partitions)].append(record)
         return parts
 
-    def _put(
-        self, where: _Where, records: Sequence[Accepted | Refused], size: int
-    ) -> asyncio.Future[None]:
+    def _put(self, where: _Where, records: Sequence[Accepted | Refused], size: int) -> Chunk:
         lane = self._lanes.get(where)
         if lane is None:
             topic, partition = where
@@ -131,15 +153,16 @@ class KafkaPublisher:
                 linger_s=self._config.linger_s,
                 broken=self._replace,
             )
-        future = lane.put(records)
-        self._waiting_bytes += size
-        future.add_done_callback(partial(self._settled, size))
-        return future
+        chunk = lane.put(records)
+        entry = self._window.enter(size, time.monotonic())
+        chunk.done.add_done_callback(partial(self._settled, entry))
+        return chunk
 
-    def _settled(self, size: int, future: asyncio.Future[None]) -> None:
-        self._waiting_bytes -= size
-        # Marks the error as seen, for a request that has given up waiting.
-        future.exception()
+    def _settled(self, entry: Entry, future: asyncio.Future[None]) -> None:
+        # Asking for the error marks it as seen, for a request that has given up waiting.
+        acknowledged = not future.cancelled() and future.exception() is None
+        self._window.leave(entry, time.monotonic(), acknowledged=acknowledged)
+        self._bounded(self._window.bound)
 
     def _replace(self, error: Exception) -> None:
         """A delivery failed for good: the producer's sequence is broken, a new one is needed."""
@@ -231,7 +254,7 @@ class KafkaPublisher:
             acks="all",
             enable_idempotence=True,
             compression_type="snappy",
-            max_batch_size=256 * 1024,
+            max_batch_size=_BATCH_BYTES,
             request_timeout_ms=int(self._config.acknowledge_s * 1000),
             **self._config.connection.security,
         )

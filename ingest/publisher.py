@@ -91,7 +91,7 @@ class Publisher(Protocol):
         """Send all; returns once every record is acknowledged by all in-sync replicas.
 
         Records of one key are sent in their order. Raises NotAcknowledged within a bounded time
-        otherwise, and at once while more bytes wait than the publisher's bound.
+        otherwise, and before anything is sent while too many bytes wait.
         """
 
 

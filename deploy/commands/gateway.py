@@ -40,10 +40,11 @@ async def _run(loaded: Configuration) -> None:
     sources = wiring.gateway_sources(loaded)
     publisher = ChangingPublisher()
     metrics.build_info()
-    following = asyncio.create_task(_follow(settings, publisher))
+    counters = metrics.GatewayCounters()
+    following = asyncio.create_task(_follow(settings, publisher, counters))
     try:
         with _admission(settings) as admission:
-            ports = Ports(publisher, metrics.GatewayCounters(), metrics.text, admission)
+            ports = Ports(publisher, counters, metrics.text, admission)
             await run_gateway(
                 wiring.gateway_config(settings),
                 sources,
@@ -55,7 +56,9 @@ async def _run(loaded: Configuration) -> None:
         following.cancel()
 
 
-async def _follow(settings: Settings, publisher: ChangingPublisher) -> None:
+async def _follow(
+    settings: Settings, publisher: ChangingPublisher, counters: metrics.GatewayCounters
+) -> None:
     """Publish to the topics of the present epoch, whenever that becomes another one."""
     loop = asyncio.get_running_loop()
     found: asyncio.Queue[Present] = asyncio.Queue()
@@ -74,7 +77,8 @@ async def _follow(settings: Settings, publisher: ChangingPublisher) -> None:
             publisher.refuse(problem)
         elif present.namespace != namespace:
             namespace = present.namespace
-            await publisher.change(KafkaPublisher(_publishing(settings, namespace)))
+            config = _publishing(settings, namespace)
+            await publisher.change(KafkaPublisher(config, bounded=counters.bounded))
 
 
 def _publishing(settings: Settings, namespace: str) -> KafkaPublisherConfig:

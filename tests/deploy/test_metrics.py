@@ -43,6 +43,7 @@ def test_what_is_reported_is_exposed():
     engine.count("nobody.declared.this", 1)
     gateway = GatewayCounters(registry)
     gateway.published(0.01, acknowledged=True)
+    gateway.bounded(1024)
     exposed = text(registry).decode()
     for line in (
         'touchline_processed_events_total{stage="trails"} 40.0',
@@ -51,6 +52,7 @@ def test_what_is_reported_is_exposed():
         'touchline_conflicts_total{reason="limit"} 3.0',
         'touchline_segment_changes_total{change="entered",segment="vip"} 5.0',
         'touchline_publish_seconds_count{acknowledged="yes"} 1.0',
+        "touchline_publish_bound_bytes 1024.0",
     ):
         assert line in exposed.splitlines()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import time
 import uuid
 from pathlib import Path
@@ -14,6 +16,7 @@ from kafka.admin import NewTopic
 
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
 from deploy.local.processes import free_port
+from ingest.accept import Accepted
 from ingest.kafka_publisher import KafkaPublisher, KafkaPublisherConfig
 from ingest.publisher import KafkaConnection, NotAcknowledged
 from schemas.topics import REJECTED, TOUCHPOINTS
@@ -92,3 +95,38 @@ async def test_a_crash_and_a_new_life_of_kafka(tmp_path: Path) -> None:
     finally:
         await publisher.stop(1)
         broker.stop()
+
+
+async def test_what_was_given_up_before_it_was_under_way_is_not_sent(
+    own_kafka: LocalKafka,
+) -> None:
+    """A broker that hangs while requests wait, and goes on when their senders have gone."""
+    await asyncio.to_thread(create_topics, own_kafka, "ns")
+    connection = KafkaConnection(own_kafka.bootstrap_servers, "ns")
+    publisher = KafkaPublisher(KafkaPublisherConfig(connection, acknowledge_s=2, probe_s=60))
+    await publisher.start()
+    key = event(1).key
+    # More than a batch, so that the other waits behind it.
+    large = [Accepted("", key, b"%04d" % n + b"x" * 10_000) for n in range(40)]
+    try:
+        await until(lambda: publisher.problem is None, 30)
+        await publisher.publish([Accepted("", key, b"first")])
+        os.kill(own_kafka.pid, signal.SIGSTOP)
+        try:
+            results = await asyncio.gather(
+                publisher.publish(large),
+                publisher.publish([Accepted("", key, b"behind")]),
+                return_exceptions=True,
+            )
+        finally:
+            os.kill(own_kafka.pid, signal.SIGCONT)
+        assert [str(r) for r in results] == ["Kafka did not acknowledge in time"] * 2
+        assert publisher.waiting_bytes == sum(len(r.value) for r in large)
+        await until(lambda: publisher.waiting_bytes == 0, 30)
+        await publisher.publish([Accepted("", key, b"last")])
+        first, *between, last = [r.value for r in await records_of(connection)]
+        assert (first, last) == (b"first", b"last")
+        assert between == [r.value for r in large[: len(between)]]
+        assert 20 < len(between) < 30
+    finally:
+        await publisher.stop(1)
