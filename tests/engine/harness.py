@@ -77,6 +77,15 @@ class Deployment:
         finally:
             await admin.close()
 
+    async def create_topic(self, name: str) -> None:
+        """Create a further topic, by its full name."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+        finally:
+            await admin.close()
+
     async def send(self, records: Iterable[tuple[bytes, bytes]], topic: str = "touchpoints") -> int:
         producer = AIOKafkaProducer(bootstrap_servers=self.servers, acks="all")
         await producer.start()
@@ -113,8 +122,8 @@ class Deployment:
         """The last published count of each key."""
         return {r.key: int(r.value) for r in await self.read("profiles")}
 
-    async def committed(self) -> list[int | None]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, group_id=self.group)
+    async def committed(self, group: str | None = None) -> list[int | None]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, group_id=group or self.group)
         await consumer.start()
         try:
             tps = [TopicPartition(self.topic("touchpoints"), n) for n in range(PARTITIONS)]
@@ -137,9 +146,45 @@ class Deployment:
         return group(CountingStage(**self.stage), self.namespace)
 
     def start(
-        self, name: str = "one", *, die: tuple[str, int] | None = None, **config: Any
+        self,
+        name: str = "one",
+        *,
+        die: tuple[str, int] | None = None,
+        hold: tuple[str, int, str] | None = None,
+        **changes: Any,
     ) -> Worker:
-        worker = Worker(self, name, die, config)
+        """A worker of the stage; `die` and `hold` as in `tests.engine.worker`."""
+        config = self.config(name, **changes)
+        fields = {key: getattr(config, key) for key in config.__dataclass_fields__}
+        options = {
+            "config": {**fields, "data_dir": str(config.data_dir)},
+            "stage": self.stage,
+            "die": die,
+            "hold": hold,
+        }
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        return self._start(name, "tests.engine.worker", options)
+
+    def plain(self, agent: str, name: str = "one", **options: Any) -> Worker:
+        """A worker of plain Faust on the same topics, see `tests.engine.plain_faust`."""
+        given = {
+            "servers": self.servers,
+            "group": self.plain_group,
+            "folder": str(self.folder / name),
+            "partitions": PARTITIONS,
+            "input": self.topic("touchpoints"),
+            "output": self.topic("profiles"),
+            "agent": agent,
+        }
+        return self._start(name, "tests.engine.plain_faust", {**given, **options})
+
+    @property
+    def plain_group(self) -> str:
+        return f"{self.namespace}-plain"
+
+    def _start(self, name: str, module: str, options: dict[str, Any]) -> Worker:
+        # Outside the data folder, which a test may delete or fill.
+        worker = Worker(self.folder / f"{name}-{len(self.workers)}.log", module, options)
         self.workers.append(worker)
         return worker
 
@@ -149,28 +194,13 @@ class Deployment:
 
 
 class Worker:
-    """A stage's process."""
+    """A stage's process, of ours or of plain Faust."""
 
-    def __init__(
-        self,
-        deployment: Deployment,
-        name: str,
-        die: tuple[str, int] | None,
-        changes: dict[str, Any],
-    ) -> None:
-        config = deployment.config(name, **changes)
-        fields = {key: getattr(config, key) for key in config.__dataclass_fields__}
-        options = {
-            "config": {**fields, "data_dir": str(config.data_dir)},
-            "stage": deployment.stage,
-            "die": die,
-        }
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-        # Outside the data folder, which a test may delete or fill.
-        self.log = deployment.folder / f"{name}-{len(deployment.workers)}.log"
+    def __init__(self, log: Path, module: str, options: dict[str, Any]) -> None:
+        self.log = log
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.engine.worker", json.dumps(options)],
+                [sys.executable, "-m", module, json.dumps(options)],
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
