@@ -1,4 +1,7 @@
-"""The Faust adapter: runs a stage (`processors.stage`) over Kafka, in batches."""
+"""The Faust adapter: runs a stage (`processors.stage`) over Kafka, in batches.
+
+Which of Faust's faults each override is for, and the tests: docs/faults.md, "Faust's own faults".
+"""
 
 from processors.engine.config import EngineConfig, changelogs, group
 from processors.engine.hooks import EXIT_HALTED, Hooks

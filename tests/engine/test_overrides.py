@@ -7,8 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import faust
 import pytest
+from faust.stores.rocksdb import Store as RocksStore
 from faust.types import TP
+from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
 from processors.engine import EngineConfig, Hooks, changelogs
 from processors.engine.app import EngineApp
@@ -38,6 +41,19 @@ async def app(tmp_path: Path) -> AsyncIterator[Any]:
     yield made
     for table in made.tables.values():
         await table.data.stop()
+
+
+PLAIN = TP("touchline-counting-plain-changelog", 0)
+
+
+@pytest.fixture
+async def plain_store(app: Any) -> AsyncIterator[RocksStore]:
+    """The store that Faust would use."""
+    table = faust.Table(app, name="plain", partitions=4, key_type=bytes, value_type=bytes)
+    made = RocksStore("rocksdb://", app, table, driver="rocksdict")
+    assert table.changelog_topic.get_topic_name() == PLAIN.topic
+    yield made
+    await made.stop()
 
 
 def fetched(*offsets: int) -> list[Any]:
@@ -88,6 +104,15 @@ async def test_what_is_flowing_survives_that_flow_is_resumed_again(app: Any) -> 
     assert queue.qsize() == 0, "what was there before a rebalance goes"
 
 
+async def test_plain_faust_empties_its_queues_when_flow_is_resumed_again() -> None:
+    flow = FlowControlEvent()
+    queue: Any = FlowControlQueue(maxsize=2, flow_control=flow, clear_on_resume=True)
+    flow.resume()
+    queue.put_nowait(1)
+    flow.resume()
+    assert queue.empty()
+
+
 async def test_a_revoked_partition_is_closed_and_not_opened_again(app: Any) -> None:
     store = app.tables[ROWS].data
     with pytest.raises(StorageError):
@@ -125,6 +150,12 @@ async def test_a_database_from_before_formats_were_noted_is_opened(app: Any) -> 
     assert store.database(0).get(FORMAT_KEY) == b"%d" % FORMAT
 
 
+async def test_plain_faust_opens_a_revoked_partition_again(plain_store: RocksStore) -> None:
+    await plain_store.on_rebalance({PLAIN}, set(), {PLAIN})
+    await plain_store.on_rebalance(set(), {PLAIN}, set())
+    plain_store._db_for_partition(0).put(b"key", b"value")
+
+
 async def test_changelog_events_of_a_foreign_topic_are_dropped(app: Any) -> None:
     store = app.tables[ROWS].data
     await store.on_rebalance({CHANGELOG}, set(), {CHANGELOG})
@@ -133,6 +164,18 @@ async def test_changelog_events_of_a_foreign_topic_are_dropped(app: Any) -> None
     events = [SimpleNamespace(message=message) for message in (foreign, elsewhere)]
     store.apply_changelog_batch(events, None, None)
     assert store.persisted_offset(CHANGELOG) is None
+
+
+async def test_plain_faust_applies_changelog_events_of_a_foreign_topic(
+    plain_store: RocksStore,
+) -> None:
+    await plain_store.on_rebalance({PLAIN}, set(), {PLAIN})
+    foreign = SimpleNamespace(
+        tp=TP("another-changelog", 0), topic="another-changelog", partition=0, offset=1,
+        key=b"key", value=b"value",
+    )  # fmt: skip
+    plain_store.apply_changelog_batch([SimpleNamespace(message=foreign)], bytes, bytes)
+    assert plain_store._db_for_partition(0).get(b"key") == b"value"
 
 
 async def test_the_changelogs_that_setup_creates_are_those_that_faust_reads(app: Any) -> None:
