@@ -18,6 +18,7 @@ never deleted: an old one, or an old deletion, that is written late cannot chang
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
@@ -259,12 +260,14 @@ class _Named(dict[str, T]):
     """Rows by the name in their key, as of now; LookupError where there is none (`there`)."""
 
     def __init__(self, copy: WorkingCopy, prefix: bytes, kind: type[T]) -> None:
-        self._copy = copy
+        # No cycle: a batch is freed by its reference counts, the collector is off.
+        self._copy = weakref.proxy(copy)
         self._prefix = prefix
         self._kind = kind
 
     def __missing__(self, name: str) -> T:
-        row = self[name] = there(self._copy.get(key(self._prefix, name), self._kind))
+        row: T = there(self._copy.get(key(self._prefix, name), self._kind))
+        self[name] = row
         return row
 
 

@@ -20,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from schemas.raised import where_raised
+
 
 class Record(NamedTuple):
     """One record of an input topic.
@@ -45,6 +47,23 @@ class Output(NamedTuple):
     partition: int | None = None
 
 
+class Failure(NamedTuple):
+    """A record that cannot be processed: the exception's type, and the line that raised it.
+
+    Not the exception: its traceback holds the whole batch, in a cycle with what holds the failure,
+    and the engine has switched off the collector of cycles.
+    """
+
+    record: Record
+    error: str
+    where: str
+
+    @classmethod
+    def of(cls, record: Record, error: Exception) -> Failure:
+        """What may be said of the exception that a record raised."""
+        return cls(record, type(error).__name__, where_raised(error))
+
+
 @dataclass(slots=True)
 class Decision:
     """What a batch changes. Empty by default."""
@@ -57,8 +76,8 @@ class Decision:
     outputs: list[Output] = field(default_factory=list)
     #: Index entries that a `tick` has dealt with; the engine forgets them after publishing.
     fired: list[bytes] = field(default_factory=list)
-    #: Records that cannot be read, and why: rejected with their bytes, one by one.
-    failed: list[tuple[Record, Exception]] = field(default_factory=list)
+    #: Records that cannot be read: rejected with their bytes, one by one.
+    failed: list[Failure] = field(default_factory=list)
     #: Counters for the metrics catalogue: name -> increment.
     counts: dict[str, int] = field(default_factory=dict)
 

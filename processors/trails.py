@@ -45,7 +45,7 @@ from processors.assigning import (
     verdict_of,
 )
 from processors.fold import Folding
-from processors.stage import Decision, Output, Record, Store, Tick
+from processors.stage import Decision, Failure, Output, Record, Store, Tick
 from schemas import messages, rows, topics, touchpoint_row
 from schemas.identifiers import identifier_id
 from schemas.times import parse_ms, parse_receipt_ms
@@ -175,7 +175,7 @@ class _Touching:
             try:
                 touches.append(_Touch.of(record))
             except (msgspec.DecodeError, ValueError) as error:
-                self.decision.failed.append((record, error))
+                self.decision.failed.append(Failure.of(record, error))
         return touches
 
     def decide(self) -> Decision:

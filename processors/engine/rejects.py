@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from processors.stage import Output, Record
+from processors.stage import Failure, Output
 from schemas import topics
 from schemas.rejection import Origin, Rejection, rejected_row
 
@@ -12,13 +12,14 @@ from schemas.rejection import Origin, Rejection, rejected_row
 _MAX_PAYLOAD = 600_000
 
 
-def rejected(record: Record, error: Exception, stage: str, epoch: int) -> Output:
+def rejected(failure: Failure, stage: str, epoch: int) -> Output:
     """The rejection of a record: the same one however often it fails. No text of the error."""
+    record = failure.record
     # The time too: offsets begin anew with each lifetime of the embedded broker.
     name = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp_ms}"
     rejected_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
     cut = len(record.value) > _MAX_PAYLOAD
-    detail = f"{type(error).__name__} in {stage}" + (" (payload cut)" if cut else "")
+    detail = f"{failure.error} in {stage}" + (" (payload cut)" if cut else "")
     row = rejected_row(
         Rejection("processing_failed", detail, record.value[:_MAX_PAYLOAD]),
         Origin(

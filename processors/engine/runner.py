@@ -28,7 +28,7 @@ from processors.engine.reading import Reading
 from processors.engine.rejects import rejected
 from processors.engine.step import Preparer, StageStore, Step
 from processors.engine.store import StorageError, disk_is_full
-from processors.stage import Decision, Output, Record, Stage
+from processors.stage import Decision, Failure, Output, Record, Stage
 from schemas.raised import where_raised
 from schemas.rows import FORMAT, NewerFormat, refuse_newer
 from schemas.topics import full_name
@@ -153,7 +153,7 @@ class Engine:
         store = self.partitions.view(partition)
         decision = self.stage.decide(records, store)
         if decision.failed:
-            decision.outputs += [self._rejection(*failed) for failed in decision.failed]
+            decision.outputs += [self._rejection(failure) for failure in decision.failed]
             decision.counts[FAILED_RECORDS] = len(decision.failed)
         times = {r.offset: r.timestamp_ms for r in records} if decision.seen else {}
         step = self._preparer.prepare(partition, decision, store, times)
@@ -214,22 +214,23 @@ class Engine:
             self.partitions.seen(partition).apply(zip(starts, step.seen, strict=True))
 
     async def _reject(self, record: Record, error: Exception) -> bool:
-        output = self._rejection(record, error)
+        output = self._rejection(Failure.of(record, error))
         await self._publisher.send(self._preparer.pack_outputs([output]))
         self.metrics.count(FAILED_RECORDS, 1)
         return True
 
-    def _rejection(self, record: Record, error: Exception) -> Output:
+    def _rejection(self, failure: Failure) -> Output:
+        record = failure.record
         log.error(
             "record_failed",
             stage=self.stage.name,
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            error=type(error).__name__,
-            where=where_raised(error),
+            error=failure.error,
+            where=failure.where,
         )
-        return rejected(record, error, self.stage.name, self.config.epoch)
+        return rejected(failure, self.stage.name, self.config.epoch)
 
     # --- what the partition is ---------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 
-from processors.stage import Decision, Output, Record, Store, Tick
+from processors.stage import Decision, Failure, Output, Record, Store, Tick
 from schemas import rows
 
 _COUNT = struct.Struct(">QQ")
@@ -53,7 +53,7 @@ class CountingStage:
             if record.value == b"poison":
                 raise ValueError("cannot be processed")
             if record.value == b"unreadable":
-                decision.failed.append((record, ValueError("cannot be read")))
+                decision.failed.append(Failure(record, "ValueError", "here"))
                 continue
             first = decision.seen.get(digest, before)
             if first is not None and first < record.offset:

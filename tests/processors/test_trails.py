@@ -309,7 +309,7 @@ def test_records_that_cannot_be_read_are_set_aside_and_the_rest_is_folded(home):
     no_time = two.value.replace(b'"occurred_at":"2', b'"occurred_at":"x')
     never = home.append(topics.TOUCHPOINTS.name, two.key, no_time)
     decision = home.stage.decide([one, cut, never, two], home.store)
-    assert [record for record, _ in decision.failed] == [cut, never]
+    assert [failure.record for failure in decision.failed] == [cut, never]
     accepted = [o.value for o in decision.outputs if o.topic == topics.ACCEPTED.name]
     assert accepted == [one.value, two.value]
     assert decision.counts["redelivered"] == 0
