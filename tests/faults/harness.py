@@ -18,7 +18,7 @@ from deploy.local.kafka import KafkaNode, LocalKafka
 from tests.faults.check import Found, People, check
 from tests.faults.faults import Fault
 from tests.faults.proxy import Proxy
-from tests.faults.target import Target, patience
+from tests.faults.target import Servers, Target, patience
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import ports
 
@@ -67,8 +67,11 @@ class Bench:
         seen = {"advertised.listeners": f"PLAINTEXT://{self.proxy.address}"}
         node = KafkaNode(self.folder / "kafka", port=port, heap="384m", properties=seen)
         self.broker = self._stack.enter_context(LocalKafka(node))
-        self.clickhouse = LocalClickHouse(self.folder / "clickhouse").start()
+        self.clickhouse = LocalClickHouse(self.folder / "clickhouse")
+        self.clickhouse.port = ports()
+        self.clickhouse.start()
         self._stack.callback(self.clickhouse.stop)
+        self.clickhouse_proxy = self._stack.enter_context(Proxy("127.0.0.1", self.clickhouse.port))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +87,8 @@ class Bench:
         self.targets += 1
         name = f"f{self.targets}"
         number = random.Random(seed).randrange(2**32)
-        target = Target(self.folder / name, self.broker, self.clickhouse, self.proxy, number)
+        servers = Servers(self.broker, self.proxy, self.clickhouse, self.clickhouse_proxy)
+        target = Target(self.folder / name, servers, number)
         self.target = target.__enter__()
         self.people = People(self.proxy.address, name)
         return target

@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from kafka.errors import KafkaError
 
@@ -41,39 +42,42 @@ _SLACK_S = 10.0
 NAMES = ("gateway-1", "gateway-2", "worker-1", "worker-2", "sink-1", "sink-2")
 
 
+class Servers(NamedTuple):
+    """What is not ours, and the proxies through which ours reach it."""
+
+    broker: LocalKafka
+    proxy: Proxy
+    clickhouse: LocalClickHouse
+    clickhouse_proxy: Proxy
+
+
 class Target:
     """A context manager: its processes end with it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        broker: LocalKafka,
-        clickhouse: LocalClickHouse,
-        proxy: Proxy,
-        seed: int,
-    ) -> None:
-        """Whoever wants to reach the broker goes through the proxy. `folder` is to be made."""
+    def __init__(self, folder: Path, servers: Servers, seed: int) -> None:
+        """`folder` is to be made."""
         folder.mkdir(parents=True)
-        self.broker = broker
-        self.proxy = proxy
-        self.clickhouse = clickhouse
+        self.broker, self.proxy, self.clickhouse, self.clickhouse_proxy = servers
         self.plan = Plan(folder / "plan")
         self.system = System(
             folder / "system",
-            proxy.address,
-            clickhouse,
+            self.proxy.address,
+            self.clickhouse,
             folder.name,
             DEFINITIONS,
             modules={"worker": "tests.faults.worker"},
             variables={VARIABLE: str(self.plan.folder)},
         )
-        self.system.configure(kafka={"session_timeout_s": SESSION_S})
+        self.system.configure(
+            kafka={"session_timeout_s": SESSION_S},
+            clickhouse={"url": f"http://{self.clickhouse_proxy.address}"},
+        )
         #: What went against a promise, in words.
         self.problems: list[str] = []
         #: Whether Kafka or ClickHouse is being tampered with: a stop may then fail in time.
         self.impaired = 0
-        #: Whether a fault works at the broker's process.
-        self.broker_busy = False
+        #: What a fault works at as a whole: "broker", "clickhouse".
+        self.taken: set[str] = set()
         #: The longest that a stop has taken, seconds.
         self.stopped_s = 0.0
         self.load = Load(self.system, lambda: self.urls, seed)
@@ -150,6 +154,18 @@ class Target:
             yield name
         finally:
             self._busy.discard(name or "")
+
+    @contextlib.contextmanager
+    def alone_at(self, what: str) -> Iterator[bool]:
+        """Whether no other fault works at the process of the broker or of ClickHouse."""
+        alone = what not in self.taken
+        self.taken.add(what)
+        with self.tampering():
+            try:
+                yield alone
+            finally:
+                if alone:
+                    self.taken.discard(what)
 
     @contextlib.contextmanager
     def tampering(self) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Iterator
 
@@ -14,7 +13,7 @@ from tests.faults.target import Target, pause
 @fault("restart broker")
 def restart_broker(target: Target, rng: random.Random) -> Iterator[None]:
     """the broker is stopped in order and started again"""
-    with _alone(target) as alone:
+    with target.alone_at("broker") as alone:
         if alone:
             target.broker.stop()
         yield
@@ -25,7 +24,7 @@ def restart_broker(target: Target, rng: random.Random) -> Iterator[None]:
 @fault("kill broker", (0.5, 20.0))
 def kill_broker(target: Target, rng: random.Random) -> Iterator[None]:
     """kill -9 of the broker, started again"""
-    with _alone(target) as alone:
+    with target.alone_at("broker") as alone:
         if alone:
             target.broker.kill()
         yield
@@ -36,7 +35,7 @@ def kill_broker(target: Target, rng: random.Random) -> Iterator[None]:
 @fault("pause broker", (3.0, 25.0))
 def pause_broker(target: Target, rng: random.Random) -> Iterator[None]:
     """SIGSTOP of the broker: connections stand, nothing is answered"""
-    with _alone(target) as alone:
+    with target.alone_at("broker") as alone:
         pids = [target.broker.pid] if alone else []
         pause(pids, on=True)
         yield
@@ -89,17 +88,6 @@ def _network(target: Target, mode: Mode) -> Iterator[None]:
         target.proxy.behave(mode)
         yield
         target.proxy.behave(Pass())
-
-
-@contextlib.contextmanager
-def _alone(target: Target) -> Iterator[bool]:
-    """Whether no other fault works at the broker's process."""
-    with target.tampering():
-        alone, target.broker_busy = not target.broker_busy, True
-        try:
-            yield alone
-        finally:
-            target.broker_busy = target.broker_busy and not alone
 
 
 FAULTS = (
