@@ -8,6 +8,7 @@ import logging
 import re
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ async def serve(stage: Stage, config: EngineConfig, hooks: Hooks, stop: asyncio.
         await asyncio.wait({ticker, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ticker.done():
             engine.on_crash(ticker.exception() or RuntimeError("the ticker ended"))
-        await engine.settled()
+        await engine.turns.settled()
         ticker.cancel()
     running.cancel()
     try:
@@ -92,12 +93,18 @@ async def _start(engine: Engine, publisher: Publisher, hooks: Hooks) -> Ticker:
     names = (full_name(config.namespace, name) for name in stage.inputs)
     topic = app.topic(*names, maxsize=2, key_serializer="raw", value_serializer="raw")
 
+    async def work(event: Any) -> None:
+        try:
+            await engine.on_message(event.message)
+        finally:
+            event.ack()
+
     async def process(stream: Any) -> None:
-        async for event in stream.noack().events():
-            try:
-                await engine.on_message(event.message)
-            finally:
-                event.ack()
+        try:
+            async for event in stream.noack().events():
+                await engine.turns.start(event.message.tp.partition, partial(work, event))
+        finally:
+            await engine.turns.stop()
 
     app.agent(topic, name=stage.name)(process)
     await app.start()

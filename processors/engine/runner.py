@@ -1,13 +1,12 @@
 """The engine: carries out what a stage decides, in the order that survives a crash at any point.
 
-Decide, log, apply, publish, commit (see `processors.stage`). Batches and ticks take turns under
-one lock. What must not go on ends the process by `halt`; the next start finds in the changelog
-what was decided.
+Decide, log, apply, publish, commit (see `processors.stage`). Batches and ticks of a partition take
+turns (`processors.engine.turns`). What must not go on ends the process by `halt`; the next start
+finds in the changelog what was decided.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +27,7 @@ from processors.engine.reading import Reading
 from processors.engine.rejects import rejected
 from processors.engine.step import Preparer, StageStore, Step
 from processors.engine.store import StorageError, disk_is_full
+from processors.engine.turns import Turns
 from processors.stage import Decision, Failure, Output, Record, Stage
 from schemas.raised import where_raised
 from schemas.rows import FORMAT, NewerFormat, refuse_newer
@@ -58,7 +58,7 @@ class Engine:
         self.inputs = Inputs()
         self.reading = Reading(stage.name, self.inputs, hooks.metrics)
         self.partitions = Partitions(stage, config)
-        self.lock = asyncio.Lock()
+        self.turns = Turns()
         self.ready = False
         self.batches = 0
         self.cache = rocksdict.Cache(config.cache_bytes)
@@ -90,7 +90,7 @@ class Engine:
 
     async def on_message(self, message: Any) -> None:
         """Process one fetched batch of a partition, completely or not at all."""
-        async with self.lock:
+        async with self.turns.of(message.tp.partition):
             try:
                 await self._on_batch(message.tp, message.value, message.generation_id)
             except Exception as error:
@@ -288,11 +288,6 @@ class Engine:
     def resume(self) -> None:
         """All partitions are recovered and read."""
         self.ready = True
-
-    async def settled(self) -> None:
-        """Wait for the batch or tick that is being carried out."""
-        async with self.lock:
-            pass
 
     def forget_partitions(self) -> None:
         """Another assignment begins: nothing remembered of a partition holds any more."""

@@ -63,7 +63,7 @@ class Ticker:
             if tp not in self._engine.inputs:
                 await self._engine.reading.begin(tp)
         for _ in range(_SLICES):
-            async with self._engine.lock:
+            async with self._engine.turns.of(partition):
                 if not self._engine.ready:
                     return
                 more = await self._once(partition, tps)
