@@ -36,7 +36,7 @@ from schemas import messages, topics, touchpoint_row
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.messages import LinkMessage, LinkRequest, SplitCommand
 from schemas.times import HOUR_MS, rfc3339
-from schemas.touchpoint_row import TouchpointRow
+from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow
 
 SEGMENTS = Path(__file__).resolve().parent.parent / "deploy" / "segments"
 NOW_MS = 1_780_000_000_000
@@ -298,12 +298,15 @@ def _touches(numbers: Iterable[int], identifiers: int, offset: int) -> list[Reco
             channel=("web", "email", "phone")[number % 3],
             type=("page_viewed", "email_opened", "call_completed")[number % 3],
             source="web",
+            direction="inbound",
             occurred_at=rfc3339(NOW_MS - (number * 52 % 8760) * HOUR_MS),
             received_at=rfc3339(NOW_MS),
             lead_kind=lead.kind,
             lead_value=lead.value,
             lead_id=lead_id,
             identifiers={lead.kind: [lead.value]},
+            properties="{}",
+            schema_version=SCHEMA_VERSION,
         )
         value = touchpoint_row.encode(row)
         at = offset + len(found)

@@ -36,7 +36,7 @@ from schemas import messages, topics, touchpoint_row
 from schemas.identifiers import identifier_id
 from schemas.messages import LinkRequest
 from schemas.times import DAY_MS, rfc3339
-from schemas.touchpoint_row import TouchpointRow
+from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow
 from sinks.clickhouse import ClickHouse, ClickHouseConfig
 from sinks.tables import TOUCHPOINTS, databases
 from tests.fixtures_clickhouse import LocalClickHouse
@@ -90,6 +90,7 @@ class Customers:
             channel="commerce" if order else "web",
             type="order_completed" if order else "page_viewed",
             source="benchmark",
+            direction="inbound",
             occurred_at=at,
             received_at=at,
             lead_kind=lead[0],
@@ -100,6 +101,7 @@ class Customers:
             value_currency="USD" if order else "",
             url="https://shop.example.com/products/1234",
             properties=_PROPERTIES,
+            schema_version=SCHEMA_VERSION,
         )
 
     def _identifiers(self, customer: int) -> list[Identifier]:

@@ -15,7 +15,7 @@ from schemas import touchpoint_row
 from schemas.identifiers import identifier_id
 from schemas.times import DAY_MS, HOUR_MS, rfc3339
 from schemas.topics import partition_of
-from schemas.touchpoint_row import TouchpointRow
+from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow
 
 T = TypeVar("T")
 
@@ -151,6 +151,7 @@ def _event(number: int, customer: int, now_ms: int, rng: random.Random) -> tuple
         channel=channel,
         type=event_type,
         source="benchmark",
+        direction="inbound",
         occurred_at=rfc3339(at_ms),
         received_at=rfc3339(now_ms),
         lead_kind="customer_id",
@@ -161,6 +162,8 @@ def _event(number: int, customer: int, now_ms: int, rng: random.Random) -> tuple
         value_amount=f"{cents / 100:.2f}" if cents else None,
         value_currency="USD" if cents else "",
         url="https://shop.example.com/products/1234",
+        properties="{}",
+        schema_version=SCHEMA_VERSION,
     )
     touch = Touch(row.lead_id, channel, event_type, at_ms, cents)
     return Event(row.lead_id.encode(), touchpoint_row.encode(row)), touch

@@ -18,7 +18,7 @@ from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.rejection import Reason, Rejection
 from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, MINUTE_MS, rfc3339, to_ms
 from schemas.touchpoint import Campaign, Touchpoint
-from schemas.touchpoint_row import TouchpointRow, encode
+from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow, encode
 
 #: A client clock that is wrong by more than this is corrected.
 CLOCK_TOLERANCE_MS = 5 * MINUTE_MS
@@ -148,6 +148,7 @@ def _row(
         subject=touch.subject or "",
         url=touch.url or "",
         properties=_COMPACT.encode(touch.properties).decode(),
+        schema_version=SCHEMA_VERSION,
     )
 
 

@@ -10,12 +10,14 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 
 from processors.segments import load_segments
+from schemas import touchpoint_row
 from schemas.messages import SplitCommand, encode
 from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.topics import LINKS
-from sinks.tables import CONFLICTS, REJECTED, SPLITS, TABLES, Table
+from sinks.tables import CONFLICTS, REJECTED, SPLITS, TABLES, TOUCHPOINTS, Table
 from tests.pipeline import Pipeline
 from tests.processors.touches import order, touch
 from tests.sinks.sinking import Store
@@ -66,8 +68,28 @@ def test_rows_have_the_columns_of_their_table(
     values = published[table.topic.name]
     assert values
     for value in values:
-        assert sorted(json.loads(value)) == sorted(expected)
+        # A touchpoint's line leaves out what is a default.
+        row = asdict(touchpoint_row.decode(value)) if table is TOUCHPOINTS else json.loads(value)
+        assert sorted(row) == sorted(expected)
         assert b"\n" not in value
+
+
+def test_what_a_touchpoint_s_line_leaves_out_is_the_column_s_default(
+    store: Store, published: dict[str, list[bytes]]
+):
+    for value in published[TOUCHPOINTS.topic.name]:
+        whole = asdict(touchpoint_row.decode(value))
+        assert len(json.loads(value)) < len(whole)
+        columns = ", ".join(whole)
+        shown = []
+        for line in (value, json.dumps(whole).encode()):
+            store.insert(TOUCHPOINTS.name, line)
+            at = f"event_id = '{whole['event_id']}'"
+            table = f"{store.storage}.{TOUCHPOINTS.name}"
+            (row,) = store.server.query(f"SELECT {columns} FROM {table} WHERE {at}")
+            shown.append(row)
+            store.server.query(f"TRUNCATE TABLE {table}")
+        assert shown[0] == shown[1]
 
 
 def test_what_the_stages_publish_is_what_the_views_show(
