@@ -148,7 +148,7 @@ class Engine:
         return True
 
     def _decide(self, records: Sequence[Record]) -> Step:
-        partition = records[0].partition
+        partition, began = records[0].partition, time.monotonic()
         self.partitions.reached(partition, min(record.timestamp_ms for record in records))
         store = self.partitions.view(partition)
         decision = self.stage.decide(records, store)
@@ -156,21 +156,23 @@ class Engine:
             decision.outputs += [self._rejection(failure) for failure in decision.failed]
             decision.counts[FAILED_RECORDS] = len(decision.failed)
         times = {r.offset: r.timestamp_ms for r in records} if decision.seen else {}
-        step = self._preparer.prepare(partition, decision, store, times)
+        step = self._preparer.prepare(partition, decision, store, times_ms=times, began=began)
         self.probe("decide")
         return step
 
     def decide_tick(self, partition: int, decide: Callable[[StageStore], Decision]) -> Step:
         """The step that a tick decides."""
-        store = self.partitions.view(partition)
-        return self._preparer.prepare(partition, decide(store), store, {})
+        store, began = self.partitions.view(partition), time.monotonic()
+        return self._preparer.prepare(partition, decide(store), store, times_ms={}, began=began)
 
     async def carry_out_tick(self, partition: int, step: Step) -> bool:
         """Log, apply and publish a tick's step; there is nothing to commit."""
         return await self._carry_out(partition, step, self.app.consumer_generation_id)
 
     async def _carry_out(self, partition: int, step: Step, generation: int) -> bool:
+        self._stop_if_outlived(step)
         offsets = await self._log([*step.rows_log, *step.seen_log])
+        self._stop_if_outlived(step)
         self.probe("log")
         if not self._owns(partition, generation):
             self.partitions.drop_scratch(partition)
@@ -186,6 +188,16 @@ class Engine:
         for name, increment in step.counts.items():
             self.metrics.count(name, increment)
         return True
+
+    def _stop_if_outlived(self, step: Step) -> None:
+        """End a process that stood still for longer than Kafka waits for it.
+
+        Somebody else may have the partition and nobody told us yet. A revision that both publish
+        with other content would show whichever came last.
+        """
+        seconds = time.monotonic() - step.began
+        if seconds > self.config.session_timeout:
+            self.halt("outlived_session", stage=self.stage.name, seconds=round(seconds, 1))
 
     async def _log(self, batches: Sequence[Packed]) -> list[int]:
         """Log to the changelogs; the offset of each batch's last record."""

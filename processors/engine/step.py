@@ -78,8 +78,9 @@ class StageStore:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A decision, ready to be carried out."""
+    """A decision, ready to be carried out. `began` is when it began to be decided (monotonic)."""
 
+    began: float
     rows: Rows
     entries: Mapping[bytes, bytes]
     old_entries: Mapping[bytes, bytes]
@@ -104,7 +105,13 @@ class Preparer:
     seen_changelog: str
 
     def prepare(
-        self, partition: int, decision: Decision, store: StageStore, times_ms: Mapping[int, int]
+        self,
+        partition: int,
+        decision: Decision,
+        store: StageStore,
+        *,
+        times_ms: Mapping[int, int],
+        began: float,
     ) -> Step:
         """Check and pack a decision of this partition.
 
@@ -122,6 +129,7 @@ class Preparer:
             raise TooLarge("the rows of one decision")
         seen = pack_seen(decision.seen, times_ms)
         return Step(
+            began,
             rows,
             entries,
             old_entries,

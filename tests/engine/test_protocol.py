@@ -12,7 +12,7 @@ import pytest
 from faust.types import TP
 from rocksdict import DbClosedError
 
-from processors.engine import EngineConfig, Hooks
+from processors.engine import EngineConfig, Hooks, runner
 from processors.engine.config import ROWS, SEEN
 from processors.engine.metrics import FAILED_RECORDS, INPUT_GAP
 from processors.engine.packing import Packed
@@ -274,3 +274,33 @@ async def test_a_row_of_a_later_release_ends_the_process_before_anything_is_misr
     assert (reason, said["where"]) == ("written_by_newer_release", f"{CHANGELOG}/0")
     assert (said["format"], said["known"]) == (FORMAT + 1, FORMAT)
     assert (rig.count, rig.databases[ROWS].get(OFFSET)) == (1, b"1")
+
+
+# A process that stood still
+
+
+@pytest.mark.parametrize("stands_still", ["while it decides", "while it logs"])
+async def test_who_stood_still_for_longer_than_its_session_publishes_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, stands_still: str
+):
+    now = [100.0]
+
+    def stand_still(*_: object) -> None:
+        now[0] += rig.engine.config.session_timeout + 1
+
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    if stands_still == "while it decides":
+        decide = CountingStage.decide
+
+        def slow(stage: CountingStage, *given: Any) -> Any:
+            stand_still()
+            return decide(stage, *given)
+
+        monkeypatch.setattr(CountingStage, "decide", slow)
+    else:
+        rig.log.before_send = stand_still
+    with pytest.raises(Halted, match="outlived_session"):
+        await rig.deliver(0, b"a")
+    assert "publish" not in rig.steps
+    logged = rig.log.topics.get(CHANGELOG, [])
+    assert len(logged) == (stands_still == "while it logs")
