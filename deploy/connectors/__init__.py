@@ -1,0 +1,1 @@
+"""For those who write or set up a connector."""
