@@ -32,6 +32,7 @@ COMMANDS = {
     "profile": "Look at a customer.",
     "identity": "Why identifiers are one person; undo it.",
     "rejected": "What was refused: look at it, replay it.",
+    "tap": "Show accepted touches as they pass.",
     "schema": "Print JSON Schemas.",
 }
 #: How a failure that is nobody's bug is known: module and class, looked up only when one happens.
