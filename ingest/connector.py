@@ -10,10 +10,16 @@ never talks to Kafka, ClickHouse or a clock. There are two kinds:
 
 Bad data is a value: `parse` yields a `Rejection` for what it cannot understand and never raises
 for it. An exception means a bug in the connector.
+
+What only some providers ask for is a protocol of its own beside the class, and a connector that
+has its methods gets it: `KeyedConnector` (sources that share an address), `FetchingConnector`
+(something from the provider's site is needed), `TokenConnector` (a token is signed instead of the
+event). Such additions leave the version of the interface as it is: no connector has to know them.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +60,8 @@ class Request(NamedTuple):
 
     `headers` have lower-case names. `body` is the raw body after the transfer encoding and a
     Content-Encoding that the gateway undid. `url` is the address as the provider called it: the
-    configured public address, path and query.
+    configured public address, path and query. `fetched` is what the gateway got for a
+    `FetchingConnector`: address -> content.
     """
 
     method: str
@@ -63,6 +70,7 @@ class Request(NamedTuple):
     url: str
     headers: Mapping[str, str]
     body: bytes
+    fetched: Mapping[str, bytes] = {}
 
 
 @runtime_checkable
@@ -83,6 +91,52 @@ class KeyedConnector(Protocol):
 
     def keys(self) -> tuple[bytes, ...]:
         """The secrets that are valid for this source."""
+
+
+@runtime_checkable
+class FetchingConnector(Protocol):
+    """A webhook connector that needs something of its provider's site, for instance a certificate.
+
+    It stays pure: it names addresses, and the gateway gets them (GET, https only, without
+    following redirects, within a time and a size, kept for some time). An address whose host is
+    not one of `hosts` is never called. If the site cannot be reached the provider hears 503 and
+    comes again.
+    """
+
+    #: Matches all of the host of each address that may be called.
+    hosts: ClassVar[re.Pattern[str]]
+
+    def needs(self, request: Request) -> str | None:
+        """The address of what `verify` must have; its content is in `Request.fetched` then.
+
+        Never raises. The request is anybody's: an address only where all that can be told without
+        a signature is right.
+        """
+
+    def calls(self, request: Request) -> str | None:
+        """The address that has to be called before a verified request is answered. Never raises.
+
+        It is called again when the request comes again.
+        """
+
+
+class Use(NamedTuple):
+    """A signed token, and the bytes of the event that came with it."""
+
+    token: bytes
+    event: bytes
+
+
+@runtime_checkable
+class TokenConnector(Protocol):
+    """A webhook connector whose provider signs a token for one use and not the event.
+
+    Whoever has seen a request could send another event with its token. So the gateway remembers
+    what came with a token: the same event again is a redelivery, any other is refused with 401.
+    """
+
+    def token_use(self, request: Request) -> Use:
+        """What a verified request uses its token for; a redelivery the same. Never raises."""
 
 
 class Reply(NamedTuple):

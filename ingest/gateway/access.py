@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ingest.gateway import replies
 from ingest.gateway.body import Busy, TooSlow
 from ingest.gateway.config import GatewayConfig, Ports
+from ingest.gateway.fetching import FetchFailed
 from ingest.gateway.segment_api import CORS, is_browser_path
 from ingest.gateway.take import RateLimited
 from ingest.publisher import NotAcknowledged
@@ -91,6 +92,10 @@ class Access:
                 again = error.retry_after
             case Busy():
                 status, message, again = 503, _BUSY, self._config.retry_after_s
+            case FetchFailed():
+                log.warning("fetch_failed", detail=str(error), request_id=request_id)
+                status, again = 503, self._config.retry_after_s
+                message = "what this request needs from its provider's site could not be had"
             case TooSlow():
                 status, message = 408, f"the body did not arrive in {self._config.body_s:g} s"
             case web.RequestPayloadError() | ConnectionError():

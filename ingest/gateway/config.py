@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ingest.accept import SourcePolicy
 from ingest.connector import WebhookConnector
+from ingest.gateway.fetching import Get, HttpsGet
 from ingest.publisher import Publisher
 
 MIB = 1024 * 1024
@@ -31,6 +32,8 @@ class GatewayConfig:
     max_kept_bytes: int = 512 * 1024
     #: All bodies that are being read or worked on.
     max_bodies_bytes: int = 64 * MIB
+    #: Signed tokens that were used are remembered, so many of them (see `TokenConnector`).
+    max_tokens: int = 100_000
     #: A body must have arrived within this time.
     body_s: float = 30.0
     #: After an early reply the rest of the body is read for so long, so that the reply is heard.
@@ -125,5 +128,7 @@ class Ports:
     now_ms: Callable[[], int] = _now_ms
     #: Seconds of a clock that never goes back.
     monotonic: Callable[[], float] = time.monotonic
+    #: Gets what connectors need from their providers' sites; raises FetchFailed.
+    get: Get = field(default_factory=HttpsGet)
     #: Ids of refusals and requests: uuid as text.
     new_id: Callable[[], str] = _new_id

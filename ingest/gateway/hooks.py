@@ -3,14 +3,21 @@
 The signature is checked before anything is kept. A body that could not be read whole (too large,
 broken compression) cannot be verified against a signature over its content either: the connector
 sees the bytes as they were sent, and where it finds its signature in them the refusal is stored.
+
+What a connector needs from its provider's site is there before it verifies (`fetching`), and where
+only a token is signed, a used one brings no other event (`tokens`).
 """
 
 from __future__ import annotations
 
 from aiohttp import web
 
+from ingest.connector import Request, TokenConnector
 from ingest.gateway import replies
+from ingest.gateway.config import Source
+from ingest.gateway.fetching import Fetches
 from ingest.gateway.take import Intake
+from ingest.gateway.tokens import UsedTokens
 
 
 class Hooks:
@@ -18,6 +25,8 @@ class Hooks:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
+        self._fetches = Fetches(intake.ports.get, intake.ports.monotonic)
+        self._tokens = UsedTokens(intake.config.max_tokens)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of this family."""
@@ -35,13 +44,22 @@ class Hooks:
         with intake.lease() as lease:
             body = await intake.body(http, lease)
             raw = body.data if body.problem is None else body.problem.payload
-            request = intake.request(http, raw)
-            if not source.connector.verify(request, intake.ports.now_ms()):
+            request = await self._fetches.completed(source.connector, intake.request(http, raw))
+            if not self._is_genuine(source, request):
                 if body.problem is not None and body.problem.reason == "too_large":
                     return replies.error(413, body.problem.detail)
                 return replies.error(401, "the signature is missing or wrong")
+            await self._fetches.call(source.connector, request)
             outcome = await intake.take(source, request, body)
             return replies.hook(outcome, source.connector.reply(request))
+
+    def _is_genuine(self, source: Source, request: Request) -> bool:
+        connector = source.connector
+        if not connector.verify(request, self._intake.ports.now_ms()):
+            return False
+        if not isinstance(connector, TokenConnector):
+            return True
+        return self._tokens.admits(source.name, connector.token_use(request))
 
     async def get(self, http: web.Request) -> web.StreamResponse:
         """Answer a handshake."""
