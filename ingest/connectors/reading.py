@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from email.utils import parseaddr
 from functools import lru_cache, partial
 from typing import Annotated, Any
 
@@ -254,6 +255,12 @@ def identifiers(*pairs: tuple[str, str | None]) -> list[dict[str, str]]:
         for kind, value in pairs
         if value and len(value) <= MAX_VALUE_LENGTH
     ]
+
+
+def address(text: str | None) -> str | None:
+    """The e-mail address of a header or a list of receivers: `Ada <ada@example.com>`, or bare."""
+    found = parseaddr(text)[1] if text else ""
+    return found or None
 
 
 def label(text: str) -> str:

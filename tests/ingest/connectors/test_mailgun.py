@@ -1,0 +1,277 @@
+"""Mailgun's webhooks: signature and events."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mailgun.security import SecurityGuard
+
+from ingest.connector import Context, Request, TokenConnector, original
+from ingest.connectors.mailgun import Mailgun, MailgunOptions
+from schemas.rejection import Rejection
+from schemas.times import DAY_MS
+from schemas.touchpoint import Touchpoint
+from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
+
+PAYLOADS = load(Path(__file__).parent / "payloads" / "mailgun")
+TOKEN = "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0"
+NOW = str(RECEIVED_MS // 1000)
+
+
+def signature(key: str, token: str = TOKEN, timestamp: str = NOW) -> dict[str, str]:
+    digest = hmac.new(key.encode(), (timestamp + token).encode(), hashlib.sha256)
+    return {"token": token, "timestamp": timestamp, "signature": digest.hexdigest()}
+
+
+def request(body: bytes) -> Request:
+    headers = {"content-type": "application/json"}
+    return Request("POST", "/hooks/mailgun", "", URL + "/hooks/mailgun", headers, body)
+
+
+def signed(value: Any, key: str = "k", **changes: Any) -> Request:
+    return request(json.dumps({**value, "signature": {**signature(key), **changes}}).encode())
+
+
+def connector(**options: Any) -> Mailgun:
+    return Mailgun(MailgunOptions(**{"signing_key": "k", **options}))
+
+
+def parse(value: Any, **options: Any) -> Any:
+    (result,) = connector(**options).parse(signed(value), Context("mailgun", RECEIVED_MS))
+    return result
+
+
+def one(options: dict[str, Any] | None = None, /, **event: Any) -> Any:
+    given = {"event": "opened", "id": "e", "timestamp": 1795147200.5, "recipient": "a@example.com"}
+    return parse({"event-data": {**given, **event}}, **(options or {}))
+
+
+class TestMailgun(ConnectorSuite):
+    name = "mailgun"
+    payloads = PAYLOADS
+    #: Timestamp and token are all that is signed.
+    signs_body = False
+
+    def make(self, *secrets: str) -> Mailgun:
+        return Mailgun(MailgunOptions(signing_key=secrets))
+
+    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            return request(body)
+        if not isinstance(value, dict) or "event-data" not in value:
+            return request(body)
+        return request(self.encode({**value, "signature": signature(secret)}))
+
+    def encode(self, value: Any) -> bytes:
+        text = json.dumps(value, ensure_ascii=False)
+        # Half of a surrogate pair goes as an escape, as it came.
+        return "".join(
+            c if c < "\ud800" or c > "\udfff" else f"\\u{ord(c):x}" for c in text
+        ).encode()
+
+    def unsigned(self, request: Request) -> Iterator[Request]:
+        value = json.loads(request.body)
+        for name in value["signature"]:
+            kept = {**value["signature"]}
+            for wrong in (None, "", [], {}, 5, "é", "\ud800"):
+                kept[name] = wrong
+                yield request._replace(body=json.dumps({**value, "signature": kept}).encode())
+        for wrong in (None, [], "x", 5):
+            yield request._replace(body=json.dumps({**value, "signature": wrong}).encode())
+        yield request._replace(body=b"")
+
+    def with_extra(self, value: Any) -> Any:
+        return {**value, "new": 1, "event-data": super().with_extra(value["event-data"])}
+
+
+# The signature
+
+
+def test_mailguns_own_library_agrees():
+    for name, key in (("k", "k"), ("other", "k"), ("k", "other")):
+        shown = signature(name)
+        ours = connector(signing_key=key).verify(signed({"event-data": {}}, name), RECEIVED_MS)
+        theirs = SecurityGuard.verify_webhook(key, **shown, max_age_seconds=0)
+        assert ours == theirs == (name == key)
+    for changes in ({"token": TOKEN[::-1]}, {"timestamp": str(int(NOW) - 1)}):
+        shown = {**signature("k"), **changes}
+        assert not SecurityGuard.verify_webhook("k", **shown, max_age_seconds=0)
+        assert not connector().verify(signed({"event-data": {}}, **changes), RECEIVED_MS)
+
+
+def test_an_event_of_a_subaccount_is_signed_by_the_account_above_it_too():
+    both = {**signature("of the subaccount"), "parent-signature": signature("k")["signature"]}
+    assert connector().verify(signed({"event-data": {}}, **both), RECEIVED_MS)
+    assert not connector(signing_key="x").verify(signed({"event-data": {}}, **both), RECEIVED_MS)
+
+
+def test_the_timestamp_may_be_a_number():
+    shown = signature("k")
+    assert connector().verify(signed({}, timestamp=int(shown["timestamp"])), RECEIVED_MS)
+
+
+def test_a_signature_may_be_three_days_old():
+    for age_ms, valid in (
+        (0, True),
+        (3 * DAY_MS, True),
+        (3 * DAY_MS + 1000, False),
+        (-4 * DAY_MS, False),
+    ):
+        shown = signature("k", timestamp=str((RECEIVED_MS - age_ms) // 1000))
+        assert connector().verify(signed({}, **shown), RECEIVED_MS) is valid
+
+
+@pytest.mark.parametrize("timestamp", ["", "now", "-5", "１７９５", "1" * 40, "1795147200.5"])
+def test_a_strange_timestamp_is_refused(timestamp: str):
+    shown = signature("k", timestamp=timestamp)
+    assert not connector().verify(signed({}, **shown), RECEIVED_MS)
+
+
+# The token
+
+
+def test_a_redelivery_uses_its_token_for_the_same_event():
+    assert isinstance(connector(), TokenConnector)
+    value = PAYLOADS["clicked"]
+    turned = {"event-data": dict(reversed(value["event-data"].items()))}
+    first = connector().token_use(signed(value))
+    assert first.token == TOKEN.encode()
+    assert connector().token_use(signed(turned, **signature("k", timestamp="1"))) == first
+    written = request(json.dumps(json.loads(signed(value).body), indent=2).encode())
+    assert connector().token_use(written) == first
+
+
+def test_any_other_event_is_another_use_of_the_token():
+    value = PAYLOADS["clicked"]["event-data"]
+    first = connector().token_use(signed({"event-data": value}))
+    for change in ({"recipient": "b@example.com"}, {"url": "https://else.example.com"}, {"x": 1}):
+        other = connector().token_use(signed({"event-data": {**value, **change}}))
+        assert (other.token, other.event != first.event) == (first.token, True)
+    assert connector().token_use(signed({"event-data": value}, token="t")).token == b"t"
+    assert connector().token_use(request(b"[" * 100_000)).token == b""
+
+
+# The map
+
+
+def test_events_have_their_types_and_directions():
+    results = {name: parse(value) for name, value in PAYLOADS.items()}
+    assert {name: (touch.type, touch.direction) for name, touch in results.items()} == {
+        "accepted": ("email_processed", "outbound"),
+        "delivered": ("email_delivered", "outbound"),
+        "failed_permanent": ("email_bounced", "outbound"),
+        "failed_temporary": ("email_deferred", "outbound"),
+        "failed_suppressed": ("email_dropped", "outbound"),
+        "rejected": ("email_dropped", "outbound"),
+        "opened": ("email_opened", "inbound"),
+        "clicked": ("email_clicked", "inbound"),
+        "unsubscribed": ("email_unsubscribed", "inbound"),
+        "unsubscribed_list": ("email_unsubscribed", "inbound"),
+        "complained": ("email_complained", "inbound"),
+        "received": ("email_received", "inbound"),
+    }
+    assert {touch.channel for touch in results.values()} == {"email"}
+
+
+def test_fields_of_an_event():
+    touch = parse(PAYLOADS["delivered"])
+    assert touch.event_id == "CPgfbmQMTCKtHW6uIWtuV1:1795147201"
+    assert touch.occurred_at == datetime(2026, 11, 20, 4, 0, 1, 251_000, tzinfo=UTC)
+    assert [(i.kind, i.value) for i in touch.identifiers] == [("email", "hanako@example.com")]
+    assert (touch.campaign.name, touch.subject) == ("autumn sale", "Autumn sale")
+    assert touch.properties["message_id"].startswith("20261120040000.1.8C4F@")
+    assert touch.properties["delivery-status"]["code"] == 250
+    assert touch.properties["user-variables"] == {"customer": "C-42"}
+    assert "message" not in touch.properties
+    assert parse(PAYLOADS["clicked"]).url == "https://shop.example.com/boots"
+    assert parse(PAYLOADS["failed_suppressed"]).outcome == "suppress-bounce"
+
+
+def test_of_an_incoming_message_the_customer_is_the_sender():
+    touch = parse(PAYLOADS["received"])
+    assert [(i.kind, i.value) for i in touch.identifiers] == [("email", "taro@example.com")]
+    assert touch.subject == "在庫はありますか？"
+    routed = {"flags": {"is-routed": True}, "message": {"headers": {"from": "t@example.com"}}}
+    later = one(event="delivered", recipient="support@shop.example.com", **routed)
+    assert later.type == "mailgun_routed_delivered"
+    assert [i.value for i in later.identifiers] == ["t@example.com"]
+    nobody = one(event="stored", recipient="support@shop.example.com")
+    assert (nobody.reason, nobody.detail) == (
+        "no_identifier",
+        "event-data.message.headers.from: is missing",
+    )
+
+
+def test_decisions_are_consent():
+    lists = {"weekly@mail.shop.example.com": "newsletter"}
+    assert parse(PAYLOADS["unsubscribed"], lists=lists).consent == {"marketing": False}
+    assert parse(PAYLOADS["unsubscribed_list"], lists=lists).consent == {"newsletter": False}
+    assert parse(PAYLOADS["unsubscribed_list"]).consent == {"marketing": False}
+    assert parse(PAYLOADS["complained"]).consent == {"marketing": False}
+    assert parse(PAYLOADS["opened"]).consent == {}
+
+
+def test_a_user_variable_is_the_customer_only_if_told_so():
+    assert [i.kind for i in parse(PAYLOADS["opened"]).identifiers] == ["email"]
+    touch = parse(PAYLOADS["opened"], customer_id_variable="customer")
+    assert [(i.kind, i.value) for i in touch.identifiers] == [
+        ("customer_id", "C-42"),
+        ("email", "hanako@example.com"),
+    ]
+
+
+def test_an_event_of_tomorrow_is_kept_under_its_name():
+    assert one(event="list_member_uploaded").type == "mailgun_list_member_uploaded"
+
+
+# Bad data
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"event": 5}, "event"),
+        ({"event": None}, "event"),
+        ({"recipient": {}}, "recipient"),
+        ({"timestamp": "1795147200"}, "timestamp"),
+        ({"timestamp": 1795147200000}, "timestamp"),
+        ({"id": None}, "id"),
+        ({"id": []}, "id"),
+        ({"id": "x" * 600}, "id"),
+        ({"url": 5}, "url"),
+        ({"message": []}, "message"),
+        ({"message": {"headers": {"subject": []}}}, "message.headers.subject"),
+        ({"flags": 1}, "flags"),
+        ({"event": "e" * 500}, "event"),
+    ],
+    ids=str,
+)
+def test_a_wrong_event_is_refused(change: dict[str, Any], named: str):
+    refused = one(**change)
+    assert isinstance(refused, Rejection)
+    assert refused.detail.startswith(f"event-data.{named}: ")
+
+
+def test_what_is_kept_of_an_event_is_without_its_signature():
+    refused = one(recipient=None)
+    assert refused.reason == "no_identifier"
+    assert json.loads(refused.payload)["event"] == "opened"
+    assert b"signature" not in refused.payload
+    accepted = parse(PAYLOADS["opened"])
+    assert isinstance(accepted, Touchpoint)
+    assert json.loads(original(accepted)) == PAYLOADS["opened"]["event-data"]
+
+
+@pytest.mark.parametrize("value", [{}, {"event-data": None}, {"event-data": []}])
+def test_a_request_without_an_event_is_unreadable(value: Any):
+    refused = parse(value)
+    assert (refused.reason, refused.detail) == ("unreadable", "event-data: must be an object")
