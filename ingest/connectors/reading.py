@@ -221,6 +221,23 @@ class Fields:
             self.wrong(name, "must be an object")
         return {}
 
+    def items(self, name: str) -> list[Any]:
+        """A field with a list; empty if absent."""
+        value = self._values.get(name)
+        if isinstance(value, list):
+            return value
+        if value is not None:
+            self.wrong(name, "must be a list")
+        return []
+
+    def boolean(self, name: str) -> bool | None:
+        """A field with true or false."""
+        value = self._values.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        self.wrong(name, "must be true or false")
+        return None
+
     def moment(self, name: str, unit_ms: int) -> datetime | None:
         """A field with a number of units since 1970."""
         value = self._values.get(name)
