@@ -11,7 +11,7 @@ import hmac
 import json
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from email.utils import parseaddr
@@ -172,6 +172,10 @@ class Fields:
 
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
+
+    def values(self) -> Iterable[tuple[str, Any]]:
+        """All fields as they came."""
+        return self._values.items()
 
     def inside(self, name: str) -> Fields:
         """The fields of the object in a field."""
