@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.connectors.reading import (
@@ -83,6 +83,13 @@ _MAIL = ("messageId", "source", "tags", "sendingAccountId")
 _NAMES = {"event_id": "MessageId", "occurred_at": "timestamp", "type": "eventType"}
 
 
+def _topics(given: tuple[str, ...]) -> tuple[str, ...]:
+    if not given or not all(TOPIC.fullmatch(topic) for topic in given):
+        example = "arn:aws:sns:eu-west-1:123456789012:ses"
+        raise ValueError(f"must be ARNs of SNS topics, for instance {example}")
+    return given
+
+
 class SesOptions(Options):
     """`topics`: the ARN of the SNS topic that SES publishes to, or several. Only their messages are
     taken, and only their subscriptions confirmed.
@@ -93,9 +100,9 @@ class SesOptions(Options):
     """
 
     topics: Annotated[
-        tuple[Annotated[str, StringConstraints(pattern=TOPIC)], ...],
-        Field(min_length=1),
+        tuple[str, ...],
         BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+        AfterValidator(_topics),
     ]
     customer_id_tag: str | None = None
     campaign_tag: str = "campaign"
@@ -192,25 +199,19 @@ class Ses(WebhookConnector):
         read = Fields(event, problems=problems)
         mail, part = read.inside("mail"), read.inside(touch.kind.part)
         kind, outcome = _outcome(touch.name, touch.kind, part)
-        incoming = touch.name == "Received"
-        tags = mail.object("tags")
-        message_id, number = envelope.peek("MessageId"), touch.number
-        consent: dict[str, bool] | None = None
+        consent = {MARKETING: False} if kind == "email_complained" else None
         if touch.name == "Subscription":
             kind, consent = self._preferences(part)
-        elif kind == "email_complained":
-            consent = {MARKETING: False}
-        campaign = _first(tags.get(self._options.campaign_tag))
+        campaign = _first(mail.object("tags").get(self._options.campaign_tag))
+        email = _sender(mail) if touch.is_incoming else touch.email
         fields = {
-            "event_id": message_id
-            if number is None or not message_id
-            else f"{message_id}:{number}",
+            "event_id": _event_id(envelope, touch.number, read),
             "channel": "email",
             "type": kind,
             "direction": "outbound" if kind == "email_dropped" else touch.kind.direction,
             "identifiers": identifiers(
-                ("customer_id", None if incoming else self._customer_id(tags)),
-                ("email", address(_sender(mail) if incoming else touch.email)),
+                ("customer_id", None if touch.is_incoming else self._customer_id(mail)),
+                ("email", address(email)),
             ),
             "occurred_at": part.text("timestamp") or envelope.peek("Timestamp"),
             "consent": consent,
@@ -220,15 +221,14 @@ class Ses(WebhookConnector):
             "url": part.text("link") if touch.name == "Click" else None,
             "properties": _properties(mail, part, touch),
         }
-        if message_id is None:
-            read.wrong("MessageId", "must be text")
-        where = "mail.source" if incoming else f"{touch.kind.part}.{touch.kind.receivers}"
-        nobody = f"{where if incoming or touch.kind.receivers else 'mail.destination'}: is missing"
-        return finish(fields, read.problems, payload, _NAMES, nobody)
+        return finish(fields, read.problems, payload, _NAMES, f"{touch.where}: is missing")
 
-    def _customer_id(self, tags: dict[str, Any]) -> str | None:
+    def _customer_id(self, mail: Fields) -> str | None:
+        """The customer of a mail to one receiver: of several the tag cannot be everybody's."""
         tag = self._options.customer_id_tag
-        return _first(tags.get(tag)) if tag else None
+        if tag is None or len(mail.items("destination")) > 1:
+            return None
+        return _first(mail.object("tags").get(tag))
 
     def _preferences(self, part: Fields) -> tuple[str, dict[str, bool]]:
         """Type and consent of a change of the preferences in a contact list."""
@@ -254,6 +254,26 @@ class _Touch(NamedTuple):
     def email(self) -> str | None:
         found = self.receiver.get("emailAddress")
         return found if isinstance(found, str) else None
+
+    @property
+    def is_incoming(self) -> bool:
+        return self.name == "Received"
+
+    @property
+    def where(self) -> str:
+        """The field that names the customer."""
+        if self.is_incoming:
+            return "mail.source"
+        kind = self.kind
+        return f"{kind.part}.{kind.receivers}" if kind.receivers else "mail.destination"
+
+
+def _event_id(envelope: Fields, number: int | None, read: Fields) -> str | None:
+    message_id = envelope.peek("MessageId")
+    if message_id is None:
+        read.wrong("MessageId", "must be text")
+        return None
+    return message_id if number is None else f"{message_id}:{number}"
 
 
 def _camel(name: str) -> str:

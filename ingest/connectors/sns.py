@@ -26,8 +26,8 @@ CONFIRMATION = "SubscriptionConfirmation"
 _CONFIRM = "ConfirmSubscription"
 #: Amazon's hosts of SNS, by their regions. `sns.s3.amazonaws.com` would be anybody's bucket.
 HOSTS = re.compile(r"sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}\.amazonaws\.com(?:\.cn)?")
-#: An ARN of a topic, as a pattern.
-TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
+#: The ARN of a topic.
+TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
 #: Type -> the fields that are signed, in their order; those that are absent are left out.
 _SIGNED = {

@@ -127,6 +127,7 @@ def allowed(connector: FetchingConnector, url: str) -> bool:
         return False  # urlsplit would drop some of it
     try:
         parts = urlsplit(url)
+        # Neither a name nor a port, whatever the pattern lets through.
         plain = parts.scheme == "https" and parts.netloc == parts.hostname
     except ValueError:
         return False

@@ -188,6 +188,18 @@ def test_other_addresses_are_not_allowed(url: str) -> None:
     assert allowed(Careful(), KEY)
 
 
+class Careless(Careful):
+    """Names its hosts by a pattern that lets more through than hosts."""
+
+    hosts = re.compile(r".*\.example\.com.*")
+
+
+@pytest.mark.parametrize("url", [f"https://user@{HOST}/key", f"https://{HOST}:8443/key"])
+def test_a_name_or_a_port_in_an_address_is_never_allowed(url: str) -> None:
+    assert allowed(Careless(), KEY)
+    assert not allowed(Careless(), url)
+
+
 async def test_other_addresses_are_never_called() -> None:
     site = Site()
     async with serving(given=careful(), get=site) as gateway:

@@ -436,6 +436,12 @@ def test_a_tag_is_the_customer_only_if_told_so():
     ]
 
 
+@pytest.mark.parametrize("name", ["delivery", "bounce"])
+def test_a_tag_of_a_mail_to_several_receivers_does_not_make_them_one_person(name: str):
+    for touch in parse(PAYLOADS[name], customer_id_tag="customer"):
+        assert [i.kind for i in touch.identifiers] == ["email"]
+
+
 def test_an_event_of_tomorrow_is_kept_under_its_name():
     event = {**PAYLOADS["open"], "eventType": "Owl Reading", "owlReading": {"owl": "Ada"}}
     touch = one(event)
