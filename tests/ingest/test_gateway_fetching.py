@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ingest.accept import SourcePolicy
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, touchpoint
@@ -26,6 +17,7 @@ from ingest.gateway import fetching
 from ingest.gateway.config import Source
 from ingest.gateway.fetching import MAX_BYTES, FetchFailed, HttpsGet, allowed
 from tests.ingest.gateway import serving
+from tests.ingest.https_site import https_site
 
 HOST = "keys.example.com"
 KEY = f"https://{HOST}/key"
@@ -216,86 +208,24 @@ async def test_other_addresses_are_never_called() -> None:
 # The real GET, against a real server
 
 
-class ToThis(AbstractResolver):
-    """Every name is a port of this machine."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host="127.0.0.1",
-                port=self._port,
-                family=socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-        ]
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
-def certificate(folder: Path, host: str) -> Path:
-    """A self-signed certificate and its key in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / f"{host}.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + made.public_bytes(Encoding.PEM))
-    return path
-
-
-@asynccontextmanager
-async def tls_site(path: Path, released: asyncio.Event) -> AsyncIterator[ToThis]:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        match request.path:
-            case "/moved":
-                raise web.HTTPFound("/key")
-            case "/missing":
-                raise web.HTTPNotFound
-            case "/slow":
-                await released.wait()
-            case "/large":
-                return web.Response(body=b"x" * (MAX_BYTES + 1))
-            case "/full":
-                return web.Response(body=b"x" * MAX_BYTES)
-        return web.Response(body=b"the key")
-
-    app = web.Application()
-    app.router.add_get("/{path}", answer)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(path)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    try:
-        yield ToThis(runner.addresses[0][1])
-    finally:
-        released.set()
-        await runner.cleanup()
+async def answer(request: web.Request) -> web.StreamResponse:
+    match request.path:
+        case "/moved":
+            raise web.HTTPFound("/key")
+        case "/missing":
+            raise web.HTTPNotFound
+        case "/slow":
+            await asyncio.Event().wait()
+        case "/large":
+            return web.Response(body=b"x" * (MAX_BYTES + 1))
+        case "/full":
+            return web.Response(body=b"x" * MAX_BYTES)
+    return web.Response(body=b"the key")
 
 
 async def test_a_get_over_https(tmp_path: Path) -> None:
-    path = certificate(tmp_path, HOST)
-    async with tls_site(path, asyncio.Event()) as resolver:
-        get = HttpsGet(tls=ssl.create_default_context(cafile=str(path)), resolver=resolver)
+    async with https_site(tmp_path, HOST, answer) as site:
+        get = site.get()
         assert await get(KEY) == b"the key"
         assert len(await get(f"https://{HOST}/full")) == MAX_BYTES
         for where in ("moved", "missing", "large"):
@@ -305,13 +235,11 @@ async def test_a_get_over_https(tmp_path: Path) -> None:
         with pytest.raises(FetchFailed, match="Certificate"):
             await get("https://another.example.com/key")
         with pytest.raises(FetchFailed, match="Certificate"):
-            await HttpsGet(resolver=resolver)(KEY)
+            await HttpsGet(resolver=site.resolver)(KEY)
 
 
 async def test_a_get_takes_no_longer_than_its_time(tmp_path: Path) -> None:
-    path = certificate(tmp_path, HOST)
-    async with tls_site(path, asyncio.Event()) as resolver:
-        tls = ssl.create_default_context(cafile=str(path))
+    async with https_site(tmp_path, HOST, answer) as site:
         with pytest.raises(FetchFailed, match="Timeout"):
-            await HttpsGet(timeout_s=0.3, tls=tls, resolver=resolver)(f"https://{HOST}/slow")
+            await site.get(timeout_s=0.3)(f"https://{HOST}/slow")
     assert fetching.TIMEOUT_S <= 10

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from ingest.connector import Context, FetchingConnector, Request
 from ingest.connectors.ses import Ses, SesOptions
 from ingest.connectors.sns import is_certificate_address
-from ingest.gateway.config import Source
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS, from_ms, rfc3339
 from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 from tests.ingest.connectors import amazon
 from tests.ingest.connectors.amazon import CERTIFICATE, HOST, TOPIC
-from tests.ingest.gateway import NOW_MS, serving, source
+from tests.ingest.gateway import NOW_MS, Gateway, serving, source
+from tests.ingest.https_site import https_site
 
 PAYLOADS = load(Path(__file__).parent / "payloads" / "ses")
 NOW = rfc3339(RECEIVED_MS)
@@ -278,49 +279,56 @@ def test_topics_must_be_named(topics: Any):
 
 
 class Amazon:
-    """Amazon's hosts, as the gateway reaches them."""
+    """Amazon's host; notes what was called."""
 
     def __init__(self) -> None:
         self.called: list[str] = []
 
-    async def __call__(self, url: str) -> bytes:
-        self.called.append(url)
-        return amazon.certificate(NOW_MS) if url == CERTIFICATE else b"<ConfirmSubscription/>"
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.called.append(HOST + request.raw_path)
+        known = HOST + request.path == CERTIFICATE
+        return web.Response(body=amazon.certificate(NOW_MS) if known else b"<ConfirmSubscription/>")
 
 
-def ses() -> list[Source]:
-    return [source("mail", "ses", {"topics": [TOPIC]})]
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[tuple[Gateway, Amazon]]:
+    """A gateway with a source `mail`, for which Amazon's host is on this machine."""
+    called = Amazon()
+    sources = [source("mail", "ses", {"topics": [TOPIC]})]
+    async with (
+        https_site(tmp_path, HOST.removeprefix("https://"), called.answer) as reached,
+        serving(given=sources, get=reached.get()) as gateway,
+    ):
+        yield gateway, called
 
 
-async def test_from_the_confirmation_to_events():
-    now, site = rfc3339(NOW_MS), Amazon()
+async def test_from_the_confirmation_to_events(site: tuple[Gateway, Amazon]):
+    (gateway, there), now = site, rfc3339(NOW_MS)
     event = json.dumps(
         {"eventType": "Send", "mail": {"destination": ["a@example.com"]}, "send": {}}
     )
-    async with serving(given=ses(), get=site) as gateway:
-        confirmed = amazon.signed(amazon.confirmation(now))
-        assert (await gateway.post("/hooks/mail", confirmed)).status == 200
-        assert site.called == [CERTIFICATE, confirmed["SubscribeURL"]]
-        for version in ("1", "2"):
-            message = amazon.signed(amazon.notification(event, now), version)
-            assert (await gateway.post("/hooks/mail", message)).status == 200
-        assert [row["type"] for row in gateway.accepted] == ["email_processed"] * 2
-        assert len(site.called) == 2
+    confirmed = amazon.signed(amazon.confirmation(now))
+    assert (await gateway.post("/hooks/mail", confirmed)).status == 200
+    assert there.called == [CERTIFICATE, confirmed["SubscribeURL"]]
+    for version in ("1", "2"):
+        message = amazon.signed(amazon.notification(event, now), version)
+        assert (await gateway.post("/hooks/mail", message)).status == 200
+    assert [row["type"] for row in gateway.accepted] == ["email_processed"] * 2
+    assert len(there.called) == 2
 
 
-async def test_what_is_not_amazons_stores_nothing_and_calls_nobody():
-    now, site = rfc3339(NOW_MS), Amazon()
-    async with serving(given=ses(), get=site) as gateway:
-        foreign = amazon.confirmation(now, topic("another"))
-        elsewhere = amazon.confirmation(now, SigningCertURL="https://example.com/a.pem")
-        for message in (foreign, elsewhere):
-            answer = await gateway.post("/hooks/mail", amazon.signed(message))
-            assert answer.status == 401
-        assert site.called == []
-        forged = amazon.signed(amazon.confirmation(now), name="somebody")
-        assert (await gateway.post("/hooks/mail", forged)).status == 401
-        assert site.called == [CERTIFICATE]
-        assert gateway.publisher.records == []
+async def test_what_is_not_amazons_stores_nothing_and_calls_nobody(site: tuple[Gateway, Amazon]):
+    (gateway, there), now = site, rfc3339(NOW_MS)
+    foreign = amazon.confirmation(now, topic("another"))
+    elsewhere = amazon.confirmation(now, SigningCertURL="https://example.com/a.pem")
+    for message in (foreign, elsewhere):
+        assert (await gateway.post("/hooks/mail", amazon.signed(message))).status == 401
+    assert (await gateway.post("/hooks/mail", PAYLOADS["open"])).status == 401
+    assert there.called == []
+    forged = amazon.signed(amazon.confirmation(now), name="somebody")
+    assert (await gateway.post("/hooks/mail", forged)).status == 401
+    assert there.called == [CERTIFICATE]
+    assert gateway.publisher.records == []
 
 
 # The map
