@@ -36,6 +36,8 @@ EVENT_NAMESPACE = uuid.UUID("a3c7b0a4-57f1-5d0c-8f6e-0b7f6d1f2c35")
 #: Names of campaigns and the like are cut to this: the touch matters more than the end of a label.
 LABEL_LENGTH = 512
 SUBJECT_LENGTH = 100
+#: An address with the name before it.
+ADDRESS_LENGTH = 2048
 #: Names of fields stand in details, and a sender may make them as long as it likes.
 DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
@@ -279,8 +281,12 @@ def identifiers(*pairs: tuple[str, str | None]) -> list[dict[str, str]]:
 
 
 def address(text: str | None) -> str | None:
-    """The e-mail address of a header or a list of receivers: `Ada <ada@example.com>`, or bare."""
-    found = parseaddr(text)[1] if text else ""
+    """The e-mail address of a header or a list of receivers: `Ada <ada@example.com>`, or bare.
+
+    Of a text that is far too long for one there is none: a stranger wrote it, and to take it apart
+    may take seconds.
+    """
+    found = parseaddr(text)[1] if text and len(text) <= ADDRESS_LENGTH else ""
     return found or None
 
 

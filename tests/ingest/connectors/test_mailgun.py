@@ -211,6 +211,14 @@ def test_of_an_incoming_message_the_customer_is_the_sender():
     )
 
 
+@pytest.mark.parametrize("sender", ["a," * 200_000, "@" * 400_000, "(" * 2000, ":" * 2000])
+def test_a_sender_that_is_no_address_is_nobody_and_soon_so(sender: str):
+    message = {"headers": {"from": sender}}
+    refused = one(event="accepted", flags={"is-routed": True}, message=message)
+    assert isinstance(refused, Rejection)
+    assert sender not in refused.detail
+
+
 def test_decisions_are_consent():
     lists = {"weekly@mail.shop.example.com": "newsletter"}
     assert parse(PAYLOADS["unsubscribed"], lists=lists).consent == {"marketing": False}
