@@ -16,6 +16,7 @@ from pydantic import Field
 
 from ingest.connector import Context, Options, Request, Result, Use, WebhookConnector, secrets
 from ingest.connectors.reading import (
+    MARKETING,
     Fields,
     Payload,
     RequiredSecrets,
@@ -27,18 +28,17 @@ from ingest.connectors.reading import (
     id_text,
     identifiers,
     is_one_of,
+    is_recent,
     kept,
     label,
     snake_case,
 )
 from schemas.rejection import Rejection
-from schemas.times import DAY_MS
 
 SIGNATURE = "signature"
 EVENT = "event-data"
 #: Of an event of a subaccount: the same, signed with the key of the account above it.
 PARENT = "parent-signature"
-MARKETING = "marketing"
 
 #: Mailgun's event -> (type, direction). What failed is told apart by `_failed`.
 EVENTS = {
@@ -92,9 +92,7 @@ class Mailgun(WebhookConnector):
         """Whether one of the keys signed timestamp and token, and not too long ago."""
         signature = _signature(decode(request.body))
         timestamp, token = _text(signature, "timestamp"), _text(signature, "token")
-        if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12 and token):
-            return False
-        if abs(received_ms - int(timestamp) * 1000) > self._options.max_age_days * DAY_MS:
+        if not token or not is_recent(timestamp, received_ms, self._options.max_age_days):
             return False
         signed = (timestamp + token).encode("utf-8", "replace")
         valid = tuple(hmac.digest(key, signed, hashlib.sha256).hex().encode() for key in self._keys)

@@ -18,6 +18,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
 from ingest.connectors.reading import (
+    MARKETING,
     Fields,
     Payload,
     RequiredSecrets,
@@ -34,7 +35,6 @@ from schemas.rejection import Rejection
 from schemas.times import from_ms
 
 AUTHORIZATION = "authorization"
-MARKETING = "marketing"
 INBOUND = "Inbound"
 #: Of an incoming message so many characters are kept.
 TEXT_LENGTH = 50_000

@@ -24,7 +24,7 @@ from pydantic import AfterValidator
 from ingest.connector import Context, Result, Secrets, json_bytes, secrets, touchpoint
 from schemas.identifiers import MAX_VALUE_LENGTH
 from schemas.rejection import Rejection
-from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
+from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, from_ms
 
 #: Gives the bytes to keep of an event if it is refused.
 Payload = Callable[[], bytes]
@@ -33,6 +33,8 @@ Convert = Callable[[dict[str, Any], Payload], Result]
 
 #: Namespace of event ids that a provider does not give and that are derived from the content.
 EVENT_NAMESPACE = uuid.UUID("a3c7b0a4-57f1-5d0c-8f6e-0b7f6d1f2c35")
+#: The consent purpose of a decision that names none.
+MARKETING = "marketing"
 #: Names of campaigns and the like are cut to this: the touch matters more than the end of a label.
 LABEL_LENGTH = 512
 SUBJECT_LENGTH = 100
@@ -60,6 +62,13 @@ def is_one_of(shown: bytes, valid: tuple[bytes, ...]) -> bool:
     for secret in valid:
         found |= hmac.compare_digest(shown, secret)
     return found
+
+
+def is_recent(seconds: str, received_ms: int, max_age_days: float) -> bool:
+    """Whether a signed text is a time, seconds since 1970, at most so far from that of receipt."""
+    if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
+        return False
+    return abs(received_ms - int(seconds) * 1000) <= max_age_days * DAY_MS
 
 
 def decode(body: bytes) -> object | Rejection:

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.connectors.reading import (
+    MARKETING,
     Fields,
     Payload,
     decode,
@@ -28,15 +29,14 @@ from ingest.connectors.reading import (
     finish,
     id_text,
     identifiers,
+    is_recent,
     label,
     snake_case,
 )
 from schemas.rejection import Rejection
-from schemas.times import DAY_MS
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
-MARKETING = "marketing"
 
 #: SendGrid's event -> (type, direction).
 EVENTS = {
@@ -115,9 +115,7 @@ class SendGrid(WebhookConnector):
     def verify(self, request: Request, received_ms: int) -> bool:
         """Whether one of the keys signed the timestamp and the body, and not too long ago."""
         timestamp = request.headers.get(TIMESTAMP, "")
-        if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-            return False
-        if abs(received_ms - int(timestamp) * 1000) > self._options.max_age_days * DAY_MS:
+        if not is_recent(timestamp, received_ms, self._options.max_age_days):
             return False
         try:
             signature = base64.b64decode(request.headers.get(SIGNATURE, ""), validate=True)

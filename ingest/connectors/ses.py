@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.connectors.reading import (
+    MARKETING,
     Fields,
     Payload,
     address,
@@ -32,7 +33,6 @@ from ingest.connectors.sns import HOSTS, NOTIFICATION, TOPIC, Envelope
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS
 
-MARKETING = "marketing"
 #: Not an event: what SES sends to try a topic.
 _TRIALS = frozenset({"AmazonSnsSubscriptionSucceeded"})
 _TRIAL = "Successfully validated SNS topic for Amazon SES event publishing."
