@@ -72,6 +72,11 @@ _EVENT_TYPES: list[EventTypeInfo] = [
         "chat",
         conversation_started="a conversation was opened",
         conversation_closed="a conversation was closed",
+        conversation_reopened="a conversation that was closed goes on",
+        conversation_rated=("the customer rated the conversation", ("sentiment",)),
+        message_sent="the company wrote to the customer",
+        ticket_created="the customer's request became a ticket",
+        ticket_solved="the ticket was answered",
     ),
     *_types(
         "commerce",

@@ -220,6 +220,15 @@ class Fields:
             self.wrong(name, "must be an object")
         return {}
 
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        """A field with a list of objects; empty if absent. What is no object in it is left out."""
+        value = self._values.get(name)
+        if isinstance(value, list):
+            return [part for part in value if isinstance(part, dict)]
+        if value is not None:
+            self.wrong(name, "must be a list")
+        return []
+
     def moment(self, name: str, unit_ms: int) -> datetime | None:
         """A field with a number of units since 1970."""
         value = self._values.get(name)

@@ -13,7 +13,9 @@ from pydantic import BaseModel, SecretStr, field_validator
 from ingest.connector import INTERFACE_VERSION, KeyedConnector, WebhookConnector
 from ingest.registry import GROUP, ConnectorError, Registry
 
-BUILT_IN = {"segment", "sendgrid", "twilio", "line", "shopify", "stripe", "touchpoint"}
+BUILT_IN = {
+    "segment", "sendgrid", "twilio", "line", "shopify", "stripe", "intercom", "touchpoint",
+}  # fmt: skip
 
 
 class ToyOptions(BaseModel):
