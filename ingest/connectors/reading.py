@@ -220,6 +220,14 @@ class Fields:
             self.wrong(name, "must be an object")
         return {}
 
+    def flag(self, name: str) -> bool | None:
+        """A field with true or false."""
+        value = self._values.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        self.wrong(name, "must be true or false")
+        return None
+
     def objects(self, name: str) -> list[dict[str, Any]]:
         """A field with a list of objects; empty if absent. What is no object in it is left out."""
         value = self._values.get(name)

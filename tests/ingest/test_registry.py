@@ -14,7 +14,8 @@ from ingest.connector import INTERFACE_VERSION, KeyedConnector, WebhookConnector
 from ingest.registry import GROUP, ConnectorError, Registry
 
 BUILT_IN = {
-    "segment", "sendgrid", "twilio", "line", "shopify", "stripe", "intercom", "touchpoint",
+    "segment", "sendgrid", "twilio", "line", "shopify", "stripe", "intercom", "zendesk",
+    "touchpoint",
 }  # fmt: skip
 
 
