@@ -189,6 +189,7 @@ def _customer(topic: str, read: Fields) -> list[tuple[str, str | None]]:
     customer = read.inside("customer")
     found = [
         ("shopify", customer.id("id") or read.id("customer_id")),
+        ("shopify", _of_gid(read.id("customerId"))),
         ("email", customer.text("email")),
         ("phone", customer.text("phone")),
     ]
@@ -213,7 +214,7 @@ def _customer(topic: str, read: Fields) -> list[tuple[str, str | None]]:
 
 
 def _of_gid(gid: str | None) -> str | None:
-    """The number in `gid://shopify/Customer/123`."""
+    """The number in `gid://shopify/Customer/123`, or the number itself."""
     return gid.rpartition("/")[2] if gid else None
 
 

@@ -65,11 +65,12 @@ ORDERS = {
 }
 #: Object -> its field with the amount.
 _AMOUNTS = {"charge": "amount", "checkout.session": "amount_total", "invoice": "amount_paid"}
-#: Currencies whose smallest unit is the currency itself, and those with three decimals.
+#: Currencies whose smallest unit is the currency itself, and those with three decimals. UGX stands
+#: among the first in Stripe's list, but a charge of 5 UGX has the amount 500, as one of 5 ISK has.
 _NO_DECIMALS = frozenset(
     {
         "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga",
-        "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf",
+        "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf",
     }
 )  # fmt: skip
 _THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})

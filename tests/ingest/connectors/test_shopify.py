@@ -259,6 +259,12 @@ def test_a_topic_of_tomorrow_is_kept_under_its_name():
     assert kinds(touch) == {("shopify", "7"), ("anonymous_id", "shopify-order-9")}
 
 
+def test_tags_name_their_customer_in_another_way():
+    body = {"customerId": "gid://shopify/Customer/6940095564", "tags": ["vip"]}
+    touch = one(body, "customer.tags_added")
+    assert (touch.type, kinds(touch)) == ("shopify_customer_tags_added", {CUSTOMER})
+
+
 def test_a_redelivery_is_the_same_event():
     body = PAYLOADS["customers__update"]
     first = one(body, "customers/update")

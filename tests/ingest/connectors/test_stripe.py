@@ -280,6 +280,7 @@ def test_of_several_refunds_each_brings_what_it_adds():
         ("kwd", 5120, "5.12"),
         ("BHD", 1, "0.001"),
         ("isk", 500, "5"),
+        ("ugx", 500, "5"),
         ("huf", 1045, "10.45"),
     ],
 )
