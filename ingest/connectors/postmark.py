@@ -230,7 +230,7 @@ def _change(read: Fields) -> tuple[str, str | None]:
     """A change of the suppression list. What only a bounce brought about is nobody's decision."""
     reason = read.text("SuppressionReason")
     outcome = snake_case(reason) if reason else None
-    if read.boolean("SuppressSending") is False:
+    if read.flag("SuppressSending") is False:
         return "email_resubscribed", outcome
     return ("email_unsubscribed" if reason in _DECIDED else "postmark_suppressed"), outcome
 

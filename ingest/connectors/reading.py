@@ -245,7 +245,11 @@ class Fields:
             self.wrong(name, "must be a list")
         return []
 
-    def boolean(self, name: str) -> bool | None:
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        """A field with a list of objects; empty if absent. What is no object in it is left out."""
+        return [part for part in self.items(name) if isinstance(part, dict)]
+
+    def flag(self, name: str) -> bool | None:
         """A field with true or false."""
         value = self._values.get(name)
         if value is None or isinstance(value, bool):

@@ -58,7 +58,7 @@ TYPES = {
 COMMERCE = COMMERCE_TYPES | {
     "product_removed", "wishlist_product_added_to_cart", "cart_shared",
     "checkout_step_viewed", "checkout_step_completed", "payment_info_entered",
-    "order_updated", "order_cancelled",
+    "order_updated",
     "coupon_entered", "coupon_applied", "coupon_denied", "coupon_removed",
 }  # fmt: skip
 #: What differs when an SDK sends the same event again.

@@ -237,7 +237,7 @@ class Ses(WebhookConnector):
         names = self._options.consent_topics
         consent = {label(names.get(topic, topic)): opted for topic, opted in now.items()}
         left = any(not opted and before.get(topic) is not False for topic, opted in now.items())
-        if new.boolean("unsubscribeAll"):
+        if new.flag("unsubscribeAll"):
             return "email_unsubscribed", {**dict.fromkeys(consent, False), MARKETING: False}
         return ("email_unsubscribed" if left else "email_resubscribed"), consent
 

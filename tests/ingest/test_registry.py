@@ -13,7 +13,10 @@ from pydantic import BaseModel, SecretStr, field_validator
 from ingest.connector import INTERFACE_VERSION, KeyedConnector, WebhookConnector
 from ingest.registry import GROUP, ConnectorError, Registry
 
-BUILT_IN = {"segment", "sendgrid", "twilio", "line", "touchpoint"}
+BUILT_IN = {
+    "segment", "sendgrid", "twilio", "line", "shopify", "stripe", "intercom", "zendesk",
+    "touchpoint",
+}  # fmt: skip
 
 
 class ToyOptions(BaseModel):

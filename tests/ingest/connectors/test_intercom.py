@@ -1,0 +1,270 @@
+"""Intercom's webhooks: signature and notifications."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.connector import Context, Request
+from ingest.connectors.intercom import SIGNATURE, Intercom, IntercomOptions
+from schemas.rejection import Rejection
+from schemas.touchpoint import Touchpoint
+from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
+
+PAYLOADS = load(Path(__file__).parent / "payloads" / "intercom")
+OWN = ("customer_id", "C-42")
+CONTACT = ("intercom", "6961d897719c606240178da8")
+LEAD = ("intercom", "5c9553cb27e377f24eed49f7")
+EMAIL = ("email", "hanako@example.com")
+PHONE = ("phone", "+819012345678")
+
+
+def signed(body: bytes, secret: str = "s") -> Request:
+    digest = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
+    headers = {"content-type": "application/json", SIGNATURE: f"sha1={digest}"}
+    return Request("POST", "/hooks/chat", "", URL + "/hooks/chat", headers, body)
+
+
+def connector(*secrets: str, **options: Any) -> Intercom:
+    return Intercom(IntercomOptions(client_secret=secrets or ("s",), **options))
+
+
+def parse(body: Any, **options: Any) -> list[Any]:
+    request = signed(json.dumps(body).encode())
+    return list(connector(**options).parse(request, Context("chat", RECEIVED_MS)))
+
+
+def one(body: Any, **options: Any) -> Any:
+    (result,) = parse(body, **options)
+    return result
+
+
+def sample(name: str, **changes: Any) -> Any:
+    """A payload's touchpoint, with fields of its item changed."""
+    body = PAYLOADS[name.replace(".", "_")]
+    return one({**body, "data": {**body["data"], "item": {**body["data"]["item"], **changes}}})
+
+
+def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
+    return {(i.kind, i.value) for i in touch.identifiers}
+
+
+class TestIntercom(ConnectorSuite):
+    name = "intercom"
+    payloads = PAYLOADS
+
+    def make(self, *secrets: str) -> Intercom:
+        return Intercom(IntercomOptions(client_secret=secrets))
+
+    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
+        return signed(body, secret)
+
+    def with_extra(self, value: Any) -> Any:
+        item = super().with_extra(value["data"]["item"])
+        return {**value, "data": {**value["data"], "item": item}, "aFieldOfTomorrow": 1}
+
+
+# The signature
+
+
+def test_the_signature_is_that_of_rfc_2202():
+    """Intercom brings no library that checks it; these are the RFC's own bytes."""
+    headers = {SIGNATURE: "sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"}
+    body = b"what do ya want for nothing?"
+    request = Request("POST", "/hooks/chat", "", URL + "/hooks/chat", headers, body)
+    assert connector("Jefe").verify(request, RECEIVED_MS)
+    assert not connector("jefe").verify(request, RECEIVED_MS)
+
+
+@pytest.mark.parametrize("prefix", ["", "sha256=", "SHA1=", "sha1:", "sha1=sha1="])
+def test_the_algorithm_is_named(prefix: str):
+    request = signed(b"{}")
+    digest = request.headers[SIGNATURE].removeprefix("sha1=")
+    assert not connector().verify(
+        request._replace(headers={SIGNATURE: prefix + digest}), RECEIVED_MS
+    )
+
+
+def test_the_address_answers_when_intercom_asks_for_it():
+    reply = connector().handshake(Request("HEAD", "/hooks/chat", "", URL, {}, b""))
+    assert (reply.status, reply.body) == (200, b"")
+
+
+def test_a_ping_tells_of_nobody():
+    ping = {"topic": "ping", "id": None, "data": {"item": {"type": "ping", "message": "interzen"}}}
+    assert parse(ping) == []
+
+
+# The map
+
+
+@pytest.mark.parametrize(
+    ("name", "channel", "kind", "direction"),
+    [
+        ("conversation.user.created", "chat", "conversation_started", "inbound"),
+        ("conversation.user.replied", "chat", "message_received", "inbound"),
+        ("conversation.admin.replied", "chat", "message_sent", "outbound"),
+        ("conversation.admin.closed", "chat", "conversation_closed", "inbound"),
+        ("conversation.rating.added", "chat", "conversation_rated", "inbound"),
+        ("ticket.contact.replied", "chat", "message_received", "inbound"),
+        ("contact.user.created", "chat", "contact_created", "inbound"),
+        ("contact.lead.created", "chat", "contact_created", "inbound"),
+        ("contact.email.updated", "chat", "contact_email_updated", "inbound"),
+        ("contact.user.tag.created", "chat", "contact_tagged", "inbound"),
+        ("contact.deleted", "chat", "contact_deleted", "inbound"),
+        ("contact.unsubscribed", "email", "email_unsubscribed", "inbound"),
+        ("contact.subscribed", "email", "email_subscribed", "inbound"),
+        ("granular.unsubscribe", "email", "email_unsubscribed", "inbound"),
+        ("company.contact.attached", "chat", "intercom_company_contact_attached", "inbound"),
+        ("version.1.user.unsubscribed", "email", "email_unsubscribed", "inbound"),
+        ("version.1.conversation.user.replied", "chat", "message_received", "inbound"),
+    ],
+)
+def test_topics_have_their_types(name: str, channel: str, kind: str, direction: str):
+    touch = sample(name)
+    assert (touch.channel, touch.type, touch.direction) == (channel, kind, direction)
+
+
+def test_fields_of_a_reply():
+    touch = sample("conversation.user.replied")
+    assert touch.event_id == "notif_723cd050-01bf-487f-b32d-c2bd0f618002"
+    assert touch.occurred_at == datetime(2026, 11, 20, 4, 0, 2, tzinfo=UTC)
+    assert kinds(touch) == {CONTACT, EMAIL}
+    assert touch.subject == "Size 42, please & thank you"
+    assert touch.properties["text"] == "<p>Size 42, please &amp; thank you</p>"
+    assert touch.properties["author_type"] == "user"
+    assert touch.properties["id"] == "21322009097"
+    assert touch.traits == {"name": "Hanako Yamada"}
+    started = sample("conversation.user.created")
+    assert started.subject == "在庫は ありますか ？"
+
+
+def test_who_the_customer_is():
+    assert kinds(sample("contact.user.created")) == {OWN, CONTACT, EMAIL, PHONE}
+    assert kinds(sample("contact.user.tag.created")) == {OWN, CONTACT, EMAIL, PHONE}
+    assert kinds(sample("contact.email.updated")) == {
+        OWN,
+        CONTACT,
+        ("email", "hanako@new.example.com"),
+        PHONE,
+    }
+    assert kinds(sample("contact.deleted")) == {CONTACT}
+    assert kinds(sample("ticket.contact.replied")) == {CONTACT, EMAIL}
+    assert kinds(sample("version.1.user.unsubscribed")) == {OWN, CONTACT, EMAIL}
+    assert kinds(sample("version.1.conversation.user.replied")) == {
+        LEAD,
+        ("email", "visitor@example.com"),
+    }
+
+
+def test_a_lead_has_no_id_of_yours():
+    assert kinds(sample("contact.lead.created")) == {LEAD, ("email", "visitor@example.com")}
+
+
+def test_whoever_answers_is_not_the_customer():
+    for name in ("conversation.admin.replied", "conversation.admin.closed"):
+        assert kinds(sample(name)) == {CONTACT}
+
+
+def test_two_customers_in_one_conversation_stay_two():
+    both = [{"type": "contact", "id": "other"}, {"type": "contact", "id": CONTACT[1]}]
+    contacts = {"type": "contact.list", "contacts": both}
+    assert kinds(sample("conversation.user.replied", contacts=contacts)) == {CONTACT, EMAIL}
+    replied = sample("conversation.admin.replied", contacts=contacts)
+    assert kinds(replied) == {("intercom", "other")}
+
+
+def test_decisions_are_consent():
+    assert sample("contact.unsubscribed").consent == {"marketing": False}
+    assert sample("contact.subscribed").consent == {"marketing": True}
+    assert sample("version.1.user.unsubscribed").consent == {"marketing": False}
+    assert sample("contact.user.created").consent == {}
+    sms = {**PAYLOADS["contact_unsubscribed"], "topic": "contact.unsubscribed_from_sms"}
+    assert (one(sms).type, one(sms).consent) == ("sms_unsubscribed", {"sms_marketing": False})
+
+
+def test_a_subscription_may_have_a_purpose_of_its_own():
+    body = PAYLOADS["granular_unsubscribe"]
+    assert one(body).consent == {"marketing": False}
+    assert one(body, subscriptions={1943066: "announcements"}).consent == {"announcements": False}
+    subscribed = {**body, "topic": "granular.subscribe"}
+    assert one(subscribed, subscriptions={1943066: "announcements"}).consent == {
+        "announcements": True
+    }
+
+
+@pytest.mark.parametrize(("rating", "sentiment"), [(1, -1), (2, -0.5), (3, 0), (4, 0.5), (5, 1)])
+def test_a_rating_is_sentiment(rating: int, sentiment: float):
+    touch = sample("conversation.rating.added", conversation_rating={"rating": rating})
+    assert touch.sentiment == sentiment
+
+
+def test_a_topic_of_tomorrow_is_kept_under_its_name():
+    body = {**PAYLOADS["contact_user_created"], "topic": "contact.dreamt.ofShop"}
+    assert one(body).type == "intercom_contact_dreamt_of_shop"
+
+
+def test_a_redelivery_is_the_same_event():
+    body = {**PAYLOADS["contact_user_created"], "id": None}
+    again = {**body, "delivery_attempts": 2, "delivered_at": 5, "first_sent_at": 1}
+    assert one(body).event_id == one(again).event_id
+    assert one(body).event_id != one({**body, "created_at": 1}).event_id
+
+
+def test_a_long_message_is_whole_in_properties_and_short_in_the_subject():
+    text = "<" * 300_000
+    source = {"body": text, "author": {"type": "user", "id": CONTACT[1]}}
+    touch = sample("conversation.user.created", source=source)
+    assert touch.properties["text"] == text
+    assert len(touch.subject) == 100
+
+
+# Bad data
+
+
+@pytest.mark.parametrize(
+    ("topic", "item"),
+    [
+        ("admin.logged_in", {"type": "admin", "id": "1", "email": "a@company.example"}),
+        ("company.created", {"type": "company", "id": "1", "name": "Yamada KK"}),
+        ("conversation.deleted", {"type": "conversation", "id": "1"}),
+    ],
+)
+def test_what_tells_of_the_workspace_names_no_customer(topic: str, item: dict[str, Any]):
+    refused = one({"topic": topic, "id": "notif_1", "created_at": 1, "data": {"item": item}})
+    assert isinstance(refused, Rejection)
+    assert (refused.reason, refused.event_id) == ("no_identifier", "notif_1")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"topic": None}, "topic"),
+        ({"topic": "..."}, "topic"),
+        ({"id": []}, "id"),
+        ({"created_at": "2026-11-20"}, "created_at"),
+        ({"data": 5}, "data"),
+        ({"data": {"item": "x"}}, "data.item"),
+        ({"data": {"item": {"contact": 5}}}, "data.item.contact"),
+        ({"data": {"item": {"type": "contact", "id": []}}}, "data.item.id"),
+        ({"data": {"item": {"type": "contact", "email": 5}}}, "data.item.email"),
+        ({"data": {"item": {"contacts": {"contacts": 5}}}}, "data.item.contacts.contacts"),
+    ],
+    ids=str,
+)
+def test_a_wrong_notification_is_refused(change: dict[str, Any], named: str):
+    refused = one({**PAYLOADS["contact_user_created"], **change})
+    assert isinstance(refused, Rejection)
+    assert refused.detail.startswith(f"{named}: ")
+
+
+@pytest.mark.parametrize("rating", ["good", 0, 6, 2.5])
+def test_a_wrong_rating_is_named(rating: object):
+    refused = sample("conversation.rating.added", conversation_rating={"rating": rating})
+    assert refused.detail.startswith("data.item.conversation_rating.rating: ")
