@@ -125,6 +125,8 @@ class Target:
     def stop(self, name: str) -> None:
         """As an operator does: it has to end in order, and in time."""
         process = self._drop(name)
+        # One that is still being loaded has done nothing, and ends as any program does.
+        orderly = (0,) if _is_ready(process) else (0, -signal.SIGTERM)
         began = time.monotonic()
         process.popen.terminate()
         try:
@@ -136,7 +138,7 @@ class Target:
         if self.impaired:
             return
         self.stopped_s = max(self.stopped_s, took)
-        if status != 0 or took > patience(STOP_S):
+        if status not in orderly or took > patience(STOP_S):
             self.problems.append(f"{name} ended with status {status} after {took:.1f} s")
 
     def _drop(self, name: str) -> Process:
