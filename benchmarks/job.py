@@ -31,8 +31,8 @@ class Event(msgspec.Struct, gc=False):
     received_at: datetime
     lead_value: str
     lead_id: str
-    value_amount: str | None
-    value_currency: str
+    value_amount: str | None = None
+    value_currency: str = ""
 
 
 class Day(msgspec.Struct, array_like=True, gc=False):
