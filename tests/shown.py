@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import convert
+from msgspec.structs import asdict
 
 from processors.stage import Record
 from schemas import topics
+from schemas.touchpoint_row import TouchpointRow
 
 _row = msgspec.json.Decoder(dict[str, Any])
 Key = tuple[Any, ...]
@@ -37,7 +40,9 @@ class Shown:
         return newest
 
     def touchpoints(self) -> dict[Key, dict[str, Any]]:
-        return self.rows(topics.ACCEPTED.name, "source", "event_id", "lead_id")
+        """With what their lines leave out, as the columns' defaults have it."""
+        found = self.rows(topics.ACCEPTED.name, "source", "event_id", "lead_id")
+        return {key: asdict(convert(row, TouchpointRow)) for key, row in found.items()}
 
     def profiles(self) -> dict[str, dict[str, Any]]:
         found = self.rows(topics.PROFILES.name, "profile_id")

@@ -18,7 +18,7 @@ from deploy.wiring import kafka_connection
 from ingest.batch_publisher import BatchPublisher
 from ingest.publisher import Message
 from processors.engine.rejects import rejected
-from processors.stage import Record
+from processors.stage import Failure, Record
 from schemas.topics import TOUCHPOINTS
 from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import System, until
@@ -109,7 +109,7 @@ def return_touch(system: System, value: bytes) -> None:
     shown = present(settings)
     key = json.loads(value)["lead_id"].encode()
     record = Record(TOUCHPOINTS.name, 0, 10**9, 1_795_000_000_000, key, value)
-    row = rejected(record, KeyError("x"), "trails", shown.epoch)
+    row = rejected(Failure.of(record, KeyError("x")), "trails", shown.epoch)
     with BatchPublisher(kafka_connection(settings, shown.namespace)) as publisher:
         publisher.publish([Message(row.topic, row.key, row.value)])
 
