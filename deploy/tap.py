@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -47,18 +47,18 @@ class Wanted(NamedTuple):
         )
 
 
-def passing(settings: Settings) -> Iterator[TouchpointRow | None]:
+def passing(settings: Settings, ready: Callable[[], None]) -> Iterator[TouchpointRow]:
     """Touches that come in from now on, in their order within a partition; without end.
 
-    None stands for a moment in which none came. Follows a rebuild to its topics. Raises
-    `KafkaNotReady` if Kafka does not answer or `setup` never ran.
+    `ready` is called when none that comes is missed any more. Follows a rebuild to its topics.
+    Raises `KafkaNotReady` if Kafka does not answer or `setup` never ran.
     """
     namespace, looked = present(settings).namespace, time.monotonic()
     consumer: Any = KafkaConsumer(**blocking(settings.kafka), enable_auto_commit=False)
     try:
         _begin(consumer, namespace)
+        ready()
         while True:
-            yield None
             for records in consumer.poll(_POLL_MS).values():
                 for record in records:
                     # What cannot be read is for the stages to set aside.

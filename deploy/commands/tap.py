@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,12 @@ def command(context: click.Context, /, *, data: Path, limit: int | None, **given
     settings = running(context, "tap", data)
     who = identifier_of(settings, given["identifier"]) if given["identifier"] else None
     wanted = Wanted(given["source"], given["channel"], given["kind"], who)
-    shown, personal, began = 0, given["personal"], False
+    personal = given["personal"]
     with contextlib.suppress(KeyboardInterrupt):
-        for row in passing(settings):
-            if not began:
-                began = True
-                warn("touchline: waiting for touches; Ctrl-C ends")
-            if row is None or not wanted.matches(row):
-                continue
+        touches = passing(settings, lambda: warn("touchline: waiting for touches; Ctrl-C ends"))
+        for row in islice(filter(wanted.matches, touches), limit):
             if given["as_json"]:
                 click.echo(json.dumps(document(row, personal=personal), ensure_ascii=False))
             else:
                 click.echo(line(row, personal=personal))
-            shown += 1
-            if shown == limit:
-                break
     return 0

@@ -44,7 +44,7 @@ def source_for(
     }
     connector = registry.create(name, {**missing, **options})
     if not isinstance(connector, WebhookConnector):
-        raise ConnectorError(f"connector {name!r} reads files, no requests; use `touchline import`")
+        raise ConnectorError(f"connector {name!r} takes no requests, so there is nothing to try")
     return Source(connector, policy)
 
 

@@ -8,8 +8,6 @@ See docs/channels/intercom.md.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import html
 import re
 from collections.abc import Iterator
@@ -21,17 +19,16 @@ from ingest.connector import Context, Options, Reply, Request, Result, WebhookCo
 from ingest.connectors.reading import (
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     derived_id,
     finish,
     guarded,
     id_text,
     identifiers,
-    is_one_of,
     shortened,
     snake_case,
 )
+from ingest.connectors.signing import HEX, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-hub-signature"
@@ -128,9 +125,8 @@ class Intercom(WebhookConnector):
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Whether a client secret of ours signed the body."""
-        shown = request.headers.get(SIGNATURE, "").encode("utf-8", "replace")
-        digests = (hmac.digest(secret, request.body, hashlib.sha1) for secret in self._secrets)
-        return is_one_of(shown, tuple(b"sha1=" + digest.hex().encode() for digest in digests))
+        scheme, _, shown = request.headers.get(SIGNATURE, "").partition("=")
+        return scheme == "sha1" and is_hmac_of(request.body, shown, self._secrets, HEX, scheme)
 
     def handshake(self, request: Request) -> Reply:
         """Intercom asks with HEAD whether the address is there before it takes it."""

@@ -6,9 +6,6 @@ with the channel secret over the raw body, base64 in `x-line-signature`). See do
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -16,16 +13,15 @@ from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.connectors.reading import (
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     derived_id,
     each,
     finish,
     identifiers,
-    is_one_of,
     shortened,
     snake_case,
 )
+from ingest.connectors.signing import BASE64, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-line-signature"
@@ -64,9 +60,8 @@ class Line(WebhookConnector):
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Whether a channel secret of ours signed the body."""
-        shown = request.headers.get(SIGNATURE, "").encode("utf-8", "replace")
-        digests = (hmac.digest(secret, request.body, hashlib.sha256) for secret in self._secrets)
-        return is_one_of(shown, tuple(base64.b64encode(digest) for digest in digests))
+        shown = request.headers.get(SIGNATURE, "")
+        return is_hmac_of(request.body, shown, self._secrets, BASE64)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """The events of the request; none where LINE only tries the address."""

@@ -7,8 +7,6 @@ timestamp and token, in the body). See docs/channels/mailgun.md.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
@@ -19,7 +17,6 @@ from ingest.connectors.reading import (
     MARKETING,
     Fields,
     Payload,
-    RequiredSecrets,
     address,
     decode,
     derived_id,
@@ -27,12 +24,11 @@ from ingest.connectors.reading import (
     guarded,
     id_text,
     identifiers,
-    is_one_of,
-    is_recent,
     kept,
     label,
     snake_case,
 )
+from ingest.connectors.signing import HEX, RequiredSecrets, is_hmac_of, is_recent
 from schemas.rejection import Rejection
 
 SIGNATURE = "signature"
@@ -95,9 +91,8 @@ class Mailgun(WebhookConnector):
         if not token or not is_recent(timestamp, received_ms, self._options.max_age_days):
             return False
         signed = (timestamp + token).encode("utf-8", "replace")
-        valid = tuple(hmac.digest(key, signed, hashlib.sha256).hex().encode() for key in self._keys)
-        shown = [_text(signature, name).encode("utf-8", "replace") for name in (SIGNATURE, PARENT)]
-        return any([is_one_of(one, valid) for one in shown])
+        shown = [_text(signature, name) for name in (SIGNATURE, PARENT)]
+        return any([is_hmac_of(signed, one, self._keys, HEX) for one in shown])
 
     def token_use(self, request: Request) -> Use:
         """The token, and the event as canonical JSON: it may be written in another way again."""

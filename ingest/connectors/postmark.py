@@ -21,16 +21,15 @@ from ingest.connectors.reading import (
     MARKETING,
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     derived_id,
     finish,
     guarded,
     id_text,
     identifiers,
-    is_one_of,
     snake_case,
 )
+from ingest.connectors.signing import RequiredSecrets, is_one_of
 from schemas.rejection import Rejection
 from schemas.times import from_ms
 

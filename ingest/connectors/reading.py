@@ -1,4 +1,4 @@
-"""What connectors share: reading the JSON of strangers, comparing secrets, deriving ids.
+"""What connectors share: reading the JSON of strangers, deriving ids.
 
 Nothing here raises for bad data. `Fields` gives typed access to an object and remembers the first
 field that is not what it should be; `finish` turns that, or what the touchpoint model finds, into
@@ -7,7 +7,6 @@ a rejection that names the provider's own field.
 
 from __future__ import annotations
 
-import hmac
 import json
 import unicodedata
 import uuid
@@ -16,15 +15,14 @@ from dataclasses import replace
 from datetime import datetime
 from email.utils import parseaddr
 from functools import lru_cache, partial
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from pydantic import AfterValidator
 
-from ingest.connector import Context, Result, Secrets, json_bytes, secrets, touchpoint
+from ingest.connector import Context, Result, json_bytes, touchpoint
 from schemas.identifiers import MAX_VALUE_LENGTH
 from schemas.rejection import Rejection
-from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, from_ms
+from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
 
 #: Gives the bytes to keep of an event if it is refused.
 Payload = Callable[[], bytes]
@@ -44,31 +42,6 @@ ADDRESS_LENGTH = 2048
 DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
 _DEEP = "the event: is nested too deeply"
-
-
-def _not_empty(value: Secrets) -> Secrets:
-    if not all(secrets(value)) or not secrets(value):
-        raise ValueError("must not be empty")
-    return value
-
-
-#: One secret or several, none of them empty: an empty one would let everybody in.
-RequiredSecrets = Annotated[Secrets, AfterValidator(_not_empty)]
-
-
-def is_one_of(shown: bytes, valid: tuple[bytes, ...]) -> bool:
-    """Whether a secret is among the valid ones; the time taken does not tell which, or how much."""
-    found = False
-    for secret in valid:
-        found |= hmac.compare_digest(shown, secret)
-    return found
-
-
-def is_recent(seconds: str, received_ms: int, max_age_days: float) -> bool:
-    """Whether a signed text is a time, seconds since 1970, at most so far from that of receipt."""
-    if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
-        return False
-    return abs(received_ms - int(seconds) * 1000) <= max_age_days * DAY_MS
 
 
 def decode(body: bytes) -> object | Rejection:

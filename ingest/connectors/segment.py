@@ -26,7 +26,6 @@ from ingest.connector import (
 from ingest.connectors.reading import (
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     derived_id,
     each,
@@ -34,9 +33,9 @@ from ingest.connectors.reading import (
     guarded,
     id_text,
     identifiers,
-    is_one_of,
     snake_case,
 )
+from ingest.connectors.signing import RequiredSecrets, is_one_of
 from schemas.event_types import COMMERCE_TYPES
 from schemas.rejection import Rejection
 

@@ -29,10 +29,10 @@ from ingest.connectors.reading import (
     finish,
     id_text,
     identifiers,
-    is_recent,
     label,
     snake_case,
 )
+from ingest.connectors.signing import is_recent
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"

@@ -8,9 +8,6 @@ The signature covers neither the topic nor a time. See docs/channels/shopify.md.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -21,16 +18,15 @@ from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.connectors.reading import (
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     derived_id,
     finish,
     guarded,
     identifiers,
-    is_one_of,
     label,
     snake_case,
 )
+from ingest.connectors.signing import BASE64, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-shopify-hmac-sha256"
@@ -123,9 +119,8 @@ class Shopify(WebhookConnector):
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Whether a client secret of ours signed the body."""
-        shown = request.headers.get(SIGNATURE, "").encode("utf-8", "replace")
-        digests = (hmac.digest(secret, request.body, hashlib.sha256) for secret in self._secrets)
-        return is_one_of(shown, tuple(base64.b64encode(digest) for digest in digests))
+        shown = request.headers.get(SIGNATURE, "")
+        return is_hmac_of(request.body, shown, self._secrets, BASE64)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """The one event of the request; the headers say what it is."""

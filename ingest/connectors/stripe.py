@@ -8,8 +8,6 @@ docs/channels/stripe.md.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
@@ -20,17 +18,15 @@ from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.connectors.reading import (
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     derived_id,
     finish,
     guarded,
     id_text,
     identifiers,
-    is_one_of,
-    is_recent,
     snake_case,
 )
+from ingest.connectors.signing import HEX, RequiredSecrets, is_hmac_of, is_recent
 from schemas.rejection import Rejection
 
 SIGNATURE = "stripe-signature"
@@ -126,11 +122,8 @@ class Stripe(WebhookConnector):
         if not is_recent(time, received_ms, self._options.max_age_days):
             return False
         signed = time.encode() + b"." + request.body
-        valid = tuple(
-            hmac.digest(secret, signed, hashlib.sha256).hex().encode() for secret in self._secrets
-        )
-        shown = [value.encode("utf-8", "replace") for name, _, value in pairs if name == "v1"]
-        return any(is_one_of(signature, valid) for signature in shown)
+        shown = [value for name, _, value in pairs if name == "v1"]
+        return any([is_hmac_of(signed, one, self._secrets, HEX) for one in shown])
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """The one event of the request."""

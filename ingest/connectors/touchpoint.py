@@ -17,13 +17,12 @@ from ingest.connectors.reading import (
     Convert,
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     each,
     finish,
     guarded,
-    is_one_of,
 )
+from ingest.connectors.signing import RequiredSecrets, is_one_of
 from schemas.rejection import Rejection
 
 STRUCTURED = "application/cloudevents"

@@ -7,7 +7,6 @@ Source: https://www.twilio.com/docs/usage/security#validating-requests (signatur
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
@@ -28,15 +27,14 @@ from ingest.connector import (
 from ingest.connectors.reading import (
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     finish,
     guarded,
     identifiers,
-    is_one_of,
     shortened,
     snake_case,
 )
+from ingest.connectors.signing import BASE64, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twilio-signature"
@@ -95,13 +93,8 @@ class Twilio(WebhookConnector):
         algorithm = _algorithm(request.headers.get(SETTINGS, ""))
         if algorithm is None:
             return False
-        shown = request.headers.get(SIGNATURE, "").encode("utf-8", "replace")
-        valid = tuple(
-            base64.b64encode(hmac.digest(token, text, algorithm))
-            for token in self._tokens
-            for text in signed
-        )
-        return is_one_of(shown, valid)
+        shown = request.headers.get(SIGNATURE, "")
+        return any([is_hmac_of(text, shown, self._tokens, BASE64, algorithm) for text in signed])
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """The one call or message that the request tells of."""

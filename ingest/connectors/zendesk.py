@@ -8,9 +8,6 @@ See docs/channels/zendesk.md.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
@@ -21,16 +18,15 @@ from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.connectors.reading import (
     Fields,
     Payload,
-    RequiredSecrets,
     decode,
     derived_id,
     finish,
     guarded,
     identifiers,
-    is_one_of,
     shortened,
     snake_case,
 )
+from ingest.connectors.signing import BASE64, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS, parse_ms
 
@@ -82,9 +78,7 @@ class Zendesk(WebhookConnector):
             return False
         if age_ms > self._max_age_ms:
             return False
-        shown = request.headers.get(SIGNATURE, "").encode("utf-8", "replace")
-        digests = (hmac.digest(secret, signed, hashlib.sha256) for secret in self._secrets)
-        return is_one_of(shown, tuple(base64.b64encode(digest) for digest in digests))
+        return is_hmac_of(signed, request.headers.get(SIGNATURE, ""), self._secrets, BASE64)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """The one event of the request."""
