@@ -6,6 +6,7 @@ all: RocksDB, a changelog, acks=all, at least once, commits every second, snappy
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -131,8 +132,12 @@ def _peer(
 
 
 def quix_python() -> str:
-    """The Python of an environment of its own, made once: Quix Streams needs other packages."""
-    folder = _CACHE / _QUIX.replace("==", "-")
+    """The Python of an environment of its own, made once: Quix Streams needs other packages.
+
+    Once for each interpreter: what is compared must run on the same.
+    """
+    ours = hashlib.sha256(f"{sys.base_prefix} {sys.version}".encode()).hexdigest()[:8]
+    folder = _CACHE / f"{_QUIX.replace('==', '-')}-{ours}"
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         _quietly([sys.executable, "-m", "venv", "--clear", str(folder)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from processors.crowded import settle
 from schemas import trail
 from schemas.feature_adding import Touch, with_touches
 from schemas.features import micros
@@ -60,6 +61,7 @@ class Folding:
         for (name, money), touches in self._added.items():
             features[name] = with_touches(features.get(name), touches, money=money)
         self._added = {}
+        settle(features)
         return trail.encode(self.trail)
 
     def _name(self, name: str, at_ms: int) -> None:

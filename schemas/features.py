@@ -4,18 +4,20 @@ A feature counts the touches of one (channel, type), of one (channel, type, curr
 amounts, or of one filter that a segment uses. It keeps
 
 * totals, first and last time;
-* hourly buckets of count and amount, up to 400 days behind the last touch;
+* hourly buckets of count and amount, up to 400 days behind the last touch; of the newest 744 hours
+  in which there was a touch, the days before them have one bucket each, in their last hour;
 * the exact times (and amounts) of at most the last 256 touches within 3 days of the last one.
 
 Everything kept is a function of the *set* of touches: in any order of arrival the bytes are the
 same. Adding one touch costs about two microseconds on a typical feature.
 
 A window "within W" is exact where W is at most two days and the exact times reach back far
-enough; otherwise an hour counts until all of it is older than W.
+enough; otherwise an hour (or day, where days are kept) counts until all of it is older than W.
 
 Packed form, little-endian: first, last, spilled (i64 ms), count (u64), amount (i64 micros),
-money (u8), number of hours (u32), number of exact times (u32); hours (u32, hours since 1970),
-counts (u32), amounts (i64, money only); times (i64 ms), amounts (i64, money only).
+flags (u8: 1 money, 2 days), number of hours (u32), number of exact times (u32); with days: the
+first day that has hours (u32, days since 1970); hours (u32, hours since 1970), counts (u32),
+amounts (i64, money only); times (i64 ms), amounts (i64, money only).
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ EXACT_WINDOW_MS = 2 * DAY_MS
 LONGEST_WINDOW_MS = 400 * DAY_MS
 #: What a packed feature begins with.
 HEAD = struct.Struct("<qqqQqBII")
+#: Flags.
+MONEY, DAYS = 1, 2
+#: With days, where the buckets begin.
+BEHIND_DAYS = HEAD.size + 4
 _TOTALS = struct.Struct("<qq8xQq")
 _read_u32 = struct.Struct("<I").unpack_from
 
@@ -69,12 +75,14 @@ def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
     An entry is in the window while its moment is > now - window; so it leaves at moment + window.
     """
     after = now_ms - window_ms
-    _, last_ms, spilled_ms, _, _, money, n_hours, n_exact = HEAD.unpack_from(packed)
+    _, last_ms, spilled_ms, _, _, flags, n_hours, n_exact = HEAD.unpack_from(packed)
+    begin = BEHIND_DAYS if flags & DAYS else HEAD.size
+    money = flags & MONEY
     exact_wanted = window_ms <= EXACT_WINDOW_MS and spilled_ms <= after
     if (last_ms if exact_wanted else hour_end(last_ms)) <= after:
         return []
     if exact_wanted:
-        at = HEAD.size + n_hours * (16 if money else 8)
+        at = begin + n_hours * (16 if money else 8)
         end = at + n_exact * 8
         times = array("q", packed[at:end])
         start = bisect_right(times, after)
@@ -82,7 +90,7 @@ def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
             return [(moment, 1, 0) for moment in times[start:]]
         amounts = array("q", packed[end + start * 8 :])
         return list(zip(times[start:], repeat(1), amounts, strict=False))
-    at, end = HEAD.size, HEAD.size + n_hours * 4
+    at, end = begin, begin + n_hours * 4
     hours = array("I", packed[at:end])
     start = _first_hour(hours, after)
     moments = [hour * HOUR_MS + (HOUR_MS - 1) for hour in hours[start:]]
@@ -98,7 +106,8 @@ def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tup
     What a condition such as "at least three" needs, without reading the rest.
     """
     after = now_ms - window_ms
-    _, last_ms, spilled_ms, _, _, money, n_hours, n_exact = HEAD.unpack_from(packed)
+    _, last_ms, spilled_ms, _, _, flags, n_hours, n_exact = HEAD.unpack_from(packed)
+    begin = BEHIND_DAYS if flags & DAYS else HEAD.size
     exact_wanted = window_ms <= EXACT_WINDOW_MS and spilled_ms <= after
     if not exact_wanted:
         last_ms += HOUR_MS - 1 - last_ms % HOUR_MS
@@ -107,14 +116,14 @@ def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tup
     if touches == 1:
         return [(last_ms, 1)]
     if exact_wanted:
-        end = HEAD.size + n_hours * (16 if money else 8) + n_exact * 8
+        end = begin + n_hours * (16 if flags & MONEY else 8) + n_exact * 8
         n_read = min(touches, n_exact)
         times = array("q", packed[end - n_read * 8 : end])
         return [(moment, 1) for moment in reversed(times[bisect_right(times, after) :])]
     entries = []
     first_hour = (after + 1) // HOUR_MS
     to_counts = n_hours * 4
-    for at in range(HEAD.size + to_counts - 4, HEAD.size - 4, -4):
+    for at in range(begin + to_counts - 4, begin - 4, -4):
         (hour,) = _read_u32(packed, at)
         if hour < first_hour:
             break
@@ -148,8 +157,9 @@ def _end_of(hour: int) -> int:
 
 def hourly(packed: bytes, since_ms: int) -> Iterable[tuple[int, int]]:
     """(hour since 1970, count) of the buckets that start at or after `since_ms`."""
-    n_hours = HEAD.unpack_from(packed)[6]
-    both = array("I", packed[HEAD.size : HEAD.size + 8 * n_hours])
+    flags, n_hours, _ = HEAD.unpack_from(packed)[5:]
+    begin = BEHIND_DAYS if flags & DAYS else HEAD.size
+    both = array("I", packed[begin : begin + 8 * n_hours])
     start = bisect_left(both, -(-since_ms // HOUR_MS), 0, n_hours)
     return zip(both[start:n_hours], both[n_hours + start :], strict=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 from processors.profile_view import ProfileView
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_ms
 from schemas.trail import FeatureKey, feature_name
-from tests.schemas.feature_reference import Feature
+from tests.schemas.feature_reference import feature_of
 
 MILLION = 1_000_000
 
@@ -42,7 +42,7 @@ class Person:
 
 def view_of(person: Person, required: Iterable[FeatureKey]) -> ProfileView:
     """The view that the stages before make of the person."""
-    trails: dict[int, dict[str, Feature]] = {}
+    trails: dict[int, dict[FeatureKey, list[tuple[int, int]]]] = {}
     for touch in person.touches:
         features = trails.setdefault(touch.trail, {})
         keys = [FeatureKey(touch.channel, touch.type)]
@@ -50,14 +50,16 @@ def view_of(person: Person, required: Iterable[FeatureKey]) -> ProfileView:
             keys.append(FeatureKey(touch.channel, touch.type, touch.currency))
         keys += [key for key in required if _counts_in(key, touch)]
         for key in keys:
-            feature = features.setdefault(feature_name(key), Feature(bool(key.currency)))
-            feature.add(touch.at_ms, touch.micros)
+            features.setdefault(key, []).append((touch.at_ms, touch.micros))
     return ProfileView(
         identifiers={kind: ("value",) for kind in person.identifiers},
         traits=person.traits or {},
         consent=person.consent or {},
         features=[
-            {name: feature.pack() for name, feature in features.items()}
+            {
+                feature_name(key): feature_of(touches, bool(key.currency))
+                for key, touches in features.items()
+            }
             for features in trails.values()
         ],
     )
