@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from ingest.accept import Accepted, SourcePolicy, accept
-from ingest.connector import Result, original
+from ingest.connector import Request, Result, original
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 
@@ -74,6 +74,14 @@ def load(folder: Path) -> dict[str, Any]:
     }
 
 
+def posted(
+    body: bytes, headers: Mapping[str, str] | None = None, path: str = "/hooks/source"
+) -> Request:
+    """A webhook as the gateway hands it on; JSON unless the headers (lower case) say otherwise."""
+    given = {"content-type": "application/json", **(headers or {})}
+    return Request("POST", path, "", URL + path, given, body)
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The paths of all values inside a JSON value."""
     items: Any = ()
@@ -105,6 +113,13 @@ def reversed_keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: reversed_keys(inner) for key, inner in reversed(value.items())}
     return [reversed_keys(inner) for inner in value] if isinstance(value, list) else value
+
+
+def with_field(value: Any) -> Any:
+    """A JSON object with one more field, or a list whose objects have it."""
+    if isinstance(value, list):
+        return [with_field(inner) for inner in value]
+    return {**value, "aFieldOfTomorrow": {"x": [1]}} if isinstance(value, dict) else value
 
 
 def damaged(content: bytes) -> Iterator[bytes]:
