@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import Any, BinaryIO
 
@@ -12,6 +14,7 @@ from deploy.connectors.trying import documents, lines, request_of, results, sour
 from deploy.wiring import source_policy
 from ingest.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
+from ingest.testing.contracts import contract
 from schemas.rejection import Rejection
 
 
@@ -35,6 +38,21 @@ def list_connectors(as_json: bool) -> int:
             detail = connector.get("problem") or f"options: {', '.join(connector['options'])}"
             click.echo(f"{'':<{width}}  {detail} ({connector['package']})")
     return 1 if any("problem" in connector for connector in found) else 0
+
+
+@command.command("test")
+@click.argument("name")
+@json_option
+def test_connector(name: str, as_json: bool) -> int:
+    """Hold a connector against its contract: signatures, bad data, redeliveries and more.
+
+    Needs pytest and hypothesis: pip install 'touchline[testing]'. Exit status 1 if a promise is
+    broken.
+    """
+    contract(name)
+    # A process of its own, without the current folder among the modules.
+    told = [sys.executable, "-P", "-m", "ingest.testing", name, *(["--json"] if as_json else [])]
+    return subprocess.run(told, check=False).returncode  # noqa: S603 - ourselves
 
 
 @command.command("try")

@@ -44,7 +44,7 @@ from schemas.touchpoint import Touchpoint
 
 
 class BatchConnectorSuite:
-    """Hooks first, then the tests."""
+    """Hooks first, then the promises: their names are what `touchline connectors test` shows."""
 
     #: Name of the connector's entry point.
     name: ClassVar[str]
@@ -170,12 +170,14 @@ class BatchConnectorSuite:
 
     @RELAXED
     @given(content=st.binary(max_size=200))
-    def test_any_bytes(self, tmp_path: Path, content: bytes) -> None:
+    def test_any_bytes_give_results(self, tmp_path: Path, content: bytes) -> None:
         self._fuzz(content, tmp_path)
 
     @RELAXED
     @given(data=st.data())
-    def test_any_bytes_within_a_content(self, tmp_path: Path, data: st.DataObject) -> None:
+    def test_any_change_of_a_content_gives_results(
+        self, tmp_path: Path, data: st.DataObject
+    ) -> None:
         content = self.contents[data.draw(st.sampled_from(sorted(self.contents)))]
         place = data.draw(st.integers(0, len(content)))
         length = data.draw(st.integers(0, 20))

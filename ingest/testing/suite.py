@@ -56,7 +56,7 @@ from schemas.touchpoint import Touchpoint
 
 
 class ConnectorSuite:
-    """Hooks first, then the tests."""
+    """Hooks first, then the promises: their names are what `touchline connectors test` shows."""
 
     #: Name of the connector's entry point.
     name: ClassVar[str]
@@ -165,9 +165,9 @@ class ConnectorSuite:
 
     def test_a_request_without_signature_is_refused(self) -> None:
         connector = self.make(self.secrets[0])
-        for request in self.requests().values():
+        for name, request in self.requests().items():
             for unsigned in self.unsigned(request):
-                assert not connector.verify(unsigned, RECEIVED_MS)
+                assert not connector.verify(unsigned, RECEIVED_MS), (name, unsigned)
 
     def test_a_damaged_signature_is_refused_without_an_exception(self) -> None:
         connector = self.make(self.secrets[0])
@@ -185,15 +185,16 @@ class ConnectorSuite:
                 request.headers[header][:-2] + "!!",
             ):
                 headers = {**request.headers, header: damage}
-                assert not connector.verify(request._replace(headers=headers), RECEIVED_MS)
+                changed = request._replace(headers=headers)
+                assert not connector.verify(changed, RECEIVED_MS), (header, damage)
 
     def test_a_changed_body_is_refused(self) -> None:
         if not self.signs_body:
             pytest.skip("the provider does not sign all of the body")
         connector = self.make(self.secrets[0])
-        for request in self.requests().values():
+        for name, request in self.requests().items():
             for changed in damaged(request.body):
-                assert not connector.verify(request._replace(body=changed), RECEIVED_MS)
+                assert not connector.verify(request._replace(body=changed), RECEIVED_MS), name
 
     def test_an_old_request_is_refused(self) -> None:
         if not self.signs_time:
@@ -261,7 +262,10 @@ class ConnectorSuite:
                 assert isinstance(result, Touchpoint), (name, result)
                 payload = original(result)
                 origin = origins.of(Rejection("invalid", "", payload))
-                assert origin.form in ("body", "event"), name
+                assert origin.form in ("body", "event"), (
+                    f"{name}: what is kept is a part of the body, and `around` does not say what "
+                    "stands before and behind one"
+                )
                 again = Kept.of(origin.request).request(payload)
                 found = self.parse(again)
                 assert found == ([result] if origin.form == "event" else self.parse(request)), name
@@ -307,17 +311,17 @@ class ConnectorSuite:
 
     @RELAXED
     @given(body=st.binary(max_size=200))
-    def test_any_bytes(self, body: bytes) -> None:
+    def test_any_bytes_give_results(self, body: bytes) -> None:
         self._fuzz(self.signed(body, self.secrets[0]))
 
     @RELAXED
     @given(value=JSON)
-    def test_any_json(self, value: Any) -> None:
+    def test_any_json_gives_results(self, value: Any) -> None:
         self._fuzz(self.signed(json.dumps(value).encode(), self.secrets[0]))
 
     @RELAXED
     @given(data=st.data())
-    def test_any_change_of_a_payload(self, data: st.DataObject) -> None:
+    def test_any_change_of_a_payload_gives_results(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.payloads)))
         value = self.payloads[name]
         for _ in range(data.draw(st.integers(1, 3))):
