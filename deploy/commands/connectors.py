@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
 from deploy.commands import configuration, json_option, say_json
+from deploy.connectors.starting import start
 from deploy.connectors.trying import documents, lines, request_of, results, source_for
 from deploy.wiring import source_policy
 from ingest.accept import SourcePolicy
@@ -38,6 +40,21 @@ def list_connectors(as_json: bool) -> int:
             detail = connector.get("problem") or f"options: {', '.join(connector['options'])}"
             click.echo(f"{'':<{width}}  {detail} ({connector['package']})")
     return 1 if any("problem" in connector for connector in found) else 0
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to; by default ./NAME.")
+def new_connector(name: str, folder: Path | None) -> int:
+    """Make a package for a new connector: code, payloads, tests, entry points.
+
+    It works as it is; its README says what to change for your provider.
+    """
+    target = folder or Path(name)
+    for file in start(name, target, Registry()):
+        click.echo(str(file))
+    click.echo(f"now: pip install -e '{target}[dev]', then touchline connectors test {name}")
+    return 0
 
 
 @command.command("test")

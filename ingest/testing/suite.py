@@ -123,6 +123,11 @@ class ConnectorSuite:
             if isinstance(verdict, Accepted)
         ]
 
+    def _known(self, value: Any, name: str) -> set[tuple[str, str]]:
+        results = self.parse(self.request(value, name))
+        touches = [result for result in results if isinstance(result, Touchpoint)]
+        return {(i.value, i.kind) for touch in touches for i in touch.identifiers}
+
     # The interface
 
     def test_is_found_by_its_entry_point(self) -> None:
@@ -217,17 +222,9 @@ class ConnectorSuite:
     def test_the_customer_is_the_same_however_an_identifier_is_written(self) -> None:
         for name, value in self.payloads.items():
             people = self.people(self.request(value, name))
-            known = {
-                identifier.value: identifier.kind
-                for result in self.parse(self.request(value, name))
-                if isinstance(result, Touchpoint)
-                for identifier in result.identifiers
-            }
+            known = self._known(value, name)
             for path in places(value):
-                text = at(value, path)
-                if not isinstance(text, str) or text not in known:
-                    continue
-                for other in written_otherwise(known[text], text):
+                for other in written_otherwise(at(value, path), known):
                     changed = self.request(put(value, path, other), name)
                     assert self.people(changed) == people, (name, path, other)
 

@@ -130,11 +130,17 @@ def damaged(content: bytes) -> Iterator[bytes]:
         yield content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
-def written_otherwise(kind: str, value: str) -> tuple[str, ...]:
-    """The same e-mail address or phone number in other ways of writing."""
-    if kind == "email":
+def written_otherwise(value: Any, known: set[tuple[str, str]]) -> tuple[str, ...]:
+    """An e-mail address or phone number in other ways of writing.
+
+    `known`: identifiers, as (value, kind). What is an id of another kind too stays as it is.
+    """
+    if not isinstance(value, str):
+        return ()
+    kinds = {kind for text, kind in known if text == value}
+    if kinds == {"email"}:
         return value.upper(), value.capitalize()
-    if kind == "phone":
+    if kinds == {"phone"}:
         wide = value.translate({ord("0") + digit: ord("０") + digit for digit in range(10)})
         return f"{value[:3]} {value[3:6]}-{value[6:]}", wide
     return ()
