@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -53,6 +54,8 @@ class BatchConnectorSuite:
     broken: ClassVar[dict[str, tuple[bytes, int]]] = {}
     #: Secrets that `make` gives its source, for instance a password.
     secrets: ClassVar[tuple[str, ...]] = ()
+    #: How `read` may say that a content as a whole cannot be read; what it yielded before stays.
+    unreadable: ClassVar[tuple[type[Exception], ...]] = ()
     #: ISO 3166 region of phone numbers in `contents` that name no country.
     region: ClassVar[str | None] = None
 
@@ -64,15 +67,22 @@ class BatchConnectorSuite:
         """
         raise NotImplementedError
 
+    def context(self, content: bytes, folder: Path) -> Context:
+        """What the connector is told of its source."""
+        return Context("source", RECEIVED_MS)
+
     # Helpers
 
     def batches(
         self, content: bytes, folder: Path, cursor: str | None = None
     ) -> list[tuple[list[Result], Position]]:
         """What a new connector reads from a cursor on."""
-        context = Context("source", RECEIVED_MS)
-        read = self.make(content, folder).read(cursor, context)
-        return [(list(results), position) for results, position in read]
+        connector = self.make(content, folder)
+        found: list[tuple[list[Result], Position]] = []
+        with suppress(*self.unreadable):
+            for results, position in connector.read(cursor, self.context(content, folder)):
+                found.append((list(results), position))
+        return found
 
     def results(self, content: bytes, folder: Path, cursor: str | None = None) -> list[Result]:
         """The same without positions."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,44 +11,17 @@ import pytest
 
 from deploy.cli import run
 from deploy.connectors.starting import MAX_NAME_LENGTH
+from tests.deploy.plug_in import Installed
 
-ROOT = Path(__file__).parents[2]
 NAME = "acme_chat"
 Capture = pytest.CaptureFixture[str]
 
 
-class Installed:
-    """A package as `new` makes it, installed into a folder without network."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / NAME
-        site = folder / "site"
-        run(["connectors", "new", NAME, "--folder", str(self.folder)])
-        self._env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(site)))}
-        pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
-        target = ("--no-build-isolation", "--target", str(site), str(self.folder))
-        status, said = self.python(*pip, *target)
-        assert status == 0, said
-
-    def python(self, *arguments: str, **env: str) -> tuple[int, str]:
-        ended = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={**self._env, **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return ended.returncode, ended.stdout
-
-    def connectors(self, *arguments: str) -> tuple[int, str]:
-        return self.python("-m", "deploy", "connectors", *arguments)
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return Installed(tmp_path_factory.mktemp("new"))
+    folder = tmp_path_factory.mktemp("new")
+    assert run(["connectors", "new", NAME, "--folder", str(folder / NAME)]) == 0
+    return Installed(folder / NAME, folder / "site")
 
 
 def test_it_is_in_the_list(installed: Installed):
@@ -78,18 +50,8 @@ def test_it_keeps_its_promises(installed: Installed):
     assert len(json.loads(said)["kept"]) > 20
 
 
-def test_its_own_tests_pass(installed: Installed):
-    status, said = installed.python("-m", "pytest", "-q", "-p", "no:cacheprovider")
-    assert status == 0, said
-
-
-def test_its_code_is_clean(installed: Installed):
-    for command in (("format", "--check"), ("check",)):
-        status, said = installed.python("-m", "ruff", *command, "--no-cache", ".")
-        assert status == 0, said
-    cache = f"--cache-dir={ROOT / '.mypy_cache'}"
-    status, said = installed.python("-m", "mypy", cache, MYPYPATH=str(ROOT))
-    assert status == 0, said
+def test_its_own_tests_pass_and_its_code_is_clean(installed: Installed):
+    installed.assert_clean()
 
 
 @pytest.mark.parametrize("name", ["ab", "a_b_c_d_e_f_g_h_i_j_k_lm", "abcdefghijklmnopqrstuvwx"])
