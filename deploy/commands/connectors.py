@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
 from deploy.commands import configuration, json_option, say_json
+from deploy.connectors.starting import start
 from deploy.connectors.trying import documents, lines, request_of, results, source_for
 from deploy.wiring import source_policy
 from ingest.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
+from ingest.testing.contracts import contract
 from schemas.rejection import Rejection
 
 
@@ -35,6 +40,36 @@ def list_connectors(as_json: bool) -> int:
             detail = connector.get("problem") or f"options: {', '.join(connector['options'])}"
             click.echo(f"{'':<{width}}  {detail} ({connector['package']})")
     return 1 if any("problem" in connector for connector in found) else 0
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to; by default ./NAME.")
+def new_connector(name: str, folder: Path | None) -> int:
+    """Make a package for a new connector: code, payloads, tests, entry points.
+
+    It works as it is; its README says what to change for your provider.
+    """
+    target = folder or Path(name)
+    for file in start(name, target, Registry()):
+        click.echo(str(file))
+    click.echo(f"now: pip install -e '{target}[dev]', then touchline connectors test {name}")
+    return 0
+
+
+@command.command("test")
+@click.argument("name")
+@json_option
+def test_connector(name: str, as_json: bool) -> int:
+    """Hold a connector against its contract: signatures, bad data, redeliveries and more.
+
+    Needs pytest and hypothesis: pip install 'touchline[testing]'. Exit status 1 if a promise is
+    broken.
+    """
+    contract(name)
+    # A process of its own, without the current folder among the modules.
+    told = [sys.executable, "-P", "-m", "ingest.testing", name, *(["--json"] if as_json else [])]
+    return subprocess.run(told, check=False).returncode  # noqa: S603 - ourselves
 
 
 @command.command("try")

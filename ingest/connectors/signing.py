@@ -48,6 +48,12 @@ def is_hmac_of(
     return is_one_of(shown.encode("utf-8", "replace"), valid)
 
 
+def named(header: str, name: str) -> list[str]:
+    """The values of a name in a header such as `t=1795161600,v1=5257a8,v1=9d8c7b`."""
+    pairs = [part.partition("=") for part in header.split(",")]
+    return [value for key, _, value in pairs if key == name]
+
+
 def is_recent(seconds: str, received_ms: int, max_age_days: float) -> bool:
     """Whether a signed text is a time, seconds since 1970, at most so far from that of receipt."""
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):

@@ -26,7 +26,7 @@ from ingest.connectors.reading import (
     identifiers,
     snake_case,
 )
-from ingest.connectors.signing import HEX, RequiredSecrets, is_hmac_of, is_recent
+from ingest.connectors.signing import HEX, RequiredSecrets, is_hmac_of, is_recent, named
 from schemas.rejection import Rejection
 
 SIGNATURE = "stripe-signature"
@@ -117,12 +117,12 @@ class Stripe(WebhookConnector):
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Whether one of the signatures shown is by a secret of ours, and not too old."""
-        pairs = [part.partition("=") for part in request.headers.get(SIGNATURE, "").split(",")]
-        time = next((value for name, _, value in pairs if name == "t"), "")
+        header = request.headers.get(SIGNATURE, "")
+        time = next(iter(named(header, "t")), "")
         if not is_recent(time, received_ms, self._options.max_age_days):
             return False
         signed = time.encode() + b"." + request.body
-        shown = [value for name, _, value in pairs if name == "v1"]
+        shown = named(header, "v1")
         return any([is_hmac_of(signed, one, self._secrets, HEX) for one in shown])
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:

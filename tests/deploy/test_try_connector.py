@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from deploy.cli import run
+from ingest import contracts
 
-PAYLOADS = Path(__file__).parents[1] / "ingest" / "connectors" / "payloads"
+PAYLOADS = Path(contracts.__file__).parent / "payloads"
 Capture = pytest.CaptureFixture[str]
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ingest.connector import Request
-from tests.contracts.connector_suite import RECEIVED_MS
+from ingest.testing.values import RECEIVED_MS
 from tests.ingest.connectors import test_intercom, test_shopify, test_stripe, test_zendesk
 from tests.ingest.gateway import Gateway, serving, source
 

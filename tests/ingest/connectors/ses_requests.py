@@ -1,33 +1,18 @@
-"""Requests as Amazon SNS makes them for the connector `ses`, and what it makes of them."""
+"""What the connector `ses` makes of requests as Amazon SNS makes them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
-from ingest.connector import Context, Request
+from ingest.connector import Context
 from ingest.connectors.ses import Ses, SesOptions
-from schemas.times import rfc3339
-from tests.contracts.connector_suite import RECEIVED_MS, URL, load
-from tests.ingest.connectors import amazon
-from tests.ingest.connectors.amazon import CERTIFICATE, TOPIC
+from ingest.contracts import amazon
+from ingest.contracts.amazon import TOPIC
+from ingest.contracts.ses import NOW, SesContract, request
+from ingest.testing.values import RECEIVED_MS
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "ses")
-NOW = rfc3339(RECEIVED_MS)
-PEM = amazon.certificate(RECEIVED_MS)
-
-
-def topic(name: str) -> str:
-    return f"arn:aws:sns:eu-west-1:123456789012:{hashlib.sha1(name.encode()).hexdigest()}"
-
-
-def request(message: Any, pem: bytes = PEM) -> Request:
-    body = message if isinstance(message, bytes) else json.dumps(message).encode()
-    headers = {"content-type": "text/plain; charset=UTF-8"}
-    url = URL + "/hooks/ses"
-    return Request("POST", "/hooks/ses", "", url, headers, body, {CERTIFICATE: pem})
+PAYLOADS = SesContract.payloads
 
 
 def connector(**options: Any) -> Ses:

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest.connector import Context, Request
 from ingest.connectors.intercom import SIGNATURE, Intercom, IntercomOptions
+from ingest.contracts.intercom import IntercomContract, signed
+from ingest.testing.values import RECEIVED_MS, URL
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "intercom")
+PAYLOADS = IntercomContract.payloads
 OWN = ("customer_id", "C-42")
 CONTACT = ("intercom", "6961d897719c606240178da8")
 LEAD = ("intercom", "5c9553cb27e377f24eed49f7")
 EMAIL = ("email", "hanako@example.com")
 PHONE = ("phone", "+819012345678")
-
-
-def signed(body: bytes, secret: str = "s") -> Request:
-    digest = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
-    headers = {"content-type": "application/json", SIGNATURE: f"sha1={digest}"}
-    return Request("POST", "/hooks/chat", "", URL + "/hooks/chat", headers, body)
 
 
 def connector(*secrets: str, **options: Any) -> Intercom:
@@ -55,19 +47,8 @@ def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
-class TestIntercom(ConnectorSuite):
-    name = "intercom"
-    payloads = PAYLOADS
-
-    def make(self, *secrets: str) -> Intercom:
-        return Intercom(IntercomOptions(client_secret=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret)
-
-    def with_extra(self, value: Any) -> Any:
-        item = super().with_extra(value["data"]["item"])
-        return {**value, "data": {**value["data"], "item": item}, "aFieldOfTomorrow": 1}
+class TestIntercom(IntercomContract):
+    pass
 
 
 # The signature

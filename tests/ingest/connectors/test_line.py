@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from linebot.v3.webhook import SignatureValidator
 
-from ingest.connector import Context, Request
+from ingest.connector import Context
 from ingest.connectors.line import SIGNATURE, Line, LineOptions
+from ingest.contracts.line import LineContract, signed
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "line")
+PAYLOADS = LineContract.payloads
 USER = "U4af4980629aaaaaaaaaaaaaaaaaaaaaa"
-
-
-def signed(body: bytes, secret: str = "s") -> Request:
-    digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
-    headers = {"content-type": "application/json", SIGNATURE: base64.b64encode(digest).decode()}
-    return Request("POST", "/hooks/line", "", URL + "/hooks/line", headers, body)
 
 
 def connector(*secrets: str) -> Line:
@@ -44,19 +35,8 @@ def one(**event: Any) -> Any:
     return result
 
 
-class TestLine(ConnectorSuite):
-    name = "line"
-    payloads = PAYLOADS
-
-    def make(self, *secrets: str) -> Line:
-        return Line(LineOptions(channel_secret=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret)
-
-    def with_extra(self, value: Any) -> Any:
-        events = [super(TestLine, self).with_extra(event) for event in value["events"]]
-        return {**value, "events": events, "aFieldOfTomorrow": 1}
+class TestLine(LineContract):
+    pass
 
 
 def test_lines_own_library_agrees():

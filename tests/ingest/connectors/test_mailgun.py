@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,28 +11,17 @@ from mailgun.security import SecurityGuard
 
 from ingest.connector import Context, Request, TokenConnector, original
 from ingest.connectors.mailgun import Mailgun, MailgunOptions
+from ingest.contracts.mailgun import NOW, TOKEN, MailgunContract, signature
+from ingest.testing.values import RECEIVED_MS, posted
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "mailgun")
-TOKEN = "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0"
-NOW = str(RECEIVED_MS // 1000)
-
-
-def signature(key: str, token: str = TOKEN, timestamp: str = NOW) -> dict[str, str]:
-    digest = hmac.new(key.encode(), (timestamp + token).encode(), hashlib.sha256)
-    return {"token": token, "timestamp": timestamp, "signature": digest.hexdigest()}
-
-
-def request(body: bytes) -> Request:
-    headers = {"content-type": "application/json"}
-    return Request("POST", "/hooks/mailgun", "", URL + "/hooks/mailgun", headers, body)
+PAYLOADS = MailgunContract.payloads
 
 
 def signed(value: Any, key: str = "k", **changes: Any) -> Request:
-    return request(json.dumps({**value, "signature": {**signature(key), **changes}}).encode())
+    return posted(json.dumps({**value, "signature": {**signature(key), **changes}}).encode())
 
 
 def connector(**options: Any) -> Mailgun:
@@ -53,44 +38,8 @@ def one(options: dict[str, Any] | None = None, /, **event: Any) -> Any:
     return parse({"event-data": {**given, **event}}, **(options or {}))
 
 
-class TestMailgun(ConnectorSuite):
-    name = "mailgun"
-    payloads = PAYLOADS
-    #: Timestamp and token are all that is signed.
-    signs_body = False
-
-    def make(self, *secrets: str) -> Mailgun:
-        return Mailgun(MailgunOptions(signing_key=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        try:
-            value = json.loads(body)
-        except (ValueError, RecursionError):
-            return request(body)
-        if not isinstance(value, dict) or "event-data" not in value:
-            return request(body)
-        return request(self.encode({**value, "signature": signature(secret)}))
-
-    def encode(self, value: Any) -> bytes:
-        text = json.dumps(value, ensure_ascii=False)
-        # Half of a surrogate pair goes as an escape, as it came.
-        return "".join(
-            c if c < "\ud800" or c > "\udfff" else f"\\u{ord(c):x}" for c in text
-        ).encode()
-
-    def unsigned(self, request: Request) -> Iterator[Request]:
-        value = json.loads(request.body)
-        for name in value["signature"]:
-            kept = {**value["signature"]}
-            for wrong in (None, "", [], {}, 5, "é", "\ud800"):
-                kept[name] = wrong
-                yield request._replace(body=json.dumps({**value, "signature": kept}).encode())
-        for wrong in (None, [], "x", 5):
-            yield request._replace(body=json.dumps({**value, "signature": wrong}).encode())
-        yield request._replace(body=b"")
-
-    def with_extra(self, value: Any) -> Any:
-        return {**value, "new": 1, "event-data": super().with_extra(value["event-data"])}
+class TestMailgun(MailgunContract):
+    pass
 
 
 # The signature
@@ -146,7 +95,7 @@ def test_a_redelivery_uses_its_token_for_the_same_event():
     first = connector().token_use(signed(value))
     assert first.token == TOKEN.encode()
     assert connector().token_use(signed(turned, **signature("k", timestamp="1"))) == first
-    written = request(json.dumps(json.loads(signed(value).body), indent=2).encode())
+    written = posted(json.dumps(json.loads(signed(value).body), indent=2).encode())
     assert connector().token_use(written) == first
 
 
@@ -157,7 +106,7 @@ def test_any_other_event_is_another_use_of_the_token():
         other = connector().token_use(signed({"event-data": {**value, **change}}))
         assert (other.token, other.event != first.event) == (first.token, True)
     assert connector().token_use(signed({"event-data": value}, token="t")).token == b"t"
-    assert connector().token_use(request(b"[" * 100_000)).token == b""
+    assert connector().token_use(posted(b"[" * 100_000)).token == b""
 
 
 # The map

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,23 +12,18 @@ from pydantic import ValidationError
 
 from ingest.connector import Context, Request
 from ingest.connectors.postmark import TEXT_LENGTH, Postmark, PostmarkOptions
+from ingest.contracts.postmark import PostmarkContract, basic
+from ingest.testing.values import RECEIVED_MS, posted
 from schemas.rejection import Rejection
 from schemas.times import from_ms
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "postmark")
+PAYLOADS = PostmarkContract.payloads
 
 SOON = (from_ms(RECEIVED_MS) + timedelta(minutes=1)).strftime("%a, %d %b %Y %H:%M:%S +0000")
 
 
-def basic(password: str, username: str = "touchline") -> str:
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-
-
 def request(body: bytes, **headers: str) -> Request:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    headers = {"content-type": "application/json", **named}
-    return Request("POST", "/hooks/postmark", "", URL + "/hooks/postmark", headers, body)
+    return posted(body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def connector(**options: Any) -> Postmark:
@@ -48,23 +41,11 @@ def changed(name: str, **changes: Any) -> Any:
     return parse({**PAYLOADS[name], **changes})
 
 
-class TestPostmark(ConnectorSuite):
-    name = "postmark"
-    payloads = PAYLOADS
-    signs_body = False
-
-    def make(self, *secrets: str) -> Postmark:
-        return Postmark(PostmarkOptions(password=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return request(body, authorization=basic(secret))
+class TestPostmark(PostmarkContract):
+    pass
 
 
-class TestPostmarkByToken(ConnectorSuite):
-    name = "postmark"
-    payloads = PAYLOADS
-    signs_body = False
-
+class TestPostmarkByToken(PostmarkContract):
     def make(self, *secrets: str) -> Postmark:
         return Postmark(PostmarkOptions(header="X-Shown", token=secrets))
 

@@ -6,19 +6,19 @@ import base64
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest.connector import Context, KeyedConnector, Request
 from ingest.connectors.segment import COMMERCE, Segment, SegmentOptions
+from ingest.contracts.segment import SegmentContract
+from ingest.testing.values import RECEIVED_MS, URL
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
 KEY = "first-secret-5Xw"
-PAYLOADS = load(Path(__file__).parent / "payloads" / "segment")
+PAYLOADS = SegmentContract.payloads
 
 
 def request(
@@ -47,19 +47,8 @@ def pairs(touch: Touchpoint) -> list[tuple[str, str]]:
     return [(identifier.kind, identifier.value) for identifier in touch.identifiers]
 
 
-class TestSegment(ConnectorSuite):
-    name = "segment"
-    payloads = PAYLOADS
-    signs_body = False
-
-    def make(self, *secrets: str) -> Segment:
-        return Segment(SegmentOptions(write_key=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        basic = base64.b64encode(f"{secret}:".encode()).decode()
-        path = f"/v1/{name or 'batch'}"
-        headers = {"authorization": f"Basic {basic}", "content-type": "application/json"}
-        return Request("POST", path, "", URL + path, headers, body)
+class TestSegment(SegmentContract):
+    pass
 
 
 # The key

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 from sendgrid.helpers.eventwebhook import EventWebhook
 
-from ingest.connector import Context, Request
+from ingest.connector import Context
 from ingest.connectors.sendgrid import SIGNATURE, TIMESTAMP, SendGrid, SendGridOptions
+from ingest.contracts.sendgrid import SendGridContract, private_key, public_key, signed
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "sendgrid")
-
-
-@cache
-def private_key(name: str) -> ec.EllipticCurvePrivateKey:
-    number = int.from_bytes(name.encode(), "big") % 2**250 + 1
-    return ec.derive_private_key(number, ec.SECP256R1())
-
-
-def public_key(name: str) -> str:
-    der = (
-        private_key(name).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    )
-    return base64.b64encode(der).decode()
+PAYLOADS = SendGridContract.payloads
 
 
 def pem(name: str) -> str:
     key = private_key(name).public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-
-
-def signed(body: bytes, name: str = "k", timestamp: str = str(RECEIVED_MS // 1000)) -> Request:
-    signature = private_key(name).sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
-    headers = {
-        "content-type": "application/json",
-        SIGNATURE: base64.b64encode(signature).decode(),
-        TIMESTAMP: timestamp,
-    }
-    return Request("POST", "/hooks/mail", "", URL + "/hooks/mail", headers, body)
 
 
 def connector(**options: Any) -> SendGrid:
@@ -70,16 +44,8 @@ def one(**event: Any) -> Any:
     return result
 
 
-class TestSendGrid(ConnectorSuite):
-    name = "sendgrid"
-    payloads = PAYLOADS
-
-    def make(self, *secrets: str) -> SendGrid:
-        keys = tuple(public_key(name) if name else "" for name in secrets)
-        return SendGrid(SendGridOptions(public_key=keys))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret)
+class TestSendGrid(SendGridContract):
+    pass
 
 
 # The signature

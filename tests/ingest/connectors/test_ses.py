@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from ingest.connector import Request
-from ingest.connectors.ses import Ses, SesOptions
+from ingest.contracts.ses import SesContract
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.times import from_ms
-from tests.contracts.connector_suite import RECEIVED_MS, ConnectorSuite
-from tests.ingest.connectors import amazon
 from tests.ingest.connectors.ses_requests import (
-    NOW,
     PAYLOADS,
     changed,
     one,
     parse,
-    request,
-    topic,
 )
 
 
-class TestSes(ConnectorSuite):
-    """The secrets of the suite stand for topics: those are what tells sources apart."""
-
-    name = "ses"
-    payloads = PAYLOADS
-    #: The address for leaving and the like are not signed.
-    signs_body = False
-
-    def make(self, *secrets: str) -> Ses:
-        return Ses(SesOptions(topics=tuple(topic(name) if name else "" for name in secrets)))
-
-    def encode(self, value: Any) -> bytes:
-        name = hashlib.sha1(json.dumps(value, sort_keys=True).encode()).hexdigest()
-        message = amazon.notification(json.dumps(value), NOW)
-        known = next((n for n, payload in PAYLOADS.items() if payload == value), name)
-        return json.dumps({**message, "MessageId": known}).encode()
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        try:
-            message = json.loads(body)
-        except (ValueError, RecursionError):
-            return request(body)
-        if not isinstance(message, dict) or "TopicArn" not in message:
-            return request(body)
-        # The id of a payload stays when the payload is written in another way.
-        message |= {"TopicArn": topic(secret), "MessageId": name or message["MessageId"]}
-        return request(amazon.signed(message))
-
-    def unsigned(self, request: Request) -> Iterator[Request]:
-        message = json.loads(request.body)
-        for name in ("Signature", "SignatureVersion", "SigningCertURL", "Type", "TopicArn"):
-            for wrong in (None, "", [], {}, 5, "é", "3", "!!", "\ud800"):
-                yield request._replace(body=json.dumps({**message, name: wrong}).encode())
-            without = {key: value for key, value in message.items() if key != name}
-            yield request._replace(body=json.dumps(without).encode())
-        yield request._replace(body=b"")
-        yield request._replace(fetched={})
+class TestSes(SesContract):
+    pass
 
 
 # The map

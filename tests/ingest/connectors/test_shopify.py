@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from shopify_app import ShopifyApp
 
-from ingest.connector import Context, Request
+from ingest.connector import Context
 from ingest.connectors.shopify import (
     EVENT_ID,
-    SHOP_DOMAIN,
-    SIGNATURE,
-    TOPIC,
     TRIGGERED_AT,
     WEBHOOK_ID,
     Shopify,
     ShopifyOptions,
 )
+from ingest.contracts.shopify import ShopifyContract, signed, topic_of
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "shopify")
+PAYLOADS = ShopifyContract.payloads
 CUSTOMER = ("shopify", "6940095564")
 EMAIL = ("email", "hanako@example.com")
 PHONE = ("phone", "+819012345678")
 CART = ("anonymous_id", "Z2NwLWFzaWE6MDFIQjY1")
 ORDER = ("anonymous_id", "shopify-order-820982911946154500")
-
-
-def topic_of(name: str) -> str:
-    return name.replace("__", "/")
-
-
-def signed(body: bytes, secret: str = "s", topic: str = "orders/paid", **headers: str) -> Request:
-    digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
-    given = {
-        "content-type": "application/json",
-        SIGNATURE: base64.b64encode(digest).decode(),
-        TOPIC: topic,
-        EVENT_ID: "98880550-7158-44d4-b7cd-2c97c8a091b5",
-        WEBHOOK_ID: "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
-        TRIGGERED_AT: "2026-11-20T04:00:01.877041743Z",
-        SHOP_DOMAIN: "boots.myshopify.com",
-        **headers,
-    }
-    given = {name: value for name, value in given.items() if value}
-    return Request("POST", "/hooks/shop", "", URL + "/hooks/shop", given, body)
 
 
 def connector(*secrets: str) -> Shopify:
@@ -75,15 +49,8 @@ def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
-class TestShopify(ConnectorSuite):
-    name = "shopify"
-    payloads = PAYLOADS
-
-    def make(self, *secrets: str) -> Shopify:
-        return Shopify(ShopifyOptions(client_secret=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret, topic_of(name) if name else "orders/paid")
+class TestShopify(ShopifyContract):
+    pass
 
 
 # The signature

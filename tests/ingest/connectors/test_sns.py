@@ -14,20 +14,12 @@ from pydantic import ValidationError
 
 from ingest.connector import Context, FetchingConnector
 from ingest.connectors.sns import is_certificate_address
+from ingest.contracts import amazon
+from ingest.contracts.amazon import CERTIFICATE, HOST, TOPIC
+from ingest.contracts.ses import NOW, PEM, request, topic
+from ingest.testing.values import RECEIVED_MS
 from schemas.times import DAY_MS, rfc3339
-from tests.contracts.connector_suite import RECEIVED_MS
-from tests.ingest.connectors import amazon
-from tests.ingest.connectors.amazon import CERTIFICATE, HOST, TOPIC
-from tests.ingest.connectors.ses_requests import (
-    NOW,
-    PAYLOADS,
-    PEM,
-    confirming,
-    connector,
-    delivered,
-    request,
-    topic,
-)
+from tests.ingest.connectors.ses_requests import PAYLOADS, confirming, connector, delivered
 from tests.ingest.gateway import NOW_MS, Gateway, serving, source
 from tests.ingest.https_site import https_site
 

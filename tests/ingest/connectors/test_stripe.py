@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,29 +12,20 @@ from stripe import SignatureVerificationError, Webhook, WebhookSignature
 
 from ingest.connector import Context, Request
 from ingest.connectors.stripe import SIGNATURE, Stripe, StripeOptions
+from ingest.contracts.stripe import NOW, StripeContract, signed, v1
+from ingest.testing.values import RECEIVED_MS, posted
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "stripe")
+PAYLOADS = StripeContract.payloads
 CUSTOMER = ("stripe", "cus_NffrFeUfNV2Hib")
 EMAIL = ("email", "hanako@example.com")
 PHONE = ("phone", "+819012345678")
-NOW = RECEIVED_MS // 1000
-
-
-def v1(body: bytes, secret: str, time: int | str = NOW) -> str:
-    return hmac.new(secret.encode(), f"{time}.".encode() + body, hashlib.sha256).hexdigest()
 
 
 def with_header(body: bytes, header: str) -> Request:
-    headers = {"content-type": "application/json; charset=utf-8", SIGNATURE: header}
-    return Request("POST", "/hooks/pay", "", URL + "/hooks/pay", headers, body)
-
-
-def signed(body: bytes, secret: str = "s", time: int | str = NOW) -> Request:
-    return with_header(body, f"t={time},v1={v1(body, secret, time)}")
+    return posted(body, {SIGNATURE: header})
 
 
 def connector(**options: Any) -> Stripe:
@@ -60,19 +48,8 @@ def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
-class TestStripe(ConnectorSuite):
-    name = "stripe"
-    payloads = PAYLOADS
-
-    def make(self, *secrets: str) -> Stripe:
-        return Stripe(StripeOptions(signing_secret=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret)
-
-    def with_extra(self, value: Any) -> Any:
-        thing = super().with_extra(value["data"]["object"])
-        return {**value, "data": {**value["data"], "object": thing}, "aFieldOfTomorrow": 1}
+class TestStripe(StripeContract):
+    pass
 
 
 # The signature

@@ -5,35 +5,25 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cloudevents.core.bindings import http as cloudevents_http
 from cloudevents.core.v1.event import CloudEvent
 
-from ingest.connector import Context, KeyedConnector, Request
+from ingest.connector import Context, KeyedConnector
 from ingest.connectors.touchpoint import TouchpointConnector, TouchpointOptions
+from ingest.contracts.touchpoint import KINDS, TouchpointContract, request
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "touchpoint")
-KINDS = {
-    "cloudevent": "application/cloudevents+json; charset=UTF-8",
-    "cloudevents_batch": "application/cloudevents-batch+json",
-}
+PAYLOADS = TouchpointContract.payloads
 DATA = {
     "channel": "store",
     "type": "store_visited",
     "identifiers": [{"kind": "email", "value": "a@b.c"}],
 }
-
-
-def request(body: bytes, token: str = "t", **headers: str) -> Request:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    given = {"content-type": "application/json", "authorization": f"Bearer {token}"}
-    return Request("POST", "/v1/events", "", URL + "/v1/events", {**given, **named}, body)
 
 
 def parse(value: Any, **headers: str) -> list[Any]:
@@ -48,16 +38,8 @@ def structured(**attributes: Any) -> Any:
     return result
 
 
-class TestTouchpoint(ConnectorSuite):
-    name = "touchpoint"
-    payloads = PAYLOADS
-    signs_body = False
-
-    def make(self, *secrets: str) -> TouchpointConnector:
-        return TouchpointConnector(TouchpointOptions(token=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return request(body, secret, content_type=KINDS.get(name, "application/json"))
+class TestTouchpoint(TouchpointContract):
+    pass
 
 
 def test_the_token_is_a_key():

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,12 +17,11 @@ from twilio.request_validator import RequestValidator
 
 from ingest.connector import Context, Reply, Request
 from ingest.connectors.twilio import SETTINGS, SIGNATURE, Twilio, TwilioOptions
+from ingest.contracts.twilio import ADDRESS, FORM, TwilioContract, signed, signed_json
+from ingest.testing.values import RECEIVED_MS, RELAXED
 from schemas.rejection import Rejection
-from tests.contracts.connector_suite import RECEIVED_MS, RELAXED, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "twilio")
-FORM = "application/x-www-form-urlencoded; charset=UTF-8"
-ADDRESS = URL + "/hooks/phone"
+PAYLOADS = TwilioContract.payloads
 
 
 class Many:
@@ -40,21 +38,6 @@ class Many:
 
     def getall(self, name: str) -> list[str]:
         return [value for other, value in self._pairs if other == name]
-
-
-def signed(body: bytes, secret: str = "t", url: str = ADDRESS) -> Request:
-    """A form, signed by Twilio's own library."""
-    pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-    signature = RequestValidator(secret).compute_signature(url, Many(pairs))
-    headers = {"content-type": FORM, SIGNATURE: signature}
-    return Request("POST", "/hooks/phone", "", url, headers, body)
-
-
-def signed_json(body: bytes, secret: str = "t", url: str = ADDRESS) -> Request:
-    url = f"{url}?bodySHA256={hashlib.sha256(body).hexdigest()}"
-    signature = RequestValidator(secret).compute_signature(url, {})
-    headers = {"content-type": "application/json", SIGNATURE: signature}
-    return Request("POST", "/hooks/phone", url.partition("?")[2], url, headers, body)
 
 
 def connector(*secrets: str) -> Twilio:
@@ -79,35 +62,14 @@ def phones(touch: Any) -> list[tuple[str, str]]:
     return [(identifier.kind, identifier.value) for identifier in touch.identifiers]
 
 
-class TestTwilioForms(ConnectorSuite):
-    name = "twilio"
-    payloads = PAYLOADS
-
-    def make(self, *secrets: str) -> Twilio:
-        return Twilio(TwilioOptions(auth_token=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret) if name else signed_json(body, secret)
-
-    def encode(self, value: Any) -> bytes:
-        text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in value.items()}
-        return urlencode(text, errors="replace").encode()
-
-    def request(self, value: Any, name: str = "") -> Request:
-        return signed(self.encode(value), self.secrets[0])
-
-    def test_each_of_two_secrets_is_valid_during_a_rotation(self):
-        both = self.make(*self.secrets[:2])
-        for secret in self.secrets[:2]:
-            assert both.verify(signed(b"a=1", secret), RECEIVED_MS)
-
+class TestTwilioForms(TwilioContract):
     @RELAXED
     @given(body=st.binary(max_size=200))
     def test_any_bytes_as_a_form(self, body: bytes):
         self._fuzz(signed(body))
 
 
-class TestTwilioJson(TestTwilioForms):
+class TestTwilioJson(TwilioContract):
     def encode(self, value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
@@ -145,6 +107,7 @@ def test_twilios_own_library_agrees(pairs: list[tuple[str, str]], address: str, 
     signature = theirs.compute_signature(address, fields)
     request = Request("POST", "/hooks/phone", "", seen, {SIGNATURE: signature}, body)
     assert connector().verify(request, RECEIVED_MS) == theirs.validate(seen, fields, signature)
+    assert signed(body, url=address).headers[SIGNATURE] == signature
     assert not connector().verify(request._replace(body=body + b"&b=2"), RECEIVED_MS)
 
 

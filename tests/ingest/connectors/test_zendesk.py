@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.hmac import HMAC
 
-from ingest.connector import Context, Request
-from ingest.connectors.zendesk import SIGNATURE, TIMESTAMP, Zendesk, ZendeskOptions
+from ingest.connector import Context
+from ingest.connectors.zendesk import TIMESTAMP, Zendesk, ZendeskOptions
+from ingest.contracts.zendesk import NOW, ZendeskContract, signed
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS, rfc3339
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "zendesk")
+PAYLOADS = ZendeskContract.payloads
 REQUESTER = ("zendesk", "8447388090494")
 TICKET = ("anonymous_id", "zendesk-22129848-ticket-5158")
 CHAT = ("anonymous_id", "zendesk-22129848-ticket-141")
-NOW = "2026-11-20T08:00:00Z"
-
-
-def signed(body: bytes, secret: str = "s", timestamp: str = NOW) -> Request:
-    """Zendesk brings no library that signs; this HMAC is not the one of the connector."""
-    mac = HMAC(secret.encode(), SHA256())
-    mac.update(timestamp.encode() + body)
-    headers = {
-        "content-type": "application/json",
-        SIGNATURE: base64.b64encode(mac.finalize()).decode(),
-        TIMESTAMP: timestamp,
-    }
-    return Request("POST", "/hooks/help", "", URL + "/hooks/help", headers, body)
 
 
 def connector(**options: Any) -> Zendesk:
@@ -59,21 +43,8 @@ def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
-class TestZendesk(ConnectorSuite):
-    name = "zendesk"
-    payloads = PAYLOADS
-
-    def make(self, *secrets: str) -> Zendesk:
-        return Zendesk(ZendeskOptions(signing_secret=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret)
-
-    def with_extra(self, value: Any) -> Any:
-        parts = {
-            part: super(TestZendesk, self).with_extra(value[part]) for part in ("detail", "event")
-        }
-        return {**value, **parts, "aFieldOfTomorrow": 1}
+class TestZendesk(ZendeskContract):
+    pass
 
 
 # The signature

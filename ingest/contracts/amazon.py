@@ -1,4 +1,4 @@
-"""Amazon's side of SNS for tests, after its documentation and apart from our code.
+"""Amazon's side of SNS, after its documentation and apart from the connector's code.
 
 Signs as https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html says.
 """
@@ -25,12 +25,14 @@ TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses"
 
 @cache
 def key(name: str = "amazon") -> rsa.RSAPrivateKey:
+    """The key of this name."""
     # Short, because the suite signs thousands of messages.
     return rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
 
 @cache
 def authority() -> ec.EllipticCurvePrivateKey:
+    """The key of who signs certificates."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -74,6 +76,7 @@ def signed(message: dict[str, Any], version: str = "2", name: str = "amazon") ->
 
 
 def notification(text: str, timestamp: str, topic: str = TOPIC, **more: str) -> dict[str, Any]:
+    """A message with a text, not signed yet."""
     return {
         "Type": "Notification",
         "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
@@ -87,6 +90,7 @@ def notification(text: str, timestamp: str, topic: str = TOPIC, **more: str) -> 
 
 
 def confirmation(timestamp: str, topic: str = TOPIC, **more: str) -> dict[str, Any]:
+    """The message by which a topic asks to be confirmed, not signed yet."""
     return {
         "Type": "SubscriptionConfirmation",
         "MessageId": "165545c9-2a5c-472c-8df2-7ff2be2b3b1b",

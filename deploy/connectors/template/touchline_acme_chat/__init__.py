@@ -1,0 +1,1 @@
+"""Acme Chat as a channel of Touchline."""

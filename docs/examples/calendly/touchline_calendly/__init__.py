@@ -1,0 +1,1 @@
+"""Calendly as a channel of Touchline."""

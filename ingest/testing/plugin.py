@@ -1,0 +1,62 @@
+"""The pytest plug-in of Touchline, loaded wherever both are installed.
+
+`pytest --touchline-connector NAME` holds a connector against its contract, besides what is tested
+otherwise; the report ends with how many events a second it got through.
+"""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.registry import ConnectorError
+from ingest.testing.contracts import contract
+
+OPTION = "--touchline-connector"
+#: The property of a test's report that holds a throughput.
+THROUGHPUT = "events_per_second"
+
+# So that a failing assertion shows its values.
+pytest.register_assert_rewrite(
+    "ingest.testing.suite", "ingest.testing.batch", "ingest.testing.values"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """See pytest."""
+    parser.getgroup("touchline").addoption(
+        OPTION,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Hold an installed connector against its contract; may be given several times.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Add the contracts of the connectors that are named."""
+    for name in config.getoption(OPTION):
+        try:
+            suite = contract(name)
+        except ConnectorError as problem:
+            raise pytest.UsageError(str(problem)) from None
+        namespace = types.ModuleType("touchline")
+        setattr(namespace, name, suite)
+        module: Any = pytest.Module.from_parent(session, path=Path(__file__), nodeid="touchline")
+        module.obj = namespace
+        items += session.genitems(pytest.Class.from_parent(module, name=name))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How fast the connectors were."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == THROUGHPUT:
+                connector = report.nodeid.split("::")[-2]
+                terminalreporter.write_line(f"{connector}: {value:,} events a second")
