@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, field_validator
 
 from schemas.identifiers import IdentityPolicy
 
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        raise ValueError("expected an address, or a network such as 10.0.0.0/8") from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Region = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166 code such as JP")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217 code such as JPY")]
@@ -63,6 +73,8 @@ class GatewaySettings(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     public_url: str | None = Field(default=None, pattern="^https?://[^/]+")
+    #: Addresses or networks of the proxies that are believed about scheme, host and request id.
+    trusted_proxies: tuple[Network, ...] = ()
     limits: LimitSettings = LimitSettings()
 
 

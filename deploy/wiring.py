@@ -81,6 +81,7 @@ def gateway_config(settings: Settings) -> GatewayConfig:
         host=gateway.host,
         port=gateway.port,
         public_url=gateway.public_url,
+        trusted_proxies=gateway.trusted_proxies,
         max_body_bytes=limits.body_bytes,
         max_depth=limits.depth,
         max_events=limits.batch_events,

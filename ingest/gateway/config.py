@@ -11,6 +11,7 @@ from typing import Protocol
 from ingest.accept import SourcePolicy
 from ingest.connector import WebhookConnector
 from ingest.gateway.fetching import Get, HttpsGet
+from ingest.gateway.proxies import Network
 from ingest.publisher import Publisher
 
 MIB = 1024 * 1024
@@ -22,8 +23,11 @@ class GatewayConfig:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    #: The address that providers call; what Twilio signs begins with it. None: the Host header.
+    #: The address that providers call; what Twilio signs begins with it. None: what a trusted
+    #: proxy says, else the Host header.
     public_url: str | None = None
+    #: Addresses of the proxies whose X-Forwarded-Proto, X-Forwarded-Host and X-Request-Id count.
+    trusted_proxies: tuple[Network, ...] = ()
     #: A body, before and after decompression.
     max_body_bytes: int = 5 * MIB
     max_depth: int = 64

@@ -18,6 +18,7 @@ from ingest.gateway.body import Body, Lease, read_body
 from ingest.gateway.config import GatewayConfig, Ports, Source
 from ingest.gateway.judging import judged, refused
 from ingest.gateway.limits import Budget, Rates
+from ingest.gateway.proxies import Proxies
 from ingest.gateway.sources import Sources
 from ingest.kept import Origins
 from ingest.publisher import NotAcknowledged, Refused
@@ -88,6 +89,7 @@ class Intake:
         self.ports = ports
         self._rates = rates
         self._budget = Budget(config.max_bodies_bytes)
+        self._proxies = Proxies(config.trusted_proxies)
 
     def lease(self) -> Lease:
         """Memory for one request's body; a context manager around all that is done with it."""
@@ -99,7 +101,7 @@ class Intake:
 
     def base_url(self, request: web.Request) -> str:
         """The gateway's address as the world calls it, without a slash at its end."""
-        return (self.config.public_url or f"{request.scheme}://{request.host}").rstrip("/")
+        return (self.config.public_url or self._proxies.origin(request)).rstrip("/")
 
     def request(self, request: web.Request, body: bytes, path: str | None = None) -> Request:
         """The request as connectors see it; `path` where a short path stands for another."""
