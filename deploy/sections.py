@@ -142,6 +142,10 @@ class SourceSettings(BaseModel):
     currency: Currency | None = None
     channel: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None = None
     rate_limit: RateSettings | None = None
+    #: What becomes of events that differ from the tracking plan. None: they are not compared.
+    validation: Literal["warn", "reject"] | None = Field(default=None, alias="validate")
+    #: Folder of the schemas of this source's events; by default that of all sources.
+    tracking_plan: Path | None = None
     #: False: its touches are added to their customers, but never join people or make an
     #: identifier follow one. For sources that cannot be trusted to name one person at a time.
     links: bool = True

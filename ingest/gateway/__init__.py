@@ -9,6 +9,7 @@ segment_api, events_api, hooks     the three families of paths
 replies    what each of them answers
 health     /healthz, /readyz, /metrics
 limits     memory, rate
+violated   what differs from the tracking plans
 proxies    what proxies say of a request, and which of them are trusted
 access     request ids, the access log, errors that nobody expected
 """

@@ -12,6 +12,7 @@ from ingest.accept import SourcePolicy
 from ingest.connector import WebhookConnector
 from ingest.gateway.fetching import Get, HttpsGet
 from ingest.gateway.proxies import Network
+from ingest.plan import Plan
 from ingest.publisher import Publisher
 
 MIB = 1024 * 1024
@@ -65,6 +66,7 @@ class Source:
     connector: WebhookConnector
     policy: SourcePolicy
     rate: RateLimit | None = None
+    plan: Plan | None = None
 
     @property
     def name(self) -> str:
@@ -84,6 +86,9 @@ class GatewayMetrics(Protocol):
     def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
         """Events refused, stored among the rejected."""
 
+    def violated(self, source: str, planned_type: str, action: str) -> None:
+        """An event that differs from the plan; `planned_type` as the plan names it, or ''."""
+
     def published(self, seconds: float, acknowledged: bool) -> None:
         """One publish, until Kafka's acknowledgement or the failure."""
 
@@ -101,6 +106,9 @@ class NoMetrics:
         """See `GatewayMetrics`."""
 
     def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
+        """See `GatewayMetrics`."""
+
+    def violated(self, source: str, planned_type: str, action: str) -> None:
         """See `GatewayMetrics`."""
 
     def published(self, seconds: float, acknowledged: bool) -> None:

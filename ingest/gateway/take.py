@@ -20,9 +20,11 @@ from ingest.gateway.judging import judged, refused
 from ingest.gateway.limits import Budget, Rates
 from ingest.gateway.proxies import Proxies
 from ingest.gateway.sources import Sources
+from ingest.gateway.violated import Violated
 from ingest.kept import Origins
 from ingest.publisher import NotAcknowledged, Refused
 from schemas.rejection import Rejection
+from schemas.violation import Violations
 
 #: The event loop serves others at least this often while a large body is worked on.
 _SLICE_S = 0.01
@@ -42,6 +44,8 @@ class Outcome:
     verdicts: list[Verdict] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    #: Of both, those that differ from the tracking plan.
+    violations: list[Violations] = field(default_factory=list)
 
     @property
     def refusal(self) -> Rejection | None:
@@ -56,6 +60,8 @@ class Outcome:
         else:
             self.accepted.append(result)
             self.verdicts.append(Verdict(result.event_id, None))
+        if result.violations is not None:
+            self.violations.append(result.violations)
 
 
 class RateLimited(Exception):
@@ -90,6 +96,7 @@ class Intake:
         self._rates = rates
         self._budget = Budget(config.max_bodies_bytes)
         self._proxies = Proxies(config.trusted_proxies)
+        self._violated = Violated(ports.monotonic)
 
     def lease(self) -> Lease:
         """Memory for one request's body; a context manager around all that is done with it."""
@@ -157,6 +164,9 @@ class Intake:
                 )
             )
             await pace.step()
+        for violations in outcome.violations:
+            rows += self._violated.records(source.name, violations, received_ms)
+            await pace.step()
         if outcome.verdicts:
             started = self.ports.monotonic()
             acknowledged = False
@@ -173,6 +183,8 @@ class Intake:
         metrics.accepted(source.name, connector, len(outcome.accepted))
         for rejection in outcome.rejected:
             metrics.rejected(source.name, connector, rejection.reason, 1)
+        for violations in outcome.violations:
+            metrics.violated(source.name, violations.planned_type, violations.action)
 
 
 __all__ = ["Intake", "NotAcknowledged", "Outcome", "RateLimited", "Verdict"]
