@@ -65,6 +65,7 @@ class LimitSettings(Section):
     event_bytes: int = Field(default=256 * 1024, ge=256, le=900_000)
     depth: int = Field(default=64, ge=4, le=500)
     batch_events: int = Field(default=10_000, ge=1)
+    connections: int = Field(default=10_000, ge=1)
 
 
 class GatewaySettings(Section):

@@ -89,6 +89,7 @@ def gateway_config(settings: Settings) -> GatewayConfig:
         max_body_bytes=limits.body_bytes,
         max_depth=limits.depth,
         max_events=limits.batch_events,
+        max_connections=limits.connections,
     )
 
 

@@ -3,6 +3,7 @@
 app        routes, `run_gateway`: start, serve, stop
 config     GatewayConfig, Source, Ports: all that the gateway is given
 sources    which source a request belongs to
+door       how many connections are open at once
 body       reading a body within its limits
 take       verify -> parse -> accept -> publish, for every kind of request
 segment_api, events_api, hooks     the three families of paths

@@ -37,6 +37,8 @@ class GatewayConfig:
     max_kept_bytes: int = 512 * 1024
     #: All bodies that are being read or worked on.
     max_bodies_bytes: int = 64 * MIB
+    #: Connections that are open at once; fewer if the process may not have as many descriptors.
+    max_connections: int = 10_000
     #: Signed tokens that were used are remembered, so many of them (see `TokenConnector`).
     max_tokens: int = 100_000
     #: A body must have arrived within this time.

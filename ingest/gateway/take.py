@@ -121,21 +121,27 @@ class Intake:
             body=body,
         )
 
+    def admit(self, source: Source) -> None:
+        """Raises RateLimited when the source has sent more than its rate."""
+        wait_s = self._rates.wait_s(source.name)
+        if wait_s is not None:
+            raise RateLimited(wait_s)
+
     async def take(self, source: Source, request: Request, body: Body) -> Outcome:
         """The events of a verified request, published.
 
         Raises RateLimited before anything is done, NotAcknowledged when Kafka does not have them.
         """
-        wait_s = self._rates.wait_s(source.name)
-        if wait_s is not None:
-            raise RateLimited(wait_s)
+        self.admit(source)
+        # A request counts as an event at least, and before the next one is let in.
+        self._rates.count(source.name, 1)
         received_ms = self.ports.now_ms()
         outcome = Outcome()
         if body.problem is not None:
             outcome.add(body.problem)
         else:
             await self._read(source, request, received_ms, outcome)
-        self._rates.count(source.name, len(outcome.verdicts))
+        self._rates.count(source.name, max(0, len(outcome.verdicts) - 1))
         origins = Origins(source.name, source.connector, request, body.problem)
         await self._publish(source, outcome, received_ms, origins)
         return outcome
