@@ -32,6 +32,7 @@ COMMANDS = {
     "profile": "Look at a customer.",
     "identity": "Why identifiers are one person; undo it.",
     "rejected": "What was refused: look at it, replay it.",
+    "plan": "What differs from the tracking plan.",
     "tap": "Show accepted touches as they pass.",
     "schema": "Print JSON Schemas.",
 }

@@ -62,6 +62,12 @@ REJECTED = Metric(
     "events refused and kept among the rejected",
     (*_SOURCE, "reason"),
 )
+VIOLATED = Metric(
+    Counter,
+    "plan_violations_total",
+    "events that differ from the tracking plan; type is empty for one that the plan does not name",
+    ("source", "type", "action"),
+)
 PUBLISH = Metric(
     Histogram, "publish_seconds", "until Kafka acknowledged", ("acknowledged",), _LATENCY
 )
@@ -142,7 +148,7 @@ READY = Metric(Gauge, "ready", "1 once the process does its work")
 BUILD = Metric(Gauge, "build_info", "1, with the version that runs", ("version",))
 
 CATALOGUE: tuple[Metric, ...] = (
-    RECEIVED, ACCEPTED, REJECTED, PUBLISH, PUBLISH_BOUND, REQUEST,
+    RECEIVED, ACCEPTED, REJECTED, VIOLATED, PUBLISH, PUBLISH_BOUND, REQUEST,
     PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, STATE_KEYS, STATE_BYTES,
     DEADLINE_LATENESS, *COUNTS.values(), *LABELLED_COUNTS.values(),
     SINK_ROWS, SINK_BYTES, SINK_INSERT, SINK_RETRIES, SINK_REJECTED, SINK_UNWRITTEN, END_TO_END,
@@ -157,6 +163,7 @@ class GatewayCounters:
         self._received = RECEIVED.make(registry)
         self._accepted = ACCEPTED.make(registry)
         self._rejected = REJECTED.make(registry)
+        self._violated = VIOLATED.make(registry)
         self._publish = PUBLISH.make(registry)
         self._bound = PUBLISH_BOUND.make(registry)
         self._request = REQUEST.make(registry)
@@ -172,6 +179,10 @@ class GatewayCounters:
     def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
         """Events refused."""
         self._rejected.labels(source, connector, reason).inc(events)
+
+    def violated(self, source: str, planned_type: str, action: str) -> None:
+        """An event that differs from the tracking plan."""
+        self._violated.labels(source, planned_type, action).inc()
 
     def published(self, seconds: float, acknowledged: bool) -> None:
         """One publish."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, field_validator
 
 from schemas.identifiers import IdentityPolicy
 
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        raise ValueError("expected an address, or a network such as 10.0.0.0/8") from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Region = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166 code such as JP")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217 code such as JPY")]
@@ -55,6 +65,7 @@ class LimitSettings(Section):
     event_bytes: int = Field(default=256 * 1024, ge=256, le=900_000)
     depth: int = Field(default=64, ge=4, le=500)
     batch_events: int = Field(default=10_000, ge=1)
+    connections: int = Field(default=10_000, ge=1)
 
 
 class GatewaySettings(Section):
@@ -63,6 +74,8 @@ class GatewaySettings(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     public_url: str | None = Field(default=None, pattern="^https?://[^/]+")
+    #: Addresses or networks of the proxies that are believed about scheme, host and request id.
+    trusted_proxies: tuple[Network, ...] = ()
     limits: LimitSettings = LimitSettings()
 
 
@@ -130,6 +143,10 @@ class SourceSettings(BaseModel):
     currency: Currency | None = None
     channel: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None = None
     rate_limit: RateSettings | None = None
+    #: What becomes of events that differ from the tracking plan. None: they are not compared.
+    validation: Literal["warn", "reject"] | None = Field(default=None, alias="validate")
+    #: Folder of the schemas of this source's events; by default that of all sources.
+    tracking_plan: Path | None = None
     #: False: its touches are added to their customers, but never join people or make an
     #: identifier follow one. For sources that cannot be trusted to name one person at a time.
     links: bool = True

@@ -10,7 +10,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     identity: IdentitySettings = IdentitySettings()
     #: Folder of segment definitions; in a file it is relative to that file.
     segments: Path | None = None
+    #: Folder of JSON Schemas of events, for sources with `validate`; relative as `segments`.
+    tracking_plan: Path | None = None
     #: Folder of the worker's local state. It may be lost: Kafka has it too.
     state: Path = Path(".touchline/state")
     sources: dict[str, SourceSettings] = {}
@@ -117,9 +119,13 @@ def load(config: Path | None = None) -> Configuration:
     path = config or _named_file()
     file = read(path, os.environ) if path else ConfigFile()
     data = dict(file.data)
-    for name in ("segments", "state"):
-        if path and isinstance(data.get(name), str):
-            data[name] = path.parent / data[name]
+    if path:
+        data = _relative_to(path.parent, data, ("segments", "state", "tracking_plan"))
+        if isinstance(sources := data.get("sources"), dict):
+            data["sources"] = {
+                name: _relative_to(path.parent, source, ("tracking_plan",))
+                for name, source in sources.items()
+            }
     if "segments" not in data:
         beside = path.parent / "segments" if path else SHIPPED_SEGMENTS
         if beside.is_dir():
@@ -133,6 +139,14 @@ def load(config: Path | None = None) -> Configuration:
         name = f"{_PREFIX}{field[1].upper()}" if field else "environment"
         raise ConfigurationError(Problem(name, "expected JSON")) from None
     return Configuration(settings=settings, file=file)
+
+
+def _relative_to(folder: Path, section: Any, names: Sequence[str]) -> Any:
+    """A section of a file, in which the settings of these names are paths relative to the file."""
+    if not isinstance(section, dict):
+        return section
+    paths = {name: section[name] for name in names if isinstance(section.get(name), str)}
+    return section | {name: folder / path for name, path in paths.items()}
 
 
 def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:

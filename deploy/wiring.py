@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from deploy.config_file import ConfigurationError, Location, Problem
 from deploy.epoch import Present
@@ -13,9 +15,11 @@ from deploy.local.mock_broker import API_VERSION
 from deploy.sections import SourceSettings
 from deploy.settings import Configuration, Settings
 from deploy.stages import partitions_of
+from deploy.tracking_plan import read_plan
 from ingest.accept import SourcePolicy
 from ingest.connector import WebhookConnector
 from ingest.gateway.config import GatewayConfig, RateLimit, Source
+from ingest.plan import Plan
 from ingest.publisher import KafkaConnection
 from ingest.registry import ConnectorError, Registry
 from processors.engine import EngineConfig
@@ -81,9 +85,11 @@ def gateway_config(settings: Settings) -> GatewayConfig:
         host=gateway.host,
         port=gateway.port,
         public_url=gateway.public_url,
+        trusted_proxies=gateway.trusted_proxies,
         max_body_bytes=limits.body_bytes,
         max_depth=limits.depth,
         max_events=limits.batch_events,
+        max_connections=limits.connections,
     )
 
 
@@ -95,16 +101,21 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
     made: list[Source] = []
     problems: list[Problem] = []
     registry = Registry()
+    plans = Plans(configuration)
     for name, source in configuration.settings.sources.items():
+        try:
+            plan = plans.of(name)
+        except ConfigurationError as error:
+            problems += (problem for problem in error.problems if problem not in problems)
+            continue
         try:
             connector = registry.create(source.connector, source.options)
         except ConnectorError as error:
             problems.append(_problem(configuration, name, source, str(error)))
             continue
         if isinstance(connector, WebhookConnector):
-            made.append(
-                Source(connector, source_policy(configuration.settings, name), _rate(source))
-            )
+            policy = source_policy(configuration.settings, name)
+            made.append(Source(connector, policy, _rate(source), plan))
     if problems:
         raise ConfigurationError(*problems)
     return made
@@ -121,6 +132,32 @@ def source_policy(settings: Settings, name: str) -> SourcePolicy:
         channel=source.channel,
         max_event_bytes=settings.gateway.limits.event_bytes,
     )
+
+
+class Plans:
+    """The tracking plans of the sources; each folder is read once."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._read: dict[Path, dict[str, Any]] = {}
+
+    def of(self, name: str) -> Plan | None:
+        """The plan that a source is compared with. Raises `ConfigurationError`."""
+        settings = self._configuration.settings
+        source = settings.sources[name]
+        folder = source.tracking_plan or settings.tracking_plan
+        if source.validation is None:
+            if source.tracking_plan is not None:
+                raise self._wrong(name, "tracking_plan", "expected validate: warn or reject too")
+            return None
+        if folder is None:
+            raise self._wrong(name, "validate", "expected the folder of a tracking_plan too")
+        if folder not in self._read:
+            self._read[folder] = read_plan(folder)
+        return Plan(self._read[folder], rejects=source.validation == "reject")
+
+    def _wrong(self, name: str, setting: str, message: str) -> ConfigurationError:
+        return ConfigurationError(self._configuration.problem(("sources", name, setting), message))
 
 
 def _rate(source: SourceSettings) -> RateLimit | None:

@@ -17,8 +17,9 @@ import msgspec
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.rejection import Reason, Rejection
 from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, MINUTE_MS, rfc3339, to_ms
-from schemas.touchpoint import Campaign, Touchpoint
+from schemas.touchpoint import Campaign, Touchpoint, Value
 from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow, encode
+from schemas.violation import Violations
 
 #: A client clock that is wrong by more than this is corrected.
 CLOCK_TOLERANCE_MS = 5 * MINUTE_MS
@@ -54,6 +55,8 @@ class Accepted(NamedTuple):
     event_id: str
     key: bytes
     value: bytes
+    #: How it differs from the tracking plan of its source, where that only warns.
+    violations: Violations | None = None
 
 
 def accept(
@@ -123,7 +126,7 @@ def _row(
     money = touch.value
     return TouchpointRow(
         event_id=touch.event_id,
-        channel=(source.channel or touch.channel) if touch.channel == "web" else touch.channel,
+        channel=channel_of(touch, source),
         type=touch.type,
         source=source.name,
         direction=touch.direction,
@@ -141,7 +144,7 @@ def _row(
         campaign_term=campaign.term or "",
         campaign_content=campaign.content or "",
         value_amount=None if money is None else f"{money.amount:f}",
-        value_currency="" if money is None else money.currency or source.currency or "",
+        value_currency="" if money is None else currency_of(money, source),
         duration_s=touch.duration_s,
         outcome=touch.outcome or "",
         sentiment=touch.sentiment,
@@ -150,6 +153,16 @@ def _row(
         properties=_COMPACT.encode(touch.properties).decode(),
         schema_version=SCHEMA_VERSION,
     )
+
+
+def channel_of(touch: Touchpoint, source: SourcePolicy) -> str:
+    """The channel of a touchpoint: that of its source, where its connector only knows "web"."""
+    return (source.channel or touch.channel) if touch.channel == "web" else touch.channel
+
+
+def currency_of(money: Value, source: SourcePolicy) -> str:
+    """The currency of an amount, that of its source where it names none; '' where neither does."""
+    return money.currency or source.currency or ""
 
 
 def trait_text(value: object) -> str | None:

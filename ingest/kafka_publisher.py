@@ -22,9 +22,9 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from ingest.accept import Accepted
 from ingest.kafka_lane import Chunk, Lane
-from ingest.publisher import KafkaConnection, NotAcknowledged, Refused, checked
+from ingest.publisher import WRITTEN, KafkaConnection, NotAcknowledged, Refused, checked
 from ingest.window import Entry, Window
-from schemas.topics import REJECTED, TOUCHPOINTS, full_name, partition_of
+from schemas.topics import TOUCHPOINTS, full_name, partition_of
 
 log = structlog.get_logger(__name__)
 #: Logical topic and partition.
@@ -69,8 +69,7 @@ class KafkaPublisher:
         )
         bounded(self._window.bound)
         self._topics = {
-            topic.name: full_name(config.connection.namespace, topic.name)
-            for topic in (TOUCHPOINTS, REJECTED)
+            topic.name: full_name(config.connection.namespace, topic.name) for topic in WRITTEN
         }
         self._partitions: dict[str, int] = {}
         self._producer: AIOKafkaProducer | None = None
@@ -135,12 +134,15 @@ class KafkaPublisher:
     ) -> dict[_Where, list[Accepted | Refused]]:
         """The records by topic and partition, in their order."""
         parts: defaultdict[_Where, list[Accepted | Refused]] = defaultdict(list)
-        for topic, records in ((TOUCHPOINTS.name, accepted), (REJECTED.name, refused)):
-            partitions = self._partitions[topic]
-            for record in records:
-                checked(record.value)
-                parts[topic, partition_of(record.key, partitions)].append(record)
+        for record in accepted:
+            parts[self._where(TOUCHPOINTS.name, record)].append(record)
+        for row in refused:
+            parts[self._where(row.topic, row)].append(row)
         return parts
+
+    def _where(self, topic: str, record: Accepted | Refused) -> _Where:
+        checked(record.value)
+        return topic, partition_of(record.key, self._partitions[topic])
 
     def _put(self, where: _Where, records: Sequence[Accepted | Refused], size: int) -> Chunk:
         lane = self._lanes.get(where)
@@ -193,7 +195,7 @@ class KafkaPublisher:
             await self._probe()
 
     async def _connect(self) -> None:
-        """Returns once connected and both topics are known; says once what is wrong."""
+        """Returns once connected and all topics are known; says once what is wrong."""
         delay = 0.2
         while True:
             producer = self._new_producer()

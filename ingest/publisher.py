@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ingest.accept import Accepted
-from schemas.topics import REJECTED, TOUCHPOINTS, partition_of
+from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS, partition_of
 
 #: Largest record, key and value: below Kafka's usual `max.message.bytes` of 1 MiB.
 MAX_RECORD_BYTES = 1_000_000
@@ -39,10 +39,18 @@ class NotAcknowledged(PublishError):
 
 
 class Refused(NamedTuple):
-    """A record for the topic `touchpoints.rejected`: its id as text, its row (`rejected_row`)."""
+    """A record that tells of a fault: its id as text and its row.
+
+    Of a refusal (`rejected_row`), or of a difference from the tracking plan (`violation_row`).
+    """
 
     key: bytes
     value: bytes
+    topic: str = REJECTED.name
+
+
+#: What the gateways write to.
+WRITTEN = (TOUCHPOINTS, REJECTED, VIOLATIONS)
 
 
 class Message(NamedTuple):
@@ -96,14 +104,14 @@ class Publisher(Protocol):
 
 
 def messages(accepted: Sequence[Accepted], refused: Sequence[Refused]) -> Iterator[Message]:
-    """The records of both topics, by logical name, in order.
+    """The records of all topics, by logical name, in order.
 
     Raises ValueError for a record that Kafka would never take: a bug, not an outage.
     """
     for event in accepted:
         yield Message(TOUCHPOINTS.name, event.key, checked(event.value))
     for row in refused:
-        yield Message(REJECTED.name, row.key, checked(row.value))
+        yield Message(row.topic, row.key, checked(row.value))
 
 
 def checked(value: bytes) -> bytes:

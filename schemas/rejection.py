@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import msgspec
 
 from schemas.times import rfc3339
+from schemas.violation import Violations
 
 Reason = Literal[
     "unreadable",  # the body is not what the connector reads (not JSON, not UTF-8, too deep)
@@ -17,6 +18,7 @@ Reason = Literal[
     "invalid_time",  # more than 24 hours in the future, or outside 1970 to 2100
     "too_large",  # the event or the body is over the limit
     "too_many",  # more events in a batch than allowed
+    "violates_plan",  # not what the tracking plan of its source says
     "unsupported",  # a call that the connector knows and does not take
     "processing_failed",  # a stage could not process it
     "sink_rejected",  # ClickHouse could not read the row
@@ -44,6 +46,8 @@ class Rejection:
     payload: bytes
     #: The event's id where it could be read; only for the reply to the sender.
     event_id: str | None = None
+    #: With the reason `violates_plan`: how it differs from the tracking plan.
+    violations: Violations | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,12 @@ VERDICTS = Topic("identity.verdicts", "lead_id", "every decision about a link, o
 SPLITS = Topic("identity.splits", "split_id", "what operators split or lifted, one row each")
 PROFILES = Topic("profiles", "profile_id", "unified profiles")
 SEGMENT_CHANGES = Topic("segment.changes", "profile_id", "entries into and exits from segments")
+VIOLATIONS = Topic(
+    "plan.violations",
+    "violation_id",
+    "where events differ from the tracking plan of their source",
+    retention_ms=30 * DAY_MS,
+)
 CONTROL = Topic(
     "control",
     "setting name",
@@ -70,7 +76,7 @@ CONTROL = Topic(
 
 PUBLIC = (
     TOUCHPOINTS, REJECTED, ACCEPTED, TRAILS, ENGAGEMENT, IDENTITIES, LINKS, ASSIGNMENTS,
-    CONFLICTS, VERDICTS, SPLITS, PROFILES, SEGMENT_CHANGES, CONTROL,
+    CONFLICTS, VERDICTS, SPLITS, PROFILES, SEGMENT_CHANGES, VIOLATIONS, CONTROL,
 )  # fmt: skip
 
 

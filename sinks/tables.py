@@ -32,13 +32,14 @@ PROFILES = Table("profiles", topics.PROFILES, timed=True)
 SEGMENT_CHANGES = Table("segment_changes", topics.SEGMENT_CHANGES)
 ENGAGEMENT = Table("engagement", topics.ENGAGEMENT)
 CONFLICTS = Table("identity_conflicts", topics.CONFLICTS)
+VIOLATIONS = Table("plan_violations", topics.VIOLATIONS, derived=False)
 #: A rebuild reads these two of the shown epoch, to decide everything in the same order again.
 LINKS = Table("identity_links", topics.VERDICTS)
 SPLITS = Table("identity_splits", topics.SPLITS)
 
 TABLES = (
     TOUCHPOINTS, REJECTED, IDENTITIES, PROFILES, SEGMENT_CHANGES, ENGAGEMENT, CONFLICTS, LINKS,
-    SPLITS,
+    SPLITS, VIOLATIONS,
 )  # fmt: skip
 
 #: Derived tables that keep nothing of a past epoch. The history of segments is kept: its view

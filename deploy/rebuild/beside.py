@@ -9,14 +9,14 @@ from deploy.epoch import NEXT, Present
 from deploy.policy import described, reordered, reordering, restored
 from deploy.rebuild.history import History
 from deploy.rebuild.leftovers import ordered_table, remove_abandoned
+from deploy.rebuild.live_copy import COPIED
 from deploy.rebuild.replay import keep
 from deploy.rebuild.site import RebuildError, Site, Tools
 from deploy.rebuild.switch import copy_round
 from deploy.stages import generation_topics
 from deploy.topics_admin import ensure
-from schemas.topics import LINKS, REJECTED, TOUCHPOINTS
+from schemas.topics import LINKS, TOUCHPOINTS
 
-_COPIED = (LINKS, TOUCHPOINTS, REJECTED)
 #: So many touches that are not copied yet are few enough to switch.
 _CAUGHT_UP = 2_000
 _MEMBERS_S = 30.0
@@ -89,10 +89,10 @@ def _replay_history(site: Site, before: Present, own: Present, tools: Tools) -> 
     present = site.processing(before)
     site.say("waiting until what has come in so far is stored")
     present.drained()
-    at = {topic.name: present.reached(topic.name) for topic in _COPIED}
+    at = {topic.name: present.reached(topic.name) for topic in COPIED}
     # What was processed by then is published, and with this it is stored.
     present.drained()
-    for topic in _COPIED:
+    for topic in COPIED:
         tools.copy.begin(topic.name, at[topic.name])
     shown = site.epochs.shown()
     number = before.epoch if shown is None else shown.number

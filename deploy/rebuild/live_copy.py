@@ -16,14 +16,14 @@ from kafka.structs import OffsetAndMetadata
 from deploy.kafka_clients import blocking
 from deploy.sections import KafkaSettings
 from ingest.batch_publisher import BatchPublisher
-from ingest.publisher import Message
-from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, full_name
+from ingest.publisher import WRITTEN, Message
+from schemas.topics import LINKS, full_name
 
 GROUP = "touchline-rebuild"
 #: Key of the records that `Switch` tries to write to a closed topic.
 PROBE = b"closed?"
 #: In the order in which a round copies them.
-COPIED = (LINKS, TOUCHPOINTS, REJECTED)
+COPIED = (LINKS, *WRITTEN)
 _MOST = 4_000
 _POLL_MS = 500
 

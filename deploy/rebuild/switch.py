@@ -27,15 +27,14 @@ from deploy.rebuild.replay import keep_no_longer
 from deploy.rebuild.site import Site, Tools
 from deploy.sections import KafkaSettings
 from deploy.topics_admin import Cluster, KafkaNotReady
-from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, full_name
+from ingest.publisher import WRITTEN
+from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, VIOLATIONS, full_name
 
 #: Nothing has come for so long: the gateways, who hear of a change at once, have changed over.
 QUIET_S = 5.0
 #: With traffic from a gateway that does not hear, the topics are closed all the same.
 LONGEST_S = 60.0
 _LOOK_S = 0.2
-#: What the gateways write.
-_CLOSED = (TOUCHPOINTS, REJECTED)
 _ATTEMPTS = 100
 
 
@@ -54,7 +53,8 @@ def switch(site: Site, own: Present) -> None:
             site.say("a gateway goes on writing to the former topics; it answers 503 from now on")
         close_topics(site.cluster, settings.kafka, before)
         copy_round(tools, tools.copy.ends(TOUCHPOINTS.name), site.beat)
-        tools.copy.copy(REJECTED.name, tools.copy.ends(REJECTED.name), site.beat)
+        for topic in (REJECTED, VIOLATIONS):
+            tools.copy.copy(topic.name, tools.copy.ends(topic.name), site.beat)
         tools.processing.drained()
     site.epochs.activate(own.epoch, datetime.now(UTC))
     site.say(f"the views show epoch {own.epoch}")
@@ -81,12 +81,12 @@ def _announce(site: Site, own: Present) -> None:
 def _until_quiet(copy: LiveCopy, a_round: Callable[[], None]) -> bool:
     """Copy until the gateways write to other topics; False if one still did at the end."""
     began = changed = time.monotonic()
-    ends = [copy.ends(topic.name) for topic in _CLOSED]
+    ends = [copy.ends(topic.name) for topic in WRITTEN]
     while time.monotonic() - changed < QUIET_S:
         if time.monotonic() - began > LONGEST_S:
             return False
         a_round()
-        now = [copy.ends(topic.name) for topic in _CLOSED]
+        now = [copy.ends(topic.name) for topic in WRITTEN]
         if now != ends:
             ends, changed = now, time.monotonic()
         time.sleep(_LOOK_S)
@@ -98,7 +98,7 @@ def close_topics(cluster: Cluster, kafka: KafkaSettings, namespace: str) -> None
 
     Returns when every partition refuses. Raises `KafkaNotReady` if one goes on accepting.
     """
-    names = [full_name(namespace, topic.name) for topic in _CLOSED]
+    names = [full_name(namespace, topic.name) for topic in WRITTEN]
     cluster.configure(names, {"max.message.bytes": "0"})
     producer = KafkaProducer(**blocking(kafka), acks=1, enable_idempotence=False)
     try:

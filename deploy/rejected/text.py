@@ -116,15 +116,15 @@ def _facts(it: Shown) -> Iterator[tuple[str, str]]:
     if refusal.source:
         yield "source", f"{refusal.source}, connector {refusal.connector}"
     yield "reason", refusal.reason
-    yield "detail", _plain(refusal.detail)
+    yield "detail", plain(refusal.detail)
     if refusal.form == "record" or refusal.topic:
         yield "record", _record(refusal)
     if refusal.request:
         kept = Kept.of(refusal.request)
         headers = "".join(f", {name}: {value}" for name, value in kept.headers.items())
-        yield "request", _plain(f"{kept.path}{headers}")
+        yield "request", plain(f"{kept.path}{headers}")
         if kept.before + kept.after:
-            yield "around it", _plain(f"{kept.before.decode()} … {kept.after.decode()}")
+            yield "around it", plain(f"{kept.before.decode()} … {kept.after.decode()}")
     yield "payload", f"{_FORMS[refusal.form]}, {_some(len(refusal.payload), 'byte')}"
     if it.mark is None:
         yield "replayed", "no"
@@ -141,7 +141,7 @@ def _record(refusal: Refusal) -> str:
 
 def _today(verdict: Verdict) -> str:
     if not verdict.goes:
-        return f"would still be refused: {_plain(verdict.why)}"
+        return f"would still be refused: {plain(verdict.why)}"
     if verdict.returned is not None:
         return f"would go back to the topic {verdict.returned.topic}"
     accepted = f"would be accepted: {_some(len(verdict.touches), 'touch', 'touches')}"
@@ -156,7 +156,7 @@ def _mark(mark: Mark, events: set[str]) -> str:
         said += f", topic {mark.topic}"
     if mark.event_ids:
         ids = (
-            f"{_plain(one)} ({'in touchpoints' if one in events else 'not in touchpoints'})"
+            f"{plain(one)} ({'in touchpoints' if one in events else 'not in touchpoints'})"
             for one in mark.event_ids[:_MOST_REASONS]
         )
         said += f"; {_some(mark.accepted + mark.stored, 'touch', 'touches')}: {', '.join(ids)}"
@@ -192,11 +192,11 @@ def _some(count: int, one: str, many: str = "") -> str:
 
 
 def _short(text: str, length: int = _DETAIL) -> str:
-    text = _plain(text)
+    text = plain(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without what would move a terminal's cursor: names of fields are the sender's."""
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 

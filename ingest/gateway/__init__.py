@@ -3,11 +3,14 @@
 app        routes, `run_gateway`: start, serve, stop
 config     GatewayConfig, Source, Ports: all that the gateway is given
 sources    which source a request belongs to
+door       how many connections are open at once
 body       reading a body within its limits
 take       verify -> parse -> accept -> publish, for every kind of request
 segment_api, events_api, hooks     the three families of paths
 replies    what each of them answers
 health     /healthz, /readyz, /metrics
 limits     memory, rate
+violated   what differs from the tracking plans
+proxies    what proxies say of a request, and which of them are trusted
 access     request ids, the access log, errors that nobody expected
 """

@@ -16,6 +16,7 @@ from ingest.gateway import replies
 from ingest.gateway.body import Busy, TooSlow
 from ingest.gateway.config import GatewayConfig, Ports
 from ingest.gateway.fetching import FetchFailed
+from ingest.gateway.proxies import Proxies
 from ingest.gateway.segment_api import CORS, is_browser_path
 from ingest.gateway.take import RateLimited
 from ingest.publisher import NotAcknowledged
@@ -30,6 +31,7 @@ class Access:
     def __init__(self, config: GatewayConfig, ports: Ports) -> None:
         self._config = config
         self._ports = ports
+        self._proxies = Proxies(config.trusted_proxies)
 
     def middleware(self) -> Middleware:
         """As aiohttp wants it."""
@@ -42,7 +44,7 @@ class Access:
 
     async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = self._ports.monotonic()
-        request_id = self._ports.new_id()
+        request_id = self._proxies.request_id(request) or self._ports.new_id()
         response = await self._respond(request, handler, request_id)
         response.headers["X-Request-Id"] = request_id
         if is_browser_path(request.path):

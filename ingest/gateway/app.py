@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import structlog
 from aiohttp import web
 
 from ingest.gateway.access import Access, server_log
 from ingest.gateway.config import GatewayConfig, Ports, Source
+from ingest.gateway.door import Door
 from ingest.gateway.events_api import EventsApi
 from ingest.gateway.health import Health
 from ingest.gateway.hooks import Hooks
@@ -19,6 +21,9 @@ from ingest.gateway.sources import Sources
 from ingest.gateway.take import Intake
 
 log = structlog.get_logger(__name__)
+
+#: Connections that the system holds until they are accepted.
+_BACKLOG = 1024
 
 
 def make_app(
@@ -62,11 +67,14 @@ async def run_gateway(
         shutdown_timeout=config.stop_s * 0.7,
     )
     await ports.publisher.start()
+    listening: asyncio.Server | None = None
     try:
         await runner.setup()
-        site = web.TCPSite(runner, config.host, config.port)
-        await site.start()
-        host, port = runner.addresses[0][:2]
+        server = cast(web.Server, runner.server)  # there is one once it is set up
+        listening = await asyncio.get_running_loop().create_server(
+            Door(server, config), config.host, config.port, backlog=_BACKLOG
+        )
+        host, port = listening.sockets[0].getsockname()[:2]
         url = f"http://{host}:{port}"
         log.info("gateway_listening", url=url, sources=len(sources))
         started(url)
@@ -74,6 +82,8 @@ async def run_gateway(
         health.stopping = True
         log.info("gateway_stopping")
     finally:
+        if listening is not None:
+            listening.close()
         await runner.cleanup()
         await ports.publisher.stop(config.stop_s * 0.3)
     log.info("gateway_stopped")

@@ -11,6 +11,8 @@ from typing import Protocol
 from ingest.accept import SourcePolicy
 from ingest.connector import WebhookConnector
 from ingest.gateway.fetching import Get, HttpsGet
+from ingest.gateway.proxies import Network
+from ingest.plan import Plan
 from ingest.publisher import Publisher
 
 MIB = 1024 * 1024
@@ -22,8 +24,11 @@ class GatewayConfig:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    #: The address that providers call; what Twilio signs begins with it. None: the Host header.
+    #: The address that providers call; what Twilio signs begins with it. None: what a trusted
+    #: proxy says, else the Host header.
     public_url: str | None = None
+    #: Addresses of the proxies whose X-Forwarded-Proto, X-Forwarded-Host and X-Request-Id count.
+    trusted_proxies: tuple[Network, ...] = ()
     #: A body, before and after decompression.
     max_body_bytes: int = 5 * MIB
     max_depth: int = 64
@@ -32,6 +37,8 @@ class GatewayConfig:
     max_kept_bytes: int = 512 * 1024
     #: All bodies that are being read or worked on.
     max_bodies_bytes: int = 64 * MIB
+    #: Connections that are open at once; fewer if the process may not have as many descriptors.
+    max_connections: int = 10_000
     #: Signed tokens that were used are remembered, so many of them (see `TokenConnector`).
     max_tokens: int = 100_000
     #: A body must have arrived within this time.
@@ -61,6 +68,7 @@ class Source:
     connector: WebhookConnector
     policy: SourcePolicy
     rate: RateLimit | None = None
+    plan: Plan | None = None
 
     @property
     def name(self) -> str:
@@ -80,6 +88,9 @@ class GatewayMetrics(Protocol):
     def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
         """Events refused, stored among the rejected."""
 
+    def violated(self, source: str, planned_type: str, action: str) -> None:
+        """An event that differs from the plan; `planned_type` as the plan names it, or ''."""
+
     def published(self, seconds: float, acknowledged: bool) -> None:
         """One publish, until Kafka's acknowledgement or the failure."""
 
@@ -97,6 +108,9 @@ class NoMetrics:
         """See `GatewayMetrics`."""
 
     def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
+        """See `GatewayMetrics`."""
+
+    def violated(self, source: str, planned_type: str, action: str) -> None:
         """See `GatewayMetrics`."""
 
     def published(self, seconds: float, acknowledged: bool) -> None:

@@ -34,6 +34,7 @@ class EventsApi:
             reply = replies.error(401, "Authorization: must be Bearer with the token of a source")
             reply.headers["WWW-Authenticate"] = "Bearer"
             return reply
+        intake.admit(source)
         with intake.lease() as lease:
             body = await intake.body(http, lease)
             outcome = await intake.take(source, request._replace(body=body.data), body)

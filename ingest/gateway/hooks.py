@@ -41,6 +41,7 @@ class Hooks:
         source = intake.sources.named(http.match_info["source"])
         if source is None:
             return replies.error(404, "there is no source of this name")
+        intake.admit(source)
         with intake.lease() as lease:
             body = await intake.body(http, lease)
             raw = body.data if body.problem is None else body.problem.payload

@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 #: Deeper than this no connector gets to see it: most decoders recurse, and would fail.
 _DECODABLE_DEPTH = 500
+#: So many differences from the plan stand in the detail of a refusal, which is cut at a length.
+_TOLD = 3
+_DETAIL_LENGTH = 500
 _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
 
 
@@ -99,4 +102,19 @@ def _judge(
         if depth(payload, max_depth) > max_depth:
             detail = f"the event is nested deeper than {max_depth} levels"
             return Rejection("invalid", detail, payload, result.event_id)
-    return accept(result, source.policy, received_ms, lambda: original(result))
+    accepted = accept(result, source.policy, received_ms, lambda: original(result))
+    if source.plan is None or isinstance(accepted, Rejection):
+        return accepted
+    violations = source.plan.violations(result, source.policy, lambda: original(result))
+    if violations is None:
+        return accepted
+    if violations.rejected:
+        detail = "; ".join(map(str, violations.found[:_TOLD]))
+        return Rejection(
+            "violates_plan",
+            detail[:_DETAIL_LENGTH],
+            original(result),
+            result.event_id,
+            violations,
+        )
+    return accepted._replace(violations=violations)

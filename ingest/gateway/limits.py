@@ -27,10 +27,11 @@ class Budget:
 
 
 class Rates:
-    """A token bucket per source that has a limit.
+    """A token bucket per source that has a limit. Each event takes a token, and each request one.
 
-    The size of a request is known only once it is read, so a request is admitted while the bucket
-    is not empty and may bring it into debt; the next waits until that is paid.
+    The size of a request is known only once it is read, so a request is admitted when there is a
+    token for one event (or the bucket is full, where it holds less) and may bring the bucket into
+    debt; the next waits until that is paid.
     """
 
     def __init__(self, sources: Iterable[Source], monotonic: Callable[[], float]) -> None:
@@ -44,8 +45,8 @@ class Rates:
         rate = self._limits.get(source)
         if rate is None:
             return None
-        level = self._level(source)
-        return None if level > 0 else max(-level / rate.events_per_s, 1.0)
+        lacking = min(1.0, rate.burst) - self._level(source)
+        return None if lacking <= 0 else max(lacking / rate.events_per_s, 1.0)
 
     def count(self, source: str, events: int) -> None:
         """The source has sent so many events."""

@@ -16,7 +16,7 @@ from schemas.rejection import Reason, Rejection
 JSON = "application/json"
 SEGMENT_OK = b'{"success": true}'
 #: Refusals that say nothing against the request: a provider that sends it again gains nothing.
-_NOBODYS_FAULT: frozenset[Reason] = frozenset({"no_identifier", "unsupported"})
+_NOBODYS_FAULT: frozenset[Reason] = frozenset({"no_identifier", "unsupported", "violates_plan"})
 _TOO_LARGE: frozenset[Reason] = frozenset({"too_large", "too_many"})
 _CODES = {
     400: "invalid_request",

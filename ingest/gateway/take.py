@@ -18,10 +18,13 @@ from ingest.gateway.body import Body, Lease, read_body
 from ingest.gateway.config import GatewayConfig, Ports, Source
 from ingest.gateway.judging import judged, refused
 from ingest.gateway.limits import Budget, Rates
+from ingest.gateway.proxies import Proxies
 from ingest.gateway.sources import Sources
+from ingest.gateway.violated import Violated
 from ingest.kept import Origins
 from ingest.publisher import NotAcknowledged, Refused
 from schemas.rejection import Rejection
+from schemas.violation import Violations
 
 #: The event loop serves others at least this often while a large body is worked on.
 _SLICE_S = 0.01
@@ -41,6 +44,8 @@ class Outcome:
     verdicts: list[Verdict] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    #: Of both, those that differ from the tracking plan.
+    violations: list[Violations] = field(default_factory=list)
 
     @property
     def refusal(self) -> Rejection | None:
@@ -55,6 +60,8 @@ class Outcome:
         else:
             self.accepted.append(result)
             self.verdicts.append(Verdict(result.event_id, None))
+        if result.violations is not None:
+            self.violations.append(result.violations)
 
 
 class RateLimited(Exception):
@@ -88,6 +95,8 @@ class Intake:
         self.ports = ports
         self._rates = rates
         self._budget = Budget(config.max_bodies_bytes)
+        self._proxies = Proxies(config.trusted_proxies)
+        self._violated = Violated(ports.monotonic)
 
     def lease(self) -> Lease:
         """Memory for one request's body; a context manager around all that is done with it."""
@@ -99,7 +108,7 @@ class Intake:
 
     def base_url(self, request: web.Request) -> str:
         """The gateway's address as the world calls it, without a slash at its end."""
-        return (self.config.public_url or f"{request.scheme}://{request.host}").rstrip("/")
+        return (self.config.public_url or self._proxies.origin(request)).rstrip("/")
 
     def request(self, request: web.Request, body: bytes, path: str | None = None) -> Request:
         """The request as connectors see it; `path` where a short path stands for another."""
@@ -112,21 +121,27 @@ class Intake:
             body=body,
         )
 
+    def admit(self, source: Source) -> None:
+        """Raises RateLimited when the source has sent more than its rate."""
+        wait_s = self._rates.wait_s(source.name)
+        if wait_s is not None:
+            raise RateLimited(wait_s)
+
     async def take(self, source: Source, request: Request, body: Body) -> Outcome:
         """The events of a verified request, published.
 
         Raises RateLimited before anything is done, NotAcknowledged when Kafka does not have them.
         """
-        wait_s = self._rates.wait_s(source.name)
-        if wait_s is not None:
-            raise RateLimited(wait_s)
+        self.admit(source)
+        # A request counts as an event at least, and before the next one is let in.
+        self._rates.count(source.name, 1)
         received_ms = self.ports.now_ms()
         outcome = Outcome()
         if body.problem is not None:
             outcome.add(body.problem)
         else:
             await self._read(source, request, received_ms, outcome)
-        self._rates.count(source.name, len(outcome.verdicts))
+        self._rates.count(source.name, max(0, len(outcome.verdicts) - 1))
         origins = Origins(source.name, source.connector, request, body.problem)
         await self._publish(source, outcome, received_ms, origins)
         return outcome
@@ -155,6 +170,9 @@ class Intake:
                 )
             )
             await pace.step()
+        for violations in outcome.violations:
+            rows += self._violated.records(source.name, violations, received_ms)
+            await pace.step()
         if outcome.verdicts:
             started = self.ports.monotonic()
             acknowledged = False
@@ -171,6 +189,8 @@ class Intake:
         metrics.accepted(source.name, connector, len(outcome.accepted))
         for rejection in outcome.rejected:
             metrics.rejected(source.name, connector, rejection.reason, 1)
+        for violations in outcome.violations:
+            metrics.violated(source.name, violations.planned_type, violations.action)
 
 
 __all__ = ["Intake", "NotAcknowledged", "Outcome", "RateLimited", "Verdict"]

@@ -73,8 +73,11 @@ class Document:
         self.problems.append(Problem(str(self.path), line, message))
 
 
-def read(path: Path) -> Document:
-    """The file's content; whatever is wrong with it as YAML stands in `problems`."""
+def read(path: Path, wanted: str = "a definition with name and when") -> Document:
+    """The file's content; whatever is wrong with it as YAML stands in `problems`.
+
+    `wanted` says what the file should hold. JSON is read too.
+    """
     document = Document(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -85,6 +88,8 @@ def read(path: Path) -> Document:
         line = error.object.count(b"\n", 0, error.start) + 1
         document.report(line, "this is not UTF-8, expected text in UTF-8")
         return document
+    if path.suffix == ".json":
+        text = text.replace("\t", " ")  # white space in JSON, but not in YAML
     try:
         if _refused(text, document):
             return document
@@ -98,11 +103,11 @@ def read(path: Path) -> Document:
         document.report(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}")
     else:
         if root is None:
-            document.report(1, "the file is empty, expected a definition with name and when")
+            document.report(1, f"the file is empty, expected {wanted}")
         else:
             document.data = _value(root, (), loader, document)
             if document.data is None and not document.problems:
-                document.report(1, "the file holds nothing, expected a definition")
+                document.report(1, f"the file holds nothing, expected {wanted}")
     return document
 
 

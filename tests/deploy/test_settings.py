@@ -97,6 +97,10 @@ def test_a_folder_is_relative_to_the_file(tmp_path: Path):
         ("namespace: ok\nkafka:\n  partitions: four", "touchline.yaml:3: kafka.partitions: "),
         ("gateway:\n  port: 70000", "touchline.yaml:2: gateway.port: "),
         ("kafak: {}", "touchline.yaml:1: kafak: unknown setting, expected kafka?"),
+        (
+            "gateway:\n  trusted_proxies:\n    - 10.0.0.0/8\n    - 10.1.2.3/8",
+            "touchline.yaml:4: gateway.trusted_proxies.1: expected an address, or a network",
+        ),
         ("gateway:\n  prt: 1", "touchline.yaml:2: gateway.prt: unknown setting, expected port?"),
         ("sources:\n  web:\n    write_key: k", "touchline.yaml:2: sources.web.connector: is miss"),
         ("sources:\n  Web: {connector: segment}", "touchline.yaml:1: sources: expected names"),

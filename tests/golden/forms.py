@@ -46,6 +46,7 @@ from schemas import feature_adding, features, messages, rows, topics, touchpoint
 from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.times import DAY_MS, HOUR_MS
+from schemas.violation import Violation, Violations, violation_row
 from sinks.tables import TABLES
 from tests.golden import system
 from tests.pipeline import MemoryStore, Pipeline
@@ -253,6 +254,19 @@ def rejected(_: Pipeline) -> list[Example]:
     ]
 
 
+def violations(_: Pipeline) -> list[Example]:
+    differ = (
+        Violation("properties.plan", "enum", 'enum ["free"]', "string"),
+        Violation("type", "unplanned", "a type of the tracking plan", "another one"),
+    )
+    of = Violations("e1", "注文", "", differ, True, lambda: b"")
+    rows = [
+        violation_row(one, of, source="shop", received_ms=NOW, example=example)
+        for one, example in zip(differ, (b"", b"\x00{"), strict=True)
+    ]
+    return [Example(row) for row in rows]
+
+
 def control(_: Pipeline) -> list[Example]:
     first = epoch.Present(1, "cluster-a", "brand")
     built = policy.described(IdentityPolicy())
@@ -352,5 +366,6 @@ FORMS: dict[str, Form] = {
         records(topics.ASSIGNMENTS.name), lambda one: shown(messages.decode_assignment(one.value))
     ),
     "topic.touchpoints.rejected": Form(rejected, as_text),
+    "topic.plan.violations": Form(violations, as_text),
     "topic.control": Form(control, lambda one: asdict(epoch.decode(one.value, "brand"))),
 }

@@ -22,6 +22,7 @@ KEYS = {
     "identity_conflicts": ("identifier_id", "lead_id", "reason"),
     "identity_links": ("lead_id", "identifier_id", "position"),
     "identity_splits": ("split_id", "position"),
+    "plan_violations": ("violation_id",),
 }  # fmt: skip
 
 

@@ -38,6 +38,9 @@ class Counts:
     def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
         self.events["rejected", source, connector, reason] += events
 
+    def violated(self, source: str, planned_type: str, action: str) -> None:
+        self.events["violated", source, planned_type, action] += 1
+
     def published(self, seconds: float, acknowledged: bool) -> None:
         self.publishes.append(acknowledged)
 

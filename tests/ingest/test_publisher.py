@@ -18,6 +18,7 @@ from ingest.accept import Accepted
 from ingest.batch_publisher import BatchPublisher, Delivery
 from ingest.kafka_publisher import KafkaPublisher, KafkaPublisherConfig
 from ingest.publisher import (
+    WRITTEN,
     KafkaConnection,
     MemoryPublisher,
     Message,
@@ -27,7 +28,7 @@ from ingest.publisher import (
     Stored,
     messages,
 )
-from schemas.topics import REJECTED, TOUCHPOINTS, full_name, partition_of
+from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS, full_name, partition_of
 
 
 def event(n: int, size: int = 20) -> Accepted:
@@ -46,7 +47,7 @@ async def until(condition: Callable[[], object], within_s: float = 10) -> None:
 
 
 async def records_of(connection: KafkaConnection) -> list[Stored]:
-    """All records of both topics, in the order of their partitions."""
+    """All records of the topics, in the order of their partitions."""
     found = []
     consumer = AIOKafkaConsumer(
         bootstrap_servers=connection.bootstrap_servers,
@@ -55,7 +56,7 @@ async def records_of(connection: KafkaConnection) -> list[Stored]:
     )
     await consumer.start()
     try:
-        for topic in (TOUCHPOINTS.name, REJECTED.name):
+        for topic in (topic.name for topic in WRITTEN):
             name = full_name(connection.namespace, topic)
             for n in range(PARTITIONS):
                 partition = TopicPartition(name, n)
@@ -119,13 +120,15 @@ class TestPublisher:
     async def test_returns_when_all_records_are_stored_under_their_keys(self, case: Case) -> None:
         events = [event(n) for n in range(50)]
         rows = [refused(n) for n in range(5)]
-        await case.publisher.publish(events, rows)
+        violations = [refused(n)._replace(topic=VIOLATIONS.name) for n in range(5, 9)]
+        await case.publisher.publish(events, [*rows, *violations])
         stored = await case.records()
         assert {(r.topic, r.key, r.value) for r in stored} == {
             *((TOUCHPOINTS.name, e.key, e.value) for e in events),
             *((REJECTED.name, r.key, r.value) for r in rows),
+            *((VIOLATIONS.name, r.key, r.value) for r in violations),
         }
-        assert len(stored) == 55
+        assert len(stored) == 59
 
     async def test_uses_the_one_partitioner(self, case: Case) -> None:
         await case.publisher.publish([event(n) for n in range(20)], [refused(3)])

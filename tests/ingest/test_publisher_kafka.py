@@ -18,8 +18,7 @@ from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_pa
 from deploy.local.processes import free_port
 from ingest.accept import Accepted
 from ingest.kafka_publisher import KafkaPublisher, KafkaPublisherConfig
-from ingest.publisher import KafkaConnection, NotAcknowledged
-from schemas.topics import REJECTED, TOUCHPOINTS
+from ingest.publisher import WRITTEN, KafkaConnection, NotAcknowledged
 from tests.ingest.test_publisher import event, records_of, until
 
 pytestmark = pytest.mark.kafka
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.kafka
 
 def create_topics(broker: LocalKafka, namespace: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
-    names = (f"{namespace}.{topic.name}" for topic in (TOUCHPOINTS, REJECTED))
+    names = (f"{namespace}.{topic.name}" for topic in WRITTEN)
     admin.create_topics([NewTopic(name, 4, 1) for name in names])
     admin.close()
 

@@ -181,6 +181,23 @@ def split(**changes: Any) -> bytes:
     return line(row | changes)
 
 
+def violation(**changes: Any) -> bytes:
+    row = {
+        "violation_id": str(uuid.UUID(int=1)),
+        "source": "shop",
+        "type": "order_completed",
+        "event_id": "e1",
+        "place": "properties.plan",
+        "rule": "enum",
+        "expected": 'enum ["free", "pro"]',
+        "came": "string",
+        "action": "warned",
+        "received_at": "2026-11-20T00:00:00.000Z",
+        "payload_base64": "AP8=",
+    }
+    return line(row | changes)
+
+
 def rejected(**changes: Any) -> bytes:
     row = {
         "rejected_id": str(uuid.UUID(int=1)),

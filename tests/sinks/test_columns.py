@@ -17,7 +17,8 @@ from schemas import touchpoint_row
 from schemas.messages import SplitCommand, encode
 from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.topics import LINKS
-from sinks.tables import CONFLICTS, REJECTED, SPLITS, TABLES, TOUCHPOINTS, Table
+from schemas.violation import Violation, Violations, violation_row
+from sinks.tables import CONFLICTS, REJECTED, SPLITS, TABLES, TOUCHPOINTS, VIOLATIONS, Table
 from tests.pipeline import Pipeline
 from tests.processors.touches import order, touch
 from tests.sinks.sinking import Store
@@ -51,6 +52,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]
             Origin("body", "shop", "segment", "[]"),
             rejected_id="0b7f2a1e-0000-5000-8000-000000000001",
             received_ms=1_780_000_000_000,
+        )
+    ]
+    differs = Violation("properties.plan", "enum", 'enum ["free"]', "string")
+    found[VIOLATIONS.topic.name] = [
+        violation_row(
+            differs,
+            Violations("e1", "plan_chosen", "plan_chosen", (differs,), True, lambda: b"{}"),
+            source="shop",
+            received_ms=1_780_000_000_000,
+            example=b"{}",
         )
     ]
     return found

@@ -25,6 +25,7 @@ from sinks.tables import (
     SPLITS,
     TABLES,
     TOUCHPOINTS,
+    VIOLATIONS,
     databases,
 )
 from tests.fixtures_clickhouse import LocalClickHouse
@@ -43,6 +44,7 @@ async def test_every_topic_reaches_its_table(store: Store, config: SinkConfig, p
         CONFLICTS: rows.conflict(),
         LINKS: rows.link(),
         SPLITS: rows.split(),
+        VIOLATIONS: rows.violation(),
     }
     assert set(every) == set(TABLES)
     for table, row in every.items():

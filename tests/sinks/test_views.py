@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import uuid
+
 import pytest
 
 from tests.sinks import rows
@@ -99,6 +102,21 @@ CONTRACT = {
         "other_profile_id": "UUID",
         "reason": LABEL,
         "occurred_at": MOMENT,
+    },
+    "plan_violations": {
+        "day": "Date",
+        "source": LABEL,
+        "type": LABEL,
+        "place": TEXT,
+        "rule": LABEL,
+        "expected": TEXT,
+        "came": LABEL,
+        "action": LABEL,
+        "events": "UInt64",
+        "first_at": MOMENT,
+        "last_at": MOMENT,
+        "example_event_id": TEXT,
+        "example": TEXT,
     },
     "identity_links": {
         "lead_kind": LABEL,
@@ -272,6 +290,7 @@ def test_rows_that_come_twice_change_nothing(store: Store):
         "identity_links": rows.link(),
         "identity_splits": rows.split(),
         "rejected_touchpoints": rows.rejected(),
+        "plan_violations": rows.violation(),
     }
     for table, row in every.items():
         store.insert(table, row)
@@ -332,6 +351,29 @@ def test_engagement_sums_over_partitions_by_hour_and_by_day(store: Store):
 def test_a_rejected_payload_is_readable_byte_by_byte(store: Store):
     store.insert("rejected_touchpoints", rows.rejected())
     assert store.view("rejected_touchpoints", "hex(payload) AS payload") == [{"payload": "00FF"}]
+
+
+def test_violations_of_the_plan_are_counted_by_event_with_an_example(store: Store):
+    def seen(n: int, example: str = "", **changes: str) -> bytes:
+        return rows.violation(
+            violation_id=str(uuid.UUID(int=n)), event_id=f"e{n}", payload_base64=example, **changes
+        )
+
+    example = base64.b64encode('{"名":1}'.encode()).decode()
+    at = "2026-11-20T23:59:59.999Z"
+    store.insert("plan_violations", seen(1), seen(2, example), seen(3, received_at=at))
+    # It came again, on the next day of another year's turn too: it is the same one.
+    store.insert("plan_violations", seen(3, received_at="2027-01-01T00:00:00.000Z"))
+    store.insert("plan_violations", seen(4, place="traits.age", rule="type", came="string"))
+    rest = "ORDER BY day, place"
+    found = store.view("plan_violations", rest=rest)
+    assert sum(row["events"] for row in found) == 4
+    first = found[0]
+    assert (first["day"], first["place"], first["events"]) == ("2026-11-20", "properties.plan", 2)
+    assert (first["example_event_id"], first["example"]) == ("e2", '{"名":1}')
+    assert first["expected"] == 'enum ["free", "pro"]'
+    assert found[1]["place"] == "traits.age"
+    assert (found[2]["day"], found[2]["events"]) == ("2027-01-01", 1)
 
 
 def test_a_link_stands_as_it_was_decided_last(store: Store):
