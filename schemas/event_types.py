@@ -75,6 +75,8 @@ _EVENT_TYPES: list[EventTypeInfo] = [
         messages_unsubscribed=("the customer wants no more messages", ("consent",)),
         post_received="the customer posted on the company's page",
         post_shared="the customer shared a post",
+        post_quoted="the customer quoted a post",
+        account_blocked=("the customer blocked the account", ("consent",)),
         review_received=("the customer rated the company", ("sentiment",)),
     ),
     *_types(
