@@ -54,6 +54,7 @@ _EVENT_TYPES: list[EventTypeInfo] = [
         "phone",
         call_completed=("a call that was answered", ("duration_s", "outcome")),
         call_missed=("a call that was not answered", ("outcome",)),
+        call_transferred="a caller was passed on before anybody answered",
         sms_delivered="a text message arrived",
         sms_failed="a text message did not arrive",
         sms_received=("the customer wrote a text message", ("subject",)),
