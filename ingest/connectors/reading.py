@@ -41,6 +41,8 @@ ADDRESS_LENGTH = 2048
 #: Names of fields stand in details, and a sender may make them as long as it likes.
 DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
+#: A time since 1970 from here on is in milliseconds: in seconds it would be the year 5138.
+_MILLISECONDS_FROM = 10**11
 _DEEP = "the event: is nested too deeply"
 
 
@@ -232,7 +234,22 @@ class Fields:
 
     def moment(self, name: str, unit_ms: int) -> datetime | None:
         """A field with a number of units since 1970."""
+        return self._moment(name, self._values.get(name), unit_ms)
+
+    def instant(self, name: str) -> datetime | None:
+        """A field with a time since 1970, a number or its digits as text.
+
+        Its size tells whether it is in seconds or in milliseconds.
+        """
         value = self._values.get(name)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+            value = int(value)
+        elif value == "":
+            value = None
+        in_ms = isinstance(value, int | float) and value >= _MILLISECONDS_FROM
+        return self._moment(name, value, 1 if in_ms else 1000)
+
+    def _moment(self, name: str, value: Any, unit_ms: int) -> datetime | None:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -15,6 +15,7 @@ from ingest.registry import GROUP, ConnectorError, Registry
 
 BUILT_IN = {
     "segment", "sendgrid", "twilio", "line", "shopify", "stripe", "intercom", "zendesk",
+    "meta", "x", "amazon_connect",
     "touchpoint",
 }  # fmt: skip
 

@@ -1,0 +1,143 @@
+"""The connector: signature, handshake, and a request taken apart into single events.
+
+Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started (handshake;
+signature: HMAC-SHA256 with the app's secret over the raw body, hex behind `sha256=` in
+`X-Hub-Signature-256`; entries).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+
+from pydantic import Field
+
+from ingest.connector import Context, Options, Reply, Request, Result, WebhookConnector, secrets
+from ingest.connectors.meta import changes, messaging, whatsapp
+from ingest.connectors.meta.account import KINDS, Account
+from ingest.connectors.reading import (
+    MARKETING,
+    Fields,
+    Payload,
+    decode,
+    each,
+    finish,
+)
+from ingest.connectors.signing import HEX, RequiredSecrets, is_hmac_of, is_one_of
+from schemas.rejection import Rejection
+
+SIGNATURE = "x-hub-signature-256"
+#: Lists of an entry, in the order in which they are read. `standby`: what a page's other app got.
+_LISTS = ("messaging", "standby", "changes")
+_NAMES = {"event_id": "entry.id", "occurred_at": "entry.time"}
+_NOBODY = "entry: names no customer (none at all, or only the company's own account)"
+_MOST_FIELDS = 100
+
+
+class MetaOptions(Options):
+    """`app_secret`: of the app, in its basic settings. `verify_token`: what you type into the
+    webhook's field of that name; Meta shows it in the handshake.
+
+    `purpose`: the consent purpose of messages, which customers opt in to and out of.
+    """
+
+    app_secret: RequiredSecrets
+    verify_token: RequiredSecrets
+    purpose: str = Field(MARKETING, min_length=1, max_length=512)
+
+
+class Meta(WebhookConnector):
+    """The webhooks of an app of Meta: its pages, Instagram and WhatsApp accounts."""
+
+    name: ClassVar[str] = "meta"
+    doc: ClassVar[str] = "Social: comments, mentions, messages of Facebook, Instagram and WhatsApp"
+    options: ClassVar[type[Options]] = MetaOptions
+
+    def __init__(self, options: MetaOptions) -> None:
+        self._secrets = secrets(options.app_secret)
+        self._tokens = secrets(options.verify_token)
+        self._purpose = options.purpose
+
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether a secret of ours signed the body; the older signature with SHA-1 is not taken."""
+        scheme, _, shown = request.headers.get(SIGNATURE, "").partition("=")
+        return scheme == "sha256" and is_hmac_of(request.body, shown, self._secrets, HEX)
+
+    def handshake(self, request: Request) -> Reply:
+        """The challenge, given back to whoever knows the verify token."""
+        try:
+            query = parse_qs(request.query, max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            return Reply(403)
+        mode, token, challenge = (
+            query.get(f"hub.{name}", [""])[0] for name in ("mode", "verify_token", "challenge")
+        )
+        shown = token.encode("utf-8", "replace")
+        if is_one_of(shown, self._tokens) and mode == "subscribe" and challenge:
+            return Reply(200, challenge.encode("utf-8", "replace"))
+        return Reply(403)
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The events of all entries of the request."""
+        body = decode(request.body)
+        if isinstance(body, Rejection):
+            yield body
+            return
+        entries = body.get("entry") if isinstance(body, dict) else None
+        if not isinstance(body, dict) or not isinstance(entries, list):
+            yield Rejection("unreadable", "entry: must be a list of entries", request.body)
+            return
+        if body.get("object") not in tuple(KINDS):
+            detail = f"object: must be one of {', '.join(KINDS)}; others are not taken"
+            yield Rejection("unsupported", detail, request.body)
+            return
+        single = [
+            {"object": body["object"], "entry": [part]}
+            for entry in entries
+            for part in _parts(entry)
+        ]
+        yield from each(single, request.body, context, self._event)
+
+    def around(self, request: Request) -> tuple[bytes, bytes]:
+        """Nothing: of each event a whole body is kept, with its entry and the object."""
+        return b"", b""
+
+    def _event(self, single: dict[str, Any], payload: Payload) -> Result:
+        (raw,) = single["entry"]
+        if not isinstance(raw, dict):
+            return Rejection("invalid", "entry: must be an object", payload())
+        entry = Fields(raw, "entry.")
+        kind = KINDS[single["object"]]
+        account = Account(kind, entry.id("id") or "", entry.instant("time"), self._purpose)
+        name = next((name for name in _LISTS if name in entry), None)
+        if name is None:
+            detail = "entry: holds neither messaging nor changes"
+            return Rejection("unsupported", detail, payload())
+        event = next(iter(entry.items(name)), None)
+        if not isinstance(event, dict):
+            entry.wrong(name, "must be a list of objects")
+            event = {}
+        read = Fields(event, f"entry.{name}.", entry.problems)
+        fields = self._fields(name, kind, read, account)
+        return finish({"channel": "social", **fields}, read.problems, payload, _NAMES, _NOBODY)
+
+    def _fields(self, name: str, kind: str, read: Fields, account: Account) -> dict[str, Any]:
+        if name != "changes":
+            return messaging.fields(read, account, standby=name == "standby")
+        if kind == "whatsapp":
+            return whatsapp.fields(read, account)
+        return changes.fields(read, account)
+
+
+def _parts(entry: object) -> Iterator[object]:
+    """The entry once for each of its events, as an entry that holds only this one."""
+    if not isinstance(entry, dict) or not any(isinstance(entry.get(n), list) for n in _LISTS):
+        yield entry
+        return
+    head = {name: value for name, value in entry.items() if name not in _LISTS}
+    for name in _LISTS:
+        events = entry.get(name)
+        for event in events if isinstance(events, list) else []:
+            for part in whatsapp.parts(event) if name == "changes" else (event,):
+                yield {**head, name: [part]}

@@ -1,0 +1,156 @@
+"""Messaging events of Messenger and Instagram: messages, reads, postbacks, reactions, opt-ins.
+
+Source:
+https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events
+with a page for each event, and
+https://developers.facebook.com/documentation/instagram-platform/webhooks/examples
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ingest.connectors.meta.account import Account
+from ingest.connectors.reading import (
+    Fields,
+    derived_id,
+    identifiers,
+    label,
+    shortened,
+    snake_case,
+)
+
+#: What stands beside every event.
+_ENVELOPE = frozenset({"sender", "recipient", "timestamp", "prior_message"})
+#: Field of an event -> type, of those that need no look at what they say.
+EVENTS = {
+    "message_edit": "message_edited",
+    "read": "message_read",
+    "delivery": "message_delivered",
+    "postback": "postback_received",
+    "referral": "referral_received",
+}
+#: All fields that are known, in the order in which they are looked for.
+FIELDS = ("message", *EVENTS, "reaction", "optin", "account_linking")
+_OUTBOUND = frozenset({"message_sent", "message_delivered"})
+#: Open a way to the customer, or their account, for whoever has them.
+_TOKENS = frozenset({"notification_messages_token", "one_time_notif_token", "authorization_code"})
+_CHECKBOX = "checkbox_plugin"
+
+
+def fields(read: Fields, account: Account, *, standby: bool = False) -> dict[str, Any]:
+    """The fields of one event's touchpoint.
+
+    The customer is the sender, and the receiver of what the account sends itself (echoes).
+    """
+    name = _name(read)
+    part = read.inside(name) if name else Fields({})
+    sender = read.inside("sender")
+    echo = name == "message" and part.flag("is_echo") is True
+    customer = read.inside("recipient") if echo or sender.id("id") == account.id else sender
+    known = customer.id("id")
+    kind = _type(name, part)
+    text = part.text("text") or part.text("title")
+    return {
+        "event_id": _event_id(kind, part, read, account),
+        "type": kind,
+        "direction": "outbound" if customer is not sender or kind in _OUTBOUND else "inbound",
+        "identifiers": identifiers(
+            (account.kind, known if known != account.id else None),
+            ("anonymous_id", _reference(read, customer, part)),
+        ),
+        "occurred_at": read.instant("timestamp") or account.time,
+        "consent": _consent(name, part, account),
+        "campaign": _campaign(part if name == "referral" else part.inside("referral")),
+        "subject": shortened(text) if text else None,
+        "properties": _properties(name, read, part, account, standby),
+    }
+
+
+def _name(read: Fields) -> str:
+    """The field that says what happened; of one of tomorrow the first by name."""
+    others = sorted(name for name, value in read.values() if name not in _ENVELOPE and value)
+    return next((name for name in (*FIELDS, *others) if name in read), "")
+
+
+def _type(name: str, part: Fields) -> str:
+    if name == "message":
+        return _message(part)
+    if name == "reaction":
+        return "message_unreacted" if part.text("action") == "unreact" else "message_reacted"
+    if name == "optin":
+        return "messages_unsubscribed" if _stops(part) else "messages_subscribed"
+    if name == "account_linking":
+        return "account_unlinked" if part.text("status") == "unlinked" else "account_linked"
+    return EVENTS.get(name) or f"meta_{snake_case(name) or 'messaging'}"
+
+
+def _message(message: Fields) -> str:
+    if message.flag("is_deleted"):
+        return "message_deleted"
+    if message.flag("is_echo"):
+        return "message_sent"
+    return "mention_received" if _mentions(message) else "message_received"
+
+
+def _mentions(message: Fields) -> bool:
+    """Whether a message is Instagram's notice that the customer's story mentions the account."""
+    return any(one.get("type") == "story_mention" for one in message.objects("attachments"))
+
+
+def _stops(optin: Fields) -> bool:
+    return optin.text("notification_messages_status") == "STOP_NOTIFICATIONS"
+
+
+def _consent(name: str, part: Fields, account: Account) -> dict[str, bool] | None:
+    """What the customer decided about messages. A request for one single message is no consent."""
+    if name != "optin" or part.text("type") == "one_time_notif_req":
+        return None
+    return {account.purpose: not _stops(part)}
+
+
+def _event_id(kind: str, part: Fields, read: Fields, account: Account) -> str:
+    """Meta's id of the message, where the event is the message itself; else of the content."""
+    message = part.id("mid")
+    if message and kind in ("message_received", "message_sent", "mention_received"):
+        return message
+    if message and kind in ("message_deleted", "postback_received"):
+        return f"{message}:{kind}"
+    return derived_id({**dict(read.values()), "account": account.id})
+
+
+def _reference(read: Fields, customer: Fields, part: Fields) -> str | None:
+    """The name that a page gave its visitor in the checkbox plug-in, before Meta told an id."""
+    prior = read.inside("prior_message")
+    reference = customer.id("user_ref") or part.id("user_ref")
+    if reference is None and prior.text("source") == _CHECKBOX:
+        reference = prior.id("identifier")
+    return f"meta-user-ref-{reference}" if reference else None
+
+
+def _campaign(referral: Fields) -> dict[str, str] | None:
+    """The advertisement that led to the conversation."""
+    ad = referral.label("ad_id")
+    if ad is None:
+        return None
+    title = referral.inside("ads_context_data").text("ad_title")
+    source = referral.label("source")
+    return {"name": label(title or ad), "content": ad, **({"source": source} if source else {})}
+
+
+def _properties(
+    name: str, read: Fields, part: Fields, account: Account, standby: bool
+) -> dict[str, Any]:
+    own = {field: value for field, value in part.values() if field not in _TOKENS | {"text"}}
+    text = part.text("text")
+    return {
+        "account_id": account.id,
+        **{
+            field: value
+            for field, value in read.values()
+            if field not in _ENVELOPE and field != name
+        },
+        **({name: own} if own else {}),
+        **({"text": text} if text else {}),
+        **({"standby": True} if standby else {}),
+    }

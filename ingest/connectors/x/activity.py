@@ -1,0 +1,150 @@
+"""Events in the format of the X Activity API: one event in an envelope.
+
+Source: https://docs.x.com/x-api/activity/introduction (event types) and
+https://docs.x.com/x-api/activity/event-payloads
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ingest.connectors.reading import Fields, derived_id, snake_case
+from ingest.connectors.x.account_activity import RELATIONS
+from ingest.connectors.x.people import Person, moment, person, touch, written
+
+#: Id -> user, of those that come with an event.
+People = dict[str, Person]
+#: Event -> type, where the customer is the author.
+POSTS = {
+    "post.mention.create": "mention_received",
+    "post.reply.create": "comment_received",
+    "post.quote.create": "post_quoted",
+    "post.repost.create": "post_shared",
+    "broadcast.chat": "comment_received",
+}
+#: Relation of a post to another -> what it is when the company makes it.
+_OUR_POSTS = {"replied_to": "comment_sent", "retweeted": "x_repost", "quoted": "x_quote"}
+#: Have fields of their own, describe people, or are encrypted, with the keys to it.
+_MAPPED = frozenset(
+    {
+        "id", "text", "message", "author", "source", "target", "user", "created_at", "timestamp_ms",
+        "created_at_msec", "conversation_token", "encoded_event", "conversation_key_change_event",
+        "message_event_signature",
+    }
+)  # fmt: skip
+
+
+def fields(read: Fields, purpose: str) -> dict[str, Any]:
+    """The fields of the touchpoint of a body with one event.
+
+    `filter.user_id` is the company. `purpose`: of the consent that a customer withdraws who blocks
+    it.
+    """
+    data = read.inside("data")
+    name = data.text("event_type") or ""
+    if not snake_case(name):
+        data.wrong("event_type", "must be text, for instance post.mention.create")
+    payload = data.inside("payload")
+    company = data.inside("filter").id("user_id")
+    found = _found(name, payload, company, _people(data))
+    text = payload.text("text") or payload.text("message")
+    post = payload.id("id") if name.startswith("post.") else payload.id("liked_tweet_id")
+    own = {key: value for key, value in payload.values() if key not in _MAPPED}
+    return {
+        "event_id": data.id("event_uuid") or derived_id(dict(data.values())),
+        "occurred_at": moment(payload),
+        "consent": {purpose: False} if found["type"] == RELATIONS["block"] else None,
+        **found,
+        **written(text),
+        "url": f"https://x.com/i/web/status/{post}" if post else None,
+        "properties": {
+            **own,
+            "for_user_id": company,
+            **({"post_id": post} if post else {}),
+            **({"text": text} if text else {}),
+            **({"tag": data.label("tag")} if "tag" in data else {}),
+        },
+    }
+
+
+def _found(name: str, payload: Fields, company: str | None, people: People) -> dict[str, Any]:
+    """What happened, and between whom. Where the company is not told nobody is the customer."""
+    if company is None:
+        return touch(f"x_{snake_case(name)}", None)
+    return _CONVERTERS.get(name.partition(".")[0], _post)(name, payload, company, people)
+
+
+def _post(name: str, payload: Fields, company: str, people: People) -> dict[str, Any]:
+    """A post, and everything else that has an author."""
+    author = _author(payload, people)
+    if author.id != company:
+        return touch(POSTS.get(name) or f"x_{snake_case(name)}", author)
+    # Of a post of the company the customer is whom it answers.
+    related = next(iter(payload.objects("referenced_tweets")), {})
+    kind = _OUR_POSTS.get(str(related.get("type"))) or f"x_{snake_case(name)}"
+    number = payload.id("in_reply_to_user_id")
+    return touch(kind, _by_id(number if number != company else None, people), ours=True)
+
+
+def _author(payload: Fields, people: People) -> Person:
+    """Whoever did it: described within the event, or by an id."""
+    for part in ("author", "user"):
+        if part in payload:
+            return person(payload.inside(part))
+    number = next(
+        (payload.id(name) for name in ("author_id", "sender_id") if name in payload), None
+    )
+    return _by_id(number, people)
+
+
+def _by_id(number: str | None, people: People) -> Person:
+    return people.get(number or "", Person(number))
+
+
+def _like(name: str, payload: Fields, company: str, people: People) -> dict[str, Any]:
+    """X names the author of what was liked; of who liked the company's post only the profile."""
+    author = payload.id("liked_tweet_author_id")
+    if author not in (None, company):
+        return touch("x_like", _by_id(author, people), ours=True)
+    others = [one for one in people.values() if one.id != company]
+    return touch("post_liked", others[0] if len(others) == 1 else None)
+
+
+def _relation(name: str, payload: Fields, company: str, people: People) -> dict[str, Any]:
+    done = name.partition(".")[2]
+    source, target = person(payload.inside("source")), person(payload.inside("target"))
+    if source.id == company:
+        return touch(f"x_{snake_case(done)}", target, ours=True)
+    return touch(RELATIONS.get(done) or f"x_{snake_case(name)}", source)
+
+
+def _chat(name: str, payload: Fields, company: str, people: People) -> dict[str, Any]:
+    """An encrypted message; of one to a group there is no one receiver."""
+    sender = payload.id("sender_id")
+    if sender != company:
+        kind = "message_received" if name == "chat.received" else f"x_{snake_case(name)}"
+        return touch(kind, Person(sender))
+    both = (payload.text("conversation_id") or "").split(":")
+    others = [one for one in both if one != company]
+    receiver = Person(others[0]) if len(both) == 2 and len(others) == 1 else None
+    kind = "message_sent" if name == "chat.sent" else f"x_{snake_case(name)}"
+    return touch(kind, receiver, ours=True)
+
+
+def _people(data: Fields) -> People:
+    includes = data.inside("includes")
+    users = [
+        person(Fields(user, "data.includes.users.", data.problems))
+        for user in includes.objects("users")
+    ]
+    return {user.id: user for user in users if user.id is not None}
+
+
+_Convert = Callable[[str, Fields, str, People], dict[str, Any]]
+#: Group of events -> what reads them; others have an author, as posts.
+_CONVERTERS: dict[str, _Convert] = {
+    "like": _like,
+    **dict.fromkeys(("follow", "mute", "block"), _relation),
+    "chat": _chat,
+}

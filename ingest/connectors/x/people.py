@@ -1,0 +1,61 @@
+"""Users of X as the two formats describe them, and which of two is the customer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ingest.connectors.reading import Fields, identifiers, shortened
+
+#: What the company does itself, to whom a customer's act has a type of ours, is kept as X's.
+_CREATED_AT = "%a %b %d %H:%M:%S %z %Y"
+
+
+class Person(NamedTuple):
+    """A user: id, handle and name as far as they are told."""
+
+    id: str | None = None
+    handle: str | None = None
+    name: str | None = None
+
+
+def person(user: Fields) -> Person:
+    """The user of a user object of either format; the newer one may stand within `data`."""
+    if "data" in user:
+        user = user.inside("data")
+    return Person(
+        user.id("id_str") or user.id("id"),
+        user.text("screen_name") or user.text("username"),
+        user.peek("name"),
+    )
+
+
+def touch(kind: str, customer: Person | None, *, ours: bool = False) -> dict[str, Any]:
+    """The fields that say what a customer did, or what the company did to one (`ours`)."""
+    who = customer or Person()
+    return {
+        "type": kind,
+        "direction": "outbound" if ours else "inbound",
+        "identifiers": identifiers(("x", who.id), ("x", who.handle)),
+        "traits": {"name": who.name} if who.name else {},
+    }
+
+
+def written(text: str | None) -> dict[str, Any]:
+    """What somebody wrote, as a subject."""
+    return {"subject": shortened(text)} if text else {}
+
+
+def moment(read: Fields) -> datetime | str | None:
+    """When it happened: a time since 1970, else a date as the older or the newer format has it."""
+    for name in ("timestamp_ms", "created_timestamp", "created_at_msec"):
+        if name in read:
+            return read.instant(name)
+    text = read.text("created_at")
+    if text is None or text[:1].isdigit():
+        return text
+    try:
+        return datetime.strptime(text, _CREATED_AT).astimezone(UTC)
+    except (ValueError, OverflowError):
+        read.wrong("created_at", "must be a time, for instance Mon Mar 26 16:33:26 +0000 2018")
+        return None
