@@ -209,12 +209,12 @@ def _parsed(text: str) -> Node:
         result: ParsedResult = jmespath.compile(text)
     except exceptions.EmptyExpressionError:
         raise ValueError("is empty") from None
-    except exceptions.IncompleteExpressionError:
-        raise ValueError(f"{_NO_JMESPATH}: it ends too early") from None
-    except exceptions.LexerError as error:
-        raise ValueError(f"{_NO_JMESPATH} at character {error.lexer_position + 1}{_HINT}") from None
     except exceptions.ParseError as error:
-        raise ValueError(f"{_NO_JMESPATH} at character {error.lex_position + 1}{_HINT}") from None
+        # Errors of the lexer are of this class too.
+        position = error.lex_position
+        if position >= len(text):
+            raise ValueError(f"{_NO_JMESPATH}: it ends too early") from None
+        raise ValueError(f"{_NO_JMESPATH} at character {position + 1}{_HINT}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     # The numbers and names in it are the lexer's to read.

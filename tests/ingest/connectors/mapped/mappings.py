@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import yaml
@@ -65,9 +66,11 @@ properties: {rest: true, without: [type]}
 MINIMAL = {"type": "thing_happened", "identifiers": [{"kind": "email", "value": "email"}]}
 
 
+@cache
 def mapping(text: str) -> dict[str, Any]:
-    """A mapping as `touchline.yaml` gives it: keys are text."""
-    return _with_text_keys(yaml.safe_load(text))
+    """YAML as `touchline.yaml` gives it: keys are text."""
+    read: dict[str, Any] = _with_text_keys(yaml.safe_load(text))
+    return read
 
 
 def _with_text_keys(value: Any) -> Any:

@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from standardwebhooks import Webhook
 
 from ingest.connector import Request
@@ -35,7 +34,7 @@ def post(body: bytes, **headers: str) -> Request:
 
 def source(files: dict[str, str], *secrets: str) -> Mapped:
     """The source of a page's `touchline.yaml`, with these secrets."""
-    (options,) = yaml.safe_load(files["touchline.yaml"])["sources"].values()
+    (options,) = mapping(files["touchline.yaml"])["sources"].values()
     rules = options["mapping"]
     if isinstance(rules, str):
         rules = mapping(files[rules])
