@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from pydantic import model_validator
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, json_bytes
-from ingest.connectors.mapped.expressions import ExpressionError, Scope, at
+from ingest.connectors.mapped.expressions import ExpressionError, Scope, at, scalar
 from ingest.connectors.mapped.rules import Mapping
 from ingest.connectors.mapped.shape import Path, list_path
 from ingest.connectors.mapped.signatures import Signature
@@ -65,8 +65,12 @@ class Mapped(WebhookConnector):
         scope = Scope(request.headers, body)
         try:
             found = body if self._events is None else self._events.search(body, scope)
-        except (ExpressionError, RecursionError):
-            found = None
+        except ExpressionError as error:
+            yield Rejection("unreadable", f"events: {error}", request.body)
+            return
+        except RecursionError:
+            yield Rejection("unreadable", "events: the body is nested too deeply", request.body)
+            return
 
         def convert(event: dict[str, Any], payload: Payload) -> Result:
             kept = payload if self._list is not None else lambda: request.body
@@ -92,8 +96,8 @@ class Mapped(WebhookConnector):
         body = decode(request.body)
         envelope: dict[str, Any] = {}
         for path in self._bodies:
-            value = at(body, path)
-            if value is not None and not isinstance(value, list | dict):
+            value = scalar(at(body, path))
+            if value is not None:
                 _put(envelope, path, value)
         return _around(envelope, self._list)
 

@@ -8,6 +8,7 @@ must be written out, so that it can be kept with an event that is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, cast
@@ -161,11 +162,11 @@ class _Functions(functions.Functions):
 
     @functions.signature({"types": ["string"]})
     def _func_header(self, name: str) -> object:
-        return _scalar(self._headers.get(name.lower()))
+        return scalar(self._headers.get(name.lower()))
 
     @functions.signature({"types": ["string"]})
     def _func_body(self, path: str) -> object:
-        return _scalar(at(self._body, _field_path(path)))
+        return scalar(at(self._body, _field_path(path)))
 
 
 class _Interpreter(TreeInterpreter):
@@ -187,7 +188,8 @@ class _Interpreter(TreeInterpreter):
         return method(node, *args, **kwargs)
 
 
-def _scalar(value: object) -> object:
+def scalar(value: object) -> object:
+    """What may be had of a header or the body: a short text, a number, a truth value, or None."""
     if isinstance(value, str):
         return value if len(value) <= LABEL_LENGTH else None
     return value if isinstance(value, bool | int | float) else None
@@ -223,6 +225,8 @@ def _parsed(text: str) -> Node:
     return cast(Node, result.parsed)
 
 
+#: Of `reads` a name that ends in - would stand for many.
+_HEADER = re.compile(r"[\w-]*\w", re.ASCII)
 _NO_JMESPATH = "is no JMESPath expression"
 _HINT = (
     ' (a name with other characters than letters, digits and _ stands in "double quotes", '
@@ -266,6 +270,8 @@ def _check_call(node: Node) -> None:
         (asked,) = arguments
         if asked["type"] != "literal" or not isinstance(asked["value"], str):
             raise ValueError(f"{name}() takes a name in single quotes, written out")
+        if name == "header" and not _HEADER.fullmatch(asked["value"]):
+            raise ValueError("header() takes the name of one header")
 
 
 def _check_references(node: Node, below: list[Node], allowed: frozenset[int]) -> None:

@@ -32,6 +32,7 @@ from schemas.touchpoint import Channel, Direction, EventType
 
 _MOMENTS = {"epoch_s": 1000, "epoch_ms": 1}
 _EXAMPLE = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
+_LARGEST = 1e20
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _TIME_LENGTH = 100
 #: As YAML reads these words where they are keys.
@@ -93,10 +94,13 @@ class Computed(Section):
 
 
 def _decimal(value: object) -> Decimal:
-    text = str(value) if isinstance(value, int | float | str) else ""
-    if isinstance(value, bool) or not _NUMBER.fullmatch(text):
+    if isinstance(value, str):
+        is_number = _NUMBER.fullmatch(value) is not None
+    else:
+        is_number = isinstance(value, int | float) and abs(value) < _LARGEST
+    if not is_number or isinstance(value, bool):
         raise ExpressionError("must be a number")
-    return Decimal(text)
+    return Decimal(str(value))
 
 
 Value = Annotated[Computed, BeforeValidator(as_object("expr"))]

@@ -59,6 +59,8 @@ def search(text: str, value: Any) -> Any:
         ("a[::0]", "steps of 0"),
         ("header(a)", "a name in single quotes"),
         ("header(`5`)", "a name in single quotes"),
+        ("header('x-')", "the name of one header"),
+        ("header('')", "the name of one header"),
         ("body('a[0]')", "a path of fields"),
         ("body('a.')", "ends too early"),
         ("a" * (MAX_LENGTH + 1), f"longer than {MAX_LENGTH} characters"),

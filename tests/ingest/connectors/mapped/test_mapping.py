@@ -212,7 +212,8 @@ def test_a_scale_is_exact():
         )
         assert event.value.amount == Decimal(amount)
     assert touch({"c": None}, value={"amount": {"expr": "c", "scale": 2}}).value is None
-    for wrong in (MARK, True, [1], "1e5"):
+    assert touch({"c": 1e-7}, duration_s={"expr": "c", "scale": 1000}).duration_s == 0.0001
+    for wrong in (MARK, True, [1], "1e5", 1e30):
         rule = {"amount": {"expr": "c", "scale": 2}}
         assert refusal({"c": wrong}, value=rule) == "invalid: value.amount: must be a number"
 
