@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,16 @@ class ConfigFile:
     path: Path | None = None
     data: dict[str, Any] = field(default_factory=dict, repr=False)
     lines: dict[Location, int] = field(default_factory=dict, repr=False)
+    #: Files that stand in the place of a setting.
+    parts: dict[Location, ConfigFile] = field(default_factory=dict, repr=False)
 
     def place(self, location: Location) -> str:
         """`file:line` of a setting, or of the nearest enclosing one that the file has."""
         if self.path is None:
             return "configuration"
+        for above, part in self.parts.items():
+            if len(location) > len(above) and location[: len(above)] == above:
+                return part.place(location[len(above) :])
         for size in range(len(location), 0, -1):
             if location[:size] in self.lines:
                 return f"{self.path}:{self.lines[location[:size]]}"
@@ -78,6 +83,25 @@ def read(path: Path, environment: Mapping[str, str]) -> ConfigFile:
     if walk.problems:
         raise ConfigurationError(*walk.problems)
     return ConfigFile(path, data, walk.lines)
+
+
+def with_mappings(file: ConfigFile, environment: Mapping[str, str]) -> ConfigFile:
+    """The file with the content of another one wherever a source's `mapping` names one.
+
+    Names are relative to the file. Raises `ConfigurationError` as `read` does.
+    """
+    sources = file.data.get("sources")
+    if file.path is None or not isinstance(sources, dict):
+        return file
+    parts: dict[Location, ConfigFile] = {
+        ("sources", name, "mapping"): read(file.path.parent / source["mapping"], environment)
+        for name, source in sources.items()
+        if isinstance(source, dict) and isinstance(source.get("mapping"), str)
+    }
+    changed = {
+        name: {**sources[name], "mapping": part.data} for (_, name, _), part in parts.items()
+    }
+    return replace(file, data={**file.data, "sources": {**sources, **changed}}, parts=parts)
 
 
 class _Walk:

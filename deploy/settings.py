@@ -19,7 +19,14 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
-from deploy.config_file import ConfigFile, ConfigurationError, Location, Problem, read
+from deploy.config_file import (
+    ConfigFile,
+    ConfigurationError,
+    Location,
+    Problem,
+    read,
+    with_mappings,
+)
 from deploy.local.mock_broker import PARTITIONS as EMBEDDED_PARTITIONS
 from deploy.sections import (
     ClickHouseSettings,
@@ -117,7 +124,7 @@ def load(config: Path | None = None) -> Configuration:
     Raises `ConfigurationError`, one problem a line: file, line and what was expected.
     """
     path = config or _named_file()
-    file = read(path, os.environ) if path else ConfigFile()
+    file = with_mappings(read(path, os.environ), os.environ) if path else ConfigFile()
     data = dict(file.data)
     if path:
         data = _relative_to(path.parent, data, ("segments", "state", "tracking_plan"))

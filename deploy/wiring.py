@@ -111,7 +111,7 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
         try:
             connector = registry.create(source.connector, source.options)
         except ConnectorError as error:
-            problems.append(_problem(configuration, name, source, str(error)))
+            problems.append(source_problem(configuration, name, str(error)))
             continue
         if isinstance(connector, WebhookConnector):
             policy = source_policy(configuration.settings, name)
@@ -167,18 +167,14 @@ def _rate(source: SourceSettings) -> RateLimit | None:
     return RateLimit(rate.events_per_second, rate.burst or 2 * rate.events_per_second)
 
 
-def _problem(
-    configuration: Configuration, name: str, source: SourceSettings, message: str
-) -> Problem:
+def source_problem(configuration: Configuration, name: str, message: str) -> Problem:
     """At the option that the message names, if the source has it, else at the source."""
-    location: Location = ("sources", name)
-    for word in _words(message):
-        if word in source.options:
-            location = (*location, word)
-            break
-    return configuration.problem(location, message)
+    source = configuration.settings.sources[name]
+    found = next((one for one in _places(message) if one[0] in source.options), ())
+    return configuration.problem(("sources", name, *found), message)
 
 
-def _words(text: str) -> Iterator[str]:
+def _places(text: str) -> Iterator[Location]:
     # Behind the connector's own name, which may be an option's too.
-    return (match[0] for match in re.finditer(r"\w+", text.partition(": ")[2]))
+    for match in re.finditer(r"\w+(?:\.\w+)*", text.partition(": ")[2]):
+        yield tuple(int(part) if part.isdigit() else part for part in match[0].split("."))

@@ -71,7 +71,7 @@ class Registry:
             make = cast(Callable[[Any], AnyConnector], cls)
             return make(model)
         except ValidationError as error:
-            raise ConnectorError(_explain(name, cls, error)) from None
+            raise ConnectorError(_explain(name, cls, error, options)) from None
         except ValueError as error:
             # A constructor refuses an option that only it can judge, a key's format for instance.
             raise ConnectorError(f"connector {name!r}: {error}") from None
@@ -92,18 +92,44 @@ def _checked(name: str, value: str, loaded: Any) -> type[AnyConnector]:
     return loaded
 
 
-def _explain(name: str, cls: type[AnyConnector], error: ValidationError) -> str:
+def _explain(
+    name: str, cls: type[AnyConnector], error: ValidationError, options: Mapping[str, Any]
+) -> str:
     lines = []
-    for problem in error.errors(include_url=False, include_context=False, include_input=False):
-        # Of a union each member reports; the option's own name is the part that helps.
-        option = str(problem["loc"][0]) if problem["loc"] else "options"
-        if problem["type"] == "extra_forbidden":
+    for problem in error.errors(include_url=False, include_input=False):
+        option = _where(problem["loc"], options) or "options"
+        if problem["type"] == "extra_forbidden" and "." in option:
+            line = f"{option}: there is no such setting"
+        elif problem["type"] == "extra_forbidden":
             known = ", ".join(cls.options.model_fields) or "none"
             line = f"{option} is no option of this connector, which has: {known}"
         elif problem["type"] == "missing":
             line = f"{option} is missing"
+        elif problem["type"] == "union_tag_not_found":
+            line = f"{option}: {problem['ctx']['discriminator']} is missing"
+        elif problem["type"] == "union_tag_invalid":
+            tags = problem["ctx"]["expected_tags"]
+            line = f"{option}: {problem['ctx']['discriminator']} must be one of {tags}"
         else:
             line = f"{option}: {problem['msg'].removeprefix('Value error, ')}"
         if line not in lines:
             lines.append(line)
     return f"connector {name!r}: " + "; ".join(lines[:3])
+
+
+def _where(location: tuple[int | str, ...], options: Any) -> str:
+    """The place of a problem as the options have it, with dots.
+
+    Of a union each member reports, under a name of its own: those are left out, and so is what the
+    options say more shortly than the model.
+    """
+    parts: list[str] = []
+    for i, part in enumerate(location):
+        if isinstance(options, Mapping) and part in options:
+            options = options[str(part)]
+        elif isinstance(options, list | tuple) and isinstance(part, int) and part < len(options):
+            options = options[part]
+        elif i < len(location) - 1 or not isinstance(options, Mapping):
+            continue
+        parts.append(str(part))
+    return ".".join(parts)

@@ -32,6 +32,8 @@ EventType = Annotated[
     str,
     Field(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$", examples=["page_viewed"]),
 ]
+Direction = Literal["inbound", "outbound"]
+Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", examples=["email", "customer_id"])]
 Text = Annotated[str, Field(max_length=65_536)]
 Label = Annotated[str, Field(max_length=512)]
 
@@ -78,7 +80,7 @@ class Part(BaseModel):
 class IdentifierInput(Part):
     """An identifier as the source writes it; it is brought to its normal form at the edge."""
 
-    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    kind: Kind
     value: Annotated[str, Field(max_length=4096)]
 
 
@@ -109,7 +111,7 @@ class Touchpoint(Part):
     channel: Channel
     type: EventType
     identifiers: Annotated[tuple[IdentifierInput, ...], Field(max_length=100, strict=False)]
-    direction: Literal["inbound", "outbound"] = "inbound"
+    direction: Direction = "inbound"
     #: When it happened; the time of receipt where the source does not say.
     occurred_at: Moment | None = None
     #: When the sender sent it, by the sender's clock: serves to correct a wrong clock.

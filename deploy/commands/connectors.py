@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 import click
 
 from deploy.commands import configuration, json_option, say_json
+from deploy.config_file import ConfigurationError
 from deploy.connectors.starting import start
 from deploy.connectors.trying import documents, lines, request_of, results, source_for
-from deploy.wiring import source_policy
+from deploy.wiring import source_policy, source_problem
 from ingest.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.contracts import contract
@@ -97,16 +98,19 @@ def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **giv
     """
     options = dict(_pair(one, "=") for one in given["options"])
     policy = SourcePolicy(given["source"] or "try")
-    if given["source"]:
-        settings = configuration(context, "connectors").settings
-        if given["source"] not in settings.sources:
+    loaded = configuration(context, "connectors") if given["source"] else None
+    if loaded is not None:
+        if given["source"] not in loaded.settings.sources:
             raise click.BadParameter("the configuration has no such source", param_hint="--source")
-        policy = source_policy(settings, given["source"])
-        options = settings.sources[given["source"]].options | options
+        policy = source_policy(loaded.settings, given["source"])
+        options = loaded.settings.sources[given["source"]].options | options
     try:
         source = source_for(Registry(), name, options, policy)
     except ConnectorError as error:
-        hint = "" if given["source"] else " (options: --option NAME=VALUE, or --source NAME)"
+        if loaded is not None:
+            problem = source_problem(loaded, given["source"], str(error))
+            raise ConfigurationError(problem) from error
+        hint = " (options: --option NAME=VALUE, or --source NAME)"
         raise ConnectorError(f"{error}{hint}") from error
     request = request_of(
         payload.read(),

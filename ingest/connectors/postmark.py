@@ -8,7 +8,6 @@ docs/channels/postmark.md.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,11 +28,10 @@ from ingest.connectors.reading import (
     identifiers,
     snake_case,
 )
-from ingest.connectors.signing import RequiredSecrets, is_one_of
+from ingest.connectors.signing import RequiredSecrets, basic_credentials, is_one_of
 from schemas.rejection import Rejection
 from schemas.times import from_ms
 
-AUTHORIZATION = "authorization"
 INBOUND = "Inbound"
 #: Of an incoming message so many characters are kept.
 TEXT_LENGTH = 50_000
@@ -127,7 +125,7 @@ class Postmark(WebhookConnector):
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Whether the request shows all that the source asks for."""
-        basic = not self._basic or is_one_of(_shown(request), self._basic)
+        basic = not self._basic or is_one_of(basic_credentials(request), self._basic)
         shown = request.headers.get(self._options.header, "").encode("utf-8", "replace")
         token = not self._tokens or is_one_of(shown, self._tokens)
         return basic and token
@@ -198,17 +196,6 @@ class Postmark(WebhookConnector):
         if decision is None:
             return None
         return {self._options.streams.get(read.peek("MessageStream") or "", MARKETING): decision}
-
-
-def _shown(request: Request) -> bytes:
-    """Name and password of HTTP Basic; empty if there are none."""
-    scheme, _, encoded = request.headers.get(AUTHORIZATION, "").partition(" ")
-    if scheme.lower() != "basic":
-        return b""
-    try:
-        return base64.b64decode(encoded.strip(), validate=True)
-    except ValueError:
-        return b""
 
 
 def _event_id(name: str, read: Fields, record: Record, customer: str | None) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-from ingest.connector import Secrets, secrets
+from ingest.connector import Request, Secrets, secrets
 from schemas.times import DAY_MS
 
 #: How a signature is written.
@@ -44,8 +44,30 @@ def is_hmac_of(
     content: bytes, shown: str, by: tuple[bytes, ...], encoding: Encoding, algorithm: str = "sha256"
 ) -> bool:
     """Whether what is shown is the HMAC of some bytes by one of our secrets."""
+    return has_hmac_of(content, (shown,), by, encoding, algorithm)
+
+
+def has_hmac_of(
+    content: bytes,
+    shown: Iterable[str],
+    by: tuple[bytes, ...],
+    encoding: Encoding,
+    algorithm: str = "sha256",
+) -> bool:
+    """The same where several signatures are shown; the content is read once for each secret."""
     valid = tuple([encoding(hmac.digest(secret, content, algorithm)) for secret in by])
-    return is_one_of(shown.encode("utf-8", "replace"), valid)
+    return any([is_one_of(one.encode("utf-8", "replace"), valid) for one in shown])
+
+
+def basic_credentials(request: Request) -> bytes:
+    """Name, colon and password of HTTP Basic; empty if there are none."""
+    scheme, _, encoded = request.headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except ValueError:
+        return b""
 
 
 def named(header: str, name: str) -> list[str]:

@@ -1,0 +1,119 @@
+"""A webhook without code: a mapping of JMESPath expressions from any JSON body to touchpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
+from pydantic import model_validator
+
+from ingest.connector import Context, Options, Request, Result, WebhookConnector, json_bytes
+from ingest.connectors.mapped.expressions import ExpressionError, Scope, at, scalar
+from ingest.connectors.mapped.rules import Mapping
+from ingest.connectors.mapped.shape import Path, list_path
+from ingest.connectors.mapped.signatures import Signature
+from ingest.connectors.mapped.touches import Touches
+from ingest.connectors.reading import Payload, decode, each, guarded
+from schemas.rejection import Rejection
+
+#: Hold keys; what an expression reads is kept with what is refused.
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+class MappedOptions(Options):
+    """`signature`: how the sender shows who it is (`scheme`: hmac, token, basic or
+    standard-webhooks). `mapping`: what becomes of each event, or the YAML file that says so.
+    """
+
+    signature: Signature
+    mapping: Mapping
+
+    @model_validator(mode="after")
+    def _reads_no_secret(self) -> Self:
+        headers, _ = self.mapping.asked()
+        if secret := headers & (_SECRET_HEADERS | self.signature.headers()):
+            raise ValueError(f"header('{min(secret)}') in mapping: holds a secret")
+        return self
+
+
+class Mapped(WebhookConnector):
+    """Any provider's webhook with a body in JSON."""
+
+    name: ClassVar[str] = "mapped"
+    doc: ClassVar[str] = "Anything: a webhook without code, by a mapping in YAML"
+    options: ClassVar[type[Options]] = MappedOptions
+
+    def __init__(self, options: MappedOptions) -> None:
+        self._options = options
+        self._events = options.mapping.events
+        self._touches = Touches(options.mapping)
+        headers, self._bodies = options.mapping.asked()
+        # What is read is the mapping's choice, so it is one of the source's and not of the class.
+        self.reads = ("content-type", *sorted(headers))  # type: ignore[misc]
+        self._list = () if self._events is None else list_path(self._events.node)
+
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether the request is signed as the option `signature` says."""
+        return self._options.signature.holds(request, received_ms)
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The events of the request, in their order."""
+        body = decode(request.body)
+        if isinstance(body, Rejection):
+            yield body
+            return
+        scope = Scope(request.headers, body)
+        try:
+            found = body if self._events is None else self._events.search(body, scope)
+        except ExpressionError as error:
+            yield Rejection("unreadable", f"events: {error}", request.body)
+            return
+        except RecursionError:
+            yield Rejection("unreadable", "events: the body is nested too deeply", request.body)
+            return
+
+        def convert(event: dict[str, Any], payload: Payload) -> Result:
+            kept = payload if self._list is not None else lambda: request.body
+            return self._touches.touch(event, kept, scope, context.source)
+
+        if found is body and isinstance(found, dict):
+            yield guarded(convert, found, lambda: request.body)
+        elif isinstance(found, list | dict):
+            events = found if isinstance(found, list) else [found]
+            yield from each(events, request.body, context, convert)
+        else:
+            where = "the body" if self._events is None else "events"
+            detail = f"{where}: must be a list of events, or one event as an object"
+            yield Rejection("unreadable", detail, request.body)
+
+    def around(self, request: Request) -> tuple[bytes, bytes] | None:
+        """The list with what is above it, and what expressions ask of the body.
+
+        None where `events` does more than to name a list: then the whole body is kept.
+        """
+        if self._list is None:
+            return None
+        body = decode(request.body)
+        envelope: dict[str, Any] = {}
+        for path in self._bodies:
+            value = scalar(at(body, path))
+            if value is not None:
+                _put(envelope, path, value)
+        return _around(envelope, self._list)
+
+
+def _put(envelope: dict[str, Any], path: Path, value: object) -> None:
+    *above, last = path
+    for name in above:
+        envelope = envelope.setdefault(name, {})
+    envelope[last] = value
+
+
+def _around(envelope: dict[str, Any], path: Path) -> tuple[bytes, bytes]:
+    """What makes a body of an event: this envelope, and at a path the list that it is in."""
+    if not path:
+        return b"[", b"]"
+    others = {name: value for name, value in envelope.items() if name != path[0]}
+    before, after = _around(envelope.get(path[0]) or {}, path[1:])
+    head = json_bytes(others)[:-1] + (b"," if others else b"")
+    return head + json_bytes(path[0]) + b":" + before, after + b"}"

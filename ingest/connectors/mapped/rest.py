@@ -1,0 +1,71 @@
+"""What is left of an event when its mapped fields are taken out, and how large an object is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ingest.connectors.mapped.expressions import Expression
+from ingest.connectors.mapped.shape import Path
+from ingest.connectors.mapped.values import Computed, Word, inside
+
+#: Paths by their names, one inside the other; where one ends there is nothing below.
+Tree = dict[str, "Tree"]
+
+
+def tree(paths: Iterable[Path]) -> Tree:
+    """The paths as a tree. One that goes on below the end of another adds nothing to it."""
+    root: Tree = {}
+    for path in sorted(paths, key=len, reverse=True):
+        *above, last = path
+        at = root
+        for name in above:
+            at = at.setdefault(name, {})
+        at[last] = {}
+    return root
+
+
+def without(event: dict[str, Any], taken: Tree) -> dict[str, Any]:
+    """A copy of an event without these paths, and without objects that are empty then."""
+    left: dict[str, Any] = {}
+    for name, value in event.items():
+        below = taken.get(name)
+        if below is None:
+            left[name] = value
+        elif below and isinstance(value, dict):
+            if rest := without(value, below):
+                left[name] = rest
+        elif below and value is not None:
+            left[name] = value
+    return left
+
+
+def taken_by(part: object) -> set[Path]:
+    """The paths whose values stand in a field of the touchpoint as they are.
+
+    Not those behind a table: of a word that is not in it nothing would be left.
+    """
+    if isinstance(part, Expression):
+        return {path for path in part.reads if path}
+    if isinstance(part, Computed | Word) and part.table is not None:
+        return set()
+    return {path for one in inside(part) for path in taken_by(one)}
+
+
+def is_larger(value: object, limit: int) -> bool:
+    """Whether a JSON value has more values and characters than this. Stops as soon as it is known.
+
+    An expression may name one part of an event many times, so that it is small until it is written.
+    """
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        limit -= 1 + (len(one) if isinstance(one, str) else 0)
+        if limit < 0:
+            return True
+        if isinstance(one, dict):
+            limit -= sum(map(len, one))
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return False

@@ -1,0 +1,157 @@
+"""The option `mapping`: what becomes of each event, as configured.
+
+The fields at the top are those of every event; a rule, where its `when` holds, says what differs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from ingest.connectors.mapped.expressions import Compiled, Expression, compiled
+from ingest.connectors.mapped.values import (
+    ChannelWord,
+    DirectionWord,
+    Moment,
+    Section,
+    TypeWord,
+    Value,
+    expressions,
+)
+from ingest.connectors.reading import snake_case
+from schemas.touchpoint import Kind, Label
+
+
+def _whole_or_parts(value: object) -> object:
+    return {"whole": value} if isinstance(value, str) else {"parts": value}
+
+
+class Named(Section):
+    """Values by name: an expression for each, or one expression that gives an object of all."""
+
+    whole: Compiled | None = None
+    parts: dict[Label, Value] = Field(default_factory=dict)
+
+
+NamedValues = Annotated[Named, BeforeValidator(_whole_or_parts)]
+
+
+class IdentifierRule(Section):
+    """An identifier of the customer; where the value is a list, one for each element."""
+
+    kind: Kind
+    value: Value
+
+
+class CampaignRule(Section):
+    """The campaign that led to the touch."""
+
+    name: Value | None = None
+    source: Value | None = None
+    medium: Value | None = None
+    term: Value | None = None
+    content: Value | None = None
+
+
+class MoneyRule(Section):
+    """An amount in the currency's major unit, and the currency; without one it is the source's."""
+
+    amount: Value
+    currency: Value | None = None
+
+
+def _field_path(value: object) -> Expression:
+    found = compiled(value)
+    if not found.path:
+        raise ValueError("expected names of fields with dots between them")
+    return found
+
+
+class PropertiesRule(Section):
+    """Anything else: all that is not mapped (`rest`) but what `without` names, then `expr`."""
+
+    expr: Compiled | None = None
+    rest: bool = False
+    without: tuple[Annotated[Expression, BeforeValidator(_field_path)], ...] = ()
+
+
+def _properties(value: object) -> object:
+    return {"expr": value} if isinstance(value, str) else value
+
+
+class TouchRule(Section):
+    """The fields of a touchpoint."""
+
+    type: TypeWord | None = None
+    channel: ChannelWord | None = None
+    direction: DirectionWord | None = None
+    event_id: Value | None = None
+    occurred_at: Moment | None = None
+    identifiers: tuple[IdentifierRule, ...] | None = None
+    traits: NamedValues | None = None
+    consent: dict[Label, Value] | None = None
+    campaign: CampaignRule | None = None
+    value: MoneyRule | None = None
+    duration_s: Value | None = None
+    outcome: Value | None = None
+    sentiment: Value | None = None
+    subject: Value | None = None
+    url: Value | None = None
+    properties: Annotated[PropertiesRule, BeforeValidator(_properties)] | None = None
+
+    def changed_by(self, rule: TouchRule) -> TouchRule:
+        """These fields, with those of a rule in place of ours."""
+        own = {
+            name: getattr(rule, name)
+            for name in TouchRule.model_fields.keys() & rule.model_fields_set
+        }
+        ours = {name: getattr(self, name) for name in TouchRule.model_fields}
+        return TouchRule.model_construct(**{**ours, **own})
+
+
+class ConditionalRule(TouchRule):
+    """What differs for events for which `when` holds."""
+
+    when: Compiled
+
+
+class MappingRules(TouchRule):
+    """A whole mapping.
+
+    `events`: the list of events in the body; by default the body is the list, or the one event.
+    `unknown`: what becomes of events that no rule and no table of types knows; those that are kept
+    are called `<prefix>_<type>`, with the name of the source where no prefix is given.
+    """
+
+    events: Compiled | None = None
+    rules: tuple[ConditionalRule, ...] = ()
+    unknown: Literal["keep", "reject"] = "keep"
+    prefix: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.type is None and (not self.rules or any(rule.type is None for rule in self.rules)):
+            raise ValueError("type is missing: for all events, or in each rule")
+        fields = [self.changed_by(rule) for rule in self.rules] or [self]
+        if not all(one.identifiers for one in fields):
+            raise ValueError("identifiers are missing: for all events, or in each rule")
+        if self.prefix is not None and not snake_case(self.prefix):
+            raise ValueError("prefix: must hold letters")
+        return self
+
+    def asked(self) -> tuple[frozenset[str], frozenset[tuple[str, ...]]]:
+        """The headers, and the paths of the body, that expressions ask for."""
+        every = expressions(self)
+        headers = frozenset(name for one in every for name in one.headers)
+        return headers, frozenset(path for one in every for path in one.bodies)
+
+
+def from_text(value: Any) -> Any:
+    """Refuses a mapping that is still the name of a file: only `touchline.yaml` may name one."""
+    if isinstance(value, str):
+        raise ValueError("expected the mapping; the name of a file is read in touchline.yaml only")
+    return value
+
+
+Mapping = Annotated[MappingRules, BeforeValidator(from_text)]

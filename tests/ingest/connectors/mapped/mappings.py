@@ -1,0 +1,84 @@
+"""Mappings that the tests share."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import yaml
+
+from ingest.connectors.mapped.connector import Mapped, MappedOptions
+
+TOKEN = {"scheme": "token", "header": "X-Token", "secret": "s"}
+
+#: Events in a list of the body, with something above it and in a header that all of them need.
+BATCH = """
+events: data.items
+prefix: acme
+channel: phone
+type:
+  expr: kind
+  table: {call: call_completed, purchase: order_completed}
+event_id: join(':', [to_string(body('account.id')), header('X-Shop'), to_string(no)])
+occurred_at: {expr: at, format: "%d.%m.%Y %H:%M", timezone: Asia/Tokyo}
+identifiers:
+  - {kind: phone, value: from}
+  - {kind: email, value: mail}
+rules:
+  - when: kind == 'call'
+    duration_s: {expr: ms, scale: 0.001}
+    outcome: {expr: state, table: {1: busy, 2: answered}}
+    sentiment: {expr: rating, table: {"1": -1, "4": 0.5}}
+    direction: {expr: dir, table: {in: inbound, out: outbound}}
+    traits: {account: body('account.name')}
+    properties: {rest: true, without: [agent.name]}
+  - when: kind == 'Newsletter Signup'
+    type: newsletter_joined
+    channel: email
+    consent: {marketing: {expr: optin, table: {"yes": true, "no": false}}}
+    traits: custom
+  - when: kind == 'purchase'
+    channel: commerce
+    value: {amount: {expr: cents, scale: 0.01}, currency: cur}
+"""
+#: The body is the list.
+LIST = """
+type: {expr: event}
+event_id: id
+occurred_at: {expr: ts, format: epoch_s}
+identifiers:
+  - {kind: customer_id, value: user_id}
+  - {kind: email, value: email}
+url: url
+traits: "{plan: plan}"
+"""
+#: The events are more than a list at a path.
+FILTERED = """
+events: messages[?type != 'ping']
+type: sms_received
+channel: phone
+event_id: id
+identifiers:
+  - {kind: phone, value: from}
+subject: text
+properties: {rest: true, without: [type]}
+"""
+MINIMAL = {"type": "thing_happened", "identifiers": [{"kind": "email", "value": "email"}]}
+
+
+@cache
+def mapping(text: str) -> dict[str, Any]:
+    """YAML as `touchline.yaml` gives it: keys are text."""
+    read: dict[str, Any] = _with_text_keys(yaml.safe_load(text))
+    return read
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(inside) for key, inside in value.items()}
+    return [_with_text_keys(one) for one in value] if isinstance(value, list) else value
+
+
+def make(rules: dict[str, Any], signature: dict[str, Any] | None = None) -> Mapped:
+    options = {"signature": signature or TOKEN, "mapping": rules}
+    return Mapped(MappedOptions.model_validate(options))
