@@ -14,8 +14,9 @@ from deploy.sections import SourceSettings
 from deploy.settings import Configuration, Settings
 from deploy.stages import partitions_of
 from ingest.accept import SourcePolicy
-from ingest.connector import WebhookConnector
-from ingest.gateway.config import GatewayConfig, RateLimit, Source
+from ingest.batch.reading import BatchSource, ReadingSource
+from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
+from ingest.gateway.config import GatewayConfig, RateLimit, ReadSource, Source
 from ingest.publisher import KafkaConnection
 from ingest.registry import ConnectorError, Registry
 from processors.engine import EngineConfig
@@ -92,19 +93,41 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
 
     Raises `ConfigurationError` with a problem for each source that cannot be made.
     """
-    made: list[Source] = []
+    sources = configuration.settings.sources
+    return [
+        Source(connector, source_policy(configuration.settings, name), _rate(sources[name]))
+        for name, connector in _connectors(configuration)
+        if isinstance(connector, WebhookConnector)
+    ]
+
+
+def batch_sources(configuration: Configuration) -> list[BatchSource]:
+    """The sources that are read: files and providers that are pulled. Raises as above."""
+    return [
+        BatchSource(connector, source_policy(configuration.settings, name))
+        for name, connector in _connectors(configuration)
+        if isinstance(connector, BatchConnector)
+    ]
+
+
+def read_sources(configuration: Configuration) -> list[ReadSource]:
+    """The sources of which a part that was refused can be read again. Raises as above."""
+    return [
+        ReadingSource(connector, source_policy(configuration.settings, name))
+        for name, connector in _connectors(configuration)
+        if isinstance(connector, WebhookConnector | RowConnector)
+    ]
+
+
+def _connectors(configuration: Configuration) -> list[tuple[str, AnyConnector]]:
+    made: list[tuple[str, AnyConnector]] = []
     problems: list[Problem] = []
     registry = Registry()
     for name, source in configuration.settings.sources.items():
         try:
-            connector = registry.create(source.connector, source.options)
+            made.append((name, registry.create(source.connector, source.options)))
         except ConnectorError as error:
             problems.append(_problem(configuration, name, source, str(error)))
-            continue
-        if isinstance(connector, WebhookConnector):
-            made.append(
-                Source(connector, source_policy(configuration.settings, name), _rate(source))
-            )
     if problems:
         raise ConfigurationError(*problems)
     return made

@@ -1,6 +1,6 @@
-"""From a verified request to records: what becomes of each of its events. Synchronous and pure.
+"""From a request to records: what becomes of each of its events. Synchronous and pure.
 
-The gateway judges what comes in by it, and a replay what was refused once.
+The gateway judges what comes in by it, an import each row, and a replay what was refused once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import structlog
 from ingest.accept import Accepted, accept
 from ingest.connector import Context, Request, Result, original
 from ingest.gateway.body import depth
-from ingest.gateway.config import GatewayConfig, Source
+from ingest.gateway.config import GatewayConfig, ReadSource
 from ingest.kept import Origins
 from ingest.publisher import MAX_RECORD_BYTES, Refused
 from schemas.raised import where_raised
@@ -27,7 +27,7 @@ _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
 
 
 def judged(
-    source: Source, request: Request, received_ms: int, config: GatewayConfig
+    source: ReadSource, request: Request, received_ms: int, config: GatewayConfig
 ) -> Iterator[Accepted | Rejection]:
     """The record of each event, in its order, or why it is refused.
 
@@ -90,7 +90,7 @@ def printable(text: str) -> str:
 
 
 def _judge(
-    source: Source, result: Result, received_ms: int, level: int, max_depth: int
+    source: ReadSource, result: Result, received_ms: int, level: int, max_depth: int
 ) -> Accepted | Rejection:
     if isinstance(result, Rejection):
         return result
