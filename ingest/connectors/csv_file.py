@@ -64,9 +64,18 @@ class Table(RowConnector):
     """
 
     def __init__(
-        self, dialect: Dialect, names: Sequence[str] | None, numbered: bool = False
+        self,
+        dialect: Dialect,
+        names: Sequence[str] | None,
+        *,
+        numbered: bool = False,
+        least: int | None = None,
     ) -> None:
-        """`names` None: the first line has them, unless the columns are `numbered`."""
+        """`names` None: the first line has them, unless the columns are `numbered`.
+
+        A row has a cell for each column; with `least` so many are enough.
+        """
+        self._least = least
         self._dialect = dialect
         self._names = tuple(names) if names is not None else None
         self._numbered = numbered
@@ -145,7 +154,8 @@ class Table(RowConnector):
     ) -> Result:
         if names is None:
             names = [str(number) for number in range(1, len(texts) + 1)]
-        if len(texts) < len(names) or any(texts[len(names) :]):
+        least = len(names) if self._least is None else min(self._least, len(names))
+        if len(texts) < least or any(texts[len(names) :]):
             detail = f"the row: has {len(texts)} cells, and there are {len(names)} columns"
             return Rejection("invalid", detail, payload)
         row = {name: text for name, text in zip(names, texts, strict=False) if text}
@@ -229,10 +239,10 @@ class CsvFile(Table):
 
     def touch(self, row: dict[str, str], event_id: str, payload: bytes, context: Context) -> Result:
         """See `Table`."""
-        return mapped(self._map, _Cells(row), event_id, payload)
+        return mapped(self._map, RowCells(row), event_id, payload)
 
 
-class _Cells:
+class RowCells:
     """`mapping.Cells` of a row of texts."""
 
     __slots__ = ("_row",)
@@ -241,12 +251,15 @@ class _Cells:
         self._row = row
 
     def text(self, column: str) -> str | None:
+        """See `Cells`."""
         return self._row.get(column)
 
     def value(self, column: str) -> Any:
+        """See `Cells`."""
         return self._row.get(column)
 
     def rest(self, used: frozenset[str]) -> dict[str, Any]:
+        """See `Cells`."""
         return {name: text for name, text in self._row.items() if name not in used}
 
 

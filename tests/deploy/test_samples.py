@@ -30,6 +30,7 @@ SAMPLES = {
     "downloads.csv": (3, {}),
     "contacts.csv": (4, {4: "invalid"}),
     "records.jsonl": (2, {}),
+    "Master.csv": (3, {3: "unsupported"}),
 }
 Sample = Callable[[str], list[Any]]
 
@@ -126,6 +127,17 @@ def test_existing_contacts(sample: Sample):
     assert (first["consent"], second["consent"]) == ({"marketing": True}, {"marketing": False})
     assert third["identifiers"]["phone"] == ["+442079460958"]
     assert first["occurred_at"] == "2026-03-01T00:15:00.000Z"
+
+
+def test_call_detail_records(sample: Sample):
+    came, went, _ = sample("Master.csv")
+    assert (came["direction"], came["lead_value"]) == ("inbound", "+81312345678")
+    assert (went["direction"], went["type"], went["outcome"]) == (
+        "outbound",
+        "call_missed",
+        "no_answer",
+    )
+    assert came["occurred_at"] == "2026-10-20T00:15:00.000Z"
 
 
 def test_touchpoints_as_they_are():
