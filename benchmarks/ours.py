@@ -15,7 +15,7 @@ from benchmarks.workload import PARTITIONS
 from deploy import epoch
 from deploy.lag import Reader
 from deploy.settings import Settings, child_environment, load
-from deploy.stages import control_topic, generation_topics, readers
+from deploy.stages import generation_topics, lasting_topics, readers
 from deploy.topics_admin import connect, ensure
 from schemas.topics import Topic, full_name
 
@@ -49,7 +49,7 @@ class Deployment:
     def create(self) -> None:
         """Topics and the epoch, without ClickHouse."""
         cluster = connect(self.settings.kafka)
-        wanted = [control_topic(self.settings), *generation_topics(self.settings, self.namespace)]
+        wanted = [*lasting_topics(self.settings), *generation_topics(self.settings, self.namespace)]
         ensure(cluster, wanted)
         present = epoch.Present(1, cluster.cluster_id(), self.namespace)
         epoch.announce(self.settings.kafka, self.namespace, present)

@@ -6,6 +6,7 @@ Exit status: 0 on success, 1 on a failure, said in one line on stderr, 2 on wron
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -15,7 +16,8 @@ import click
 
 from deploy.commands import Options
 
-#: Command -> what it does. Its module is `deploy.commands.<name>`.
+#: Command -> what it does. Its module is `deploy.commands.<name>`; one whose name is a word of
+#: Python's has `_` behind it.
 COMMANDS = {
     "demo": "Run the whole pipeline on sample data and print a report.",
     "up": "Run gateway, worker and sink, with an embedded Kafka and ClickHouse if none are named.",
@@ -27,6 +29,7 @@ COMMANDS = {
     "setup": "Create topics and tables; safe to run again.",
     "rebuild": "Compute everything that is derived anew, beside the running system.",
     "check": "Read all configuration and say what is wrong.",
+    "import": "Import a file of touches.",
     "connectors": "The plug-ins for channels.",
     "segments": "The segment definitions.",
     "profile": "Look at a customer.",
@@ -43,10 +46,12 @@ FAILURES = (
     ("deploy.local.kafka", "KafkaUnavailable"),
     ("deploy.local.clickhouse_engine", "EngineUnavailable"),
     ("deploy.identity.split", "SplitError"),
+    ("deploy.importing", "ImportProblem"),
     ("deploy.rebuild.site", "RebuildError"),
     ("deploy.rejected.replay", "ReplayError"),
     ("deploy.supervise", "ChildFailed"),
     ("deploy.up", "StackError"),
+    ("ingest.connector", "FileProblem"),
     ("ingest.publisher", "NotAcknowledged"),
     ("ingest.registry", "ConnectorError"),
     ("processors.segments.loader", "SegmentError"),
@@ -66,7 +71,9 @@ class LazyGroup(click.Group):
         """The command, or None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"deploy.commands.{cmd_name.replace('-', '_')}")
+        name = cmd_name.replace("-", "_")
+        name += "_" * keyword.iskeyword(name)
+        module = importlib.import_module(f"deploy.commands.{name}")
         command: click.Command = module.command
         return command
 

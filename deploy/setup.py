@@ -13,7 +13,7 @@ import structlog
 from deploy.epoch import Present, announce, read
 from deploy.policy import described
 from deploy.settings import Settings
-from deploy.stages import control_topic, generation_topics, partitions_of
+from deploy.stages import generation_topics, lasting_topics, partitions_of
 from deploy.topics_admin import Cluster, Outcome, connect, ensure
 from deploy.wiring import clickhouse
 from schemas.topics import TOUCHPOINTS, full_name
@@ -80,7 +80,7 @@ def _topics(
     namespace, partitions = (
         (known.namespace, partitions_of(settings, known)) if known else (settings.namespace, 0)
     )
-    topics = [control_topic(settings), *generation_topics(settings, namespace, partitions)]
+    topics = [*lasting_topics(settings), *generation_topics(settings, namespace, partitions)]
     outcome = ensure(cluster, topics, dry_run=dry_run)
     return replace(outcome, differing=[*outcome.differing, *repartitioned(settings, known)])
 

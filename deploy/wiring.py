@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.config_file import ConfigurationError, Location, Problem
 from deploy.epoch import Present
@@ -17,8 +17,9 @@ from deploy.settings import Configuration, Settings
 from deploy.stages import partitions_of
 from deploy.tracking_plan import read_plan
 from ingest.accept import SourcePolicy
-from ingest.connector import WebhookConnector
-from ingest.gateway.config import GatewayConfig, RateLimit, Source
+from ingest.batch.reading import BatchSource, ReadingSource
+from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
+from ingest.gateway.config import GatewayConfig, RateLimit, ReadSource, Source
 from ingest.plan import Plan
 from ingest.publisher import KafkaConnection
 from ingest.registry import ConnectorError, Registry
@@ -98,7 +99,42 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
 
     Raises `ConfigurationError` with a problem for each source that cannot be made.
     """
-    made: list[Source] = []
+    sources = configuration.settings.sources
+    return [
+        Source(made.connector, made.policy, _rate(sources[made.policy.name]), made.plan)
+        for made in _made(configuration)
+        if isinstance(made.connector, WebhookConnector)
+    ]
+
+
+def batch_sources(configuration: Configuration) -> list[BatchSource]:
+    """The sources that are read: files and providers that are pulled. Raises as above."""
+    return [
+        BatchSource(*made)
+        for made in _made(configuration)
+        if isinstance(made.connector, BatchConnector)
+    ]
+
+
+def read_sources(configuration: Configuration) -> list[ReadSource]:
+    """The sources of which a part that was refused can be read again. Raises as above."""
+    return [
+        ReadingSource(made.connector, made.policy, made.plan)
+        for made in _made(configuration)
+        if isinstance(made.connector, WebhookConnector | RowConnector)
+    ]
+
+
+class _Made(NamedTuple):
+    """What the configuration says of a source."""
+
+    connector: AnyConnector
+    policy: SourcePolicy
+    plan: Plan | None
+
+
+def _made(configuration: Configuration) -> list[_Made]:
+    made: list[_Made] = []
     problems: list[Problem] = []
     registry = Registry()
     plans = Plans(configuration)
@@ -113,9 +149,7 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
         except ConnectorError as error:
             problems.append(source_problem(configuration, name, str(error)))
             continue
-        if isinstance(connector, WebhookConnector):
-            policy = source_policy(configuration.settings, name)
-            made.append(Source(connector, policy, _rate(source), plan))
+        made.append(_Made(connector, source_policy(configuration.settings, name), plan))
     if problems:
         raise ConfigurationError(*problems)
     return made

@@ -6,7 +6,9 @@ never talks to Kafka, ClickHouse or a clock. There are two kinds:
 
 * `WebhookConnector` gets raw HTTP requests. `verify` checks the request's signature over the raw
   bytes (constant time), then `parse` yields touchpoints and rejections.
-* `BatchConnector` reads a file or pulls from a provider, from a cursor, and yields the same.
+* `BatchConnector` reads a file or pulls from a provider, from a cursor, and yields the same. A
+  `RowConnector` is one that takes its input apart into rows, so that one row alone can be refused
+  and read again.
 
 Bad data is a value: `parse` yields a `Rejection` for what it cannot understand and never raises
 for it. An exception means a bug in the connector.
@@ -23,6 +25,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
@@ -147,11 +150,24 @@ class Reply(NamedTuple):
     content_type: str = "text/plain"
 
 
+class File(NamedTuple):
+    """A file that is imported.
+
+    `id` stands for its content: a file that is imported again, or has grown since, has the same,
+    whatever its name. The first `size` bytes are to be read; what is written behind them meanwhile
+    is for the next import.
+    """
+
+    path: Path
+    id: str
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a connector knows of its source and may need while it reads.
 
-    `received_ms` is the gateway's time of receipt, milliseconds UTC. `currency` is the source's
+    `received_ms` is the time of receipt, milliseconds UTC. `currency` is the source's
     default. Limits are those of the gateway.
     """
 
@@ -159,6 +175,8 @@ class Context:
     received_ms: int
     currency: str | None = None
     max_events: int = 10_000
+    #: The file of an import, for a batch connector that does not pull.
+    file: File | None = None
 
 
 class WebhookConnector(ABC):
@@ -212,11 +230,48 @@ class WebhookConnector(ABC):
         return None
 
 
+class Reader(Protocol):
+    """What can read a request, be it a webhook's or a row: both kinds of connectors have this."""
+
+    @property
+    def name(self) -> str:
+        """See `WebhookConnector`."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """See `WebhookConnector`."""
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """See `WebhookConnector.parse`."""
+
+    def around(self, request: Request) -> tuple[bytes, bytes] | None:
+        """See `WebhookConnector.around`."""
+
+
 class Position(NamedTuple):
     """Where a batch connector stands: an opaque cursor, and how far that is (0 to 1) if known."""
 
     cursor: str
     progress: float | None = None
+
+
+class FileProblem(Exception):
+    """A file as a whole cannot be read; one line with the file, and the line of it if known."""
+
+
+class NotNow(Exception):
+    """A provider cannot be asked at present: a limit is reached, or it cannot be reached.
+
+    The caller goes on from its cursor after `retry_after` seconds, without it after a pause that
+    grows. `cause` is a word for a metric, the text one line without secrets.
+    """
+
+    def __init__(
+        self, message: str, retry_after: float | None = None, cause: str = "unreachable"
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.cause = cause
 
 
 class BatchConnector(ABC):
@@ -229,12 +284,69 @@ class BatchConnector(ABC):
     interface: ClassVar[int] = INTERFACE_VERSION
     doc: ClassVar[str]
     options: ClassVar[type[Options]]
+    #: False: `touchline import` gives it a file (`Context.file`). True: `touchline pull` asks it
+    #: again and again, `pause_s` seconds after it was read to its end.
+    pulls: ClassVar[bool] = False
+    pause_s: float = 60.0
 
     @abstractmethod
     def read(
         self, cursor: str | None, context: Context
     ) -> Iterator[tuple[Sequence[Result], Position]]:
-        """Batches from the cursor on (None: from the start), each with the position behind it."""
+        """Batches from the cursor on (None: from the start), each with the position behind it.
+
+        Raises `FileProblem` for a file that cannot be read at all, `NotNow` for a provider that
+        cannot be asked at present. What was yielded before stays.
+        """
+
+
+class Row(NamedTuple):
+    """One part of the input: as a request that `parse` reads, and the position behind it.
+
+    `place` is where it stands, for people ("contacts.csv:17"). `problem`: why it could not be
+    taken out of its input whole; it is refused with that then.
+    """
+
+    request: Request
+    position: Position
+    place: str
+    problem: Rejection | None = None
+
+
+class RowConnector(BatchConnector):
+    """A batch connector whose input has parts that are read one by one: rows, lines, messages.
+
+    `rows` cuts them out, `parse` reads one. What is kept of a row that is refused is a request
+    (path, the headers that `reads` names, the body), so a replay can read it again by `parse`
+    alone: all that its touchpoints are made of has to be in there.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def rows(self, cursor: str | None, context: Context) -> Iterator[Row]:
+        """The rows from the cursor on; raises as `read` does."""
+
+    @abstractmethod
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The touchpoints of a row, and a rejection for each bad part. Never raises for bad data.
+
+        The same row gives touchpoints with the same event ids.
+        """
+
+    def around(self, request: Request) -> tuple[bytes, bytes] | None:
+        """What is before and behind the row in its body, see `WebhookConnector.around`."""
+        return None
+
+    def read(
+        self, cursor: str | None, context: Context
+    ) -> Iterator[tuple[Sequence[Result], Position]]:
+        """See `BatchConnector`: a batch for each row."""
+        for row in self.rows(cursor, context):
+            if row.problem is not None:
+                yield [row.problem], row.position
+            else:
+                yield list(self.parse(row.request, context)), row.position
 
 
 AnyConnector = WebhookConnector | BatchConnector

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
-from ingest.connector import Request, WebhookConnector
+from ingest.connector import Reader, Request
 from schemas.raised import where_raised
 from schemas.rejection import Form, Origin, Rejection
 
@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 #: Kept only where the body could not be decompressed and is as it was sent.
 ENCODING = "content-encoding"
+_ESCAPED = "surrogateescape"
 
 
 class Kept(NamedTuple):
@@ -32,23 +33,26 @@ class Kept(NamedTuple):
     after: bytes = b""
 
     def text(self) -> str:
-        """One line of ASCII: JSON keeps half characters, which headers may hold, as escapes."""
-        around = self.before.decode(), self.after.decode()
+        """One line of ASCII: JSON keeps half characters as escapes.
+
+        Headers may hold some, and they stand for bytes around an event that are not UTF-8.
+        """
+        around = (part.decode(errors=_ESCAPED) for part in (self.before, self.after))
         return json.dumps([self.path, dict(self.headers), *around], separators=(",", ":"))
 
     @classmethod
     def of(cls, text: str) -> Kept:
         """What `text` has made; raises ValueError."""
         path, headers, before, after = json.loads(text)
-        return cls(path, headers, before.encode(), after.encode())
+        return cls(path, headers, before.encode(errors=_ESCAPED), after.encode(errors=_ESCAPED))
 
-    def alone(self, connector: WebhookConnector, request: Request) -> Kept | None:
+    def alone(self, connector: Reader, request: Request) -> Kept | None:
         """With what is around one event of a request; None where its connector does not say."""
         try:
             around = connector.around(request)
             if around is None:
                 return None
-            before, after = (part.decode().encode() for part in around)
+            before, after = (bytes(part) for part in around)
         except Exception as error:
             # A bug in the connector must not cost what it refused.
             log.error(
@@ -72,7 +76,7 @@ class Origins:
     def __init__(
         self,
         source: str,
-        connector: WebhookConnector,
+        connector: Reader,
         request: Request,
         problem: Rejection | None = None,
     ) -> None:

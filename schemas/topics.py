@@ -73,11 +73,20 @@ CONTROL = Topic(
     partitions=1,
     cleanup="compact",
 )
+CURSORS = Topic(
+    "cursors",
+    "kind, source and file",
+    "how far imports and pulls are",
+    partitions=1,
+    cleanup="compact",
+)
 
 PUBLIC = (
     TOUCHPOINTS, REJECTED, ACCEPTED, TRAILS, ENGAGEMENT, IDENTITIES, LINKS, ASSIGNMENTS,
-    CONFLICTS, VERDICTS, SPLITS, PROFILES, SEGMENT_CHANGES, VIOLATIONS, CONTROL,
+    CONFLICTS, VERDICTS, SPLITS, PROFILES, SEGMENT_CHANGES, VIOLATIONS, CONTROL, CURSORS,
 )  # fmt: skip
+#: Outside of all generations: a rebuild leaves them alone.
+LASTING = (CONTROL, CURSORS)
 
 
 def changelog(group: str, table: str, partitions: int | None = None, *, expires: bool) -> Topic:

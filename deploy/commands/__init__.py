@@ -9,6 +9,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,17 @@ def identifier_of(settings: Settings, text: str) -> Identifier:
     return found
 
 
+def option_pairs(given: Iterable[str], between: str = "=") -> dict[str, str]:
+    """NAME=VALUE options by name. Raises click.BadParameter."""
+    pairs = {}
+    for text in given:
+        name, found, value = text.partition(between)
+        if not found:
+            raise click.BadParameter(f"expected NAME{between}VALUE")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
 def nobody_known(identifier: Identifier | None) -> int:
     """Say that an identifier or id was never seen, without its value; the exit status."""
     warn(f"touchline: nobody is known by this {identifier.kind if identifier else 'id'}")
@@ -102,6 +114,11 @@ def say_json(value: Any) -> None:
 def warn(message: str) -> None:
     """A line for people, on stderr."""
     click.echo(message, file=sys.stderr)
+
+
+def now_ms() -> int:
+    """The time, milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 data_option = click.option(

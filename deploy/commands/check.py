@@ -11,7 +11,7 @@ from deploy.epoch import Present, read_control
 from deploy.policy import differences, reordered, reordering, restored
 from deploy.settings import Configuration
 from deploy.setup import repartitioned
-from deploy.stages import control_topic, generation_topics, partitions_of, segments_of
+from deploy.stages import generation_topics, lasting_topics, partitions_of, segments_of
 from deploy.topics_admin import KafkaNotReady, connect, ensure
 
 
@@ -61,7 +61,7 @@ def _compare(loaded: Configuration, problems: list[str], notes: list[str]) -> No
             if present
             else (settings.namespace, 0)
         )
-        topics = [control_topic(settings), *generation_topics(settings, namespace, partitions)]
+        topics = [*lasting_topics(settings), *generation_topics(settings, namespace, partitions)]
         outcome = ensure(cluster, topics, dry_run=True)
     finally:
         cluster.close()

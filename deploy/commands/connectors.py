@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from deploy.commands import configuration, json_option, say_json
+from deploy.commands import configuration, json_option, now_ms, option_pairs, say_json
 from deploy.config_file import ConfigurationError
 from deploy.connectors.starting import start
 from deploy.connectors.trying import documents, lines, request_of, results, source_for
@@ -96,7 +95,7 @@ def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **giv
 
     Exit status 1 if anything was refused.
     """
-    options = dict(_pair(one, "=") for one in given["options"])
+    options = option_pairs(given["options"])
     policy = SourcePolicy(given["source"] or "try")
     loaded = configuration(context, "connectors") if given["source"] else None
     if loaded is not None:
@@ -117,22 +116,15 @@ def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **giv
         method=given["method"],
         path=given["path"] or f"/hooks/{policy.name}",
         query=given["query"],
-        headers=dict(_pair(one, ":") for one in given["headers"]),
+        headers=option_pairs(given["headers"], ":"),
     )
-    found = results(source, request, time.time_ns() // 1_000_000)
+    found = results(source, request, now_ms())
     if given["as_json"]:
         say_json(documents(found))
     else:
         for line in lines(found):
             click.echo(line)
     return 1 if any(isinstance(one, Rejection) for one in found) else 0
-
-
-def _pair(text: str, between: str) -> tuple[str, str]:
-    name, found, value = text.partition(between)
-    if not found:
-        raise click.BadParameter(f"expected NAME{between}VALUE")
-    return name.strip(), value.strip()
 
 
 def _describe(registry: Registry, name: str) -> dict[str, Any]:

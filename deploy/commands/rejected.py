@@ -16,6 +16,7 @@ from deploy.commands import (
     Time,
     data_option,
     json_option,
+    now_ms,
     running,
     running_configuration,
     say_json,
@@ -134,11 +135,11 @@ def replay(
         began_ms = log.now_ms()
         judge = _judge(loaded, clickhouse)
         if not apply:
-            total = Replay(log, judge, None, _now_ms, _progress()).run(selection, began_ms, limit)
+            total = Replay(log, judge, None, now_ms, _progress()).run(selection, began_ms, limit)
             _answer(total, as_json, applied=False)
             return 0
         with _line(settings, clickhouse, wait_s) as line:
-            total = Replay(log, judge, line, _now_ms, _progress()).run(selection, began_ms, limit)
+            total = Replay(log, judge, line, now_ms, _progress()).run(selection, began_ms, limit)
             complete = not total.done or line.settle()
         _answer(total, as_json, applied=True)
         if total.done and not as_json:
@@ -153,7 +154,7 @@ def _log(settings: Settings) -> Iterator[tuple[RejectedLog, ClickHouse]]:
 
 
 def _judge(loaded: Configuration, clickhouse: ClickHouse) -> Judge:
-    sources = {source.name: source for source in wiring.gateway_sources(loaded)}
+    sources = {source.name: source for source in wiring.read_sources(loaded)}
     config = wiring.gateway_config(loaded.settings)
     return Judge(sources, config, _shown(loaded.settings, clickhouse))
 
@@ -204,7 +205,3 @@ def _answer(total: Total, as_json: bool, *, applied: bool) -> None:
 def _unknown(ids: list[str]) -> int:
     warn(f"touchline: nothing was refused under the id {', '.join(ids)}")
     return 1
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

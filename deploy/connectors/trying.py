@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from ingest.accept import Accepted, SourcePolicy
-from ingest.connector import Request, WebhookConnector
+from ingest.connector import AnyConnector, Request, WebhookConnector
 from ingest.gateway.config import GatewayConfig, Source
 from ingest.gateway.judging import judged
 from ingest.registry import ConnectorError, Registry
@@ -28,13 +28,10 @@ _TOLD = frozenset(
 )  # fmt: skip
 
 
-def source_for(
-    registry: Registry, name: str, options: Mapping[str, Any], policy: SourcePolicy
-) -> Source:
-    """A source of a connector; secrets that are not given are made up.
+def connector_for(registry: Registry, name: str, options: Mapping[str, Any]) -> AnyConnector:
+    """A connector that nobody sends to; secrets that are not given are made up.
 
-    Raises ConnectorError where an option that is no secret is missing or wrong, or where the
-    connector takes no requests.
+    Raises ConnectorError where an option that is no secret is missing or wrong.
     """
     model = registry.load(name).options
     missing = {
@@ -42,7 +39,17 @@ def source_for(
         for option, field in model.model_fields.items()
         if field.is_required() and option not in options and "SecretStr" in str(field.annotation)
     }
-    connector = registry.create(name, {**missing, **options})
+    return registry.create(name, {**missing, **options})
+
+
+def source_for(
+    registry: Registry, name: str, options: Mapping[str, Any], policy: SourcePolicy
+) -> Source:
+    """A source of a connector, made as `connector_for` does.
+
+    Raises ConnectorError also where the connector takes no requests.
+    """
+    connector = connector_for(registry, name, options)
     if not isinstance(connector, WebhookConnector):
         raise ConnectorError(f"connector {name!r} takes no requests, so there is nothing to try")
     return Source(connector, policy)

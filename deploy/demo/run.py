@@ -15,7 +15,6 @@ from deploy.demo import queries
 from deploy.demo.delivery import Delivery
 from deploy.demo.generate import SEED, Size, Traffic, traffic
 from deploy.demo.probe import TOUCHES, Prober
-from deploy.demo.progress import bar
 from deploy.demo.proof import Check, prove
 from deploy.demo.report import Report
 from deploy.demo.send import GatewayGone, Ledger, Sender
@@ -23,6 +22,7 @@ from deploy.demo.settle import Progress, Settling
 from deploy.demo.stack import Addresses, DemoStack, StackFailed
 from deploy.demo.wire import Keys
 from deploy.interrupts import Interrupts
+from deploy.progress import bar
 from deploy.settings import SHIPPED_SEGMENTS
 from processors.segments.loader import load_segments
 from sinks.clickhouse import ClickHouse, ClickHouseConfig, ClickHouseError

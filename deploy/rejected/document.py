@@ -113,7 +113,8 @@ def _request(refusal: Refusal) -> dict[str, Any] | None:
     if not refusal.request:
         return None
     kept = Kept.of(refusal.request)
-    return kept._asdict() | {"before": kept.before.decode(), "after": kept.after.decode()}
+    around = {name: getattr(kept, name).decode(errors="replace") for name in ("before", "after")}
+    return kept._asdict() | around
 
 
 def _base64(data: bytes) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 from kafka.errors import KafkaError
 
 from deploy import epoch
 from deploy.lag import settled
+from deploy.outlet import deliver
 from deploy.policy import order_problem
 from deploy.rejected.replay import ReplayError
 from deploy.settings import Settings
@@ -16,10 +17,7 @@ from deploy.stages import readers
 from deploy.topics_admin import KafkaNotReady
 from deploy.wiring import kafka_connection
 from ingest.batch_publisher import BatchPublisher
-from ingest.publisher import Message, NotAcknowledged
-
-#: The embedded broker holds 5 MB a partition, and so much at once leaves room for what comes in.
-_EMBEDDED_BYTES = 1_000_000
+from ingest.publisher import Message
 
 
 class KafkaLine:
@@ -58,21 +56,8 @@ class KafkaLine:
             raise ReplayError("a rebuild is under way, replay once its epoch is shown")
 
     def send(self, records: Sequence[Message]) -> None:
-        """See `deploy.rejected.replay.Line`.
-
-        The embedded broker forgets what it holds when it ends, so there only what has gone all the
-        way into ClickHouse counts as sent.
-        """
-        if not self._settings.kafka.embedded:
-            self._publisher.publish(records)
-            return
-        for some in _slices(records):
-            self._publisher.publish(some)
-            if not self.settle():
-                raise NotAcknowledged(
-                    f"what was sent is not in ClickHouse after {self._wait_s:g} s: see that worker "
-                    "and sink run"
-                )
+        """See `deploy.rejected.replay.Line`."""
+        deliver(self._publisher, self._settings, self._namespace, records, self._wait_s)
 
     def settle(self) -> bool:
         """Wait until what was sent has gone all the way into ClickHouse; False if it has not."""
@@ -84,15 +69,3 @@ class KafkaLine:
 
     def __exit__(self, *_: object) -> None:
         self._publisher.close()
-
-
-def _slices(records: Sequence[Message]) -> Iterator[list[Message]]:
-    some: list[Message] = []
-    size = 0
-    for record in records:
-        if some and size + len(record.value) > _EMBEDDED_BYTES:
-            yield some
-            some, size = [], 0
-        some.append(record)
-        size += len(record.value)
-    yield some

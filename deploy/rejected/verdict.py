@@ -19,7 +19,7 @@ from deploy.rejected.log import Refusal
 from ingest.accept import Accepted
 from ingest.connector import Request
 from ingest.gateway.body import decompress
-from ingest.gateway.config import GatewayConfig, Source
+from ingest.gateway.config import GatewayConfig, ReadSource
 from ingest.gateway.judging import judged, refused
 from ingest.kept import ENCODING, Kept, Origins
 from ingest.publisher import Message, Refused
@@ -84,7 +84,9 @@ class Verdict:
 class Judge:
     """Judges refusals by the sources as they are configured now."""
 
-    def __init__(self, sources: Mapping[str, Source], config: GatewayConfig, epoch: int) -> None:
+    def __init__(
+        self, sources: Mapping[str, ReadSource], config: GatewayConfig, epoch: int
+    ) -> None:
         """`epoch`: the present one."""
         self._sources = sources
         self._config = config
@@ -129,7 +131,7 @@ class Judge:
         partition = 0 if topic == topics.LINKS.name else None
         return Verdict(refusal, returned=Message(topic, refusal.key, value, None, partition))
 
-    def _read(self, refusal: Refusal, source: Source, request: Request) -> Verdict:
+    def _read(self, refusal: Refusal, source: ReadSource, request: Request) -> Verdict:
         encoding = request.headers.get(ENCODING, "")
         problem = None
         if encoding:
@@ -163,7 +165,7 @@ class Judge:
         return verdict
 
 
-def _requests(refusal: Refusal, source: Source) -> Iterator[Request]:
+def _requests(refusal: Refusal, source: ReadSource) -> Iterator[Request]:
     """The request that it came with; where that is not known, each that it may have been."""
     kept = Kept.of(refusal.request) if refusal.request else Kept()
     yield kept.request(refusal.payload)

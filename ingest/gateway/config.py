@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ingest.accept import SourcePolicy
-from ingest.connector import WebhookConnector
+from ingest.connector import Reader, WebhookConnector
 from ingest.gateway.fetching import Get, HttpsGet
 from ingest.gateway.proxies import Network
 from ingest.plan import Plan
@@ -74,6 +74,26 @@ class Source:
     def name(self) -> str:
         """The source's name in `touchline.yaml`."""
         return self.policy.name
+
+
+class ReadSource(Protocol):
+    """What reading needs of a source, be it the gateway's or one that is read in batches."""
+
+    @property
+    def name(self) -> str:
+        """Its name in `touchline.yaml`."""
+
+    @property
+    def connector(self) -> Reader:
+        """What reads its requests, or its rows."""
+
+    @property
+    def policy(self) -> SourcePolicy:
+        """What the configuration says about all of its touches."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """The tracking plan that its events are compared with."""
 
 
 class GatewayMetrics(Protocol):

@@ -1,6 +1,6 @@
-"""From a verified request to records: what becomes of each of its events. Synchronous and pure.
+"""From a request to records: what becomes of each of its events. Synchronous and pure.
 
-The gateway judges what comes in by it, and a replay what was refused once.
+The gateway judges what comes in by it, an import each row, and a replay what was refused once.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import structlog
 from ingest.accept import Accepted, accept
 from ingest.connector import Context, Request, Result, original
 from ingest.gateway.body import depth
-from ingest.gateway.config import GatewayConfig, Source
+from ingest.gateway.config import GatewayConfig, ReadSource
 from ingest.kept import Origins
 from ingest.publisher import MAX_RECORD_BYTES, Refused
 from schemas.raised import where_raised
 from schemas.rejection import Origin, Rejection, rejected_row
+from schemas.touchpoint import Touchpoint
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,7 @@ _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
 
 
 def judged(
-    source: Source, request: Request, received_ms: int, config: GatewayConfig
+    source: ReadSource, request: Request, received_ms: int, config: GatewayConfig
 ) -> Iterator[Accepted | Rejection]:
     """The record of each event, in its order, or why it is refused.
 
@@ -93,7 +94,7 @@ def printable(text: str) -> str:
 
 
 def _judge(
-    source: Source, result: Result, received_ms: int, level: int, max_depth: int
+    source: ReadSource, result: Result, received_ms: int, level: int, max_depth: int
 ) -> Accepted | Rejection:
     if isinstance(result, Rejection):
         return result
@@ -102,6 +103,11 @@ def _judge(
         if depth(payload, max_depth) > max_depth:
             detail = f"the event is nested deeper than {max_depth} levels"
             return Rejection("invalid", detail, payload, result.event_id)
+    return judged_touch(source, result, received_ms)
+
+
+def judged_touch(source: ReadSource, result: Touchpoint, received_ms: int) -> Accepted | Rejection:
+    """What becomes of a touchpoint, compared with the source's tracking plan too."""
     accepted = accept(result, source.policy, received_ms, lambda: original(result))
     if source.plan is None or isinstance(accepted, Rejection):
         return accepted

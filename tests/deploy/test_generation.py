@@ -8,7 +8,7 @@ from deploy.epoch import Control, Present, namespace_of
 from deploy.generation import state_folder
 from deploy.rebuild.leftovers import obsolete
 from deploy.settings import Settings
-from deploy.stages import control_topic, generation_topics, partitions_of, readers
+from deploy.stages import generation_topics, lasting_topics, partitions_of, readers
 from deploy.topics_admin import ensure
 from schemas.topics import LINKS, full_name
 from tests.deploy.test_topics_admin import MemoryCluster
@@ -29,8 +29,8 @@ def test_topics_groups_and_changelogs_of_a_generation_are_apart_and_control_is_s
     assert not own & plain
     assert all(name.startswith("shop.g7.") for name in own)
     assert {name.replace("shop.g7.", "shop.") for name in own} == plain
-    assert control_topic(settings).name == "shop.control"
-    assert "shop.control" not in plain
+    assert [topic.name for topic in lasting_topics(settings)] == ["shop.control", "shop.cursors"]
+    assert not {"shop.control", "shop.cursors"} & plain
     for reader in readers(settings, "shop.g7"):
         assert reader.topic in own
         assert reader.group.startswith("shop.g7.touchline-")
@@ -68,7 +68,7 @@ def test_only_topics_of_generations_that_are_over_are_obsolete():
     cluster = MemoryCluster()
     for namespace in ("shop", "shop.g2", "shop.g3", "shop.g4"):
         ensure(cluster, generation_topics(settings, namespace))
-    ensure(cluster, [control_topic(settings)])
+    ensure(cluster, lasting_topics(settings))
     ensure(cluster, generation_topics(Settings(namespace="other"), "other.g1"))
     cluster.topics["shop.g2.somebody-elses"] = 1
     control = Control(Present(3, "cluster", "shop.g3"), Present(4, "cluster", "shop.g4"))

@@ -27,6 +27,8 @@ from rocksdict import Options, Rdict
 
 from deploy import epoch, policy
 from deploy.rejected.log import Mark
+from ingest.batch.files import Imported
+from ingest.batch.files import decode as imported
 from ingest.kept import Kept
 from processors import engagement, identity_rows
 from processors.assigning import assigned, trail_row, verdict_of
@@ -277,6 +279,12 @@ def control(_: Pipeline) -> list[Example]:
     ]
 
 
+def cursors(_: Pipeline) -> list[Example]:
+    new = Imported(file="f1", size=120, digest="d" * 64)
+    begun = Imported(file="f1", size=120, digest="d" * 64, cursor="88:3:5", rows=3)
+    return [Example(one.encode(), b"file/crm/csv/f1") for one in (new, begun)]
+
+
 # What stands within others
 
 
@@ -367,5 +375,6 @@ FORMS: dict[str, Form] = {
     ),
     "topic.touchpoints.rejected": Form(rejected, as_text),
     "topic.plan.violations": Form(violations, as_text),
+    "topic.cursors": Form(cursors, lambda one: shown(imported(one.value))),
     "topic.control": Form(control, lambda one: asdict(epoch.decode(one.value, "brand"))),
 }

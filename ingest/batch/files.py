@@ -1,0 +1,85 @@
+"""Which file is which: by its content alone.
+
+A file is the same as one that was imported if it begins with all that was there when that import
+began, whatever its name, folder and time. So the same file again is known, one that has grown goes
+on behind what was imported, and one that was changed in between is another file. An empty file is
+no file's beginning. The id of a file that was not seen before is the digest of its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from ingest.connector import File
+
+_CHUNK = 1024 * 1024
+_ID_LENGTH = 32
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the import of a file is: what is kept under the cursor's key.
+
+    `size` and `digest` are of the file as it was when the import began (or went on, once it had
+    grown). `cursor` None: nothing is in Kafka yet. `rows` is how many are, refused ones too.
+    """
+
+    file: str
+    size: int
+    digest: str
+    cursor: str | None = None
+    rows: int = 0
+
+    def encode(self) -> bytes:
+        """One line of JSON."""
+        return msgspec.json.encode(self)
+
+
+def decode(value: bytes) -> Imported:
+    """What `encode` made."""
+    return msgspec.json.decode(value, type=Imported)
+
+
+def identify(path: Path, known: Iterable[Imported]) -> tuple[File, Imported]:
+    """The file, and how far its import is; reads all of it once. Raises OSError.
+
+    `known`: the files that were imported for the same source. Of several that this one begins with
+    it is the longest.
+    """
+    by_size: dict[int, dict[str, Imported]] = {}
+    for one in known:
+        if one.size:
+            by_size.setdefault(one.size, {})[one.digest] = one
+    found: Imported | None = None
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as file:
+        for mark in sorted(by_size):
+            size += _read(file, digest, mark - size)
+            if size < mark:
+                break
+            found = by_size[mark].get(digest.hexdigest(), found)
+        size += _read(file, digest, None)
+    whole = digest.hexdigest()
+    file_id = found.file if found else whole[:_ID_LENGTH]
+    so_far = Imported(
+        file=file_id,
+        size=size,
+        digest=whole,
+        cursor=found.cursor if found else None,
+        rows=found.rows if found else 0,
+    )
+    return File(path, file_id, size), so_far
+
+
+def _read(file: BinaryIO, digest: hashlib._Hash, size: int | None) -> int:
+    """Take so many bytes, or all; how many there were."""
+    done = 0
+    while chunk := file.read(_CHUNK if size is None else min(_CHUNK, size - done)):
+        digest.update(chunk)
+        done += len(chunk)
+    return done
