@@ -15,6 +15,7 @@ from deploy.settings import Configuration, Settings
 from deploy.stages import partitions_of
 from ingest.accept import SourcePolicy
 from ingest.connector import WebhookConnector
+from ingest.gateway.app import BROWSER_CONNECTORS
 from ingest.gateway.config import GatewayConfig, RateLimit, Source
 from ingest.publisher import KafkaConnection
 from ingest.registry import ConnectorError, Registry
@@ -102,9 +103,11 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
             problems.append(_problem(configuration, name, source, str(error)))
             continue
         if isinstance(connector, WebhookConnector):
-            made.append(
-                Source(connector, source_policy(configuration.settings, name), _rate(source))
-            )
+            policy = source_policy(configuration.settings, name)
+            made.append(Source(connector, policy, _rate(source), _origins(source)))
+        if source.origins is not None and source.connector not in BROWSER_CONNECTORS:
+            message = f"pages do not send to a source of {source.connector}"
+            problems.append(configuration.problem(("sources", name, "origins"), message))
     if problems:
         raise ConfigurationError(*problems)
     return made
@@ -128,6 +131,10 @@ def _rate(source: SourceSettings) -> RateLimit | None:
         return None
     rate = source.rate_limit
     return RateLimit(rate.events_per_second, rate.burst or 2 * rate.events_per_second)
+
+
+def _origins(source: SourceSettings) -> frozenset[str] | None:
+    return None if source.origins is None else frozenset(source.origins)
 
 
 def _problem(

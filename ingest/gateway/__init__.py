@@ -5,7 +5,8 @@ config     GatewayConfig, Source, Ports: all that the gateway is given
 sources    which source a request belongs to
 body       reading a body within its limits
 take       verify -> parse -> accept -> publish, for every kind of request
-segment_api, events_api, hooks     the three families of paths
+segment_api, snowplow_api, ga4_api, events_api, hooks     the families of paths
+cors       which pages of browsers may talk to which source
 replies    what each of them answers
 health     /healthz, /readyz, /metrics
 limits     memory, rate

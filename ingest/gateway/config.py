@@ -61,6 +61,8 @@ class Source:
     connector: WebhookConnector
     policy: SourcePolicy
     rate: RateLimit | None = None
+    #: Pages of these origins may send to it, where it is for browsers; None: all.
+    origins: frozenset[str] | None = None
 
     @property
     def name(self) -> str:
