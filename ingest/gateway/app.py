@@ -12,16 +12,19 @@ from ingest.gateway.access import Access, server_log
 from ingest.gateway.config import GatewayConfig, Ports, Source
 from ingest.gateway.cors import Cors
 from ingest.gateway.events_api import EventsApi
+from ingest.gateway.ga4_api import Ga4Api
 from ingest.gateway.health import Health
 from ingest.gateway.hooks import Hooks
 from ingest.gateway.limits import Rates
 from ingest.gateway.segment_api import FAMILY as SEGMENT
 from ingest.gateway.segment_api import SegmentApi
+from ingest.gateway.snowplow_api import FAMILY as SNOWPLOW
+from ingest.gateway.snowplow_api import SnowplowApi
 from ingest.gateway.sources import Sources
 from ingest.gateway.take import Intake
 
 log = structlog.get_logger(__name__)
-_FAMILIES = (SEGMENT,)
+_FAMILIES = (SEGMENT, SNOWPLOW)
 #: The connectors whose sources pages of browsers may send to.
 BROWSER_CONNECTORS = frozenset(family.connector for family in _FAMILIES)
 
@@ -34,7 +37,15 @@ def make_app(
     intake = Intake(config, Sources(sources), ports, rates)
     cors = Cors(_FAMILIES, sources)
     app = web.Application(middlewares=[Access(config, ports, cors).middleware()])
-    for family in (SegmentApi(intake), EventsApi(intake), Hooks(intake), health):
+    families = (
+        SegmentApi(intake),
+        SnowplowApi(intake),
+        Ga4Api(intake),
+        EventsApi(intake),
+        Hooks(intake),
+        health,
+    )
+    for family in families:
         app.router.add_routes(family.routes())
     return app
 

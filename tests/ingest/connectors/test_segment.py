@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context, KeyedConnector, Request
-from ingest.connectors.segment import COMMERCE, Segment, SegmentOptions
+from ingest.connectors.segment import Segment, SegmentOptions
+from ingest.connectors.web import COMMERCE
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
