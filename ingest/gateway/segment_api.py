@@ -28,9 +28,15 @@ _PATHS = (
     | {f"/v1/{call[0]}": f"/v1/{call}" for call in _CALLS}
     | {"/b": "/v1/batch", "/beacon/v1/batch": "/v1/batch"}
 )
+#: What the SDKs send; the star stands for what the next ones will, save Authorization.
+_HEADERS = (
+    "Authorization", "Content-Type", "X-Retry-Count", "AnonymousId", "SentAt", "Rsa-Recovered",
+    "Rsa-Retry-Attempt", "Rsa-Retry-Reason", "Rsa-Since-First-Attempt", "Rsa-Since-Last-Attempt",
+    "*",
+)  # fmt: skip
 _CORS = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Retry-Count, AnonymousId",
+    "Access-Control-Allow-Headers": ", ".join(_HEADERS),
     "Access-Control-Expose-Headers": "Retry-After",
     "Access-Control-Max-Age": "86400",
 }
