@@ -13,7 +13,7 @@ from tests.ingest.gateway import Gateway, serving, source
 SHOP = "https://shop.example.com"
 BLOG = "https://blog.example.com"
 EVIL = "https://evil.example.com"
-EVENT = {"event": "X", "userId": "u", "messageId": "m"}
+EVENT = {"type": "track", "event": "X", "userId": "u", "messageId": "m"}
 
 
 def sources() -> list[Any]:
@@ -117,6 +117,13 @@ async def test_a_source_without_origins_takes_all_pages() -> None:
         assert (await send(gateway, "wk-shop", EVIL)).status == 403
         preflight = await gateway.call("OPTIONS", "/v1/batch", headers={"Origin": EVIL})
         assert preflight.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_there_is_no_way_round_by_the_sources_own_path(gateway: Gateway) -> None:
+    for origin, status in ((EVIL, 403), (SHOP, 200), (None, 200)):
+        answer = await send(gateway, "wk-shop", origin, "/hooks/shop")
+        assert answer.status == status
+    assert len(gateway.accepted) == 2
 
 
 async def test_other_paths_are_not_for_pages(gateway: Gateway) -> None:

@@ -22,7 +22,8 @@ from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "snowplow")
+#: Parameters with JSON in them, and whether it is encoded.
+EMBEDDED = {"ue_px": True, "cx": True, "ue_pr": False, "co": False}
 DUID = ("anonymous_id", "85094061-f702-4b62-a46d-20f7226b4741")
 UID = ("customer_id", "C-42")
 DATA_SCHEMA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
@@ -40,11 +41,28 @@ def embedded(value: Any, encoded: bool) -> Any:
 
 
 def written(event: Any) -> Any:
-    """A fixture's event as it travels: the fixtures show what is embedded as it is."""
+    """An event as it travels, of one that shows what is embedded as it is."""
     if not isinstance(event, dict):
         return event
-    names = {"ue_px": True, "cx": True, "ue_pr": False, "co": False}
-    return {k: embedded(v, names[k]) if k in names else v for k, v in event.items()}
+    return {k: embedded(v, EMBEDDED[k]) if k in EMBEDDED else v for k, v in event.items()}
+
+
+def opened(payload: Any) -> Any:
+    """A payload that shows what is embedded in its events, so that it can be changed there too."""
+
+    def shown(name: str, text: Any) -> Any:
+        if name not in EMBEDDED or not text:
+            return text
+        return json.loads(base64.urlsafe_b64decode(text) if EMBEDDED[name] else text)
+
+    events = [{k: shown(k, v) for k, v in event.items()} for event in payload["data"]]
+    return {**payload, "data": events}
+
+
+PAYLOADS = {
+    name: opened(value)
+    for name, value in load(Path(__file__).parent / "payloads" / "snowplow").items()
+}
 
 
 def request(body: bytes, *, path: str = POST_PATH, url: str = "", query: str = "") -> Request:
