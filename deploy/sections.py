@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    field_validator,
+)
 
 from schemas.identifiers import IdentityPolicy
 
@@ -22,6 +31,19 @@ Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Region = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166 code such as JP")]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217 code such as JPY")]
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@A-Z]+")
+
+
+def _origin(value: str) -> str:
+    """It is compared with a header, in which no upper case and no default port stands."""
+    default = value.startswith("https:") and value.endswith(":443")
+    default |= value.startswith("http:") and value.endswith(":80")
+    if default or not _ORIGIN.fullmatch(value):
+        raise ValueError("expected an origin as browsers send it, such as https://shop.example.com")
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Section(BaseModel):
@@ -147,6 +169,8 @@ class SourceSettings(BaseModel):
     validation: Literal["warn", "reject"] | None = Field(default=None, alias="validate")
     #: Folder of the schemas of this source's events; by default that of all sources.
     tracking_plan: Path | None = None
+    #: The pages that may send to it from a browser, by their origins; without it all pages.
+    origins: tuple[Origin, ...] | None = None
     #: False: its touches are added to their customers, but never join people or make an
     #: identifier follow one. For sources that cannot be trusted to name one person at a time.
     links: bool = True

@@ -19,6 +19,7 @@ from deploy.tracking_plan import read_plan
 from ingest.accept import SourcePolicy
 from ingest.batch.reading import BatchSource, ReadingSource
 from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
+from ingest.gateway.app import BROWSER_CONNECTORS
 from ingest.gateway.config import GatewayConfig, RateLimit, ReadSource, Source
 from ingest.plan import Plan
 from ingest.publisher import KafkaConnection
@@ -99,9 +100,8 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
 
     Raises `ConfigurationError` with a problem for each source that cannot be made.
     """
-    sources = configuration.settings.sources
     return [
-        Source(made.connector, made.policy, _rate(sources[made.policy.name]), made.plan)
+        Source(made.connector, made.policy, _rate(made.source), made.plan, _origins(made.source))
         for made in _made(configuration)
         if isinstance(made.connector, WebhookConnector)
     ]
@@ -110,7 +110,7 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
 def batch_sources(configuration: Configuration) -> list[BatchSource]:
     """The sources that are read: files and providers that are pulled. Raises as above."""
     return [
-        BatchSource(*made)
+        BatchSource(made.connector, made.policy, made.plan)
         for made in _made(configuration)
         if isinstance(made.connector, BatchConnector)
     ]
@@ -126,8 +126,9 @@ def read_sources(configuration: Configuration) -> list[ReadSource]:
 
 
 class _Made(NamedTuple):
-    """What the configuration says of a source."""
+    """A source as it is configured, and what was made of it."""
 
+    source: SourceSettings
     connector: AnyConnector
     policy: SourcePolicy
     plan: Plan | None
@@ -149,7 +150,10 @@ def _made(configuration: Configuration) -> list[_Made]:
         except ConnectorError as error:
             problems.append(source_problem(configuration, name, str(error)))
             continue
-        made.append(_Made(connector, source_policy(configuration.settings, name), plan))
+        made.append(_Made(source, connector, source_policy(configuration.settings, name), plan))
+        if source.origins is not None and source.connector not in BROWSER_CONNECTORS:
+            message = f"pages do not send to a source of {source.connector}"
+            problems.append(configuration.problem(("sources", name, "origins"), message))
     if problems:
         raise ConfigurationError(*problems)
     return made
@@ -199,6 +203,10 @@ def _rate(source: SourceSettings) -> RateLimit | None:
         return None
     rate = source.rate_limit
     return RateLimit(rate.events_per_second, rate.burst or 2 * rate.events_per_second)
+
+
+def _origins(source: SourceSettings) -> frozenset[str] | None:
+    return None if source.origins is None else frozenset(source.origins)
 
 
 def source_problem(configuration: Configuration, name: str, message: str) -> Problem:

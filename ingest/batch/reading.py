@@ -168,7 +168,9 @@ class Reading:
                 now = self.now_ms()
                 origins = Origins(self.source.name, _Unread(connector.name), _NOTHING)
                 judged_now = [
-                    one if isinstance(one, Rejection) else judged_touch(self.source, one, now)
+                    one
+                    if isinstance(one, Rejection)
+                    else judged_touch(one, self.source.policy, self.source.plan, now)
                     for one in results
                 ]
                 yield Judgement(judged_now, position, "", now, origins)

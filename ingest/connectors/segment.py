@@ -36,7 +36,7 @@ from ingest.connectors.reading import (
     snake_case,
 )
 from ingest.connectors.signing import RequiredSecrets, is_one_of
-from schemas.event_types import COMMERCE_TYPES
+from ingest.connectors.web import COMMERCE, value_of
 from schemas.rejection import Rejection
 
 #: Last part of the path -> call; the letters are those of the browser SDK.
@@ -53,13 +53,6 @@ TYPES = {
     "group": "group_joined",
     "alias": "aliased",
 }
-#: Beyond the known types: the rest of Segment's e-commerce events about cart, checkout and order.
-COMMERCE = COMMERCE_TYPES | {
-    "product_removed", "wishlist_product_added_to_cart", "cart_shared",
-    "checkout_step_viewed", "checkout_step_completed", "payment_info_entered",
-    "order_updated",
-    "coupon_entered", "coupon_applied", "coupon_denied", "coupon_removed",
-}  # fmt: skip
 #: What differs when an SDK sends the same event again.
 _PER_DELIVERY = frozenset({"sentAt", "receivedAt", "writeKey"})
 #: What a batch says for all of its events.
@@ -193,7 +186,7 @@ def _event(
     if call == "track":
         fields["type"] = kind = _type(read)
         fields["channel"] = "commerce" if kind in COMMERCE else "web"
-        fields["value"] = _value(given, kind in COMMERCE, read.problems)
+        fields["value"] = value_of(given, kind in COMMERCE, read.problems, "properties.")
     _page(fields, call, read, context, given)
     return finish(fields, read.problems, payload, _NAMES, _NOBODY)
 
@@ -237,45 +230,6 @@ def _campaign(context: Fields) -> dict[str, str] | None:
     campaign = context.inside("campaign")
     found = {name: value for name in _CAMPAIGN if (value := campaign.label(name))}
     return found or None
-
-
-def _value(given: Mapping[str, Any], commerce: bool, problems: list[str]) -> dict[str, Any] | None:
-    """Money: revenue, else total, else value.
-
-    On events that are no commerce, `total` and `value` may mean anything ("value": "red"); there
-    they are money only if they are numbers.
-    """
-    currency = given.get("currency") or None
-    for name in ("revenue", "total", "value"):
-        amount = given.get(name)
-        if amount is None or amount == "":
-            continue
-        if _is_amount(amount):
-            if commerce or name == "revenue" or _is_currency(currency):
-                return {"amount": amount, "currency": currency}
-            return {"amount": amount}
-        if commerce or name == "revenue":
-            problems.append(f"properties.{name}: must be a number below 1e12")
-            return None
-    return None
-
-
-def _is_amount(amount: object) -> bool:
-    if isinstance(amount, bool) or not isinstance(amount, int | float | str):
-        return False
-    try:
-        return abs(float(amount)) < 1e12
-    except (ValueError, OverflowError):
-        return False
-
-
-def _is_currency(currency: object) -> bool:
-    return (
-        isinstance(currency, str)
-        and len(currency) == 3
-        and currency.isascii()
-        and currency.isalpha()
-    )
 
 
 def _properties(

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
 from ingest.connectors.reading import (
@@ -23,10 +22,10 @@ from ingest.connectors.reading import (
     finish,
     guarded,
     identifiers,
-    label,
     snake_case,
 )
 from ingest.connectors.signing import BASE64, RequiredSecrets, is_hmac_of
+from ingest.connectors.web import campaign_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-shopify-hmac-sha256"
@@ -79,7 +78,6 @@ _CUSTOMERS = frozenset(
     {"customers", "customers_email_marketing_consent", "customers_marketing_consent"}
 )
 _WITH_CONTACT = frozenset({"orders", "checkouts", "draft_orders", "fulfillments"})
-_UTM = ("source", "medium", "campaign", "term", "content")
 #: Have fields of their own, or open a cart or an order to whoever knows them.
 _MAPPED = frozenset(
     {
@@ -151,7 +149,7 @@ def _touch(headers: Fields, body: dict[str, Any], payload: Payload) -> Result:
         "identifiers": identifiers(*_customer(topic, read)),
         "occurred_at": triggered or read.text("updated_at") or read.text("created_at"),
         "traits": _traits(topic, read),
-        "campaign": _campaign(read.peek("landing_site")),
+        "campaign": campaign_of(read.peek("landing_site")),
         "value": _refunded(body) if topic == "refunds/create" else _total(topic, body),
         "subject": read.text("name") if topic.startswith("orders/") else None,
         "url": read.text("abandoned_checkout_url"),
@@ -219,16 +217,6 @@ def _traits(topic: str, read: Fields) -> dict[str, str]:
     customer = read if of_customer else read.inside("customer")
     named = {name: customer.peek(name) for name in ("first_name", "last_name", "tags")}
     return {name: value for name, value in named.items() if value}
-
-
-def _campaign(landing: str | None) -> dict[str, str] | None:
-    """The UTM parameters of the page on which the customer came."""
-    try:
-        query = parse_qs(urlsplit(landing or "").query)
-    except ValueError:
-        return None
-    found = {name: label(query[f"utm_{name}"][0]) for name in _UTM if f"utm_{name}" in query}
-    return {"name" if name == "campaign" else name: text for name, text in found.items()} or None
 
 
 def _total(topic: str, body: dict[str, Any]) -> dict[str, Any] | None:

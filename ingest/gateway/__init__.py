@@ -6,7 +6,8 @@ sources    which source a request belongs to
 door       how many connections are open at once
 body       reading a body within its limits
 take       verify -> parse -> accept -> publish, for every kind of request
-segment_api, events_api, hooks     the three families of paths
+segment_api, snowplow_api, ga4_api, events_api, hooks     the families of paths
+cors       which pages of browsers may talk to which source
 replies    what each of them answers
 health     /healthz, /readyz, /metrics
 limits     memory, rate

@@ -15,9 +15,9 @@ from aiohttp.typedefs import Handler, Middleware
 from ingest.gateway import replies
 from ingest.gateway.body import Busy, TooSlow
 from ingest.gateway.config import GatewayConfig, Ports
+from ingest.gateway.cors import Cors
 from ingest.gateway.fetching import FetchFailed
 from ingest.gateway.proxies import Proxies
-from ingest.gateway.segment_api import CORS, is_browser_path
 from ingest.gateway.take import RateLimited
 from ingest.publisher import NotAcknowledged
 
@@ -28,10 +28,11 @@ _BUSY = "too busy at present, please send it again"
 class Access:
     """The middleware."""
 
-    def __init__(self, config: GatewayConfig, ports: Ports) -> None:
+    def __init__(self, config: GatewayConfig, ports: Ports, cors: Cors) -> None:
         self._config = config
         self._ports = ports
         self._proxies = Proxies(config.trusted_proxies)
+        self._cors = cors
 
     def middleware(self) -> Middleware:
         """As aiohttp wants it."""
@@ -47,8 +48,7 @@ class Access:
         request_id = self._proxies.request_id(request) or self._ports.new_id()
         response = await self._respond(request, handler, request_id)
         response.headers["X-Request-Id"] = request_id
-        if is_browser_path(request.path):
-            response.headers.update(CORS)
+        response.headers.update(self._cors.headers(request))
         seconds = self._ports.monotonic() - started
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "unknown"

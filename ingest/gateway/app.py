@@ -11,16 +11,24 @@ from aiohttp import web
 
 from ingest.gateway.access import Access, server_log
 from ingest.gateway.config import GatewayConfig, Ports, Source
+from ingest.gateway.cors import Cors
 from ingest.gateway.door import Door
 from ingest.gateway.events_api import EventsApi
+from ingest.gateway.ga4_api import Ga4Api
 from ingest.gateway.health import Health
 from ingest.gateway.hooks import Hooks
 from ingest.gateway.limits import Rates
+from ingest.gateway.segment_api import FAMILY as SEGMENT
 from ingest.gateway.segment_api import SegmentApi
+from ingest.gateway.snowplow_api import FAMILY as SNOWPLOW
+from ingest.gateway.snowplow_api import SnowplowApi
 from ingest.gateway.sources import Sources
 from ingest.gateway.take import Intake
 
 log = structlog.get_logger(__name__)
+_FAMILIES = (SEGMENT, SNOWPLOW)
+#: The connectors whose sources pages of browsers may send to.
+BROWSER_CONNECTORS = frozenset(family.connector for family in _FAMILIES)
 
 #: Connections that the system holds until they are accepted.
 _BACKLOG = 1024
@@ -32,8 +40,17 @@ def make_app(
     """The application: every path of the contract. Raises ValueError on clashing sources."""
     rates = Rates(sources, ports.monotonic)
     intake = Intake(config, Sources(sources), ports, rates)
-    app = web.Application(middlewares=[Access(config, ports).middleware()])
-    for family in (SegmentApi(intake), EventsApi(intake), Hooks(intake), health):
+    cors = Cors(_FAMILIES, sources)
+    app = web.Application(middlewares=[Access(config, ports, cors).middleware()])
+    families = (
+        SegmentApi(intake),
+        SnowplowApi(intake),
+        Ga4Api(intake),
+        EventsApi(intake),
+        Hooks(intake),
+        health,
+    )
+    for family in families:
         app.router.add_routes(family.routes())
     return app
 

@@ -69,6 +69,8 @@ class Source:
     policy: SourcePolicy
     rate: RateLimit | None = None
     plan: Plan | None = None
+    #: Pages of these origins may send to it, where it is for browsers; None: all.
+    origins: frozenset[str] | None = None
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from aiohttp import web
 from ingest.connector import Request, TokenConnector
 from ingest.gateway import replies
 from ingest.gateway.config import Source
+from ingest.gateway.cors import FOREIGN, may_send
 from ingest.gateway.fetching import Fetches
 from ingest.gateway.take import Intake
 from ingest.gateway.tokens import UsedTokens
@@ -50,6 +51,8 @@ class Hooks:
                 if body.problem is not None and body.problem.reason == "too_large":
                     return replies.error(413, body.problem.detail)
                 return replies.error(401, "the signature is missing or wrong")
+            if not may_send(http, source):
+                return replies.error(403, FOREIGN)
             await self._fetches.call(source.connector, request)
             outcome = await intake.take(source, request, body)
             return replies.hook(outcome, source.connector.reply(request))

@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import structlog
 
-from ingest.accept import Accepted, accept
+from ingest.accept import Accepted, SourcePolicy, accept
 from ingest.connector import Context, Request, Result, original
 from ingest.gateway.body import depth
 from ingest.gateway.config import GatewayConfig, ReadSource
 from ingest.kept import Origins
+from ingest.plan import Plan
 from ingest.publisher import MAX_RECORD_BYTES, Refused
 from schemas.raised import where_raised
 from schemas.rejection import Origin, Rejection, rejected_row
@@ -103,15 +104,17 @@ def _judge(
         if depth(payload, max_depth) > max_depth:
             detail = f"the event is nested deeper than {max_depth} levels"
             return Rejection("invalid", detail, payload, result.event_id)
-    return judged_touch(source, result, received_ms)
+    return judged_touch(result, source.policy, source.plan, received_ms)
 
 
-def judged_touch(source: ReadSource, result: Touchpoint, received_ms: int) -> Accepted | Rejection:
+def judged_touch(
+    touch: Touchpoint, policy: SourcePolicy, plan: Plan | None, received_ms: int
+) -> Accepted | Rejection:
     """What becomes of a touchpoint, compared with the source's tracking plan too."""
-    accepted = accept(result, source.policy, received_ms, lambda: original(result))
-    if source.plan is None or isinstance(accepted, Rejection):
+    accepted = accept(touch, policy, received_ms, lambda: original(touch))
+    if plan is None or isinstance(accepted, Rejection):
         return accepted
-    violations = source.plan.violations(result, source.policy, lambda: original(result))
+    violations = plan.violations(touch, policy, lambda: original(touch))
     if violations is None:
         return accepted
     if violations.rejected:
@@ -119,8 +122,8 @@ def judged_touch(source: ReadSource, result: Touchpoint, received_ms: int) -> Ac
         return Rejection(
             "violates_plan",
             detail[:_DETAIL_LENGTH],
-            original(result),
-            result.event_id,
+            original(touch),
+            touch.event_id,
             violations,
         )
     return accepted._replace(violations=violations)

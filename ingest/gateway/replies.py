@@ -96,6 +96,15 @@ def hook(outcome: Outcome, reply: Reply) -> web.Response:
     return error(_status(refusal), refusal.detail)
 
 
+def tracker(outcome: Outcome, reply: Reply) -> web.Response:
+    """What a tracker expects; of refusals 400, since it sends again what is answered 413."""
+    refusal = outcome.refusal
+    if refusal is None or refusal.reason in _NOBODYS_FAULT:
+        return provider(reply)
+    status = _status(refusal)
+    return error(400 if status == 413 else status, refusal.detail)
+
+
 def provider(reply: Reply) -> web.Response:
     """A connector's own reply."""
     kind = reply.content_type if reply.body else None

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from ingest.gateway import replies
 from ingest.gateway.config import Source
+from ingest.gateway.cors import FOREIGN, Family, may_send
 from ingest.gateway.take import Intake
 
 CONNECTOR = "segment"
@@ -27,10 +28,15 @@ _PATHS = (
     | {f"/v1/{call[0]}": f"/v1/{call}" for call in _CALLS}
     | {"/b": "/v1/batch", "/beacon/v1/batch": "/v1/batch"}
 )
-CORS = {
-    "Access-Control-Allow-Origin": "*",
+#: What the SDKs send; the star stands for what the next ones will, save Authorization.
+_HEADERS = (
+    "Authorization", "Content-Type", "X-Retry-Count", "AnonymousId", "SentAt", "Rsa-Recovered",
+    "Rsa-Retry-Attempt", "Rsa-Retry-Reason", "Rsa-Since-First-Attempt", "Rsa-Since-Last-Attempt",
+    "*",
+)  # fmt: skip
+_CORS = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Retry-Count, AnonymousId",
+    "Access-Control-Allow-Headers": ", ".join(_HEADERS),
     "Access-Control-Expose-Headers": "Retry-After",
     "Access-Control-Max-Age": "86400",
 }
@@ -63,17 +69,25 @@ class SegmentApi:
             source = intake.sources.keyed(CONNECTOR, request)
             if source is None:
                 return replies.error(401, _NO_KEY)
+            if not may_send(http, source):
+                return replies.error(403, FOREIGN)
             return replies.segment(await intake.take(source, request, body))
 
     async def options(self, http: web.Request) -> web.StreamResponse:
         """A browser's question before it sends; the headers are those of every reply here."""
+        source = self._intake.sources.keyed(CONNECTOR, self._intake.request(http, b""))
+        if source is not None:
+            may_send(http, source)
         return web.Response(status=204)
 
     async def settings(self, http: web.Request) -> web.StreamResponse:
         """What analytics-next asks for before it sends: where to send, and nothing else to load."""
         key = http.match_info["key"]
-        if self._intake.sources.by_key(CONNECTOR, key.encode()) is None:
+        source = self._intake.sources.by_key(CONNECTOR, key.encode("utf-8", "replace"))
+        if source is None:
             return replies.error(404, _NO_KEY)
+        if not may_send(http, source):
+            return replies.error(403, FOREIGN)
         scheme, _, host = self._intake.base_url(http).partition("://")
         return replies.json_reply(200, _settings(key, f"{host}/v1", scheme))
 
@@ -82,12 +96,16 @@ class SegmentApi:
         source = self._intake.sources.keyed(CONNECTOR, self._intake.request(http, b""))
         if source is None:
             return replies.error(401, _NO_KEY)
+        if not may_send(http, source):
+            return replies.error(403, FOREIGN)
         return replies.json_reply(200, _source_config(source))
 
 
-def is_browser_path(path: str) -> bool:
-    """Whether replies of this path carry CORS headers, its errors too."""
+def _has(path: str) -> bool:
     return path in _PATHS or path.startswith(("/v1/projects/", "/sourceConfig"))
+
+
+FAMILY = Family(CONNECTOR, _has, _CORS)
 
 
 def _settings(key: str, host: str, scheme: str) -> dict[str, Any]:

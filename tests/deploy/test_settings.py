@@ -119,6 +119,14 @@ def test_a_folder_is_relative_to_the_file(tmp_path: Path):
             "sources:\n  s: {connector: x,\n      links: maybe}",
             "touchline.yaml:3: sources.s.links: expected a valid boolean",
         ),
+        (
+            "sources:\n  s: {connector: segment,\n      origins: [https://shop.example.com/]}",
+            "touchline.yaml:3: sources.s.origins.0: expected an origin as browsers send it",
+        ),
+        (
+            "sources:\n  s: {connector: segment,\n      origins: [https://shop.example.com:443]}",
+            "touchline.yaml:3: sources.s.origins.0: expected an origin as browsers send it",
+        ),
         ("clickhouse:\n  url: tcp://x", "touchline.yaml:2: clickhouse.url: expected text like"),
     ],
 )

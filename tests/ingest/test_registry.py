@@ -17,6 +17,7 @@ BUILT_IN = {
     "segment", "sendgrid", "twilio", "line", "shopify", "stripe", "intercom", "zendesk",
     "meta", "x", "amazon_connect",
     "touchpoint",
+    "snowplow", "ga4",
 }  # fmt: skip
 
 
@@ -86,9 +87,10 @@ def test_the_built_in_ones_come_through_the_same_door() -> None:
         assert registry.package(name) == "touchline"
 
 
-@pytest.mark.parametrize("name", ["segment", "touchpoint"])
-def test_those_that_share_an_address_are_keyed(name: str) -> None:
-    option = {"segment": "write_key", "touchpoint": "token"}[name]
+@pytest.mark.parametrize(
+    ("name", "option"), [("segment", "write_key"), ("touchpoint", "token"), ("ga4", "api_secret")]
+)
+def test_those_that_share_an_address_are_keyed(name: str, option: str) -> None:
     made = Registry().create(name, {option: ["one", "two"]})
     assert isinstance(made, KeyedConnector)
     assert made.keys() == (b"one", b"two")

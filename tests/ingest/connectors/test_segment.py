@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context, KeyedConnector, Request
-from ingest.connectors.segment import COMMERCE, Segment, SegmentOptions
+from ingest.connectors.segment import Segment, SegmentOptions
+from ingest.connectors.web import COMMERCE
 from ingest.contracts.segment import SegmentContract
 from ingest.testing.values import RECEIVED_MS, URL
 from schemas.rejection import Rejection

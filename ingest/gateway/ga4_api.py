@@ -1,0 +1,40 @@
+"""`POST /mp/collect`: senders of Google Analytics' Measurement Protocol.
+
+The API secret in the query finds the source among those of the connector `ga4`; it is expected to
+be a `KeyedConnector` whose `key` reads the query.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ingest.gateway import replies
+from ingest.gateway.take import Intake
+
+CONNECTOR = "ga4"
+
+
+class Ga4Api:
+    """The handler of `/mp/collect`."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of this family."""
+        return [web.post("/mp/collect", self.post)]
+
+    async def post(self, http: web.Request) -> web.StreamResponse:
+        """Take events."""
+        intake = self._intake
+        # The secret is in the query: who does not show a valid one has no body read.
+        request = intake.request(http, b"")
+        source = intake.sources.keyed(CONNECTOR, request)
+        if source is None:
+            return replies.error(401, "api_secret: is missing or unknown")
+        with intake.lease() as lease:
+            body = await intake.body(http, lease)
+            request = request._replace(body=body.data)
+            return replies.hook(
+                await intake.take(source, request, body), source.connector.reply(request)
+            )
