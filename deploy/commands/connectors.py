@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import click
 
 from deploy.commands import configuration, json_option, say_json
 from deploy.connectors.trying import documents, lines, request_of, results, source_for
-from deploy.wiring import source_policy
+from deploy.wiring import Plans, source_policy
 from ingest.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
@@ -45,9 +46,7 @@ def list_connectors(as_json: bool) -> int:
     required=True,
     help="File with the body as the provider sends it; - for standard input.",
 )
-@click.option(
-    "--source", help="Take options, region and currency of this source of the configuration."
-)
+@click.option("--source", help="Take options, region, currency and tracking plan of this source.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="An option.")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header.")
 @click.option("--path", default="", help="The path that is called; by default /hooks/SOURCE.")
@@ -61,15 +60,17 @@ def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **giv
     Exit status 1 if anything was refused.
     """
     options = dict(_pair(one, "=") for one in given["options"])
-    policy = SourcePolicy(given["source"] or "try")
+    policy, plan = SourcePolicy(given["source"] or "try"), None
     if given["source"]:
-        settings = configuration(context, "connectors").settings
+        loaded = configuration(context, "connectors")
+        settings = loaded.settings
         if given["source"] not in settings.sources:
             raise click.BadParameter("the configuration has no such source", param_hint="--source")
         policy = source_policy(settings, given["source"])
+        plan = Plans(loaded).of(given["source"])
         options = settings.sources[given["source"]].options | options
     try:
-        source = source_for(Registry(), name, options, policy)
+        source = replace(source_for(Registry(), name, options, policy), plan=plan)
     except ConnectorError as error:
         hint = "" if given["source"] else " (options: --option NAME=VALUE, or --source NAME)"
         raise ConnectorError(f"{error}{hint}") from error
