@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +14,7 @@ from deploy.commands import configuration, json_option, now_ms, option_pairs, sa
 from deploy.config_file import ConfigurationError
 from deploy.connectors.starting import start
 from deploy.connectors.trying import documents, lines, request_of, results, source_for
-from deploy.wiring import source_policy, source_problem
+from deploy.wiring import Plans, source_policy, source_problem
 from ingest.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.contracts import contract
@@ -80,9 +81,7 @@ def test_connector(name: str, as_json: bool) -> int:
     required=True,
     help="File with the body as the provider sends it; - for standard input.",
 )
-@click.option(
-    "--source", help="Take options, region and currency of this source of the configuration."
-)
+@click.option("--source", help="Take options, region, currency and tracking plan of this source.")
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="An option.")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header.")
 @click.option("--path", default="", help="The path that is called; by default /hooks/SOURCE.")
@@ -96,15 +95,17 @@ def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **giv
     Exit status 1 if anything was refused.
     """
     options = option_pairs(given["options"])
-    policy = SourcePolicy(given["source"] or "try")
+    policy, plan = SourcePolicy(given["source"] or "try"), None
     loaded = configuration(context, "connectors") if given["source"] else None
     if loaded is not None:
-        if given["source"] not in loaded.settings.sources:
+        settings = loaded.settings
+        if given["source"] not in settings.sources:
             raise click.BadParameter("the configuration has no such source", param_hint="--source")
-        policy = source_policy(loaded.settings, given["source"])
-        options = loaded.settings.sources[given["source"]].options | options
+        policy = source_policy(settings, given["source"])
+        plan = Plans(loaded).of(given["source"])
+        options = settings.sources[given["source"]].options | options
     try:
-        source = source_for(Registry(), name, options, policy)
+        source = replace(source_for(Registry(), name, options, policy), plan=plan)
     except ConnectorError as error:
         if loaded is not None:
             problem = source_problem(loaded, given["source"], str(error))

@@ -14,6 +14,7 @@ from ingest.gateway.config import GatewayConfig, Source
 from ingest.gateway.judging import judged
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
+from schemas.violation import Violation
 
 #: What stands for a secret that is not given: `parse` needs none.
 _SECRET = SecretStr("not-a-secret")
@@ -75,7 +76,7 @@ def results(source: Source, request: Request, received_ms: int) -> list[Accepted
 def documents(found: Sequence[Accepted | Rejection]) -> list[dict[str, Any]]:
     """The results for a program."""
     return [
-        {"touchpoint": json.loads(one.value)}
+        {"touchpoint": json.loads(one.value), "violations": list(map(str, _differences(one)))}
         if isinstance(one, Accepted)
         else {"rejection": {"reason": one.reason, "detail": one.detail, "event_id": one.event_id}}
         for one in found
@@ -92,6 +93,12 @@ def lines(found: Sequence[Accepted | Rejection]) -> Iterator[str]:
             yield f"{number}. refused ({one.reason}): {one.detail}"
         else:
             yield from _touchpoint(number, json.loads(one.value))
+            for violation in _differences(one):
+                yield f"   violates the tracking plan: {violation}"
+
+
+def _differences(accepted: Accepted) -> Sequence[Violation]:
+    return accepted.violations.found if accepted.violations else ()
 
 
 def _touchpoint(number: int, row: Mapping[str, Any]) -> Iterator[str]:

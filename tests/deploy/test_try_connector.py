@@ -93,3 +93,25 @@ def test_wrong_use_is_said_in_one_line(tmp_path: Path, capsys: Capture):
     assert run([*told, "--source", "crm"]) == 2
     assert run([*told, "--header", "no colon"]) == 2
     assert "expected NAME:VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("validate", ["warn", "reject"])
+def test_what_violates_the_tracking_plan_of_the_source_is_said(
+    tmp_path: Path, capsys: Capture, validate: str
+):
+    config = tmp_path / "touchline.yaml"
+    crm = f"{{connector: touchpoint, token: t, validate: {validate}}}"
+    config.write_text(f"tracking_plan: plan\nsources: {{crm: {crm}}}\n")
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "call_completed.yaml").write_text("required: [duration_s]")
+    told = ["--config", str(config), "connectors", "try", "touchpoint", "--source", "crm"]
+    told += ["--payload", write(tmp_path, CALL)]
+    difference = "duration_s: expected a value, came nothing"
+    assert run(told) == (validate == "reject")
+    assert difference in capsys.readouterr().out
+    run([*told, "--json"])
+    [found] = json.loads(capsys.readouterr().out)
+    if validate == "warn":
+        assert found["violations"] == [difference]
+    else:
+        assert found["rejection"]["reason"] == "violates_plan"

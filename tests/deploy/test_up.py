@@ -251,3 +251,55 @@ def metrics_of(stack: dict[str, Any], process: str) -> str:
     with urllib.request.urlopen(stack["metrics"][process], timeout=15) as response:
         text: str = response.read().decode()
         return text
+
+
+CRM = """
+tracking_plan: plan/
+sources:
+  crm: {connector: touchpoint, token: t, validate: warn}
+  shop: {connector: touchpoint, token: s, validate: reject}
+"""
+CHOSEN = '{"properties": {"properties": {"required": ["plan"]}}}'
+
+
+@pytest.mark.timeout(600)
+def test_what_differs_from_the_tracking_plan_reaches_the_view_and_is_replayed_when_it_is_changed(
+    up: Up, wait_for: Callable[..., None]
+):
+    (up.folder / "touchline.yaml").write_text(CRM)
+    (up.folder / "plan").mkdir()
+    plan = up.folder / "plan" / "plan_chosen.json"
+    plan.write_text(CHOSEN)
+    stack = up.start()
+    chosen = {
+        "event_id": "e1",
+        "channel": "web",
+        "type": "plan_chosen",
+        "identifiers": [{"kind": "email", "value": "a@example.com"}],
+        "properties": {"seats": 3},
+    }
+    assert post(f"{stack['gateway']}/v1/events", chosen, "Bearer t") == 202
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        post(f"{stack['gateway']}/v1/events", chosen, "Bearer s")
+    seen = (
+        "SELECT source, place, expected, came, action, events, example_event_id, "
+        "JSONExtractInt(example, 'properties', 'seats') "
+        "FROM touchline_bi.plan_violations ORDER BY source FORMAT CSV"
+    )
+    difference = '"properties.plan","a value","nothing"'
+    expected = [
+        f'"crm",{difference},"warned",1,"e1",3',
+        f'"shop",{difference},"rejected",1,"e1",3',
+    ]
+    wait_for(lambda: query(stack["clickhouse"], seen).splitlines() == expected, timeout=60)
+    told = up.command("plan", "violations", "--source", "shop")
+    assert "properties.plan: expected a value, came nothing" in told.stdout, told.stderr
+    touches = "SELECT source FROM touchline_bi.touchpoints ORDER BY source FORMAT TSV"
+    assert query(stack["clickhouse"], touches) == "crm"
+
+    # The plan was wrong: what it refused is taken up again.
+    plan.write_text("{}")
+    done = up.command("rejected", "replay", "--reason", "violates_plan", "--apply")
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: query(stack["clickhouse"], touches) == "crm\nshop", timeout=60)
+    assert up.stop() == 0
