@@ -67,13 +67,25 @@ def change(field: str, value: Any, *, kind: str = "page", account: str = PAGE) -
     return result
 
 
+def by_two(payloads: dict[str, Any]) -> dict[str, Any]:
+    """The payloads with two events in a body: the suite tries every value of each many times."""
+    found: dict[str, Any] = {}
+    for name, body in payloads.items():
+        for entry in body["entry"]:
+            (key,) = entry.keys() - {"id", "time"}
+            for at in range(0, len(entry[key]), 2):
+                part = {**entry, key: entry[key][at : at + 2]}
+                found[f"{name}-{len(found)}"] = {**body, "entry": [part]}
+    return found
+
+
 def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
 class TestMeta(ConnectorSuite):
     name = "meta"
-    payloads = PAYLOADS
+    payloads = by_two(PAYLOADS)
 
     def make(self, *secrets: str) -> Meta:
         return Meta(MetaOptions(app_secret=secrets, verify_token=secrets))
@@ -368,6 +380,16 @@ def test_an_account_that_writes_to_itself_is_no_customer():
     event = {"sender": {"id": INSTAGRAM}, "recipient": {"id": INSTAGRAM}, "message": {"mid": "m"}}
     refused = messaging(event, kind="instagram", account=INSTAGRAM)
     assert refused.reason == "no_identifier"
+
+
+def test_another_page_of_the_company_is_no_customer():
+    found = touches("page_feed", accounts=("77", PSID[1]))
+    assert isinstance(found[0], Rejection)
+    assert found[0].reason == "no_identifier"
+    assert [touch.type for touch in found if isinstance(touch, Touchpoint)] == [
+        "post_liked",  # of somebody else
+        "form_submitted",
+    ]
 
 
 def test_a_visitor_of_the_checkbox_is_found_again_by_the_reference():
