@@ -359,6 +359,7 @@ def test_of_what_the_account_sends_the_receiver_is_the_customer():
             "comments",
             {"id": "1", "from": {"id": "77", "self_ig_scoped_id": "77", "username": "shoes"}},
         ),
+        ("instagram", INSTAGRAM, "mentions", {}),
         ("instagram", INSTAGRAM, "story_insights", {"media_id": "1", "impressions": 5}),
         (
             "whatsapp_business_account",
@@ -443,6 +444,10 @@ def test_what_is_not_known_keeps_its_name():
     sender = {"sender": {"id": PSID[1]}, "recipient": {"id": PAGE}}
     assert messaging({**sender, "game_play": {"score": 5}}).type == "meta_game_play"
     assert change("inboxLabels", {"from": {"id": PSID[1]}}).type == "meta_inbox_labels"
+    rating = {"reviewer_id": PSID[1], "item": "rating", "verb": "edit", "rating": 5}
+    assert change("ratings", rating).type == "meta_ratings_rating_edited"
+    liked = {"sender_id": PSID[1], "item": "like", "verb": "add"}
+    assert change("ratings", liked).type == "meta_ratings_like_add"
     feed = {"from": {"id": PSID[1]}, "item": "milestone", "verb": "add"}
     assert change("feed", feed).type == "meta_feed_milestone_add"
 
