@@ -283,6 +283,14 @@ def identifiers(*pairs: tuple[str, str | None]) -> list[dict[str, str]]:
     ]
 
 
+def without_own(found: list[dict[str, str]], own: frozenset[str]) -> list[dict[str, str]]:
+    """The identifiers of somebody; none if one of them is the company's own.
+
+    A company has several accounts, and what one does to another is no touch of a customer.
+    """
+    return [] if any(one["value"] in own for one in found) else found
+
+
 def address(text: str | None) -> str | None:
     """The e-mail address of a header or a list of receivers: `Ada <ada@example.com>`, or bare.
 

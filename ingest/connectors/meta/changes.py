@@ -55,7 +55,7 @@ def fields(read: Fields, account: Account) -> dict[str, Any]:
     verb = value.text("verb") or ""
     verb = _VERBS.get(verb, verb)
     item = value.text("item") or ""
-    kind = _feed_type(item, verb, value) if field == "feed" else FIELDS.get(field)
+    kind = _feed_type(item, verb, value) if field == "feed" else _type(field, item, verb)
     text = value.text("message") or value.text("text") or value.text("review_text")
     created = value.instant("created_time") if verb in ("", "add") else None
     reaction = value.label("reaction_type") if kind and item in ("reaction", "like") else None
@@ -76,6 +76,12 @@ def fields(read: Fields, account: Account) -> dict[str, Any]:
             **({"text": text} if text else {}),
         },
     }
+
+
+def _type(field: str, item: str, verb: str) -> str | None:
+    """The type of another change; None where it is none of ours: a like of a review, an edit."""
+    of_review = field != "ratings" or item in ("", "rating")
+    return FIELDS.get(field) if verb in ("", "add") and of_review else None
 
 
 def _feed_type(item: str, verb: str, value: Fields) -> str | None:
@@ -138,8 +144,10 @@ def _unnamed(field: str, value: Fields) -> list[tuple[str, str | None]]:
     if field == "leadgen" and (lead := value.id("leadgen_id")):
         thing = f"meta-lead-{lead}"
     elif field == "mentions" and "from" not in value:
-        comment, media = value.id("comment_id"), value.id("media_id")
-        thing = f"instagram-comment-{comment}" if comment else f"instagram-media-{media}"
+        if comment := value.id("comment_id"):
+            thing = f"instagram-comment-{comment}"
+        elif media := value.id("media_id"):
+            thing = f"instagram-media-{media}"
     return [("anonymous_id", thing)]
 
 

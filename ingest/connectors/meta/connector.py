@@ -23,6 +23,7 @@ from ingest.connectors.reading import (
     decode,
     each,
     finish,
+    without_own,
 )
 from ingest.connectors.signing import HEX, RequiredSecrets, is_hmac_of, is_one_of
 from schemas.rejection import Rejection
@@ -30,7 +31,7 @@ from schemas.rejection import Rejection
 SIGNATURE = "x-hub-signature-256"
 #: Lists of an entry, in the order in which they are read. `standby`: what a page's other app got.
 _LISTS = ("messaging", "standby", "changes")
-_NAMES = {"event_id": "entry.id", "occurred_at": "entry.time"}
+_NAMES = {"event_id": "id", "occurred_at": "timestamp"}
 _NOBODY = "entry: names no customer (none at all, or only the company's own account)"
 _MOST_FIELDS = 100
 
@@ -39,11 +40,13 @@ class MetaOptions(Options):
     """`app_secret`: of the app, in its basic settings. `verify_token`: what you type into the
     webhook's field of that name; Meta shows it in the handshake.
 
-    `purpose`: the consent purpose of messages, which customers opt in to and out of.
+    `purpose`: the consent purpose of messages, which customers opt in to and out of. `accounts`:
+    ids of the company's pages and accounts, which are customers of none of the others.
     """
 
     app_secret: RequiredSecrets
     verify_token: RequiredSecrets
+    accounts: tuple[str, ...] = ()
     purpose: str = Field(MARKETING, min_length=1, max_length=512)
 
 
@@ -58,6 +61,7 @@ class Meta(WebhookConnector):
         self._secrets = secrets(options.app_secret)
         self._tokens = secrets(options.verify_token)
         self._purpose = options.purpose
+        self._accounts = frozenset(options.accounts)
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Whether a secret of ours signed the body; the older signature with SHA-1 is not taken."""
@@ -120,6 +124,7 @@ class Meta(WebhookConnector):
             event = {}
         read = Fields(event, f"entry.{name}.", entry.problems)
         fields = self._fields(name, kind, read, account)
+        fields["identifiers"] = without_own(fields["identifiers"], self._accounts)
         return finish({"channel": "social", **fields}, read.problems, payload, _NAMES, _NOBODY)
 
     def _fields(self, name: str, kind: str, read: Fields, account: Account) -> dict[str, Any]:

@@ -26,7 +26,15 @@ from ingest.connector import (
     json_bytes,
     secrets,
 )
-from ingest.connectors.reading import MARKETING, Fields, Payload, decode, each, finish
+from ingest.connectors.reading import (
+    MARKETING,
+    Fields,
+    Payload,
+    decode,
+    each,
+    finish,
+    without_own,
+)
 from ingest.connectors.signing import BASE64, RequiredSecrets, is_hmac_of
 from ingest.connectors.x import account_activity, activity
 from schemas.rejection import Rejection
@@ -36,6 +44,7 @@ SIGNATURE = "x-twitter-webhooks-signature"
 #: nothing that could be one: no JSON object is a challenge, and no challenge is taken for an event.
 _CHALLENGE = re.compile(rb"[\w+/=.:~-]{1,512}", re.ASCII)
 _MOST_FIELDS = 100
+_NAMES = {"event_id": "id", "occurred_at": "created_at"}
 _NOBODY = "for_user_id: nobody else is named, and it is the company's own account"
 
 
@@ -43,10 +52,12 @@ class XOptions(Options):
     """`consumer_secret`: of the app (API key secret), which signs. While two are valid the first
     answers challenges.
 
-    `purpose`: the consent purpose that a customer withdraws who blocks the account.
+    `purpose`: the consent purpose that a customer withdraws who blocks the account. `accounts`: ids
+    of the company's other accounts, which are no customers either.
     """
 
     consumer_secret: RequiredSecrets
+    accounts: tuple[str, ...] = ()
     purpose: str = Field(MARKETING, min_length=1, max_length=512)
 
 
@@ -60,6 +71,7 @@ class X(WebhookConnector):
     def __init__(self, options: XOptions) -> None:
         self._secrets = secrets(options.consumer_secret)
         self._purpose = options.purpose
+        self._accounts = frozenset(options.accounts)
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Whether a consumer secret of ours signed the body, as an event."""
@@ -103,7 +115,8 @@ class X(WebhookConnector):
         read = Fields(single)
         convert = activity.fields if "data" in single else account_activity.fields
         fields = convert(read, self._purpose)
-        return finish({"channel": "social", **fields}, read.problems, payload, {}, _NOBODY)
+        fields["identifiers"] = without_own(fields["identifiers"], self._accounts)
+        return finish({"channel": "social", **fields}, read.problems, payload, _NAMES, _NOBODY)
 
 
 def _singles(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

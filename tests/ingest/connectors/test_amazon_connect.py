@@ -71,11 +71,11 @@ class TestAmazonConnect(ConnectorSuite):
 
 
 class TestThroughFirehose(TestAmazonConnect):
-    """The same records as Firehose delivers them: many at once, or one."""
+    """Records as Firehose delivers them: several at once, or one."""
 
     payloads: ClassVar = {
-        "many": list(PAYLOADS.values()),
-        "one": PAYLOADS["chat"] | {"ContactId": "other"},
+        "two": [PAYLOADS["inbound_answered"], PAYLOADS["email"]],
+        "one": PAYLOADS["chat"],
     }
 
     def encode(self, value: Any) -> bytes:

@@ -67,13 +67,25 @@ def change(field: str, value: Any, *, kind: str = "page", account: str = PAGE) -
     return result
 
 
+def by_two(payloads: dict[str, Any]) -> dict[str, Any]:
+    """The payloads with two events in a body: the suite tries every value of each many times."""
+    found: dict[str, Any] = {}
+    for name, body in payloads.items():
+        for entry in body["entry"]:
+            (key,) = entry.keys() - {"id", "time"}
+            for at in range(0, len(entry[key]), 2):
+                part = {**entry, key: entry[key][at : at + 2]}
+                found[f"{name}-{len(found)}"] = {**body, "entry": [part]}
+    return found
+
+
 def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
 class TestMeta(ConnectorSuite):
     name = "meta"
-    payloads = PAYLOADS
+    payloads = by_two(PAYLOADS)
 
     def make(self, *secrets: str) -> Meta:
         return Meta(MetaOptions(app_secret=secrets, verify_token=secrets))
@@ -347,6 +359,7 @@ def test_of_what_the_account_sends_the_receiver_is_the_customer():
             "comments",
             {"id": "1", "from": {"id": "77", "self_ig_scoped_id": "77", "username": "shoes"}},
         ),
+        ("instagram", INSTAGRAM, "mentions", {}),
         ("instagram", INSTAGRAM, "story_insights", {"media_id": "1", "impressions": 5}),
         (
             "whatsapp_business_account",
@@ -368,6 +381,16 @@ def test_an_account_that_writes_to_itself_is_no_customer():
     event = {"sender": {"id": INSTAGRAM}, "recipient": {"id": INSTAGRAM}, "message": {"mid": "m"}}
     refused = messaging(event, kind="instagram", account=INSTAGRAM)
     assert refused.reason == "no_identifier"
+
+
+def test_another_page_of_the_company_is_no_customer():
+    found = touches("page_feed", accounts=("77", PSID[1]))
+    assert isinstance(found[0], Rejection)
+    assert found[0].reason == "no_identifier"
+    assert [touch.type for touch in found if isinstance(touch, Touchpoint)] == [
+        "post_liked",  # of somebody else
+        "form_submitted",
+    ]
 
 
 def test_a_visitor_of_the_checkbox_is_found_again_by_the_reference():
@@ -421,6 +444,10 @@ def test_what_is_not_known_keeps_its_name():
     sender = {"sender": {"id": PSID[1]}, "recipient": {"id": PAGE}}
     assert messaging({**sender, "game_play": {"score": 5}}).type == "meta_game_play"
     assert change("inboxLabels", {"from": {"id": PSID[1]}}).type == "meta_inbox_labels"
+    rating = {"reviewer_id": PSID[1], "item": "rating", "verb": "edit", "rating": 5}
+    assert change("ratings", rating).type == "meta_ratings_rating_edited"
+    liked = {"sender_id": PSID[1], "item": "like", "verb": "add"}
+    assert change("ratings", liked).type == "meta_ratings_like_add"
     feed = {"from": {"id": PSID[1]}, "item": "milestone", "verb": "add"}
     assert change("feed", feed).type == "meta_feed_milestone_add"
 

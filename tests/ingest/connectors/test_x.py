@@ -329,6 +329,13 @@ def test_what_the_company_does_by_itself_names_no_customer(body: dict[str, Any])
     assert refused.reason == "no_identifier"
 
 
+def test_another_account_of_the_company_is_no_customer():
+    body = PAYLOADS["mention"]
+    assert [touch.type for touch in parse(body, accounts=("77",))] == ["mention_received"] * 2
+    for refused in parse(body, accounts=("77", CUSTOMER[1])):
+        assert refused.reason == "no_identifier"
+
+
 def test_a_deleted_post_of_a_customer_is_an_event():
     status = {"status": {"id": "5", "user_id": CUSTOMER[1]}, "timestamp_ms": "1795158000000"}
     touch = one({"for_user_id": COMPANY, "tweet_delete_events": [status]})
