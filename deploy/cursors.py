@@ -19,7 +19,7 @@ from kafka.errors import KafkaError
 
 from deploy.kafka_clients import blocking
 from deploy.settings import Settings
-from deploy.topics_admin import KafkaNotReady
+from ingest.publisher import NotAcknowledged
 from schemas.topics import CURSORS, full_name
 
 _PARTITION = 0
@@ -31,10 +31,10 @@ class Cursors(Protocol):
     """Where cursors are kept."""
 
     def of(self, prefix: str) -> dict[str, bytes]:
-        """Those whose keys begin so. Raises `KafkaNotReady`."""
+        """Those whose keys begin so. Raises `NotAcknowledged`."""
 
     def move(self, key: str, value: bytes) -> None:
-        """Keep one; returns when it is kept. Raises `KafkaNotReady`."""
+        """Keep one; returns when it is kept. Raises `NotAcknowledged`."""
 
     def close(self) -> None:
         """Disconnect."""
@@ -74,7 +74,7 @@ class TopicCursors:
     def _read(self, consumer: Any, prefix: str) -> dict[str, bytes]:
         partition = TopicPartition(self._topic, _PARTITION)
         if _PARTITION not in (consumer.partitions_for_topic(self._topic) or ()):
-            raise KafkaNotReady(f"there is no topic {self._topic}: run touchline setup")
+            raise NotAcknowledged(f"there is no topic {self._topic}: run touchline setup")
         consumer.assign([partition])
         consumer.seek_to_beginning(partition)
         end = consumer.end_offsets([partition])[partition]
@@ -102,8 +102,8 @@ class TopicCursors:
         if producer is not None:
             producer.close(timeout=1)
 
-    def _problem(self, error: Exception) -> KafkaNotReady:
-        return KafkaNotReady(
+    def _problem(self, error: Exception) -> NotAcknowledged:
+        return NotAcknowledged(
             f"Kafka at {self._kafka.bootstrap_servers} does not answer for the topic "
             f"{self._topic}: {type(error).__name__}"
         )

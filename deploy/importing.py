@@ -106,7 +106,7 @@ class Import:
         """Import what of the file Kafka does not have yet; `again`: all of it once more.
 
         `beat` hears what Kafka has, and how much of the file that is. Raises OSError and
-        FileProblem for the file, NotAcknowledged and KafkaNotReady for Kafka. What is in Kafka by
+        FileProblem for the file, NotAcknowledged for Kafka. What is in Kafka by
         then stays, and the same once more goes on behind it.
         """
         known = [decode(value) for value in self.cursors.of(self._key("")).values()]

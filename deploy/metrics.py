@@ -23,6 +23,8 @@ from prometheus_client import (
 )
 from prometheus_client.metrics import MetricWrapperBase
 
+from ingest.batch.reading import Batch
+
 PREFIX = "touchline_"
 _log = structlog.get_logger(__name__)
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -53,7 +55,7 @@ class Metric:
 # Gateway ------------------------------------------------------------------------------------------
 _SOURCE = ("source", "connector")
 RECEIVED = Metric(
-    Counter, "received_touchpoints_total", "events read from verified requests", _SOURCE
+    Counter, "received_touchpoints_total", "events read from verified requests, or pulled", _SOURCE
 )
 ACCEPTED = Metric(Counter, "accepted_touchpoints_total", "events that Kafka acknowledged", _SOURCE)
 REJECTED = Metric(
@@ -76,6 +78,16 @@ PUBLISH_BOUND = Metric(
 )
 REQUEST = Metric(
     Histogram, "http_request_seconds", "HTTP requests", ("route", "method", "status"), _LATENCY
+)
+# Pulls --------------------------------------------------------------------------------------------
+PULL_FAILURES = Metric(
+    Counter,
+    "pull_failures_total",
+    "pulls that were broken off and are tried again",
+    (*_SOURCE, "cause"),
+)
+PULL_COMPLETE = Metric(
+    Gauge, "pull_complete_timestamp_seconds", "when a source was last read to its end", _SOURCE
 )
 # Stages -------------------------------------------------------------------------------------------
 PROCESSED = Metric(Counter, "processed_events_total", "records processed", ("stage",))
@@ -148,7 +160,8 @@ READY = Metric(Gauge, "ready", "1 once the process does its work")
 BUILD = Metric(Gauge, "build_info", "1, with the version that runs", ("version",))
 
 CATALOGUE: tuple[Metric, ...] = (
-    RECEIVED, ACCEPTED, REJECTED, VIOLATED, PUBLISH, PUBLISH_BOUND, REQUEST,
+    RECEIVED, ACCEPTED, REJECTED, VIOLATED, PUBLISH, PUBLISH_BOUND, REQUEST, PULL_FAILURES,
+    PULL_COMPLETE,
     PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, STATE_KEYS, STATE_BYTES,
     DEADLINE_LATENESS, *COUNTS.values(), *LABELLED_COUNTS.values(),
     SINK_ROWS, SINK_BYTES, SINK_INSERT, SINK_RETRIES, SINK_REJECTED, SINK_UNWRITTEN, END_TO_END,
@@ -195,6 +208,33 @@ class GatewayCounters:
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """One HTTP request."""
         self._request.labels(route, method, str(status)).observe(seconds)
+
+
+class PullCounters:
+    """`ingest.batch.pulling.PullMetrics`."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._received = RECEIVED.make(registry)
+        self._accepted = ACCEPTED.make(registry)
+        self._rejected = REJECTED.make(registry)
+        self._failures = PULL_FAILURES.make(registry)
+        self._complete = PULL_COMPLETE.make(registry)
+
+    def pulled(self, source: str, connector: str, batch: Batch) -> None:
+        """A batch is in Kafka."""
+        refused = len(batch.refused)
+        self._received.labels(source, connector).inc(len(batch.accepted) + refused)
+        self._accepted.labels(source, connector).inc(len(batch.accepted))
+        for reason, number in batch.reasons.items():
+            self._rejected.labels(source, connector, reason).inc(number)
+
+    def failed(self, source: str, connector: str, cause: str) -> None:
+        """A pull was broken off."""
+        self._failures.labels(source, connector, cause).inc()
+
+    def complete(self, source: str, connector: str) -> None:
+        """A source was read to its end."""
+        self._complete.labels(source, connector).set_to_current_time()
 
 
 class EngineCounters:

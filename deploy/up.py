@@ -1,9 +1,9 @@
 """`touchline up`: all processes on one machine, in order, with what is missing embedded.
 
 Start: broker, ClickHouse, setup, worker, sink, then (on the embedded broker, which has forgotten
-everything) the stored touchpoints once more, then the gateway. Stop: the gateway first, so that
-nothing new comes in; then, on the embedded broker, once everything is in ClickHouse, the others,
-backwards.
+everything) the stored touchpoints once more, then the gateway, and a pull where a source has to be
+pulled. Stop: gateway and pull first, so that nothing new comes in; then, on the embedded broker,
+once everything is in ClickHouse, the others, backwards.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from deploy.interrupts import Interrupts
 from deploy.lag import BrokerLags, drain
 from deploy.local.mock_broker import MockBroker
 from deploy.local.processes import AlreadyHeld, FileLock, Ports, fetch
+from deploy.pulling import pulled
 from deploy.rebuild import rebuild
 from deploy.running import DEVELOPMENT_SOURCES, STACK_FILE
 from deploy.settings import Configuration, Settings, child_environment, with_changes
@@ -156,6 +157,8 @@ class Stack:
             rebuild.complete(self.settings, self._say)
             gateway = self._start_gateway()
         self._supervisor.wait("gateway")
+        if self._pulls:
+            metrics["pull"] = self._start_pull()
         self.addresses = Addresses(
             gateway,
             self.settings.clickhouse.url,
@@ -167,8 +170,8 @@ class Stack:
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics
         self._changes["gateway"] = {"port": self._ports.take(gateway.port, host=gateway.host)}
-        # One for each stage, one for the sink; the gateway serves its own.
-        first = self._ports.take(metrics.port, len(STAGE_NAMES) + 1, metrics.host)
+        # One for each stage, the sink and the pull; the gateway serves its own.
+        first = self._ports.take(metrics.port, len(STAGE_NAMES) + 1 + self._pulls, metrics.host)
         self._changes["metrics"] = {"port": first}
 
     def _start_servers(self) -> None:
@@ -228,6 +231,19 @@ class Stack:
         self._start("gateway", ("gateway",), lambda: fetch(f"{url}/readyz") is not None)
         return url
 
+    @property
+    def _pulls(self) -> bool:
+        return bool(pulled(self._configuration))
+
+    def _start_pull(self) -> str:
+        """The address of its metrics."""
+        port = self.settings.metrics.port + len(STAGE_NAMES) + 1
+        url = f"http://{_reachable(self.settings.metrics.host)}:{port}/metrics"
+        arguments = ("pull", "--data", str(self._data))
+        self._start("pull", arguments, lambda: _ready(url), {"metrics": {"port": port}})
+        self._supervisor.wait("pull")
+        return url
+
     def _start(
         self,
         name: str,
@@ -259,6 +275,7 @@ class Stack:
             return
         self._stack_file.unlink(missing_ok=True)
         self._supervisor.stop("gateway")
+        self._supervisor.stop("pull")
         if self._broker is not None and self._supervisor.running("sink") and not self._hurry:
             self._drain()
         self._supervisor.stop_all()

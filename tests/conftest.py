@@ -14,6 +14,7 @@ from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_pa
 from deploy.local.mock_broker import MockBroker
 from deploy.local.processes import free_port
 from tests.fixtures_clickhouse import *  # noqa: F403 - its fixtures, for all tests
+from tests.mail_server import MailServer, jar
 
 # On a busy machine a slow example is no failure.
 settings.register_profile("touchline", deadline=None)
@@ -48,6 +49,18 @@ def require_kafka() -> None:
         if os.environ.get("TOUCHLINE_REQUIRE_KAFKA"):
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def mail_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer]:
+    """A real IMAP server for the whole run; use a folder of your own in it.
+
+    Skipped or failed as `kafka_broker` is.
+    """
+    jar()
+    server = MailServer(tmp_path_factory.mktemp("mail"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,6 @@ docs/channels/postmark.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -26,11 +24,11 @@ from ingest.connectors.reading import (
     guarded,
     id_text,
     identifiers,
+    sent_at,
     snake_case,
 )
 from ingest.connectors.signing import RequiredSecrets, basic_credentials, is_one_of
 from schemas.rejection import Rejection
-from schemas.times import from_ms
 
 INBOUND = "Inbound"
 #: Of an incoming message so many characters are kept.
@@ -235,7 +233,7 @@ def _incoming(read: Fields, payload: Payload, received_ms: int) -> Result:
         "type": "email_received",
         "direction": "inbound",
         "identifiers": identifiers(("email", read.inside("FromFull").text("Email"))),
-        "occurred_at": _sent(read.peek("Date"), received_ms),
+        "occurred_at": sent_at(read.peek("Date"), received_ms),
         "subject": read.label("Subject"),
         "properties": {
             **{name: value for name, value in own.items() if value},
@@ -247,16 +245,6 @@ def _incoming(read: Fields, payload: Payload, received_ms: int) -> Result:
         read.wrong("MessageID", "must be text, the id of the message")
     nobody = "FromFull.Email: is missing"
     return finish(fields, read.problems, payload, {"event_id": "MessageID"}, nobody)
-
-
-def _sent(date: str | None, received_ms: int) -> datetime | None:
-    """The time that the sender's program wrote, unless it is none or has not come yet."""
-    try:
-        sent = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    sent = sent if sent.tzinfo is not None else sent.replace(tzinfo=UTC)
-    return sent if from_ms(0) <= sent <= from_ms(received_ms) else None
 
 
 def _attachments(read: Fields) -> list[dict[str, Any]]:

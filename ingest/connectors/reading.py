@@ -12,8 +12,8 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
-from email.utils import parseaddr
+from datetime import UTC, datetime
+from email.utils import parseaddr, parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import Any
 
@@ -299,6 +299,16 @@ def address(text: str | None) -> str | None:
     """
     found = parseaddr(text)[1] if text and len(text) <= ADDRESS_LENGTH else ""
     return found or None
+
+
+def sent_at(date: str | None, received_ms: int) -> datetime | None:
+    """The time in an e-mail's Date, unless it is none or has not come yet."""
+    try:
+        sent = parsedate_to_datetime(date or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    sent = sent if sent.tzinfo is not None else sent.replace(tzinfo=UTC)
+    return sent if from_ms(0) <= sent <= from_ms(received_ms) else None
 
 
 def label(text: str) -> str:

@@ -14,7 +14,8 @@ from deploy.local.processes import free_port
 from deploy.sections import KafkaSettings
 from deploy.settings import Settings
 from deploy.stages import lasting_topics
-from deploy.topics_admin import KafkaNotReady, connect, ensure
+from deploy.topics_admin import connect, ensure
+from ingest.publisher import NotAcknowledged
 
 Open = Callable[[], Cursors]
 
@@ -58,5 +59,5 @@ def test_the_embedded_broker_has_the_folder(tmp_path: Path):
 
 def test_a_kafka_that_is_away_is_said_in_one_line():
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
-    with pytest.raises(KafkaNotReady, match="does not answer for the topic cursors"):
+    with pytest.raises(NotAcknowledged, match="does not answer for the topic cursors"):
         TopicCursors(Settings(kafka=kafka)).of("")

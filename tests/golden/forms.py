@@ -29,6 +29,8 @@ from deploy import epoch, policy
 from deploy.rejected.log import Mark
 from ingest.batch.files import Imported
 from ingest.batch.files import decode as imported
+from ingest.batch.pulling import Pulled
+from ingest.batch.pulling import decode as pulled
 from ingest.kept import Kept
 from processors import engagement, identity_rows
 from processors.assigning import assigned, trail_row, verdict_of
@@ -282,7 +284,15 @@ def control(_: Pipeline) -> list[Example]:
 def cursors(_: Pipeline) -> list[Example]:
     new = Imported(file="f1", size=120, digest="d" * 64)
     begun = Imported(file="f1", size=120, digest="d" * 64, cursor="88:3:5", rows=3)
-    return [Example(one.encode(), b"file/crm/csv/f1") for one in (new, begun)]
+    return [Example(one.encode(), b"file/crm/csv/f1") for one in (new, begun)] + [
+        Example(Pulled(cursor="5:7:1763600000").encode(), b"pull/support/mailbox")
+    ]
+
+
+def read_cursor(example: Example) -> Any:
+    if example.key.startswith(b"pull/"):
+        return shown(pulled(example.value))
+    return shown(imported(example.value))
 
 
 # What stands within others
@@ -375,6 +385,6 @@ FORMS: dict[str, Form] = {
     ),
     "topic.touchpoints.rejected": Form(rejected, as_text),
     "topic.plan.violations": Form(violations, as_text),
-    "topic.cursors": Form(cursors, lambda one: shown(imported(one.value))),
+    "topic.cursors": Form(cursors, read_cursor),
     "topic.control": Form(control, lambda one: asdict(epoch.decode(one.value, "brand"))),
 }
