@@ -16,10 +16,10 @@ import pytest
 
 from deploy.local.kafka import KafkaUnavailable, missing_tools
 from deploy.local.processes import die_with_parent, free_port, listening, stop, wait_until
+from ingest.contracts.mailbox import PASSWORD, USER
 
 VERSION = "2.1.5"
 _JAR = Path.home() / ".cache" / "touchline" / f"greenmail-standalone-{VERSION}.jar"
-USER, PASSWORD, ADDRESS = "support@own.example", "imap-secret-7Kq", "support@own.example"
 
 
 def jar() -> Path:
