@@ -27,7 +27,8 @@ CHROMIUM = ("chromium", "chromium-headless-shell", "chromium-browser", "google-c
 _FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio",
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
-    "--disable-domain-reliability", "--disable-extensions", "--disable-sync", "--no-proxy-server",
+    "--disable-dev-shm-usage", "--disable-domain-reliability", "--disable-extensions",
+    "--disable-sync", "--no-proxy-server",
 )  # fmt: skip
 
 
@@ -142,7 +143,8 @@ async def chromium(url: str, profile: Path) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
 

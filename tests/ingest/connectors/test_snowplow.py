@@ -273,6 +273,13 @@ def test_entities_of_other_vendors_name_nobody():
     assert kinds(one(cx={"data": [own]})) == [UID, DUID]
 
 
+def test_a_pages_address_that_is_none_costs_only_the_campaign():
+    touch = one(url="http://[?utm_source=x")
+    assert (touch.campaign, touch.url) == (None, "http://[?utm_source=x")
+    twice = one(url="https://a.example/?utm_source=first&utm_source=second&utm_term=")
+    assert twice.campaign.model_dump(exclude_none=True) == {"source": "first"}
+
+
 def test_a_true_time_is_not_corrected_by_the_devices_clock():
     touch = sample("unknown", 2)
     assert touch.occurred_at == datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
