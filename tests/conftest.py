@@ -51,11 +51,12 @@ def require_kafka() -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mail_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer]:
-    """A real IMAP server for the whole run; use a folder of your own in it.
+    """A real IMAP server for a file of tests; use a folder of your own in it.
 
-    Skipped or failed as `kafka_broker` is.
+    Not for the whole run: it works without end on each connection that a test cuts. Skipped or
+    failed as `kafka_broker` is.
     """
     jar()
     server = MailServer(tmp_path_factory.mktemp("mail"))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.local.kafka import KafkaUnavailable, missing_tools
-from deploy.local.processes import die_with_parent, free_port, listening, stop, wait_until
+from deploy.local.processes import die_with_parent, free_port, stop, wait_until
 from ingest.contracts.mailbox import PASSWORD, USER
 
 VERSION = "2.1.5"
@@ -70,7 +70,15 @@ class MailServer:
                 ],
                 stdout=log, stderr=subprocess.STDOUT, preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
             )  # fmt: skip
-        assert wait_until(lambda: listening(self.host, self.port), 60)
+        assert wait_until(self._greets, 60)
+
+    def _greets(self) -> bool:
+        """Ready; with a farewell, as the server never ends a connection that only went away."""
+        try:
+            imaplib.IMAP4(self.host, self.port, timeout=30).logout()
+        except (OSError, imaplib.IMAP4.error):
+            return False
+        return True
 
     @contextlib.contextmanager
     def user(self) -> Iterator[imaplib.IMAP4]:

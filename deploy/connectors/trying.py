@@ -52,7 +52,9 @@ def source_for(
     """
     connector = connector_for(registry, name, options)
     if not isinstance(connector, WebhookConnector):
-        raise ConnectorError(f"connector {name!r} takes no requests, so there is nothing to try")
+        raise ConnectorError(
+            f"connector {name!r} takes no requests: for files, see touchline import --dry-run"
+        )
     return Source(connector, policy)
 
 

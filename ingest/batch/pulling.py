@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -100,7 +101,9 @@ class Pull:
         try:
             kept = self.cursors.of(self.key).get(self.key)
             cursor = decode(kept).cursor if kept else None
-            run(self.reading.batches(cursor), self.outlet, self._move, self._done)
+            # Closed, whatever happens: a provider's connection ends with it.
+            with contextlib.closing(self.reading.batches(cursor)) as found:
+                run(found, self.outlet, self._move, self._done)
         except NotNow as error:
             return self._later(error.cause, str(error), error.retry_after), False
         except NotAcknowledged as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
 from ingest.accept import Accepted, SourcePolicy
@@ -135,7 +135,7 @@ class Reading:
             self.source.name, self.now_ms(), policy.currency, self.config.max_events, file
         )
 
-    def batches(self, cursor: str | None, file: File | None = None) -> Iterator[Batch]:
+    def batches(self, cursor: str | None, file: File | None = None) -> Generator[Batch, None, None]:
         """What becomes of the rows from the cursor on, some at a time.
 
         Raises as `BatchConnector.read` does; what was read before comes before.

@@ -50,6 +50,7 @@ class Service(Strict):
     depends_on: dict[str, dict[str, str]] = {}
     healthcheck: Healthcheck | None = None
     stop_grace_period: str | None = None
+    profiles: list[str] = []
     ulimits: dict[str, Any] = {}
 
 
@@ -67,7 +68,8 @@ def compose() -> Compose:
 def test_compose_has_all_services_and_every_reference_in_it_resolves():
     found = compose()
     assert set(found.services) == {
-        "kafka", "clickhouse", "setup", "gateway", "worker", "sink", "prometheus", "grafana",
+        "kafka", "clickhouse", "setup", "gateway", "worker", "sink", "pull", "prometheus",
+        "grafana",
     }  # fmt: skip
     conditions = {"service_started", "service_healthy", "service_completed_successfully"}
     for service in found.services.values():

@@ -161,7 +161,7 @@ class System:
     def configure(self, **sections: Mapping[str, Any]) -> None:
         """Write the configuration, with these settings of these sections changed."""
         for name, changes in sections.items():
-            self._configuration[name] |= changes
+            self._configuration[name] = {**self._configuration[name], **changes}
         self.file.write_text(yaml.safe_dump(self._configuration))
 
     def __enter__(self) -> System:
