@@ -1,4 +1,4 @@
-"""A telephone system's side: Asterisk's Master.csv, with and without its newer columns.
+"""A telephone system's side: Asterisk's Master.csv, with and without the columns that it may have.
 
 After https://docs.asterisk.org/Configuration/Reporting/Call-Detail-Records-CDR/CDR-Specification/
 """

@@ -14,7 +14,6 @@ from ingest.testing.values import MARK, contents
 
 CONTENTS = contents(Path(__file__).parent / "payloads" / "csv")
 MAPPING: dict[str, Any] = {
-    "event_id": "receipt",
     "type": {
         "column": "kind",
         "values": {"sale": "order_completed", "return": "order_refunded"},
@@ -38,7 +37,7 @@ HEADER, FIRST, *_ = CONTENTS["purchases"].splitlines(keepends=True)
 
 
 class CsvContract(FileConnectorSuite):
-    """Purchases, refunds and what the mapping does not translate."""
+    """Purchases, refunds and what the mapping does not translate, named by file and row."""
 
     name = "csv"
     file = "purchases.csv"
