@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import imaplib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,10 +17,10 @@ import pytest
 
 from deploy.local.kafka import KafkaUnavailable, missing_tools
 from deploy.local.processes import die_with_parent, free_port, stop, wait_until
+from ingest.contracts.mailbox import PASSWORD, USER
 
 VERSION = "2.1.5"
 _JAR = Path.home() / ".cache" / "touchline" / f"greenmail-standalone-{VERSION}.jar"
-USER, PASSWORD, ADDRESS = "support@own.example", "imap-secret-7Kq", "support@own.example"
 
 
 def jar() -> Path:
@@ -98,9 +99,23 @@ class MailServer:
 
     def anew(self, folder: str) -> None:
         """The folder, empty, with another UIDVALIDITY."""
+        before = f"{folder} before"
         with self.user() as client:
-            assert client.rename(f'"{folder}"', f'"{folder} before"')[0] == "OK"
-            assert client.create(f'"{folder}"')[0] == "OK"
+            assert client.rename(f'"{folder}"', f'"{before}"')[0] == "OK"
+
+            def differs() -> bool:
+                assert client.create(f'"{folder}"')[0] == "OK"
+                if self._validity(client, folder) != self._validity(client, before):
+                    return True
+                client.delete(f'"{folder}"')
+                return False
+
+            # The server takes the second in which the folder was made.
+            assert wait_until(differs, 10)
+
+    def _validity(self, client: imaplib.IMAP4, folder: str) -> bytes:
+        _, (answer,) = client.status(f'"{folder}"', "(UIDVALIDITY)")
+        return re.findall(rb"UIDVALIDITY (\d+)", answer or b"")[0]
 
     def flags(self, folder: str) -> set[str]:
         """All flags that messages of a folder have."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from email import message_from_bytes, message_from_string
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import getaddresses
@@ -183,7 +184,7 @@ def _id(text: str) -> str | None:
 def _decoded(raw: str) -> str:
     try:
         found = str(make_header(decode_header(raw)))
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, MessageError):
         found = raw
     return _whole(found)
 

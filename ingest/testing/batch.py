@@ -8,6 +8,13 @@
         def make(self, content, folder): ...
 
 `contents` are what the connector reads (a file, a mailbox), each of touches that all are valid.
+A connector of files has a suite of its own, which writes them:
+
+    class MyContract(FileConnectorSuite):
+        name = "mine"
+        contents = contents(Path(__file__).parent / "payloads")
+
+        def connector(self): ...
 """
 
 from __future__ import annotations
@@ -23,10 +30,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ingest.accept import Accepted
+from ingest.batch.files import identify
 from ingest.connector import (
     INTERFACE_VERSION,
     BatchConnector,
     Context,
+    FileProblem,
     Options,
     Position,
     Result,
@@ -210,3 +219,23 @@ class BatchConnectorSuite:
         record_property(
             "events_per_second", per_second(lambda: len(self.results(content, tmp_path)))
         )
+
+
+class FileConnectorSuite(BatchConnectorSuite):
+    """For connectors that `touchline import` gives a file: one hook, and the promises as above."""
+
+    #: How the file is called, whatever its content.
+    file: ClassVar[str] = "file"
+    unreadable: ClassVar[tuple[type[Exception], ...]] = (FileProblem,)
+
+    def connector(self) -> BatchConnector:
+        """A connector whose source has the options that the contents are written for."""
+        raise NotImplementedError
+
+    def make(self, content: bytes, folder: Path) -> BatchConnector:
+        (folder / self.file).write_bytes(content)
+        return self.connector()
+
+    def context(self, content: bytes, folder: Path) -> Context:
+        file, _ = identify(folder / self.file, ())
+        return Context("source", RECEIVED_MS, file=file)

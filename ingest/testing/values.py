@@ -74,6 +74,11 @@ def load(folder: Path) -> dict[str, Any]:
     }
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder as they are: name without ending -> bytes."""
+    return {path.stem: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
 def posted(
     body: bytes, headers: Mapping[str, str] | None = None, path: str = "/hooks/source"
 ) -> Request:

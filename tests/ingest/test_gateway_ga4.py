@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.ingest.connectors.test_ga4 import PAYLOADS
+from ingest.contracts.ga4 import Ga4Contract
 from tests.ingest.gateway import Gateway, serving, source
 
 NOW_MS = 1_795_161_600_000
+PAYLOADS = Ga4Contract.payloads
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from ingest.connector import Request
 from ingest.connectors.firehose import ACCESS_KEY
-from tests.contracts.connector_suite import RECEIVED_MS
-from tests.ingest.connectors import test_amazon_connect, test_meta, test_x
+from ingest.contracts import amazon_connect, meta, x
+from ingest.testing.values import RECEIVED_MS
 from tests.ingest.gateway import Gateway, serving, source
 
 
@@ -30,16 +30,16 @@ PROVIDERS = [
     Provider(
         "meta",
         {"app_secret": "s", "verify_token": "v"},
-        test_meta.PAYLOADS,
-        test_meta.signed,
+        meta.PAYLOADS,
+        meta.signed,
         70,
     ),
-    Provider("x", {"consumer_secret": "s"}, test_x.PAYLOADS, test_x.signed, 33),
+    Provider("x", {"consumer_secret": "s"}, x.XContract.payloads, x.signed, 33),
     Provider(
         "amazon_connect",
         {"access_key": "s"},
-        test_amazon_connect.PAYLOADS,
-        test_amazon_connect.shown,
+        amazon_connect.AmazonConnectContract.payloads,
+        amazon_connect.shown,
         18,
     ),
 ]
@@ -93,18 +93,20 @@ async def test_x_asks_for_the_hmac_of_a_challenge() -> None:
         answer = await gateway.call("GET", "/hooks/it", params={"crc_token": "a+b=="})
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("application/json")
-        assert answer.json == {"response_token": f"sha256={test_x.mac(b'a+b==', 's')}"}
+        assert answer.json == {"response_token": f"sha256={x.mac(b'a+b==', 's')}"}
         assert (await gateway.call("GET", "/hooks/it")).status == 403
 
 
 async def test_firehose_hears_that_its_records_are_kept() -> None:
     given = [source("it", "amazon_connect", {"access_key": ["new", "old"]})]
-    body = gzip.compress(test_amazon_connect.delivery(*test_amazon_connect.RECORDS))
+    payloads = amazon_connect.AmazonConnectContract.payloads
+    records = [_body(payloads[name]) for name in ("chat", "task")]
+    body = gzip.compress(amazon_connect.delivery(*records))
     headers = {
         "Content-Type": "application/json",
         "Content-Encoding": "gzip",
         "X-Amz-Firehose-Protocol-Version": "1.0",
-        "X-Amz-Firehose-Request-Id": test_amazon_connect.REQUEST_ID,
+        "X-Amz-Firehose-Request-Id": amazon_connect.REQUEST_ID,
         "X-Amz-Firehose-Source-Arn": "arn:aws:firehose:eu-west-1:123456789012:deliverystream/calls",
     }
     async with serving(given=given, now_ms=lambda: RECEIVED_MS) as gateway:
@@ -113,7 +115,7 @@ async def test_firehose_hears_that_its_records_are_kept() -> None:
             answer = await gateway.post("/hooks/it", body, headers=shown)
             assert answer.status == 200
             assert answer.headers["Content-Type"].startswith("application/json")
-            assert answer.json["requestId"] == test_amazon_connect.REQUEST_ID
+            assert answer.json["requestId"] == amazon_connect.REQUEST_ID
             assert isinstance(answer.json["timestamp"], int)
         first, second = gateway.accepted[:2], gateway.accepted[2:]
         assert [row["event_id"] for row in first] == [row["event_id"] for row in second]

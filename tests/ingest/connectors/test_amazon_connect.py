@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
 
-from ingest.connector import Context, Request
+from ingest.connector import Context
 from ingest.connectors.amazon_connect import AmazonConnect, AmazonConnectOptions
-from ingest.connectors.firehose import ACCESS_KEY, ATTRIBUTES
+from ingest.connectors.firehose import ATTRIBUTES
+from ingest.contracts.amazon_connect import (
+    DELIVERED_MS,
+    REQUEST_ID,
+    AmazonConnectContract,
+    delivery,
+    shown,
+)
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "amazon_connect")
+PAYLOADS = AmazonConnectContract.payloads
 PHONE = ("phone", "+819012345678")
-REQUEST_ID = "ed4acda5-034f-9f42-bba1-f29aea6d7d8f"
-
-
-def shown(body: bytes, key: str = "s", headers: dict[str, str] | None = None) -> Request:
-    """A request with a key, which is all there is: Firehose signs nothing."""
-    given = {"content-type": "application/json", ACCESS_KEY: key, **(headers or {})}
-    return Request("POST", "/hooks/calls", "", URL + "/hooks/calls", given, body)
-
-
-def delivery(*data: bytes) -> bytes:
-    """A body as Firehose makes it of records."""
-    records = [{"data": base64.b64encode(one).decode()} for one in data]
-    head = {"requestId": REQUEST_ID, "timestamp": 1795158600000}
-    return json.dumps({**head, "records": records}).encode()
 
 
 def connector(**options: Any) -> AmazonConnect:
@@ -58,19 +49,11 @@ def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
-class TestAmazonConnect(ConnectorSuite):
-    name = "amazon_connect"
-    payloads = PAYLOADS
-    signs_body = False
-
-    def make(self, *secrets: str) -> AmazonConnect:
-        return AmazonConnect(AmazonConnectOptions(access_key=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return shown(body, secret)
+class TestAmazonConnect(AmazonConnectContract):
+    pass
 
 
-class TestThroughFirehose(TestAmazonConnect):
+class TestThroughFirehose(AmazonConnectContract):
     """Records as Firehose delivers them: several at once, or one."""
 
     payloads: ClassVar = {
@@ -163,7 +146,7 @@ def test_attributes_of_the_stream_are_kept():
 def test_firehose_hears_its_own_request_id_and_a_time():
     reply = connector().reply(shown(delivery(*RECORDS)))
     assert (reply.status, reply.content_type) == (200, "application/json")
-    assert json.loads(reply.body) == {"requestId": REQUEST_ID, "timestamp": 1795158600000}
+    assert json.loads(reply.body) == {"requestId": REQUEST_ID, "timestamp": DELIVERED_MS}
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", RECORDS[0], b'{"requestId": 5}', b"[" * 5000])

@@ -11,6 +11,7 @@ import pytest
 from ingest.accept import Accepted
 from ingest.connector import FileProblem
 from ingest.connectors.cdr import ALWAYS, MASTER
+from ingest.contracts.cdr import CdrContract
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from tests.ingest.batch.files import judged, reading, results
@@ -70,6 +71,10 @@ def read(tmp_path: Path, *lines: str, **options: Any) -> list[Any]:
 def one(tmp_path: Path, record: dict[str, str], **options: Any) -> Any:
     (found,) = read(tmp_path, line(record), **options)
     return found
+
+
+class TestCdr(CdrContract):
+    pass
 
 
 def test_of_an_incoming_call_the_caller_is_the_customer(tmp_path: Path):
@@ -233,7 +238,7 @@ def test_a_growing_master_file_goes_on(tmp_path: Path):
         ({"zone": "Mars/Base"}, "zone: must be the name of a time zone"),
         ({"format": "%H"}, "format: must be unix"),
         ({"extensions": "("}, "extensions: must be a regular expression"),
-        ({"contexts": {"x": "sideways"}}, "contexts: Input should be 'inbound'"),
+        ({"contexts": {"x": "sideways"}}, "contexts.x: Input should be 'inbound'"),
     ],
 )
 def test_a_wrong_configuration_says_what_was_expected(options: dict[str, Any], said: str):

@@ -17,6 +17,7 @@ from ingest.batch.files import identify
 from ingest.connector import Context, FileProblem
 from ingest.connectors.csv_file import CsvFile
 from ingest.connectors.table import Dialect, encoding_name, records
+from ingest.contracts.csv_file import CsvContract
 from ingest.kept import Kept
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
@@ -42,6 +43,10 @@ def one(tmp_path: Path, line: str, **changes: Any) -> Any:
     path = written(tmp_path, HEADER + line + "\n")
     (found,) = results(reading("csv", map={**MAP, **changes}), path)
     return json.loads(found.value) if isinstance(found, Accepted) else found
+
+
+class TestCsv(CsvContract):
+    pass
 
 
 def test_a_row_becomes_a_touch_and_what_is_not_mapped_a_property(tmp_path: Path):

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from ingest.connector import Context, KeyedConnector, Reply, Request
-from ingest.connectors.ga4 import PATH, Ga4, Ga4Options
+from ingest.connector import Context, KeyedConnector, Reply
+from ingest.connectors.ga4 import Ga4, Ga4Options
+from ingest.contracts.ga4 import Ga4Contract, request
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "ga4")
-
-
-def request(body: bytes, secret: str = "s", query: str | None = None) -> Request:
-    query = f"measurement_id=G-1&api_secret={quote(secret)}" if query is None else query
-    return Request("POST", PATH, query, f"{URL}{PATH}?{query}", {}, body)
+PAYLOADS = Ga4Contract.payloads
 
 
 def parse(value: Any, received_ms: int = RECEIVED_MS) -> list[Any]:
@@ -42,20 +35,8 @@ def kinds(touch: Touchpoint) -> list[tuple[str, str]]:
     return [(i.kind, i.value) for i in touch.identifiers]
 
 
-class TestGa4(ConnectorSuite):
-    name = "ga4"
-    payloads = PAYLOADS
-    signs_body = False
-
-    def make(self, *secrets: str) -> Ga4:
-        return Ga4(Ga4Options(api_secret=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return request(body, secret)
-
-    def unsigned(self, request: Request) -> Iterator[Request]:
-        for query in ("", "measurement_id=G-1", "api_secret=", "api_secret", "&".join("a" * 500)):
-            yield request._replace(query=query)
+class TestGa4(Ga4Contract):
+    pass
 
 
 def test_the_api_secret_finds_the_source():

@@ -15,6 +15,7 @@ from ingest.batch.files import identify
 from ingest.batch.lines import LONGEST_LINE
 from ingest.connector import Context, Request, Row, RowConnector
 from ingest.connectors.json_lines import JsonLines, JsonLinesOptions
+from ingest.contracts.json_lines import JsonLinesContract
 from ingest.kept import Kept
 from ingest.registry import Registry
 from schemas.rejection import Rejection
@@ -36,6 +37,10 @@ def written(tmp_path: Path, *lines: Any) -> Path:
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     path.write_text("\n".join(texts) + "\n", encoding="utf-8")
     return path
+
+
+class TestJsonLines(JsonLinesContract):
+    pass
 
 
 def test_touchpoints_need_no_mapping_and_no_id(tmp_path: Path):

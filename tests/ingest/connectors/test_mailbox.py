@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,19 +19,18 @@ from ingest.batch.reading import Batch, BatchSource, Reading
 from ingest.connector import Context, NotNow, Request, Result, Row, original
 from ingest.connectors.imap import TIMEOUT_S, _quoted, internal_moment
 from ingest.connectors.mailbox import Mailbox, MailboxOptions
+from ingest.contracts.imap import CAME_IN
+from ingest.contracts.mailbox import MESSAGES, PASSWORD, USER, MailboxContract
 from ingest.gateway.config import GatewayConfig
 from ingest.kept import Kept, Origins
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 from tests.faults.proxy import Pass, Proxy, Refuse
-from tests.mail_server import PASSWORD, USER, MailServer
+from tests.mail_server import MailServer
 
-PAYLOADS = Path(__file__).parent / "payloads" / "mailbox"
-MESSAGES = {path.stem: path.read_bytes() for path in sorted(PAYLOADS.glob("*.eml"))}
 NOW_MS = 1_795_248_000_000
 CONTEXT = Context("support", NOW_MS)
-KEPT_AT = "20-Nov-2026 16:15:03 +0900"
 
 
 def mailbox(**options: Any) -> Mailbox:
@@ -41,7 +39,7 @@ def mailbox(**options: Any) -> Mailbox:
 
 
 def request(body: bytes, uid: int = 7) -> Request:
-    headers = {"internaldate": KEPT_AT, "size": "1234"}
+    headers = {"internaldate": CAME_IN, "size": "1234"}
     return Request("POST", f"/mailbox/INBOX/5/{uid}", "", "", headers, body)
 
 
@@ -58,6 +56,10 @@ def touch(name: str, **options: Any) -> Touchpoint:
 def who(result: Result) -> list[tuple[str, str]]:
     assert isinstance(result, Touchpoint), result
     return [(one.kind, one.value) for one in result.identifiers]
+
+
+class TestMailbox(MailboxContract):
+    pass
 
 
 # What messages become
@@ -203,6 +205,7 @@ def test_what_is_kept_of_a_message_is_read_again_as_it_was():
     [
         b"From: =?x-unknown?B?4pyT?= <a@example.com>",
         b"From: =?utf-8?B?!!!?= <a@example.com>",
+        b"From: =?utf-8?B?AAAAA?= <a@example.com>",
         b"From: \xe5\xb1\xb1 <a@example.com>",
         b"From: \xff\xfe <a@example.com>",
         b"From: a@example.com, b@example.com",
@@ -356,7 +359,7 @@ def test_of_a_report_all_is_read_and_of_others_the_headers_alone(
     mail_server: MailServer, folder: str
 ):
     for name in ("inquiry", "bounce"):
-        mail_server.deliver(MESSAGES[name], _quoted(folder)[1:-1], KEPT_AT)
+        mail_server.deliver(MESSAGES[name], _quoted(folder)[1:-1], CAME_IN)
     connector = connected(mail_server, folder)
     inquiry, bounce = read(connector)
     assert b"When do you open" not in inquiry.request.body

@@ -5,21 +5,19 @@ from __future__ import annotations
 import copy
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
-from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.hashes import SHA1
 
 from ingest.connector import Context, Request
 from ingest.connectors.meta import SIGNATURE, Meta, MetaOptions
+from ingest.contracts.meta import PAYLOADS, MetaContract, mac, signed
+from ingest.testing.values import RECEIVED_MS, URL
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "meta")
 PAGE = "682498302938465"
 INSTAGRAM = "17841405309211844"
 BUSINESS_NUMBER = "+815550783881"
@@ -28,19 +26,6 @@ IGSID = ("instagram", "1044172839405566")
 HANDLE = ("instagram", "Hanako.Y")
 PHONE = ("phone", "+819012345678")
 BSUID = ("whatsapp", "JP.13491208655302741918")
-
-
-def mac(content: bytes, secret: str, algorithm: HashAlgorithm) -> str:
-    """Meta brings no library that signs; this HMAC is not the one of the connector."""
-    made = HMAC(secret.encode(), algorithm)
-    made.update(content)
-    return made.finalize().hex()
-
-
-def signed(body: bytes, secret: str = "s") -> Request:
-    signature = f"sha256={mac(body, secret, SHA256())}"
-    headers = {"content-type": "application/json", SIGNATURE: signature}
-    return Request("POST", "/hooks/fb", "", URL + "/hooks/fb", headers, body)
 
 
 def connector(**options: Any) -> Meta:
@@ -67,38 +52,12 @@ def change(field: str, value: Any, *, kind: str = "page", account: str = PAGE) -
     return result
 
 
-def by_two(payloads: dict[str, Any]) -> dict[str, Any]:
-    """The payloads with two events in a body: the suite tries every value of each many times."""
-    found: dict[str, Any] = {}
-    for name, body in payloads.items():
-        for entry in body["entry"]:
-            (key,) = entry.keys() - {"id", "time"}
-            for at in range(0, len(entry[key]), 2):
-                part = {**entry, key: entry[key][at : at + 2]}
-                found[f"{name}-{len(found)}"] = {**body, "entry": [part]}
-    return found
-
-
 def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
-class TestMeta(ConnectorSuite):
-    name = "meta"
-    payloads = by_two(PAYLOADS)
-
-    def make(self, *secrets: str) -> Meta:
-        return Meta(MetaOptions(app_secret=secrets, verify_token=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret)
-
-    def with_extra(self, value: Any) -> Any:
-        value = {**super().with_extra(value), "entry": copy.deepcopy(value["entry"])}
-        for entry in value["entry"]:
-            # Not in an event itself: one without an id of Meta's is named by all that it says.
-            entry["aFieldOfTomorrow"] = {"x": [1]}
-        return value
+class TestMeta(MetaContract):
+    pass
 
 
 # The signature and the handshake

@@ -4,70 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from pydantic import ValidationError
 
-from ingest.connector import Context, KeyedConnector, Request, original
+from ingest.connector import Context, KeyedConnector, original
 from ingest.connectors.snowplow import PIXEL_PATH, POST_PATH, Snowplow, SnowplowOptions
+from ingest.contracts.snowplow import SnowplowContract, request, written
 from ingest.kept import Kept, Origins
 from ingest.registry import ConnectorError, Registry
+from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-#: Parameters with JSON in them, and whether it is encoded.
-EMBEDDED = {"ue_px": True, "cx": True, "ue_pr": False, "co": False}
 DUID = ("anonymous_id", "85094061-f702-4b62-a46d-20f7226b4741")
 UID = ("customer_id", "C-42")
 DATA_SCHEMA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
 SP = "com.snowplowanalytics.snowplow"
-
-
-def embedded(value: Any, encoded: bool) -> Any:
-    """An object as trackers put it into a parameter; anything else stays."""
-    if not isinstance(value, dict | list):
-        return value
-    text = json.dumps(value, ensure_ascii=False)
-    if not encoded:
-        return text
-    return base64.urlsafe_b64encode(text.encode("utf-8", "replace")).decode().rstrip("=")
-
-
-def written(event: Any) -> Any:
-    """An event as it travels, of one that shows what is embedded as it is."""
-    if not isinstance(event, dict):
-        return event
-    return {k: embedded(v, EMBEDDED[k]) if k in EMBEDDED else v for k, v in event.items()}
-
-
-def opened(payload: Any) -> Any:
-    """A payload that shows what is embedded in its events, so that it can be changed there too."""
-
-    def shown(name: str, text: Any) -> Any:
-        if name not in EMBEDDED or not text:
-            return text
-        return json.loads(base64.urlsafe_b64decode(text) if EMBEDDED[name] else text)
-
-    events = [{k: shown(k, v) for k, v in event.items()} for event in payload["data"]]
-    return {**payload, "data": events}
-
-
-PAYLOADS = {
-    name: opened(value)
-    for name, value in load(Path(__file__).parent / "payloads" / "snowplow").items()
-}
-
-
-def request(body: bytes, *, path: str = POST_PATH, url: str = "", query: str = "") -> Request:
-    address = URL + (url or path) + (f"?{query}" if query else "")
-    return Request("POST" if body else "GET", path, query, address, {}, body)
+PAYLOADS = SnowplowContract.payloads
 
 
 def body_of(*events: Any) -> bytes:
@@ -104,30 +62,8 @@ def kinds(touch: Touchpoint) -> list[tuple[str, str]]:
     return [(i.kind, i.value) for i in touch.identifiers]
 
 
-class TestSnowplow(ConnectorSuite):
-    name = "snowplow"
-    payloads = PAYLOADS
-    signs_body = False
-
-    def make(self, *secrets: str) -> Snowplow:
-        return Snowplow(SnowplowOptions(app_ids=("shop",), collector_key=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return request(body, url=f"/snowplow/{secret}{POST_PATH}")
-
-    def unsigned(self, request: Request) -> Iterator[Request]:
-        for path in (POST_PATH, f"/snowplow/{POST_PATH}", f"/snowplow{POST_PATH}", "/hooks/web"):
-            yield request._replace(url=URL + path)
-        yield request._replace(url=request.url.replace("5Xw", "5Xw/x"))
-
-    def encode(self, value: Any) -> bytes:
-        if isinstance(value, dict) and isinstance(value.get("data"), list):
-            value = {**value, "data": [written(event) for event in value["data"]]}
-        return super().encode(value)
-
-    def with_extra(self, value: Any) -> Any:
-        more = super().with_extra(value)
-        return {**more, "data": [super(TestSnowplow, self).with_extra(e) for e in value["data"]]}
+class TestSnowplow(SnowplowContract):
+    pass
 
 
 # Whose an event is

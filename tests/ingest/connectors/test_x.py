@@ -6,40 +6,27 @@ import base64
 import copy
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
-from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.hashes import SHA1
 
 from ingest.connector import Context, Request
 from ingest.connectors.x import SIGNATURE, X, XOptions
+from ingest.contracts.x import XContract, mac, signed
+from ingest.testing.values import RECEIVED_MS, URL, posted
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
 
-PAYLOADS = load(Path(__file__).parent / "payloads" / "x")
+PAYLOADS = XContract.payloads
 COMPANY = "2244994945"
 CUSTOMER = ("x", "3001969357")
 HANDLE = ("x", "FuriousCamper")
 
 
-def mac(content: bytes, secret: str, algorithm: HashAlgorithm | None = None) -> str:
-    """X brings no library that signs in Python; this HMAC is not the one of the connector."""
-    made = HMAC(secret.encode(), algorithm or SHA256())
-    made.update(content)
-    return base64.b64encode(made.finalize()).decode()
-
-
 def with_header(body: bytes, shown: str) -> Request:
-    headers = {"content-type": "application/json", SIGNATURE: shown}
-    return Request("POST", "/hooks/x", "", URL + "/hooks/x", headers, body)
-
-
-def signed(body: bytes, secret: str = "s") -> Request:
-    return with_header(body, f"sha256={mac(body, secret)}")
+    return posted(body, {SIGNATURE: shown})
 
 
 def connector(**options: Any) -> X:
@@ -71,15 +58,8 @@ def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
 
 
-class TestX(ConnectorSuite):
-    name = "x"
-    payloads = PAYLOADS
-
-    def make(self, *secrets: str) -> X:
-        return X(XOptions(consumer_secret=secrets))
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return signed(body, secret)
+class TestX(XContract):
+    pass
 
 
 # The signature and the challenge

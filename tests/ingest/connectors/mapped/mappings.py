@@ -11,36 +11,6 @@ from ingest.connectors.mapped.connector import Mapped, MappedOptions
 
 TOKEN = {"scheme": "token", "header": "X-Token", "secret": "s"}
 
-#: Events in a list of the body, with something above it and in a header that all of them need.
-BATCH = """
-events: data.items
-prefix: acme
-channel: phone
-type:
-  expr: kind
-  table: {call: call_completed, purchase: order_completed}
-event_id: join(':', [to_string(body('account.id')), header('X-Shop'), to_string(no)])
-occurred_at: {expr: at, format: "%d.%m.%Y %H:%M", timezone: Asia/Tokyo}
-identifiers:
-  - {kind: phone, value: from}
-  - {kind: email, value: mail}
-rules:
-  - when: kind == 'call'
-    duration_s: {expr: ms, scale: 0.001}
-    outcome: {expr: state, table: {1: busy, 2: answered}}
-    sentiment: {expr: rating, table: {"1": -1, "4": 0.5}}
-    direction: {expr: dir, table: {in: inbound, out: outbound}}
-    traits: {account: body('account.name')}
-    properties: {rest: true, without: [agent.name]}
-  - when: kind == 'Newsletter Signup'
-    type: newsletter_joined
-    channel: email
-    consent: {marketing: {expr: optin, table: {"yes": true, "no": false}}}
-    traits: custom
-  - when: kind == 'purchase'
-    channel: commerce
-    value: {amount: {expr: cents, scale: 0.01}, currency: cur}
-"""
 #: The body is the list.
 LIST = """
 type: {expr: event}

@@ -23,7 +23,7 @@ from ingest.connectors.mapped.expressions import (
     holds,
 )
 from ingest.connectors.mapped.shape import copies, leading_path, list_path
-from tests.contracts.connector_suite import JSON, MARK, RELAXED
+from ingest.testing.values import JSON, MARK, RELAXED
 
 SCOPE = Scope(
     {"x-event": "opened", "x-long": "a" * 513}, {"account": {"id": 7, "a-b": {"c": True}}}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.contracts.connector_suite import RECEIVED_MS
-from tests.ingest.connectors.mapped.mappings import BATCH, MINIMAL, TOKEN, mapping
+from ingest.contracts.mapped import MAPPING
+from ingest.testing.values import RECEIVED_MS
+from tests.ingest.connectors.mapped.mappings import MINIMAL, TOKEN
 from tests.ingest.connectors.mapped.test_suite import PAYLOADS
 from tests.ingest.gateway import serving, source
 
@@ -15,7 +16,7 @@ HEADERS = {"X-Token": "s", "X-Shop": "tokyo"}
 async def test_of_a_batch_only_the_wrong_event_is_kept_and_never_its_token() -> None:
     body = json.loads(json.dumps(PAYLOADS["batch"]))
     body["data"]["items"][1]["at"] = "yesterday"
-    options = {"signature": TOKEN, "mapping": mapping(BATCH)}
+    options = {"signature": TOKEN, "mapping": MAPPING}
     given = [source("it", "mapped", options)]
     async with serving(given=given, now_ms=lambda: RECEIVED_MS) as gateway:
         assert (await gateway.post("/hooks/it", body, headers={"X-Shop": "tokyo"})).status == 401

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.connector import Context, original
+from ingest.contracts.mapped import MAPPING
 from ingest.kept import Kept, Origins
+from ingest.testing.values import JSON, MARK, RECEIVED_MS, RELAXED
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import JSON, MARK, RECEIVED_MS, RELAXED
 from tests.ingest.connectors.mapped.mappings import (
-    BATCH,
     FILTERED,
     LIST,
     make,
@@ -24,12 +24,12 @@ from tests.ingest.connectors.mapped.test_suite import PAYLOADS, post
 
 def test_an_event_is_kept_with_what_its_expressions_ask_of_the_body():
     body = PAYLOADS["batch"]
-    before, after = make(mapping(BATCH)).around(post(json.dumps(body).encode())) or (b"", b"")
+    before, after = make(MAPPING).around(post(json.dumps(body).encode())) or (b"", b"")
     assert json.loads(before + b"1" + after) == {
         "account": {"id": 7, "name": "Acme"},
         "data": {"items": [1]},
     }
-    assert make(mapping(BATCH)).around(post(b"not json")) == (b'{"data":{"items":[', b"]}}")
+    assert make(MAPPING).around(post(b"not json")) == (b'{"data":{"items":[', b"]}}")
     assert make(mapping(LIST)).around(post(b"[]")) == (b"[", b"]")
 
 
@@ -44,7 +44,7 @@ def test_of_events_that_an_expression_picks_the_whole_body_is_kept():
 def test_a_refused_event_of_a_batch_is_read_again_alone():
     body = json.loads(json.dumps(PAYLOADS["batch"]))
     body["data"]["items"][0]["at"] = MARK
-    connector = make(mapping(BATCH))
+    connector = make(MAPPING)
     request = post(json.dumps(body).encode(), x_shop="tokyo", x_token="s")
     results = list(connector.parse(request, Context("source", RECEIVED_MS)))
     refused = results[0]
@@ -65,7 +65,7 @@ def test_any_event_gives_the_same_alone_as_in_its_batch(data: st.DataObject):
     events = [{**data.draw(st.sampled_from(items)), **change} for change in changes]
     batch = {**PAYLOADS["batch"], "data": {"items": events}}
     request = post(json.dumps(batch).encode(), x_shop="tokyo")
-    connector, context = make(mapping(BATCH)), Context("source", RECEIVED_MS)
+    connector, context = make(MAPPING), Context("source", RECEIVED_MS)
     before, after = connector.around(request) or (b"", b"")
     for result in connector.parse(request, context):
         payload = result.payload if isinstance(result, Rejection) else original(result)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context, Result
+from ingest.contracts.mapped import MAPPING
+from ingest.testing.values import MARK, RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.contracts.connector_suite import MARK, RECEIVED_MS
 from tests.ingest.connectors.mapped.mappings import (
-    BATCH,
     FILTERED,
     LIST,
     MINIMAL,
@@ -51,7 +51,7 @@ def identified(result: Any) -> set[tuple[str, str]]:
 
 
 def test_a_batch_with_rules():
-    results = parse(PAYLOADS["batch"], mapping(BATCH), x_shop="tokyo")
+    results = parse(PAYLOADS["batch"], MAPPING, x_shop="tokyo")
     assert all(isinstance(result, Touchpoint) for result in results), results
     call, signup, order, unknown = results
     assert (call.type, call.channel, call.direction) == ("call_completed", "phone", "inbound")

@@ -17,8 +17,8 @@ from stripe import WebhookSignature
 
 from ingest.connector import Request
 from ingest.connectors.mapped.connector import MappedOptions
+from ingest.testing.values import RECEIVED_MS, URL
 from schemas.times import DAY_MS
-from tests.contracts.connector_suite import RECEIVED_MS, URL
 from tests.ingest.connectors.mapped.mappings import MINIMAL, make
 
 BODY = '{"email": "花子@example.com"}'.encode()

@@ -14,13 +14,13 @@ from standardwebhooks import Webhook
 
 from ingest.connector import Request
 from ingest.connectors.mapped.connector import Mapped, MappedOptions
-from tests.contracts.connector_suite import RECEIVED_MS, URL, ConnectorSuite, load
-from tests.ingest.connectors.mapped.mappings import BATCH, FILTERED, LIST, make, mapping
+from ingest.contracts.mapped import NOW, MappedContract
+from ingest.testing.suite import ConnectorSuite
+from ingest.testing.values import load, posted, with_field
+from tests.ingest.connectors.mapped.mappings import FILTERED, LIST, make, mapping
 from tests.ingest.connectors.mapped.page import last_files
 
-PAYLOADS = load(Path(__file__).parents[1] / "payloads" / "mapped")
-NOW = RECEIVED_MS // 1000
-TOMORROW = {"aFieldOfTomorrow": {"x": "x"}}
+PAYLOADS = MappedContract.payloads | load(Path(__file__).parents[1] / "payloads" / "mapped")
 TYPEFORM = last_files("From an example to live data")
 CALENDLY = last_files("Several kinds of events: Calendly")
 RESEND = last_files("Standard Webhooks: Resend")
@@ -28,8 +28,7 @@ RESEND = last_files("Standard Webhooks: Resend")
 
 def post(body: bytes, **headers: str) -> Request:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    every = {"content-type": "application/json", **named}
-    return Request("POST", "/hooks/source", "", f"{URL}/hooks/source", every, body)
+    return posted(body, named)
 
 
 def source(files: dict[str, str], *secrets: str) -> Mapped:
@@ -40,6 +39,10 @@ def source(files: dict[str, str], *secrets: str) -> Mapped:
         rules = mapping(files[rules])
     signature = {**options["signature"], "secret": list(secrets)}
     return Mapped(MappedOptions.model_validate({"signature": signature, "mapping": rules}))
+
+
+class TestMapped(MappedContract):
+    pass
 
 
 class MappedSuite(ConnectorSuite):
@@ -117,20 +120,6 @@ class _Token(MappedSuite):
         return post(body, x_token=secret)
 
 
-class TestBatch(_Token):
-    """A list in the body: what is refused is kept alone."""
-
-    text = BATCH
-    payloads: ClassVar = {"batch": PAYLOADS["batch"]}
-
-    def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        return post(body, x_token=secret, x_shop="tokyo")
-
-    def with_extra(self, value: Any) -> Any:
-        items = [{**item, **TOMORROW} for item in value["data"]["items"]]
-        return {**value, "data": {**value["data"], "items": items}}
-
-
 class TestList(_Token):
     """The body is the list."""
 
@@ -145,4 +134,4 @@ class TestFiltered(_Token):
     payloads: ClassVar = {"filtered": PAYLOADS["filtered"]}
 
     def with_extra(self, value: Any) -> Any:
-        return {**value, "messages": [{**one, **TOMORROW} for one in value["messages"]]}
+        return {**value, "messages": with_field(value["messages"])}
