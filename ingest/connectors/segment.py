@@ -6,7 +6,6 @@ call a request, or a `batch`. See docs/channels/segment.md for the whole map.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -35,7 +34,7 @@ from ingest.connectors.reading import (
     identifiers,
     snake_case,
 )
-from ingest.connectors.signing import RequiredSecrets, is_one_of
+from ingest.connectors.signing import RequiredSecrets, basic_credentials, is_one_of
 from ingest.connectors.web import COMMERCE, value_of
 from schemas.rejection import Rejection
 
@@ -99,7 +98,7 @@ class Segment(WebhookConnector):
     def key(cls, request: Request) -> bytes | None:
         """The write key: user of Basic auth, else `writeKey` in the query, else in the body."""
         return (
-            _basic_user(request.headers.get("authorization", ""))
+            basic_credentials(request).partition(b":")[0]
             or _query_key(request.query)
             or _body_key(request.body)
         )
@@ -262,17 +261,6 @@ def _page(
         fields["subject"] = read.label("name") or page.text("title")
     elif call == "screen":
         fields["subject"] = read.label("name")
-
-
-def _basic_user(authorization: str) -> bytes | None:
-    scheme, _, credentials = authorization.strip().partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        user = base64.b64decode(credentials.strip(), validate=True).partition(b":")[0]
-    except ValueError:
-        return None
-    return user or None
 
 
 def _query_key(query: str) -> bytes | None:
