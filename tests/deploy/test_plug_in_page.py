@@ -91,6 +91,7 @@ def test_every_part_of_the_interface_is_on_the_page():
         connector.FetchingConnector,
         connector.TokenConnector,
         connector.BatchConnector,
+        connector.RowConnector,
     ):
         own = [name for name in vars(cls) if not name.startswith("_")]
         for name in (*own, *inspect.get_annotations(cls)):
