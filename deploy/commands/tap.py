@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from deploy.commands import data_option, identifier_of, json_option, running, warn
+from deploy.embedded import knows_embedded
 from deploy.tap import Wanted, document, line, passing
 
 
@@ -30,7 +31,7 @@ def command(context: click.Context, /, *, data: Path, limit: int | None, **given
     Nothing else notices: it reads beside the consumer groups. What was refused is shown by
     `touchline rejected list`.
     """
-    settings = running(context, "tap", data)
+    settings = knows_embedded(running(context, "tap", data))
     who = identifier_of(settings, given["identifier"]) if given["identifier"] else None
     wanted = Wanted(given["source"], given["channel"], given["kind"], who)
     personal = given["personal"]

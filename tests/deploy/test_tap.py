@@ -106,6 +106,8 @@ def _touches(
     producer.send(topic, key=b"", value=b"first").get(10)
     thread = threading.Thread(target=send)
     thread.start()
+    # As for a user: nobody tells the command what kind of Kafka `up` runs.
+    monkeypatch.delenv("TOUCHLINE_KAFKA__EMBEDDED")
     yield
     over.set()
     thread.join()
