@@ -18,8 +18,8 @@ from typing import NamedTuple
 from benchmarks.kafka import create
 from benchmarks.ours import Deployment
 from benchmarks.reference import Topics, ours_payload
-from deploy.lag import Reader
-from deploy.sections import KafkaSettings
+from deploy.config.sections import KafkaSettings
+from deploy.kafka.lag import Reader
 from schemas import topics
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,7 +26,7 @@ from benchmarks.kafka import Ends, broker
 from benchmarks.ours import Deployment, ready
 from benchmarks.report import Cell, Table
 from benchmarks.usage import Sample, running, sample
-from deploy.local.processes import free_port, wait_until
+from deploy.runtime.processes import free_port, wait_until
 from schemas import topics
 
 CONNECTIONS = 16

@@ -27,11 +27,11 @@ from benchmarks.ours import Deployment
 from benchmarks.stages import BATCH, PARTITIONS, Alone
 from benchmarks.usage import running
 from benchmarks.workload import Event, batches, workload
-from processors.graph import GraphStage
-from processors.profiles import ProfilesStage
+from processors.graph.stage import GraphStage
+from processors.profiles.stage import ProfilesStage
 from processors.segments import load_segments
 from processors.stage import Output, Record
-from processors.trails import TrailsStage
+from processors.trails.stage import TrailsStage
 from schemas import messages, topics, touchpoint_row
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.messages import LinkMessage, LinkRequest, SplitCommand

@@ -25,15 +25,15 @@ from benchmarks.http_load import Answers, drive
 from benchmarks.ours import Deployment, ready
 from benchmarks.report import Cell, Table
 from benchmarks.usage import running
-from deploy.lag import BrokerLags, drain
+from deploy.kafka.lag import BrokerLags, drain
 from deploy.local.kafka import LocalKafka
-from deploy.local.processes import free_port, wait_until
-from deploy.stages import readers
+from deploy.runtime.processes import free_port, wait_until
+from deploy.runtime.stages import readers
 from schemas.identifiers import identifier_id
 from schemas.times import rfc3339
-from sinks.clickhouse import ClickHouse, ClickHouseConfig
-from sinks.tables import databases
-from tests.fixtures_clickhouse import LocalClickHouse
+from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.tables import databases
+from tests.support.clickhouse import LocalClickHouse
 
 _CASE = Case("events, 20", "/v1/events", 20)
 #: So many that the gateway never waits for them: each waits for Kafka most of the time.

@@ -21,7 +21,7 @@ from benchmarks.contenders import Contender
 from benchmarks.kafka import fill, positions, published_last, topics_of
 from benchmarks.usage import Usage, running, tree
 from benchmarks.workload import PARTITIONS, Event
-from deploy.lag import BrokerLags, drain
+from deploy.kafka.lag import BrokerLags, drain
 from deploy.local.kafka import LocalKafka
 from schemas.topics import partition_of
 

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from benchmarks.workload import PARTITIONS
-from deploy import epoch
-from deploy.lag import Reader
-from deploy.settings import Settings, child_environment, load
-from deploy.stages import generation_topics, lasting_topics, readers
-from deploy.topics_admin import connect, ensure
+from deploy.config.settings import Settings, child_environment, load
+from deploy.kafka import control
+from deploy.kafka.lag import Reader
+from deploy.kafka.topics import connect, ensure
+from deploy.runtime.stages import generation_topics, lasting_topics, readers
 from schemas.topics import Topic, full_name
 
 #: The five definitions of the job for comparison.
@@ -51,8 +51,8 @@ class Deployment:
         cluster = connect(self.settings.kafka)
         wanted = [*lasting_topics(self.settings), *generation_topics(self.settings, self.namespace)]
         ensure(cluster, wanted)
-        present = epoch.Present(1, cluster.cluster_id(), self.namespace)
-        epoch.announce(self.settings.kafka, self.namespace, present)
+        present = control.Present(1, cluster.cluster_id(), self.namespace)
+        control.announce(self.settings.kafka, self.namespace, present)
         cluster.close()
 
     def setup(self) -> None:

@@ -26,20 +26,20 @@ from benchmarks.kafka import broker
 from benchmarks.ours import Deployment
 from benchmarks.usage import running
 from benchmarks.workload import batches
-from deploy.rebuild.replay import Processing
-from deploy.settings import Settings
-from deploy.supervise import Child, Supervisor
-from deploy.wiring import kafka_connection
-from ingest.batch_publisher import BatchPublisher
-from ingest.publisher import Message
+from deploy.config.settings import Settings
+from deploy.operations.rebuild.replay import Processing
+from deploy.runtime.factories import kafka_connection
+from deploy.runtime.supervisor import Child, Supervisor
+from ingest.publishing.blocking import BatchPublisher
+from ingest.publishing.port import Message
 from schemas import messages, topics, touchpoint_row
 from schemas.identifiers import identifier_id
 from schemas.messages import LinkRequest
 from schemas.times import DAY_MS, rfc3339
 from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow
-from sinks.clickhouse import ClickHouse, ClickHouseConfig
-from sinks.tables import TOUCHPOINTS, databases
-from tests.fixtures_clickhouse import LocalClickHouse
+from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.tables import TOUCHPOINTS, databases
+from tests.support.clickhouse import LocalClickHouse
 
 SEGMENTS = Path(__file__).resolve().parent.parent / "deploy" / "segments"
 _BATCH = 20_000

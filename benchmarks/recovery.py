@@ -18,9 +18,9 @@ from benchmarks.ours import Deployment
 from benchmarks.report import Cell, Table
 from benchmarks.usage import running
 from benchmarks.workload import once_each, workload
-from deploy.lag import BrokerLags, Reader
+from deploy.kafka.lag import BrokerLags, Reader
 from deploy.local.kafka import LocalKafka
-from deploy.stages import STAGE_NAMES
+from deploy.runtime.stages import STAGE_NAMES
 
 _TIMEOUT = 1800.0
 

@@ -11,7 +11,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from benchmarks.workload import Touch, Workload
-from processors.score import WEIGHTS
+from processors.profiles.score import WEIGHTS
 from schemas.times import DAY_MS, parse_ms
 
 #: Whether a bucket is a day or an hour moves a score by less than this share.

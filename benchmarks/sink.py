@@ -22,14 +22,14 @@ from benchmarks.ours import Deployment
 from benchmarks.report import Table
 from benchmarks.usage import running, sample
 from benchmarks.workload import Event, batches, workload
-from deploy.lag import BrokerLags, drain, sink_readers
-from deploy.local.processes import wait_until
+from deploy.kafka.lag import BrokerLags, drain, sink_readers
+from deploy.runtime.processes import wait_until
 from schemas import topics
-from sinks.clickhouse import ClickHouse, ClickHouseConfig
-from sinks.migrate import migrate
-from sinks.sink import MAX_ROWS
-from sinks.tables import TOUCHPOINTS, databases
-from tests.fixtures_clickhouse import LocalClickHouse
+from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.tables import TOUCHPOINTS, databases
+from sinks.clickhouse.writer import MAX_ROWS
+from tests.support.clickhouse import LocalClickHouse
 
 
 class Figures(NamedTuple):

@@ -16,11 +16,11 @@ from processors.engine.packing import pack_seen
 from processors.engine.seen import PartitionSeen
 from processors.engine.step import StageStore
 from processors.engine.store import PartitionMemory, PartitionRows, due_entries
-from processors.graph import GraphStage
-from processors.profiles import ProfilesStage
+from processors.graph.stage import GraphStage
+from processors.profiles.stage import ProfilesStage
 from processors.segments import load_segments, required_features
 from processors.stage import Decision, Output, Record, Stage
-from processors.trails import TrailsStage
+from processors.trails.stage import TrailsStage
 from schemas import topics, touchpoint_row
 from schemas.identifiers import IdentityPolicy
 

@@ -1,6 +1,6 @@
 """`python -m deploy`: the same as `touchline`."""
 
-from deploy.cli import main
+from deploy.cli.main import main
 
 if __name__ == "__main__":
     main()

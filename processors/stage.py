@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from schemas.raised import where_raised
+from schemas.error_location import where_raised
 
 
 class Record(NamedTuple):

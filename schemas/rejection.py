@@ -54,8 +54,9 @@ class Rejection:
 class Origin:
     """Where a payload came from: what it takes, beside the bytes, to replay it.
 
-    Of a body or an event `request` is what is kept of the HTTP request (`ingest.kept`). Of a record
-    the logical topic, partition and key say where it stood, and `epoch` in which computation; 0
+    Of a body or an event `request` is what is kept of the HTTP request
+    (`ingest.intake.replay_context`). Of a record the logical
+    topic, partition and key say where it stood, and `epoch` in which computation; 0
     where that is not known.
     """
 

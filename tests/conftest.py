@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from deploy.local.broker import MockBroker
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
-from deploy.local.mock_broker import MockBroker
-from deploy.local.processes import free_port
-from tests.fixtures_clickhouse import *  # noqa: F403 - its fixtures, for all tests
-from tests.mail_server import MailServer, jar
+from deploy.runtime.processes import free_port
+from tests.support.clickhouse import *  # noqa: F403 - its fixtures, for all tests
+from tests.support.mail_server import MailServer, jar
 
 # On a busy machine a slow example is no failure.
 settings.register_profile("touchline", deadline=None)

@@ -18,10 +18,10 @@ ALLOWED = {
 OURS = {*ALLOWED, "tests", "benchmarks"}
 #: A foreign package -> the only places (file or folder) that may import it.
 RESERVED = {
-    "faust": ("processors/engine", "deploy/worker.py"),
-    "mode": ("processors/engine", "deploy/worker.py"),
+    "faust": ("processors/engine", "deploy/runtime/worker.py"),
+    "mode": ("processors/engine", "deploy/runtime/worker.py"),
     "rocksdict": ("processors/engine",),
-    "clickhouse_connect": ("sinks/clickhouse.py",),
+    "clickhouse_connect": ("sinks/clickhouse/client.py",),
     "chdb": ("deploy/local",),
     "confluent_kafka": ("deploy/local",),
 }
@@ -69,7 +69,7 @@ def test_only_the_settings_read_the_environment():
     wrong = [
         f"{relative(path)}:{node.lineno}"
         for path in MODULES
-        if relative(path) != "deploy/settings.py"
+        if relative(path) != "deploy/config/settings.py"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and _names_environment(node))

@@ -14,7 +14,7 @@ from deploy.demo.people import random_id
 from deploy.demo.send import Sender
 from deploy.demo.visits import Browser
 from schemas.identifiers import identifier_id
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse.client import ClickHouse
 
 TOUCHES = 20
 #: A touch that is not seen after this many seconds counts as lost.

@@ -11,7 +11,7 @@ from deploy.demo.cdnow import CURRENCY, Purchase, Totals, totals
 from deploy.demo.generate import Traffic
 from deploy.demo.send import Ledger
 from schemas.identifiers import Identifier, identifier_id
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse.client import ClickHouse
 
 #: Where sales can be read -> number and amount there.
 _SALES = {

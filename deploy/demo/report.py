@@ -19,7 +19,7 @@ from deploy.demo.proof import Check
 from deploy.demo.send import Ledger
 from processors.segments.compile import Segment
 from schemas.identifiers import identifier_id
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse.client import ClickHouse
 
 Rows = list[dict[str, Any]]
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from deploy.cli.progress import bar
+from deploy.config.settings import SHIPPED_SEGMENTS
 from deploy.demo import queries
 from deploy.demo.delivery import Delivery
 from deploy.demo.generate import SEED, Size, Traffic, traffic
@@ -21,11 +23,9 @@ from deploy.demo.send import GatewayGone, Ledger, Sender
 from deploy.demo.settle import Progress, Settling
 from deploy.demo.stack import Addresses, DemoStack, StackFailed
 from deploy.demo.wire import Keys
-from deploy.interrupts import Interrupts
-from deploy.progress import bar
-from deploy.settings import SHIPPED_SEGMENTS
+from deploy.runtime.signals import Interrupts
 from processors.segments.loader import load_segments
-from sinks.clickhouse import ClickHouse, ClickHouseConfig, ClickHouseError
+from sinks.clickhouse.client import ClickHouse, ClickHouseConfig, ClickHouseError
 
 #: Columns of the report where there is no terminal.
 LOG_WIDTH = 120

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from deploy.demo.send import Ledger
-from sinks.clickhouse import ClickHouse, Unreachable
+from sinks.clickhouse.client import ClickHouse, Unreachable
 
 #: Numbers must not have changed for this long, in seconds; stages publish once a second.
 QUIET_S = 3.0

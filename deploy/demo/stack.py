@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import yaml
 
+from deploy.config.settings import SHIPPED_SEGMENTS, plain_environment
 from deploy.demo.wire import PUBLIC_URL, Keys
-from deploy.interrupts import Interrupts
-from deploy.local.processes import die_with_parent, stop
-from deploy.settings import SHIPPED_SEGMENTS, plain_environment
+from deploy.runtime.processes import die_with_parent, stop
+from deploy.runtime.signals import Interrupts
 
 _START_TIMEOUT_S = 90.0
 #: `up` needs its time to let everything flow through; then it is killed.

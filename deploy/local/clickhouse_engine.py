@@ -25,7 +25,7 @@ from typing import IO, Any, NamedTuple
 
 from chdb.session import Session
 
-from sinks.tables import quoted
+from sinks.clickhouse.tables import quoted
 
 _CODE = re.compile(r"Code: (\d+)\. ")
 _PREFIX = re.compile(r"^(?:.*?: )?(?=Code: \d+\. )", re.DOTALL)

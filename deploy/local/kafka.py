@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.local.processes import die_with_parent, free_port, listening, stop, wait_until
+from deploy.runtime.processes import die_with_parent, free_port, listening, stop, wait_until
 
 VERSION = "4.1.1"
 _SCALA = "2.13"

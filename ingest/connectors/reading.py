@@ -1,356 +1,53 @@
-"""What connectors share: reading the JSON of strangers, deriving ids.
-
-Nothing here raises for bad data. `Fields` gives typed access to an object and remembers the first
-field that is not what it should be; `finish` turns that, or what the touchpoint model finds, into
-a rejection that names the provider's own field.
-"""
-
-from __future__ import annotations
-
-import json
-import unicodedata
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parseaddr, parsedate_to_datetime
-from functools import lru_cache, partial
-from typing import Any
-
-import msgspec
-
-from ingest.connector import Context, Result, json_bytes, touchpoint
-from schemas.identifiers import MAX_VALUE_LENGTH
-from schemas.rejection import Rejection
-from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
-
-#: Gives the bytes to keep of an event if it is refused.
-Payload = Callable[[], bytes]
-#: Makes a touchpoint or a rejection of one event.
-Convert = Callable[[dict[str, Any], Payload], Result]
-
-#: Namespace of event ids that a provider does not give and that are derived from the content.
-EVENT_NAMESPACE = uuid.UUID("a3c7b0a4-57f1-5d0c-8f6e-0b7f6d1f2c35")
-#: The consent purpose of a decision that names none.
-MARKETING = "marketing"
-#: Names of campaigns and the like are cut to this: the touch matters more than the end of a label.
-LABEL_LENGTH = 512
-SUBJECT_LENGTH = 100
-#: An address with the name before it.
-ADDRESS_LENGTH = 2048
-#: Names of fields stand in details, and a sender may make them as long as it likes.
-DETAIL_LENGTH = 500
-_LARGEST_EXACT_FLOAT = 2**53
-#: A time since 1970 from here on is in milliseconds: in seconds it would be the year 5138.
-_MILLISECONDS_FROM = 10**11
-_DEEP = "the event: is nested too deeply"
-
-
-def decode(body: bytes) -> object | Rejection:
-    """The JSON of a body, or an `unreadable` rejection.
-
-    Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
-    that it does not cost the whole batch. NaN and infinity are no JSON.
-    """
-    decoded: object
-    try:
-        decoded = msgspec.json.decode(body)
-    except RecursionError:
-        return Rejection("unreadable", "the body: is nested too deeply", body)
-    except ValueError:
-        return _decode_loosely(body)
-    return decoded
-
-
-def _decode_loosely(body: bytes) -> object | Rejection:
-    decoded: object
-    try:
-        loose = json.dumps(json.loads(body), ensure_ascii=False)
-        whole = loose.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        decoded = msgspec.json.decode(whole)
-    except (ValueError, RecursionError):
-        return Rejection("unreadable", "the body: is not JSON in UTF-8", body)
-    return decoded
-
-
-def kept(part: object, body: bytes) -> bytes:
-    """The bytes to keep of one part of a body: compact JSON; the whole body if it is too deep."""
-    try:
-        return json_bytes(part)
-    except RecursionError:
-        return body
-
-
-def each(
-    parts: list[Any],
-    body: bytes,
-    context: Context,
-    convert: Convert,
-) -> Iterator[Result]:
-    """What `convert` makes of each part, in order; a rejection for parts that are no objects."""
-    if len(parts) > context.max_events:
-        detail = f"the batch: holds {len(parts)} events, at most {context.max_events} are taken"
-        yield Rejection("too_many", detail, body)
-        return
-    for part in parts:
-        payload = partial(kept, part, body)
-        if isinstance(part, dict):
-            yield guarded(convert, part, payload)
-        else:
-            yield Rejection("invalid", "the event: must be an object", payload())
-
-
-def guarded(convert: Convert, part: dict[str, Any], payload: Payload) -> Result:
-    """What `convert` makes of one event, or a rejection where it is too deep to be walked."""
-    try:
-        return convert(part, payload)
-    except RecursionError:
-        return Rejection("invalid", _DEEP, payload())
-
-
-def finish(
-    fields: Mapping[str, Any],
-    problems: list[str],
-    payload: Payload,
-    names: Mapping[str, str] | None = None,
-    nobody: str | None = None,
-) -> Result:
-    """The touchpoint, or the rejection with the first problem found.
-
-    `names`: our field -> the provider's, for the details of what the touchpoint model refuses.
-    `nobody`: the detail where there is no identifier at all; without it that is no problem here.
-    """
-    if problems or (nobody is not None and not fields["identifiers"]):
-        event_id = fields.get("event_id")
-        shown = event_id if isinstance(event_id, str) else None
-        if problems:
-            return Rejection("invalid", problems[0], payload(), shown)
-        return Rejection("no_identifier", nobody or "", payload(), shown)
-    result = touchpoint(fields, payload)
-    if isinstance(result, Rejection):
-        return replace(result, detail=_renamed(result.detail, names or {})[:DETAIL_LENGTH])
-    return result
-
-
-def _renamed(detail: str, names: Mapping[str, str]) -> str:
-    lines = []
-    for line in detail.split("; "):
-        where, colon, what = line.partition(":")
-        lines.append(f"{names.get(where, where)}{colon}{what}")
-    return "; ".join(lines)
-
-
-class Fields:
-    """Typed access to the fields of an object; null and "" count as absent.
-
-    A field of a wrong type reads as absent and is put down in `problems`, by name and with what
-    was expected, never with its value. `inside` shares the list.
-    """
-
-    __slots__ = ("_values", "_where", "problems")
-
-    def __init__(
-        self, values: Mapping[str, Any], where: str = "", problems: list[str] | None = None
-    ) -> None:
-        self._values = values
-        self._where = where
-        self.problems: list[str] = [] if problems is None else problems
-
-    def __contains__(self, name: str) -> bool:
-        return self._values.get(name) is not None
-
-    def values(self) -> Iterable[tuple[str, Any]]:
-        """All fields as they came."""
-        return self._values.items()
-
-    def inside(self, name: str) -> Fields:
-        """The fields of the object in a field."""
-        return Fields(self.object(name), f"{self._where}{name}.", self.problems)
-
-    def wrong(self, name: str, expected: str) -> None:
-        """Put down that a field is not what was expected."""
-        self.problems.append(f"{self._where}{name}: {expected}")
-
-    def text(self, name: str) -> str | None:
-        """A field with text."""
-        value = self._values.get(name)
-        if isinstance(value, str):
-            return value or None
-        if value is not None:
-            self.wrong(name, "must be text")
-        return None
-
-    def peek(self, name: str) -> str | None:
-        """A field with text that is nice to have: anything else reads as absent."""
-        value = self._values.get(name)
-        return value if isinstance(value, str) and value else None
-
-    def label(self, name: str) -> str | None:
-        """A field with a short text, or a number that stands for one."""
-        value = self.id(name)
-        return value[:LABEL_LENGTH] if value else None
-
-    def id(self, name: str) -> str | None:
-        """A field with an id: text, or a whole number, which becomes text."""
-        value = self._values.get(name)
-        if isinstance(value, str):
-            return value or None
-        if value is None:
-            return None
-        text = id_text(value)
-        if text is None:
-            self.wrong(name, "must be text or a whole number")
-        return text
-
-    def object(self, name: str) -> dict[str, Any]:
-        """A field with an object; empty if absent."""
-        value = self._values.get(name)
-        if isinstance(value, dict):
-            return value
-        if value is not None:
-            self.wrong(name, "must be an object")
-        return {}
-
-    def items(self, name: str) -> list[Any]:
-        """A field with a list; empty if absent."""
-        value = self._values.get(name)
-        if isinstance(value, list):
-            return value
-        if value is not None:
-            self.wrong(name, "must be a list")
-        return []
-
-    def objects(self, name: str) -> list[dict[str, Any]]:
-        """A field with a list of objects; empty if absent. What is no object in it is left out."""
-        return [part for part in self.items(name) if isinstance(part, dict)]
-
-    def flag(self, name: str) -> bool | None:
-        """A field with true or false."""
-        value = self._values.get(name)
-        if value is None or isinstance(value, bool):
-            return value
-        self.wrong(name, "must be true or false")
-        return None
-
-    def moment(self, name: str, unit_ms: int) -> datetime | None:
-        """A field with a number of units since 1970."""
-        return self._moment(name, self._values.get(name), unit_ms)
-
-    def instant(self, name: str) -> datetime | None:
-        """A field with a time since 1970, a number or its digits as text.
-
-        Its size tells whether it is in seconds or in milliseconds.
-        """
-        value = self._values.get(name)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-            value = int(value)
-        elif value == "":
-            value = None
-        in_ms = isinstance(value, int | float) and value >= _MILLISECONDS_FROM
-        return self._moment(name, value, 1 if in_ms else 1000)
-
-    def _moment(self, name: str, value: Any, unit_ms: int) -> datetime | None:
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self.wrong(name, "must be a number, the time since 1970")
-        elif not EARLIEST_MS <= value * unit_ms <= LATEST_MS:
-            unit = "seconds" if unit_ms == 1000 else "milliseconds"
-            self.wrong(name, f"must be {unit} since 1970, up to the year 2100")
-        else:
-            return from_ms(int(value * unit_ms))
-        return None
-
-
-def id_text(value: object) -> str | None:
-    """An id as text. Numbers that a sender's JSON may have rounded are none."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, float):
-        exact = value.is_integer() and abs(value) < _LARGEST_EXACT_FLOAT
-        return str(int(value)) if exact else None
-    return str(value) if value.bit_length() <= 64 else None
-
-
-def identifiers(*pairs: tuple[str, str | None]) -> list[dict[str, str]]:
-    """The identifiers that are there; values that are too long for one are left out."""
-    return [
-        {"kind": kind, "value": value}
-        for kind, value in pairs
-        if value and len(value) <= MAX_VALUE_LENGTH
-    ]
-
-
-def without_own(found: list[dict[str, str]], own: frozenset[str]) -> list[dict[str, str]]:
-    """The identifiers of somebody; none if one of them is the company's own.
-
-    A company has several accounts, and what one does to another is no touch of a customer.
-    """
-    return [] if any(one["value"] in own for one in found) else found
-
-
-def address(text: str | None) -> str | None:
-    """The e-mail address of a header or a list of receivers: `Ada <ada@example.com>`, or bare.
-
-    Of a text that is far too long for one there is none: a stranger wrote it, and to take it apart
-    may take seconds.
-    """
-    found = parseaddr(text)[1] if text and len(text) <= ADDRESS_LENGTH else ""
-    return found or None
-
-
-def sent_at(date: str | None, received_ms: int) -> datetime | None:
-    """The time in an e-mail's Date, unless it is none or has not come yet."""
-    try:
-        sent = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    sent = sent if sent.tzinfo is not None else sent.replace(tzinfo=UTC)
-    return sent if from_ms(0) <= sent <= from_ms(received_ms) else None
-
-
-def label(text: str) -> str:
-    """A text cut to the length of a label."""
-    return text[:LABEL_LENGTH]
-
-
-def shortened(text: str) -> str:
-    """A message as a subject: on one line, its beginning."""
-    line = " ".join(text[: 4 * SUBJECT_LENGTH].split())
-    return line if len(line) <= SUBJECT_LENGTH else line[: SUBJECT_LENGTH - 1] + "…"
-
-
-def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) -> str:
-    """An event id of the content, for events that bring none: the same whenever it is the same.
-
-    `without` names fields that differ from delivery to delivery.
-    """
-    content = {name: value for name, value in event.items() if name not in without}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return str(uuid.uuid5(EVENT_NAMESPACE, canonical))
-
-
-@lru_cache(maxsize=4096)
-def snake_case(name: str) -> str:
-    """A name as a type: `Order Completed`, `orderCompleted`, `order-completed` → order_completed.
-
-    Letters and digits of every script stay. Capitals split words only where the name has no
-    spaces ("iPhone Viewed" is iphone_viewed). Empty if nothing is left.
-    """
-    text = unicodedata.normalize("NFKC", name)
-    spaced = any(character.isspace() for character in text.strip())
-    words: list[str] = []
-    previous = " "
-    for i, character in enumerate(text):
-        if unicodedata.category(character)[0] not in "LNM":
-            character = " "  # noqa: PLW2901 - a separator, whatever it was
-        following = text[i + 1 : i + 2]
-        if not spaced and character.isupper() and previous != " ":
-            starts = not previous.isupper() or following.islower()
-            if starts:
-                words.append(" ")
-        words.append(character.lower())
-        previous = character
-    return "_".join("".join(words).split())
+"""The former name of `ingest.kit.fields`, for connectors that were written before it moved."""
+
+from ingest.kit.fields import (
+    ADDRESS_LENGTH,
+    DETAIL_LENGTH,
+    EVENT_NAMESPACE,
+    LABEL_LENGTH,
+    MARKETING,
+    SUBJECT_LENGTH,
+    Convert,
+    Fields,
+    Payload,
+    address,
+    decode,
+    derived_id,
+    each,
+    finish,
+    guarded,
+    id_text,
+    identifiers,
+    kept,
+    label,
+    sent_at,
+    shortened,
+    snake_case,
+    without_own,
+)
+
+__all__ = [
+    "ADDRESS_LENGTH",
+    "DETAIL_LENGTH",
+    "EVENT_NAMESPACE",
+    "LABEL_LENGTH",
+    "MARKETING",
+    "SUBJECT_LENGTH",
+    "Convert",
+    "Fields",
+    "Payload",
+    "address",
+    "decode",
+    "derived_id",
+    "each",
+    "finish",
+    "guarded",
+    "id_text",
+    "identifiers",
+    "kept",
+    "label",
+    "sent_at",
+    "shortened",
+    "snake_case",
+    "without_own",
+]

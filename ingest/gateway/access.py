@@ -18,8 +18,8 @@ from ingest.gateway.config import GatewayConfig, Ports
 from ingest.gateway.cors import Cors
 from ingest.gateway.fetching import FetchFailed
 from ingest.gateway.proxies import Proxies
-from ingest.gateway.take import RateLimited
-from ingest.publisher import NotAcknowledged
+from ingest.gateway.request_pipeline import RateLimited
+from ingest.publishing.port import NotAcknowledged
 
 log = structlog.get_logger(__name__)
 _BUSY = "too busy at present, please send it again"

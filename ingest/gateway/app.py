@@ -11,19 +11,19 @@ from aiohttp import web
 
 from ingest.gateway.access import Access, server_log
 from ingest.gateway.config import GatewayConfig, Ports, Source
+from ingest.gateway.connection_limit import Door
 from ingest.gateway.cors import Cors
-from ingest.gateway.door import Door
 from ingest.gateway.events_api import EventsApi
 from ingest.gateway.ga4_api import Ga4Api
 from ingest.gateway.health import Health
 from ingest.gateway.hooks import Hooks
 from ingest.gateway.limits import Rates
+from ingest.gateway.request_pipeline import Intake
 from ingest.gateway.segment_api import FAMILY as SEGMENT
 from ingest.gateway.segment_api import SegmentApi
 from ingest.gateway.snowplow_api import FAMILY as SNOWPLOW
 from ingest.gateway.snowplow_api import SnowplowApi
 from ingest.gateway.sources import Sources
-from ingest.gateway.take import Intake
 
 log = structlog.get_logger(__name__)
 _FAMILIES = (SEGMENT, SNOWPLOW)

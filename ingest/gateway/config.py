@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ingest.accept import SourcePolicy
 from ingest.connector import Reader, WebhookConnector
 from ingest.gateway.fetching import Get, HttpsGet
 from ingest.gateway.proxies import Network
-from ingest.plan import Plan
-from ingest.publisher import Publisher
+from ingest.intake.accept import SourcePolicy
+from ingest.intake.plan import Plan
+from ingest.publishing.port import Publisher
 
 MIB = 1024 * 1024
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ingest.gateway import replies
-from ingest.gateway.take import Intake
+from ingest.gateway.request_pipeline import Intake
 
 CONNECTOR = "ga4"
 

@@ -17,7 +17,7 @@ from ingest.gateway import replies
 from ingest.gateway.config import Source
 from ingest.gateway.cors import FOREIGN, may_send
 from ingest.gateway.fetching import Fetches
-from ingest.gateway.take import Intake
+from ingest.gateway.request_pipeline import Intake
 from ingest.gateway.tokens import UsedTokens
 
 

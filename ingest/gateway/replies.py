@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from ingest.connector import Reply
-from ingest.gateway.judging import printable
-from ingest.gateway.take import Outcome, Verdict
+from ingest.gateway.request_pipeline import Outcome, Verdict
+from ingest.intake.evaluate import printable
 from schemas.rejection import Reason, Rejection
 
 JSON = "application/json"

@@ -18,7 +18,7 @@ from aiohttp import web
 from ingest.gateway import replies
 from ingest.gateway.config import Source
 from ingest.gateway.cors import FOREIGN, Family, may_send
-from ingest.gateway.take import Intake
+from ingest.gateway.request_pipeline import Intake
 
 CONNECTOR = "segment"
 _CALLS = ("track", "identify", "page", "screen", "group", "alias", "batch")

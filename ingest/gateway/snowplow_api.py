@@ -18,7 +18,7 @@ from ingest.connector import Reply
 from ingest.gateway import replies
 from ingest.gateway.body import Body, Busy
 from ingest.gateway.cors import FOREIGN, Family, may_send
-from ingest.gateway.take import Intake
+from ingest.gateway.request_pipeline import Intake
 
 CONNECTOR = "snowplow"
 _POST = "/com.snowplowanalytics.snowplow/tp2"

@@ -29,8 +29,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ingest.accept import Accepted
-from ingest.batch.files import identify
 from ingest.connector import (
     INTERFACE_VERSION,
     BatchConnector,
@@ -40,6 +38,8 @@ from ingest.connector import (
     Position,
     Result,
 )
+from ingest.files.identity import identify
+from ingest.intake.accept import Accepted
 from ingest.registry import Registry
 from ingest.testing.values import (
     RECEIVED_MS,

@@ -21,7 +21,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ingest.accept import Accepted
 from ingest.connector import (
     INTERFACE_VERSION,
     Context,
@@ -31,7 +30,8 @@ from ingest.connector import (
     WebhookConnector,
     original,
 )
-from ingest.kept import Kept, Origins
+from ingest.intake.accept import Accepted
+from ingest.intake.replay_context import Kept, Origins
 from ingest.registry import Registry
 from ingest.testing.values import (
     JSON,

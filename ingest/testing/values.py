@@ -12,8 +12,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from ingest.accept import Accepted, SourcePolicy, accept
 from ingest.connector import Request, Result, original
+from ingest.intake.accept import Accepted, SourcePolicy, accept
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 

@@ -41,7 +41,7 @@ class EngineConfig:
     fetch_max_wait: float = 0.05
     #: Shared by all partitions of the process.
     cache_bytes: int = 256 << 20
-    #: Static membership: see `processors.engine.instance`, which gives it its value.
+    #: Static membership: see `processors.engine.static_membership`, which gives it its value.
     instance_id: str | None = None
     #: The computation that the process takes part in, 0 where that is not known.
     epoch: int = 0

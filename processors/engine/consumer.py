@@ -1,6 +1,6 @@
 """Faust's consumer, adapted: batches instead of events, and commits that the engine decides.
 
-Each override names what it replaces in faust-streaming 0.15.3 and why; tests/engine and
+Each override names what it replaces in faust-streaming 0.15.3 and why; tests/processors/engine and
 tests/kafka have a test for the behaviour of each.
 """
 # mypy: disable-error-code="misc"

@@ -1,8 +1,8 @@
 """The engine: carries out what a stage decides, in the order that survives a crash at any point.
 
 Decide, log, apply, publish, commit (see `processors.stage`). Batches and ticks of a partition take
-turns (`processors.engine.turns`). What must not go on ends the process by `halt`; the next start
-finds in the changelog what was decided.
+turns (`partition_scheduler`). What must not go on ends the process by `halt`; the next start finds
+in the changelog what was decided.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from processors.engine.hooks import Hooks
 from processors.engine.inputs import Inputs
 from processors.engine.metrics import FAILED_RECORDS, RELOGGED_ROWS
 from processors.engine.packing import Packed, fitting, pack
+from processors.engine.partition_scheduler import Turns
 from processors.engine.partitions import Partitions
 from processors.engine.producer import Publisher
 from processors.engine.reading import Reading
 from processors.engine.rejects import rejected
 from processors.engine.step import Preparer, StageStore, Step
 from processors.engine.store import StorageError, disk_is_full
-from processors.engine.turns import Turns
 from processors.stage import Decision, Failure, Output, Record, Stage
-from schemas.raised import where_raised
+from schemas.error_location import where_raised
 from schemas.rows import FORMAT, NewerFormat, refuse_newer
 from schemas.topics import full_name
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from processors.profile_view import ProfileView
 from processors.segments.definition import Consent, Identifier, Trait
+from processors.segments.profile_view import ProfileView
 from processors.segments.truth import NEVER, Test
 from processors.segments.values import ordered
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from processors.profile_view import ProfileView
 from processors.segments.definition import Count, Recency, Sum
+from processors.segments.profile_view import ProfileView
 from processors.segments.truth import NEVER, Test
 from schemas.features import (
     EXACT_WINDOW_MS,

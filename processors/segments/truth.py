@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from processors.profile_view import ProfileView
+from processors.segments.profile_view import ProfileView
 
 NEVER = 2**63 - 1
 Test = Callable[[ProfileView, int], tuple[bool, int]]

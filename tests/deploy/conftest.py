@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from deploy import logs
-from tests.deploy.world import World
-from tests.sinks.conftest import store
-from tests.sinks.sinking import Store
+from deploy.runtime import logs
+from tests.sinks.clickhouse.conftest import store
+from tests.support.deployment import World
+from tests.support.sinking import Store
 
 __all__ = ["store"]
 

@@ -15,11 +15,11 @@ import yaml
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import BaseModel, ConfigDict, Field
 
-from deploy.cli import COMMANDS
-from deploy.metrics import CATALOGUE, PREFIX, Metric
-from deploy.settings import load
-from deploy.stages import STAGE_NAMES
-from deploy.wiring import gateway_sources
+from deploy.cli.main import COMMANDS
+from deploy.config.settings import load
+from deploy.runtime.factories import gateway_sources
+from deploy.runtime.metrics import CATALOGUE, PREFIX, Metric
+from deploy.runtime.stages import STAGE_NAMES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))

@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 from schemas import messages, topics
 from schemas.identifiers import Identifier, identifier_id
 from schemas.messages import LinkMessage
-from sinks.tables import databases
+from sinks.clickhouse.tables import databases
 from tests.faults.load import POLICY, Ledger
 from tests.kafka.system import SOURCES, System
 from tests.properties import profile_reference

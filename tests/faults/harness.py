@@ -19,8 +19,8 @@ from tests.faults.check import Found, People, check
 from tests.faults.faults import Fault
 from tests.faults.proxy import Proxy
 from tests.faults.target import Servers, Target, patience
-from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import ports
+from tests.support.clickhouse import LocalClickHouse
 
 #: After the end of all faults everything has to be processed within so many seconds.
 BOUND_S = 120.0

@@ -21,8 +21,8 @@ from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
 from tests.faults.worker import poison
 from tests.kafka.system import SOURCES, Reply, System
-from tests.pipeline import accepted
 from tests.properties.world import POLICIES
+from tests.support.pipeline import accepted
 
 POLICY = POLICIES["default"]
 #: At this age a customer without newer touches becomes quiet, by time alone.

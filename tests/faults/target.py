@@ -19,18 +19,18 @@ from typing import NamedTuple
 
 from kafka.errors import KafkaError
 
-from deploy.epoch import present
-from deploy.lag import BrokerLags, drain
+from deploy.config.settings import load
+from deploy.kafka.control import present
+from deploy.kafka.lag import BrokerLags, drain
 from deploy.local.kafka import LocalKafka
-from deploy.local.processes import fetch
-from deploy.settings import load
-from deploy.stages import readers
+from deploy.runtime.processes import fetch
+from deploy.runtime.stages import readers
 from tests.faults.load import BUGGY, Load
 from tests.faults.proxy import Proxy
 from tests.faults.worker import VARIABLE, Plan
-from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import Process, System, children, ports, until
 from tests.properties.profile_reference import DEFINITIONS
+from tests.support.clickhouse import LocalClickHouse
 
 #: Short, so that a paused process loses its partitions within a round.
 SESSION_S = 8.0

@@ -14,11 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy import epoch, logs
-from deploy.settings import load
-from deploy.worker import run_one, run_worker
+from deploy.config.settings import load
+from deploy.kafka import control
+from deploy.runtime import logs
+from deploy.runtime.worker import run_one, run_worker
 from processors.stage import Decision, Record, Stage, Store
-from tests.engine.worker import KILLED
+from tests.support.engine_worker import KILLED
 
 #: Where the plan is, told by the environment.
 VARIABLE = "TESTS_FAULTS_PLAN"
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str]) -> None:
     run_one(
         stage,
         settings,
-        epoch.PRESENT,
+        control.PRESENT,
         hook=lambda hooks: replace(
             hooks,
             probe=lambda step: plan.probe(stage, step),

@@ -17,7 +17,7 @@ from processors.engine.packing import unpack_seen
 from processors.stage import Decision, Record
 from tests.golden import system
 from tests.golden.forms import FORMS, STAGE_OF, Example
-from tests.pipeline import Pipeline
+from tests.support.pipeline import Pipeline
 
 FOLDER = Path(__file__).parent
 SYSTEM = "system"

@@ -25,15 +25,15 @@ from typing import Any, NamedTuple
 import msgspec
 from rocksdict import Options, Rdict
 
-from deploy import epoch, policy
-from deploy.rejected.log import Mark
-from ingest.batch.files import Imported
-from ingest.batch.files import decode as imported
-from ingest.batch.pulling import Pulled
-from ingest.batch.pulling import decode as pulled
-from ingest.kept import Kept
-from processors import engagement, identity_rows
-from processors.assigning import assigned, trail_row, verdict_of
+from deploy.config import identity_policy
+from deploy.kafka import control as epoch
+from deploy.operations.rejected.log import Mark
+from ingest.files.identity import Imported
+from ingest.files.identity import decode as imported
+from ingest.files.pull import Pulled
+from ingest.files.pull import decode as pulled
+from ingest.intake.replay_context import Kept
+from processors.engagement import counters as engagement
 from processors.engine.packing import pack_seen, unpack_seen
 from processors.engine.seen import PartitionSeen
 from processors.engine.store import (
@@ -44,17 +44,19 @@ from processors.engine.store import (
     due_moment,
     open_by_this_release,
 )
-from processors.profile_row import ProfileChange, deadline
+from processors.graph import rows as identity_rows
+from processors.profiles.rows import ProfileChange, deadline
 from processors.stage import Decision
+from processors.trails.assignments import assigned, trail_row, verdict_of
 from schemas import feature_adding, features, messages, rows, topics, touchpoint_row, trail
 from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.times import DAY_MS, HOUR_MS
 from schemas.violation import Violation, Violations, violation_row
-from sinks.tables import TABLES
+from sinks.clickhouse.tables import TABLES
 from tests.golden import system
-from tests.pipeline import MemoryStore, Pipeline
 from tests.properties import world
+from tests.support.pipeline import MemoryStore, Pipeline
 
 SEEN_WINDOW_S = 7 * 86_400
 NOW = world.START_MS
@@ -273,7 +275,7 @@ def violations(_: Pipeline) -> list[Example]:
 
 def control(_: Pipeline) -> list[Example]:
     first = epoch.Present(1, "cluster-a", "brand")
-    built = policy.described(IdentityPolicy())
+    built = identity_policy.described(IdentityPolicy())
     beside = epoch.Present(7, "cluster-a", "brand.g7", 8, built, "brand")
     return [
         Example(epoch.encode(first), epoch.PRESENT.encode()),
@@ -321,11 +323,11 @@ def kept_requests(_: Pipeline) -> list[Example]:
 def policies(_: Pipeline) -> list[Example]:
     changed = IdentityPolicy().with_kinds({"card": {"joins": False, "strength": 950, "limit": 2}})
     some = (IdentityPolicy(), replace(changed, joins_per_day=3))
-    return [Example(policy.described(one).encode()) for one in some]
+    return [Example(identity_policy.described(one).encode()) for one in some]
 
 
 def of_policy(one: Example) -> Any:
-    found = policy.restored(one.value.decode(), IdentityPolicy())
+    found = identity_policy.restored(one.value.decode(), IdentityPolicy())
     kinds = {name: asdict(kind) for name, kind in found.kinds.items()}
     return {"joins_per_day": found.joins_per_day, "kinds": kinds}
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from schemas import topics
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, rfc3339
 from schemas.touchpoint import Touchpoint
-from tests.pipeline import Pipeline, Place
-from tests.processors.touches import order, touch
 from tests.properties import world
+from tests.support.pipeline import Pipeline, Place
+from tests.support.touches import order, touch
 
 HANAKO, TARO = ("customer_id", "hanako"), ("customer_id", "taro")
 MAIL, NEW_MAIL, PHONE = ("email", "h@x.jp"), ("email", "new@x.jp"), ("phone", "+819012345678")

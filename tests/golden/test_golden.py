@@ -17,8 +17,8 @@ from schemas.identifiers import identifier_id
 from schemas.rows import FORMAT
 from tests.golden import files, system
 from tests.golden.forms import FORMS, SEEN_WINDOW_S, STAGE_OF, Example, database
-from tests.processors.touches import order, touch
 from tests.properties import checking
+from tests.support.touches import order, touch
 
 CHANGED = f"""
 What this release writes as {{name}} is not what is kept in v{FORMAT}: {{what}}.

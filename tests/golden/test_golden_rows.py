@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sinks.tables import PROFILES, TABLES, Table
+from sinks.clickhouse.tables import PROFILES, TABLES, Table
 from tests.golden import files
-from tests.sinks.conftest import store as store  # noqa: PLC0414 - a fixture of theirs
-from tests.sinks.sinking import Store
+from tests.sinks.clickhouse.conftest import store as store  # noqa: PLC0414 - a fixture of theirs
+from tests.support.sinking import Store
 
 #: What tells the rows of a table from each other, within an epoch.
 KEYS = {

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.ingest.gateway import Gateway, serving
+from tests.support.gateway import Gateway, serving
 
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """A gateway with the sources of `tests.ingest.gateway`."""
+    """A gateway with the sources of `tests.support.gateway`."""
     async with serving() as running:
         yield running

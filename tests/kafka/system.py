@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from deploy.epoch import present
-from deploy.lag import BrokerLags, drain
-from deploy.local.processes import die_with_parent, fetch, is_free
-from deploy.settings import load, plain_environment
-from deploy.stages import STAGE_NAMES, readers
-from sinks.tables import databases
-from tests.fixtures_clickhouse import LocalClickHouse
+from deploy.config.settings import load, plain_environment
+from deploy.kafka.control import present
+from deploy.kafka.lag import BrokerLags, drain
+from deploy.runtime.processes import die_with_parent, fetch, is_free
+from deploy.runtime.stages import STAGE_NAMES, readers
+from sinks.clickhouse.tables import databases
+from tests.support.clickhouse import LocalClickHouse
 
 ROOT = Path(__file__).parents[2]
 SOURCES: dict[str, dict[str, Any]] = {

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaProducer
 
 from processors.engine import EXIT_HALTED, changelogs
 from schemas.topics import partition_of
-from tests.engine.harness import PARTITIONS, Deployment, deployment, until
-from tests.engine.stages import CountingStage, pack, unpack
-from tests.engine.worker import KILLED
+from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
+from tests.support.engine_stages import CountingStage, pack, unpack
+from tests.support.engine_worker import KILLED
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

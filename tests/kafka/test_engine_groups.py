@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from processors.engine import EXIT_HALTED
-from tests.engine.harness import PARTITIONS, Deployment, deployment, until
 from tests.kafka.test_engine_crashes import all_committed, events, exact, rows_changelog
+from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from deploy.identity.graph_commands import KafkaCommands
+from deploy.config.settings import load
 from deploy.local.kafka import LocalKafka
-from deploy.settings import load
+from deploy.operations.identity.graph_commands import KafkaCommands
 from processors.segments import load_segments
 from schemas.identifiers import IdentityPolicy
-from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import System, until
 from tests.kafka.touches import of_pipeline, shown
-from tests.pipeline import Pipeline
 from tests.properties.profile_reference import DEFINITIONS
 from tests.scenarios.stories import STORIES
 from tests.scenarios.story import Command, Phase, Story
+from tests.support.clickhouse import LocalClickHouse
+from tests.support.pipeline import Pipeline
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

@@ -2,9 +2,9 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
-from deploy.lag import BrokerLags, Reader
+from deploy.config.sections import KafkaSettings
+from deploy.kafka.lag import BrokerLags, Reader
 from deploy.local.kafka import LocalKafka
-from deploy.sections import KafkaSettings
 
 
 @pytest.mark.kafka

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from deploy.config.sections import KafkaSettings
+from deploy.config.settings import Settings
+from deploy.kafka.topics import connect, ensure
 from deploy.local.kafka import LocalKafka
-from deploy.rebuild.live_copy import LiveCopy
-from deploy.rebuild.switch import close_topics
-from deploy.sections import KafkaSettings
-from deploy.settings import Settings
-from deploy.stages import generation_topics
-from deploy.topics_admin import connect, ensure
-from deploy.wiring import kafka_connection
-from ingest.batch_publisher import BatchPublisher
-from ingest.publisher import Message, NotAcknowledged
+from deploy.operations.rebuild.live_copy import LiveCopy
+from deploy.operations.rebuild.switch import close_topics
+from deploy.runtime.factories import kafka_connection
+from deploy.runtime.stages import generation_topics
+from ingest.publishing.blocking import BatchPublisher
+from ingest.publishing.port import Message, NotAcknowledged
 from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, partition_of
 
 pytestmark = pytest.mark.kafka

@@ -12,15 +12,15 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.epoch import present
+from deploy.config.settings import load
+from deploy.kafka.control import present
 from deploy.local.kafka import KafkaNode, LocalKafka
-from deploy.settings import load
 from schemas.topics import TOUCHPOINTS, full_name
 from tests.conftest import require_kafka
-from tests.engine.harness import until
 from tests.faults.proxy import Delay, Pass, Proxy
-from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import SOURCES, System, ports
+from tests.support.clickhouse import LocalClickHouse
+from tests.support.engine_harness import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from deploy.local.kafka import LocalKafka
-from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import System, until
-from tests.mail_server import PASSWORD, USER, MailServer
+from tests.support.clickhouse import LocalClickHouse
+from tests.support.mail_server import PASSWORD, USER, MailServer
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 ROWS, WITHOUT_TIME = 9_000, 6

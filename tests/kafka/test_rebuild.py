@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from deploy import epoch
+from deploy.config.sections import KafkaSettings
+from deploy.config.settings import Settings, load
+from deploy.kafka import control
+from deploy.kafka.topics import connect
 from deploy.local.kafka import LocalKafka
-from deploy.sections import KafkaSettings
-from deploy.settings import Settings, load
-from deploy.stages import generation_topics
-from deploy.topics_admin import connect
+from deploy.runtime.stages import generation_topics
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand
 from schemas.topics import LASTING
-from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import Process, System, children, until
 from tests.kafka.touches import SEGMENTS, compare, disordered, source_of, touches
+from tests.support.clickhouse import LocalClickHouse
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -115,8 +115,8 @@ class Running:
             assert sending.result() == 0, "the gateway has refused touches"
 
 
-def present(system: System) -> epoch.Present:
-    return epoch.present(load(system.file).settings)
+def present(system: System) -> control.Present:
+    return control.present(load(system.file).settings)
 
 
 def test_touches_go_on_while_a_rebuild_comes_to_the_same_people(

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from deploy.epoch import present
+from deploy.config.settings import load
+from deploy.kafka.control import present
 from deploy.local.kafka import LocalKafka
-from deploy.settings import load
-from deploy.wiring import kafka_connection
-from ingest.batch_publisher import BatchPublisher
-from ingest.publisher import Message
+from deploy.runtime.factories import kafka_connection
+from ingest.publishing.blocking import BatchPublisher
+from ingest.publishing.port import Message
 from processors.engine.rejects import rejected
 from processors.stage import Failure, Record
 from schemas.topics import TOUCHPOINTS
-from tests.fixtures_clickhouse import LocalClickHouse
 from tests.kafka.system import System, until
-from tests.sinks import rows
+from tests.support import rows
+from tests.support.clickhouse import LocalClickHouse
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 PEOPLE, CALLS = 40, 1_400

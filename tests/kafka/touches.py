@@ -18,7 +18,7 @@ from schemas.messages import SplitCommand, encode
 from schemas.topics import LINKS
 from schemas.touchpoint import Touchpoint
 from tests.kafka.system import System, until
-from tests.pipeline import Pipeline
+from tests.support.pipeline import Pipeline
 
 SEGMENTS = {
     "buyers": "count: {type: order_completed, at_least: 2, within: 7d}",

@@ -6,12 +6,12 @@ import pytest
 
 from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.times import DAY_MS, rfc3339
-from tests.pipeline import Pipeline, Place
-from tests.processors.graph_log import Graph
-from tests.processors.test_graph import HANAKO, TARO, browser, device, people
-from tests.processors.test_splits import H, split
-from tests.processors.touches import touch
+from tests.processors.graph.test_splits import H, split
+from tests.processors.graph.test_stage import HANAKO, TARO, browser, device, people
 from tests.properties import checking, world
+from tests.support.graph_log import Graph
+from tests.support.pipeline import Pipeline, Place
+from tests.support.touches import touch
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from processors.profiles import ProfilesStage
+from processors.profiles.stage import ProfilesStage
 from processors.stage import Record, Stage, Store
 from schemas import topics
 from schemas.identifiers import Identifier, IdentityPolicy
-from tests.pipeline import MemoryStore
-from tests.processors.graph_log import Graph
-from tests.processors.homes import Home
-from tests.processors.touches import touch
+from tests.support.graph_log import Graph
+from tests.support.homes import Home
+from tests.support.pipeline import MemoryStore
+from tests.support.touches import touch
 
 HANAKO = ("customer_id", "hanako")
 TARO = ("customer_id", "taro")

@@ -18,10 +18,10 @@ from schemas.identifiers import Identifier, identifier_id
 from schemas.times import DAY_MS, MINUTE_MS, parse_ms, rfc3339
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
-from tests.pipeline import Pipeline, host_of
-from tests.processors.touches import order, touch
 from tests.properties import checking, world
 from tests.properties.profile_reference import Person
+from tests.support.pipeline import Pipeline, host_of
+from tests.support.touches import order, touch
 
 SKEW = 3 * MINUTE_MS
 GATEWAYS = ("east", "west")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from schemas import messages, topics
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
-from tests.pipeline import Pipeline
-from tests.processors.graph_log import START_MS, Graph, Pair
-from tests.processors.touches import touch
 from tests.properties.identity_reference import Reference
+from tests.support.graph_log import START_MS, Graph, Pair
+from tests.support.pipeline import Pipeline
+from tests.support.touches import touch
 
 HOUR_MS = 3_600_000
 KINDS = {

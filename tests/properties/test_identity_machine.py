@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from schemas import messages, topics
 from schemas.identifiers import Identifier
 from schemas.times import MINUTE_MS
-from tests.pipeline import STEPS, Pipeline, Place
 from tests.properties import checking, world
+from tests.support.pipeline import STEPS, Pipeline, Place
 
 names = st.sampled_from(world.NAMES)
 sources = st.sampled_from((*world.SOURCES, world.KIOSK))

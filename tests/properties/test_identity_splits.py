@@ -9,12 +9,12 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.identity_rows import Cluster, Node
+from processors.graph.rows import Cluster, Node
 from schemas import messages, rows
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.times import HOUR_MS
-from tests.processors.graph_log import Graph
 from tests.properties.identity_reference import Reference
+from tests.support.graph_log import Graph
 
 UNTRUSTED = frozenset({"kiosk"})
 SOURCES = ("web", "web", "crm", "kiosk")

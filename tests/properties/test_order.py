@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from processors.segments import load_segments
 from schemas.touchpoint import Touchpoint
-from tests.pipeline import Pipeline
+from tests.support.pipeline import Pipeline
 
 SEGMENTS = """
 name: {name}

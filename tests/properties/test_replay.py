@@ -13,21 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.rejected.log import Mark, Place, Refusal, Selection
-from deploy.rejected.replay import Replay, ReplayError
-from deploy.rejected.verdict import Judge
-from ingest.accept import SourcePolicy
+from deploy.operations.rejected.log import Mark, Place, Refusal, Selection
+from deploy.operations.rejected.replay import Replay, ReplayError
+from deploy.operations.rejected.verdict import Judge
 from ingest.connector import WebhookConnector
 from ingest.gateway.config import GatewayConfig, Source
-from ingest.kept import Kept
-from ingest.publisher import Message, NotAcknowledged
+from ingest.intake.accept import SourcePolicy
+from ingest.intake.replay_context import Kept
+from ingest.publishing.port import Message, NotAcknowledged
 from ingest.registry import Registry
 from schemas import touchpoint_row
 from schemas.rejection import Form
 from schemas.times import DAY_MS, SECOND_MS, parse_ms, rfc3339
 from schemas.topics import ENGAGEMENT, REJECTED, TOUCHPOINTS
 from schemas.touchpoint_row import TouchpointRow
-from tests.deploy.test_rejected_verdict import refusal_of_topic
+from tests.deploy.operations.rejected.test_verdict import refusal_of_topic
 
 WINDOW_MS = 7 * DAY_MS
 BEGAN_MS = 1_790_000_000_000

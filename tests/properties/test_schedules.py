@@ -20,10 +20,10 @@ from schemas import topics
 from schemas.identifiers import IdentityPolicy
 from schemas.times import MINUTE_MS
 from schemas.touchpoint_row import TouchpointRow
-from tests.pipeline import STEPS, Pipeline
 from tests.properties import checking, world
 from tests.scenarios.stories import STORIES
 from tests.scenarios.story import Command
+from tests.support.pipeline import STEPS, Pipeline
 
 SCHEDULES = int(os.environ.get("TOUCHLINE_SCHEDULES", "6000"))
 BLOCKS = 3

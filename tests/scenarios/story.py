@@ -10,8 +10,8 @@ from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.messages import SplitCommand
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
-from tests.pipeline import Pipeline, accepted
-from tests.processors import touches
+from tests.support import touches
+from tests.support.pipeline import Pipeline, accepted
 
 Columns = Mapping[str, Any]
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from schemas.identifiers import identifier_id
-from tests.pipeline import Pipeline
 from tests.properties import checking, world
 from tests.scenarios.stories import STORIES
 from tests.scenarios.story import Command, Story
+from tests.support.pipeline import Pipeline
 
 #: Everything in order; anything late; crashes and old records; all of it.
 SCHEDULES: dict[str, dict[str, float]] = {

@@ -13,7 +13,7 @@ from ingest.connectors.mapped.rules import Mapping
 from ingest.connectors.mapped.shape import Path, list_path
 from ingest.connectors.mapped.signatures import Signature
 from ingest.connectors.mapped.touches import Touches
-from ingest.connectors.reading import Payload, decode, each, guarded
+from ingest.kit.fields import Payload, decode, each, guarded
 from schemas.rejection import Rejection
 
 #: Hold keys; what an expression reads is kept with what is refused.

@@ -10,7 +10,7 @@ from ingest.connectors.mapped.expressions import Expression, ExpressionError, Sc
 from ingest.connectors.mapped.rest import Tree, is_larger, without
 from ingest.connectors.mapped.rules import Named, PropertiesRule, TouchRule
 from ingest.connectors.mapped.values import Computed, Word
-from ingest.connectors.reading import Fields, id_text, identifiers
+from ingest.kit.fields import Fields, id_text, identifiers
 
 #: An object that is kept may have so many values and characters: more than a touchpoint can hold.
 _LARGEST = 1_000_000

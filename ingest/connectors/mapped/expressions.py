@@ -29,7 +29,7 @@ from ingest.connectors.mapped.shape import (
     read_paths,
     whole_path,
 )
-from ingest.connectors.reading import LABEL_LENGTH
+from ingest.kit.fields import LABEL_LENGTH
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 60

@@ -19,7 +19,7 @@ from ingest.connectors.mapped.values import (
     Value,
     expressions,
 )
-from ingest.connectors.reading import snake_case
+from ingest.kit.fields import snake_case
 from schemas.touchpoint import Kind, Label
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ingest.connector import Options, Request, secrets
-from ingest.connectors.signing import (
+from ingest.kit.signing import (
     BASE64,
     HEX,
     RequiredSecrets,

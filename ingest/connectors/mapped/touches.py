@@ -19,7 +19,7 @@ from ingest.connectors.mapped.expressions import (
 )
 from ingest.connectors.mapped.rest import Tree, taken_by, tree
 from ingest.connectors.mapped.rules import MappingRules, PropertiesRule, TouchRule
-from ingest.connectors.reading import Payload, derived_id, finish, snake_case
+from ingest.kit.fields import Payload, derived_id, finish, snake_case
 from schemas.rejection import Rejection
 
 _NOBODY = "identifiers: none of them is in the event"

@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from ingest.connectors.mapped.expressions import Compiled, Expression, ExpressionError, Scope
-from ingest.connectors.reading import Fields, id_text
+from ingest.kit.fields import Fields, id_text
 from schemas.touchpoint import Channel, Direction, EventType
 
 _MOMENTS = {"epoch_s": 1000, "epoch_ms": 1}

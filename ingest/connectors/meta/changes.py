@@ -11,7 +11,7 @@ from typing import Any
 
 from ingest.connectors.meta import messaging
 from ingest.connectors.meta.account import Account
-from ingest.connectors.reading import (
+from ingest.kit.fields import (
     Fields,
     derived_id,
     identifiers,

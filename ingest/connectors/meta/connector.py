@@ -16,7 +16,7 @@ from pydantic import Field
 from ingest.connector import Context, Options, Reply, Request, Result, WebhookConnector, secrets
 from ingest.connectors.meta import changes, messaging, whatsapp
 from ingest.connectors.meta.account import KINDS, Account
-from ingest.connectors.reading import (
+from ingest.kit.fields import (
     MARKETING,
     Fields,
     Payload,
@@ -25,7 +25,7 @@ from ingest.connectors.reading import (
     finish,
     without_own,
 )
-from ingest.connectors.signing import HEX, RequiredSecrets, is_hmac_of, is_one_of
+from ingest.kit.signing import HEX, RequiredSecrets, is_hmac_of, is_one_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-hub-signature-256"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingest.connectors.meta.account import Account
-from ingest.connectors.reading import (
+from ingest.kit.fields import (
     Fields,
     derived_id,
     identifiers,

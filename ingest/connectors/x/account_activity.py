@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ingest.connectors.reading import Fields, derived_id, snake_case
 from ingest.connectors.x.people import Person, moment, person, touch, written
+from ingest.kit.fields import Fields, derived_id, snake_case
 
 #: How the name of a list of events ends.
 _LIST = "_events"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ingest.connectors.reading import Fields, derived_id, snake_case
 from ingest.connectors.x.account_activity import RELATIONS
 from ingest.connectors.x.people import Person, moment, person, touch, written
+from ingest.kit.fields import Fields, derived_id, snake_case
 
 #: Id -> user, of those that come with an event.
 People = dict[str, Person]

@@ -26,7 +26,8 @@ from ingest.connector import (
     json_bytes,
     secrets,
 )
-from ingest.connectors.reading import (
+from ingest.connectors.x import account_activity, activity
+from ingest.kit.fields import (
     MARKETING,
     Fields,
     Payload,
@@ -35,8 +36,7 @@ from ingest.connectors.reading import (
     finish,
     without_own,
 )
-from ingest.connectors.signing import BASE64, RequiredSecrets, is_hmac_of
-from ingest.connectors.x import account_activity, activity
+from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twitter-webhooks-signature"

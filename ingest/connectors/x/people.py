@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ingest.connectors.reading import Fields, identifiers, shortened
+from ingest.kit.fields import Fields, identifiers, shortened
 
 #: What the company does itself, to whom a customer's act has a type of ours, is kept as X's.
 _CREATED_AT = "%a %b %d %H:%M:%S %z %Y"

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from ingest.connector import Context
-from ingest.connectors.ses import Ses, SesOptions
-from ingest.contracts import amazon
-from ingest.contracts.amazon import TOPIC
-from ingest.contracts.ses import NOW, SesContract, request
+from ingest.connectors.ses import sns_signer
+from ingest.connectors.ses.connector import Ses, SesOptions
+from ingest.connectors.ses.contract import NOW, SesContract, request
+from ingest.connectors.ses.sns_signer import TOPIC
 from ingest.testing.values import RECEIVED_MS
 
 PAYLOADS = SesContract.payloads
@@ -21,11 +21,11 @@ def connector(**options: Any) -> Ses:
 
 def delivered(event: Any, **more: str) -> dict[str, Any]:
     text = event if isinstance(event, str) else json.dumps(event)
-    return amazon.signed(amazon.notification(text, NOW, **more))
+    return sns_signer.signed(sns_signer.notification(text, NOW, **more))
 
 
 def confirming(**more: str) -> dict[str, Any]:
-    return amazon.signed(amazon.confirmation(NOW, **more))
+    return sns_signer.signed(sns_signer.confirmation(NOW, **more))
 
 
 def parse(event: Any, **options: Any) -> list[Any]:

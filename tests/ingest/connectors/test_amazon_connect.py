@@ -11,15 +11,15 @@ import pytest
 from pydantic import ValidationError
 
 from ingest.connector import Context
-from ingest.connectors.amazon_connect import AmazonConnect, AmazonConnectOptions
-from ingest.connectors.firehose import ATTRIBUTES
-from ingest.contracts.amazon_connect import (
+from ingest.connectors.amazon_connect.connector import AmazonConnect, AmazonConnectOptions
+from ingest.connectors.amazon_connect.contract import (
     DELIVERED_MS,
     REQUEST_ID,
     AmazonConnectContract,
     delivery,
     shown,
 )
+from ingest.kit.firehose import ATTRIBUTES
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ingest.accept import Accepted
 from ingest.connector import FileProblem
-from ingest.connectors.cdr import ALWAYS, MASTER
-from ingest.contracts.cdr import CdrContract
+from ingest.connectors.cdr.connector import ALWAYS, MASTER
+from ingest.connectors.cdr.contract import CdrContract
+from ingest.intake.accept import Accepted
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
-from tests.ingest.batch.files import judged, reading, results
+from tests.ingest.files.files import judged, reading, results
 
 #: As cdr_csv writes them: an incoming call, an outgoing one, one within the company.
 IN = {

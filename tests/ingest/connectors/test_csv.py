@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.accept import Accepted
-from ingest.batch.files import identify
 from ingest.connector import Context, FileProblem
-from ingest.connectors.csv_file import CsvFile
-from ingest.connectors.table import Dialect, encoding_name, records
-from ingest.contracts.csv_file import CsvContract
-from ingest.kept import Kept
+from ingest.connectors.csv.connector import CsvFile
+from ingest.connectors.csv.contract import CsvContract
+from ingest.files.identity import identify
+from ingest.intake.accept import Accepted
+from ingest.intake.replay_context import Kept
+from ingest.kit.tables import Dialect, encoding_name, records
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
-from tests.ingest.batch.files import NOW_MS, judged, reading, results, rows
+from tests.ingest.files.files import NOW_MS, judged, reading, results, rows
 
 MAP: dict[str, Any] = {
     "type": "order_completed",

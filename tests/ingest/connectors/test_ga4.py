@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context, KeyedConnector, Reply
-from ingest.connectors.ga4 import Ga4, Ga4Options
-from ingest.contracts.ga4 import Ga4Contract, request
+from ingest.connectors.ga4.connector import Ga4, Ga4Options
+from ingest.connectors.ga4.contract import Ga4Contract, request
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

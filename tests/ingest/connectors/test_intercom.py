@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context, Request
-from ingest.connectors.intercom import SIGNATURE, Intercom, IntercomOptions
-from ingest.contracts.intercom import IntercomContract, signed
+from ingest.connectors.intercom.connector import SIGNATURE, Intercom, IntercomOptions
+from ingest.connectors.intercom.contract import IntercomContract, signed
 from ingest.testing.values import RECEIVED_MS, URL
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

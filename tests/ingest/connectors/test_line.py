@@ -10,8 +10,8 @@ import pytest
 from linebot.v3.webhook import SignatureValidator
 
 from ingest.connector import Context
-from ingest.connectors.line import SIGNATURE, Line, LineOptions
-from ingest.contracts.line import LineContract, signed
+from ingest.connectors.line.connector import SIGNATURE, Line, LineOptions
+from ingest.connectors.line.contract import LineContract, signed
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

@@ -14,20 +14,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.accept import Accepted, SourcePolicy, accept
-from ingest.batch.reading import Batch, BatchSource, Reading
 from ingest.connector import Context, NotNow, Request, Result, Row, original
-from ingest.connectors.imap import TIMEOUT_S, _quoted, internal_moment
-from ingest.connectors.mailbox import Mailbox, MailboxOptions
-from ingest.contracts.imap import CAME_IN
-from ingest.contracts.mailbox import MESSAGES, PASSWORD, USER, MailboxContract
+from ingest.connectors.mailbox.connector import Mailbox, MailboxOptions
+from ingest.connectors.mailbox.contract import MESSAGES, PASSWORD, USER, MailboxContract
+from ingest.connectors.mailbox.imap_server import CAME_IN
+from ingest.files.reader import Batch, BatchSource, Reading
 from ingest.gateway.config import GatewayConfig
-from ingest.kept import Kept, Origins
+from ingest.intake.accept import Accepted, SourcePolicy, accept
+from ingest.intake.replay_context import Kept, Origins
+from ingest.kit.imap import TIMEOUT_S, _quoted, internal_moment
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 from tests.faults.proxy import Pass, Proxy, Refuse
-from tests.mail_server import MailServer
+from tests.support.mail_server import MailServer
 
 NOW_MS = 1_795_248_000_000
 CONTEXT = Context("support", NOW_MS)

@@ -10,8 +10,8 @@ import pytest
 from mailgun.security import SecurityGuard
 
 from ingest.connector import Context, Request, TokenConnector, original
-from ingest.connectors.mailgun import Mailgun, MailgunOptions
-from ingest.contracts.mailgun import NOW, TOKEN, MailgunContract, signature
+from ingest.connectors.mailgun.connector import Mailgun, MailgunOptions
+from ingest.connectors.mailgun.contract import NOW, TOKEN, MailgunContract, signature
 from ingest.testing.values import RECEIVED_MS, posted
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS

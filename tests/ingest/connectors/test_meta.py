@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 
 from ingest.connector import Context, Request
 from ingest.connectors.meta import SIGNATURE, Meta, MetaOptions
-from ingest.contracts.meta import PAYLOADS, MetaContract, mac, signed
+from ingest.connectors.meta.contract import PAYLOADS, MetaContract, mac, signed
 from ingest.testing.values import RECEIVED_MS, URL
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

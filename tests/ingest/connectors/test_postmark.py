@@ -11,8 +11,8 @@ from aiohttp import encode_basic_auth
 from pydantic import ValidationError
 
 from ingest.connector import Context, Request
-from ingest.connectors.postmark import TEXT_LENGTH, Postmark, PostmarkOptions
-from ingest.contracts.postmark import PostmarkContract, basic
+from ingest.connectors.postmark.connector import TEXT_LENGTH, Postmark, PostmarkOptions
+from ingest.connectors.postmark.contract import PostmarkContract, basic
 from ingest.testing.values import RECEIVED_MS, posted
 from schemas.rejection import Rejection
 from schemas.times import from_ms

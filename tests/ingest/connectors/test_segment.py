@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context, KeyedConnector, Request
-from ingest.connectors.segment import Segment, SegmentOptions
-from ingest.connectors.web import COMMERCE
-from ingest.contracts.segment import SegmentContract
+from ingest.connectors.segment.connector import Segment, SegmentOptions
+from ingest.connectors.segment.contract import SegmentContract
+from ingest.kit.web import COMMERCE
 from ingest.testing.values import RECEIVED_MS, URL
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

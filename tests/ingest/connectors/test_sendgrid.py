@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from sendgrid.helpers.eventwebhook import EventWebhook
 
 from ingest.connector import Context
-from ingest.connectors.sendgrid import SIGNATURE, TIMESTAMP, SendGrid, SendGridOptions
-from ingest.contracts.sendgrid import SendGridContract, private_key, public_key, signed
+from ingest.connectors.sendgrid.connector import SIGNATURE, TIMESTAMP, SendGrid, SendGridOptions
+from ingest.connectors.sendgrid.contract import SendGridContract, private_key, public_key, signed
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS

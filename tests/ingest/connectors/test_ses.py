@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest.contracts.ses import SesContract
+from ingest.connectors.ses.contract import SesContract
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.times import from_ms

@@ -11,14 +11,14 @@ import pytest
 from shopify_app import ShopifyApp
 
 from ingest.connector import Context
-from ingest.connectors.shopify import (
+from ingest.connectors.shopify.connector import (
     EVENT_ID,
     TRIGGERED_AT,
     WEBHOOK_ID,
     Shopify,
     ShopifyOptions,
 )
-from ingest.contracts.shopify import ShopifyContract, signed, topic_of
+from ingest.connectors.shopify.contract import ShopifyContract, signed, topic_of
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

@@ -13,9 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from ingest.connector import Context, KeyedConnector, original
-from ingest.connectors.snowplow import PIXEL_PATH, POST_PATH, Snowplow, SnowplowOptions
-from ingest.contracts.snowplow import SnowplowContract, request, written
-from ingest.kept import Kept, Origins
+from ingest.connectors.snowplow.connector import PIXEL_PATH, POST_PATH, Snowplow, SnowplowOptions
+from ingest.connectors.snowplow.contract import SnowplowContract, request, written
+from ingest.intake.replay_context import Kept, Origins
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection

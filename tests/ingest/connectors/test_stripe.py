@@ -11,8 +11,8 @@ import pytest
 from stripe import SignatureVerificationError, Webhook, WebhookSignature
 
 from ingest.connector import Context, Request
-from ingest.connectors.stripe import SIGNATURE, Stripe, StripeOptions
-from ingest.contracts.stripe import NOW, StripeContract, signed, v1
+from ingest.connectors.stripe.connector import SIGNATURE, Stripe, StripeOptions
+from ingest.connectors.stripe.contract import NOW, StripeContract, signed, v1
 from ingest.testing.values import RECEIVED_MS, posted
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS

@@ -12,8 +12,8 @@ from cloudevents.core.bindings import http as cloudevents_http
 from cloudevents.core.v1.event import CloudEvent
 
 from ingest.connector import Context, KeyedConnector
-from ingest.connectors.touchpoint import TouchpointConnector, TouchpointOptions
-from ingest.contracts.touchpoint import KINDS, TouchpointContract, request
+from ingest.connectors.touchpoint.connector import TouchpointConnector, TouchpointOptions
+from ingest.connectors.touchpoint.contract import KINDS, TouchpointContract, request
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

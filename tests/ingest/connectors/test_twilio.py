@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from ingest.connector import Context, Reply, Request
-from ingest.connectors.twilio import SETTINGS, SIGNATURE, Twilio, TwilioOptions
-from ingest.contracts.twilio import ADDRESS, FORM, TwilioContract, signed, signed_json
+from ingest.connectors.twilio.connector import SETTINGS, SIGNATURE, Twilio, TwilioOptions
+from ingest.connectors.twilio.contract import ADDRESS, FORM, TwilioContract, signed, signed_json
 from ingest.testing.values import RECEIVED_MS, RELAXED
 from schemas.rejection import Rejection
 

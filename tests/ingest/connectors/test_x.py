@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 
 from ingest.connector import Context, Request
 from ingest.connectors.x import SIGNATURE, X, XOptions
-from ingest.contracts.x import XContract, mac, signed
+from ingest.connectors.x.contract import XContract, mac, signed
 from ingest.testing.values import RECEIVED_MS, URL, posted
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

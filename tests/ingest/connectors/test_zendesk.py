@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context
-from ingest.connectors.zendesk import TIMESTAMP, Zendesk, ZendeskOptions
-from ingest.contracts.zendesk import NOW, ZendeskContract, signed
+from ingest.connectors.zendesk.connector import TIMESTAMP, Zendesk, ZendeskOptions
+from ingest.connectors.zendesk.contract import NOW, ZendeskContract, signed
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS, rfc3339

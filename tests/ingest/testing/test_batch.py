@@ -18,7 +18,7 @@ from ingest.connector import (
     Result,
     touchpoint,
 )
-from ingest.connectors.reading import decode
+from ingest.kit.fields import decode
 from ingest.testing.batch import BatchConnectorSuite
 from ingest.testing.values import MARK
 from schemas.rejection import Rejection

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli import run
+from deploy.cli.main import run
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.batch import BatchConnectorSuite
 from ingest.testing.contracts import GROUP, contract
@@ -23,8 +23,8 @@ Capture = pytest.CaptureFixture[str]
 
 #: A plug-in whose connector lets everybody in.
 ALMOST = """
-from ingest.connectors.line import Line, LineOptions
-from ingest.contracts.line import LineContract
+from ingest.connectors.line.connector import Line, LineOptions
+from ingest.connectors.line.contract import LineContract
 
 
 class Almost(Line):
@@ -107,7 +107,7 @@ def test_an_unknown_connector_is_said_so(capsys: Capture):
 
 
 def test_what_has_to_be_installed_is_said_in_one_line(tmp_path: Path):
-    code = "import sys; sys.modules['hypothesis'] = None; from deploy.cli import main; main()"
+    code = "import sys; sys.modules['hypothesis'] = None; from deploy.cli.main import main; main()"
     status, said = python("-c", code, "connectors", "test", "line", cwd=tmp_path)
     assert status == 1
     (line,) = said.splitlines()
@@ -162,7 +162,8 @@ def test_pytest_runs_a_contract_beside_other_tests(tmp_path: Path):
 
 def test_a_module_of_two_lines_runs_a_contract(tmp_path: Path):
     (tmp_path / "test_line.py").write_text(
-        "from ingest.contracts.line import LineContract\n\n\nclass TestLine(LineContract): ...\n"
+        "from ingest.connectors.line.contract import LineContract\n\n\n"
+        "class TestLine(LineContract): ...\n"
     )
     told = ("-m", "pytest", "-p", "no:cacheprovider", "-k", "test_a_foreign_secret_is_refused")
     status, said = python(*told, cwd=tmp_path)

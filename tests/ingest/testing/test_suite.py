@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context, Request, Result
-from ingest.connectors.line import SIGNATURE, Line, LineOptions
-from ingest.contracts.line import LineContract
+from ingest.connectors.line.connector import SIGNATURE, Line, LineOptions
+from ingest.connectors.line.contract import LineContract
 from schemas.rejection import Rejection
 from schemas.touchpoint import IdentifierInput, Touchpoint
 

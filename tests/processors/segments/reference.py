@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from processors.profile_view import ProfileView
+from processors.segments.profile_view import ProfileView
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_ms
 from schemas.trail import FeatureKey, feature_name
 from tests.schemas.feature_reference import feature_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from processors.profile_view import ProfileView
 from processors.segments import Segment
+from processors.segments.profile_view import ProfileView
 from processors.segments.truth import NEVER
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from ingest.contracts.mapped import MAPPING
+from ingest.connectors.mapped.contract import MAPPING
 from ingest.testing.values import RECEIVED_MS
 from tests.ingest.connectors.mapped.mappings import MINIMAL, TOKEN
 from tests.ingest.connectors.mapped.test_suite import PAYLOADS
-from tests.ingest.gateway import serving, source
+from tests.support.gateway import serving, source
 
 HEADERS = {"X-Token": "s", "X-Shop": "tokyo"}
 

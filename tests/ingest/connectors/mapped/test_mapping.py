@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.connector import Context, Result
-from ingest.contracts.mapped import MAPPING
+from ingest.connectors.mapped.contract import MAPPING
 from ingest.testing.values import MARK, RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.cli import run
+from deploy.cli.main import run
 from ingest.registry import ConnectorError, Registry
 from tests.ingest.connectors.mapped.mappings import (
     MINIMAL,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli import run
+from deploy.cli.main import run
 from tests.ingest.connectors.mapped.page import PAGE, File, section, steps
 
 Capture = pytest.CaptureFixture[str]

@@ -14,13 +14,13 @@ from standardwebhooks import Webhook
 
 from ingest.connector import Request
 from ingest.connectors.mapped.connector import Mapped, MappedOptions
-from ingest.contracts.mapped import NOW, MappedContract
+from ingest.connectors.mapped.contract import NOW, MappedContract
 from ingest.testing.suite import ConnectorSuite
 from ingest.testing.values import load, posted, with_field
 from tests.ingest.connectors.mapped.mappings import FILTERED, LIST, make, mapping
 from tests.ingest.connectors.mapped.page import last_files
 
-PAYLOADS = MappedContract.payloads | load(Path(__file__).parents[1] / "payloads" / "mapped")
+PAYLOADS = MappedContract.payloads | load(Path(__file__).parent / "payloads")
 TYPEFORM = last_files("From an example to live data")
 CALENDLY = last_files("Several kinds of events: Calendly")
 RESEND = last_files("Standard Webhooks: Resend")

@@ -1,0 +1,137 @@
+"""`touchline connectors`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from deploy.cli.options import configuration, json_option, now_ms, option_pairs, say_json
+from deploy.config.yaml_file import ConfigurationError
+from deploy.runtime.factories import Plans, source_policy, source_problem
+from ingest.intake.accept import SourcePolicy
+from ingest.registry import ConnectorError, Registry
+from ingest.testing.contracts import contract
+from ingest.testing.preview import documents, lines, request_of, results, source_for
+from ingest.testing.scaffold import start
+from schemas.rejection import Rejection
+
+
+@click.group()
+def command() -> None:
+    """The plug-ins for channels."""
+
+
+@command.command("list")
+@json_option
+def list_connectors(as_json: bool) -> int:
+    """Every installed connector, where it comes from and what its options are."""
+    registry = Registry()
+    found = [_describe(registry, name) for name in registry]
+    if as_json:
+        say_json(found)
+    else:
+        width = max(map(len, registry), default=0)
+        for connector in found:
+            click.echo(f"{connector['name']:<{width}}  {connector.get('doc') or ''}")
+            detail = connector.get("problem") or f"options: {', '.join(connector['options'])}"
+            click.echo(f"{'':<{width}}  {detail} ({connector['package']})")
+    return 1 if any("problem" in connector for connector in found) else 0
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to; by default ./NAME.")
+def new_connector(name: str, folder: Path | None) -> int:
+    """Make a package for a new connector: code, payloads, tests, entry points.
+
+    It works as it is; its README says what to change for your provider.
+    """
+    target = folder or Path(name)
+    for file in start(name, target, Registry()):
+        click.echo(str(file))
+    click.echo(f"now: pip install -e '{target}[dev]', then touchline connectors test {name}")
+    return 0
+
+
+@command.command("test")
+@click.argument("name")
+@json_option
+def test_connector(name: str, as_json: bool) -> int:
+    """Hold a connector against its contract: signatures, bad data, redeliveries and more.
+
+    Needs pytest and hypothesis: pip install 'touchline[testing]'. Exit status 1 if a promise is
+    broken.
+    """
+    contract(name)
+    # A process of its own, without the current folder among the modules.
+    told = [sys.executable, "-P", "-m", "ingest.testing", name, *(["--json"] if as_json else [])]
+    return subprocess.run(told, check=False).returncode  # noqa: S603 - ourselves
+
+
+@command.command("try")
+@click.argument("name")
+@click.option(
+    "--payload",
+    type=click.File("rb"),
+    required=True,
+    help="File with the body as the provider sends it; - for standard input.",
+)
+@click.option("--source", help="Take options, region, currency and tracking plan of this source.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="An option.")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header.")
+@click.option("--path", default="", help="The path that is called; by default /hooks/SOURCE.")
+@click.option("--query", default="", help="The query string.")
+@click.option("--method", default="POST", show_default=True, help="The HTTP method.")
+@json_option
+@click.pass_context
+def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **given: Any) -> int:
+    """Show what a connector makes of a payload. Needs no Kafka, checks no signature.
+
+    Exit status 1 if anything was refused.
+    """
+    options = option_pairs(given["options"])
+    policy, plan = SourcePolicy(given["source"] or "try"), None
+    loaded = configuration(context, "connectors") if given["source"] else None
+    if loaded is not None:
+        settings = loaded.settings
+        if given["source"] not in settings.sources:
+            raise click.BadParameter("the configuration has no such source", param_hint="--source")
+        policy = source_policy(settings, given["source"])
+        plan = Plans(loaded).of(given["source"])
+        options = settings.sources[given["source"]].options | options
+    try:
+        source = replace(source_for(Registry(), name, options, policy), plan=plan)
+    except ConnectorError as error:
+        if loaded is not None:
+            problem = source_problem(loaded, given["source"], str(error))
+            raise ConfigurationError(problem) from error
+        hint = " (options: --option NAME=VALUE, or --source NAME)"
+        raise ConnectorError(f"{error}{hint}") from error
+    request = request_of(
+        payload.read(),
+        method=given["method"],
+        path=given["path"] or f"/hooks/{policy.name}",
+        query=given["query"],
+        headers=option_pairs(given["headers"], ":"),
+    )
+    found = results(source, request, now_ms())
+    if given["as_json"]:
+        say_json(documents(found))
+    else:
+        for line in lines(found):
+            click.echo(line)
+    return 1 if any(isinstance(one, Rejection) for one in found) else 0
+
+
+def _describe(registry: Registry, name: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": name, "package": registry.package(name)}
+    try:
+        connector = registry.load(name)
+    except ConnectorError as error:
+        return {**described, "problem": str(error)}
+    return {**described, "doc": connector.doc, "options": list(connector.options.model_fields)}

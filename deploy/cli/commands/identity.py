@@ -1,0 +1,201 @@
+"""`touchline identity`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.cli.commands.profile import sought
+from deploy.cli.options import (
+    Time,
+    data_option,
+    identifier_of,
+    json_option,
+    nobody_known,
+    running,
+    say_json,
+    say_lines,
+)
+from deploy.config import identity_policy as policies
+from deploy.config.settings import Settings
+from deploy.kafka.control import present
+from deploy.local.detect_embedded import knows_embedded
+from deploy.operations.identity import explain_text, split, split_many, split_text
+from deploy.operations.identity.explain import explain as explained
+from deploy.operations.identity.log import IdentityLog, Selection
+from deploy.runtime import factories
+from schemas.identifiers import Identifier
+from schemas.times import EARLIEST_MS, LATEST_MS
+from sinks.clickhouse.epochs import Epochs
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The options of `split`."""
+
+    identifier: Identifier | None
+    source: str
+    since: int | None
+    until: int | None
+    split_id: str
+    lift: bool
+    note: str
+    dry_run: bool
+    apply: bool
+    wait: float
+    as_json: bool
+
+    def check(self) -> None:
+        """Raise click.UsageError where the options do not go together."""
+        many = bool(self.source or self.split_id) or (self.since, self.until) != (None, None)
+        if many == (self.identifier is not None):
+            raise click.UsageError("give KIND:VALUE, or links by --source, --since, --until")
+        if self.apply and (self.dry_run or not many):
+            raise click.UsageError("--apply is for links by --source, --since, --until")
+        if self.split_id and not self.lift:
+            raise click.UsageError("--split-id is for --lift")
+
+    @property
+    def acts(self) -> bool:
+        """Whether something is to be done, rather than only said what would be."""
+        return self.apply or (self.identifier is not None and not self.dry_run)
+
+    def order(self) -> split.Order:
+        return split.Order(str(uuid.uuid4()), time.time_ns() // 1_000_000, self.lift, self.note)
+
+    def selection(self) -> Selection:
+        since = EARLIEST_MS if self.since is None else self.since
+        return Selection(self.source, since, LATEST_MS if self.until is None else self.until)
+
+
+@click.group()
+def command() -> None:
+    """Why identifiers are one person; undo it."""
+
+
+@command.command()
+@click.argument("identifier", metavar="KIND:VALUE")
+@data_option
+@json_option
+@click.pass_context
+def explain(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
+    """Why these identifiers are one person, and others not.
+
+    Who it is, which touches hold it together, what was refused and why, what was split. The id of
+    a profile, present or former, is taken too.
+    """
+    settings = running(context, "identity", data)
+    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
+        wanted = sought(settings, clickhouse, identifier)
+        log = IdentityLog(clickhouse, settings.namespace)
+        epochs = Epochs(clickhouse, settings.namespace)
+        policy = policies.shown(epochs, settings.identity.policy())
+        found = explained(log, policy, wanted) if wanted else None
+    if found is None:
+        return nobody_known(wanted)
+    if as_json:
+        say_json(found.as_dict())
+    else:
+        say_lines(explain_text.explanation(found))
+    return 0
+
+
+@command.command(name="split")
+@click.argument("identifier", metavar="[KIND:VALUE]", required=False)
+@click.option("--source", default="", help="Links that touches of this source made.")
+@click.option("--since", type=Time(), help="Links of touches that occurred then or later.")
+@click.option("--until", type=Time(), help="Links of touches that occurred before.")
+@click.option("--lift", is_flag=True, help="Let touches make again what was split.")
+@click.option("--split-id", default="", help="With --lift: all of this split.")
+@click.option("--note", default="", help="Why; it is kept with the split.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--apply", is_flag=True, help="Do it, for links by --source, --since, --until.")
+@click.option("--wait", default=30.0, show_default=True, help="Seconds until the views show it.")
+@data_option
+@json_option
+@click.pass_context
+def split_(context: click.Context, /, identifier: str | None, data: Path, **options: Any) -> int:
+    """Undo what made identifiers one person, until it is lifted.
+
+    KIND:VALUE is split from the rest of its person, and no later touch makes them one again.
+    With --source, --since, --until every link that such a touch made is undone, and stays undone
+    for touches of that source; this only counts the links, until --apply is given.
+    """
+    settings = running(context, "identity", data)
+    wanted = identifier_of(settings, identifier) if identifier else None
+    asked = _Asked(wanted, **options)
+    asked.check()
+    if asked.acts:
+        settings = knows_embedded(settings)
+    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
+        log = IdentityLog(clickhouse, settings.namespace)
+        epochs = Epochs(clickhouse, settings.namespace)
+        if asked.identifier is not None:
+            return _one(settings, log, epochs, asked, asked.identifier)
+        return _many(settings, log, epochs, asked)
+
+
+def _one(
+    settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked, identifier: Identifier
+) -> int:
+    policy = policies.shown(epochs, settings.identity.policy())
+    plan = split.plan(log, policy, identifier, lift=asked.lift)
+    if plan is None:
+        return nobody_known(identifier)
+    if asked.dry_run:
+        _answer(asked, split_text.plan_json(plan), split_text.planned(plan))
+        return 0
+    split.refuse_during_switch(epochs, present(settings).epoch)
+    with _commands(settings, asked.wait) as commands:
+        done = split.split(log, commands, plan, asked.order())
+    _answer(asked, split_text.done_json(plan, done), split_text.done(plan, done))
+    return 0
+
+
+def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -> int:
+    selection = asked.selection()
+    pages = (
+        split_many.standing(log, selection, asked.split_id)
+        if asked.lift
+        else split_many.holding(log, selection)
+    )
+    if not asked.apply:
+        total = split_many.count(pages, lambda _: None)
+        _answer(
+            asked,
+            split_text.count_json(total, lift=asked.lift),
+            split_text.counted(total, lift=asked.lift),
+        )
+        return 0
+    split.refuse_during_switch(epochs, present(settings).epoch)
+    order = asked.order()
+    with _commands(settings, asked.wait) as commands:
+        embedded = settings.kafka.embedded
+        total = split_many.split_many(log, commands, pages, order, pause=embedded)
+    taken = log.taken(order.split_id)
+    _answer(
+        asked,
+        split_text.count_json(total, lift=asked.lift, split_id=order.split_id, taken=taken),
+        split_text.applied(total, order.split_id, taken, lift=asked.lift),
+    )
+    return 0
+
+
+def _commands(settings: Settings, wait_s: float) -> contextlib.AbstractContextManager[Any]:
+    from deploy.operations.identity.graph_commands import KafkaCommands  # noqa: PLC0415 - loads Faust
+
+    return KafkaCommands(settings, wait_s)
+
+
+def _answer(asked: _Asked, document: dict[str, Any], lines: Iterable[str]) -> None:
+    if asked.as_json:
+        say_json(document)
+    else:
+        say_lines(lines)

@@ -1,0 +1,99 @@
+"""`touchline profile`."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from pathlib import Path
+
+import click
+
+from deploy.cli.options import (
+    data_option,
+    identifier_of,
+    json_option,
+    nobody_known,
+    running,
+    say_json,
+)
+from deploy.config.settings import Settings
+from deploy.operations.profile import Customer, find, identifier_with_id
+from deploy.runtime import factories
+from schemas.identifiers import Identifier
+from sinks.clickhouse.client import ClickHouse
+
+
+def sought(settings: Settings, clickhouse: ClickHouse, text: str) -> Identifier | None:
+    """The identifier of KIND:VALUE, or of a profile's id; None if no profile ever had that id.
+
+    Raises click.BadParameter and `sinks.clickhouse.client.ClickHouseError`.
+    """
+    try:
+        own_id = uuid.UUID(text)
+    except ValueError:
+        return identifier_of(settings, text)
+    return identifier_with_id(clickhouse, settings.namespace, own_id)
+
+
+@click.group()
+def command() -> None:
+    """Look at a customer."""
+
+
+@command.command()
+@click.argument("identifier", metavar="KIND:VALUE")
+@data_option
+@json_option
+@click.pass_context
+def show(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
+    """One customer: identifiers, traits, segments, newest touches.
+
+    KIND:VALUE is for instance email:ada@example.com or customer_id:1815; the id of a profile,
+    also one that has become part of another, is taken too.
+    """
+    settings = running(context, "profile", data)
+    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
+        wanted = sought(settings, clickhouse, identifier)
+        customer = find(clickhouse, settings.namespace, wanted) if wanted else None
+    if wanted is None or customer is None:
+        return nobody_known(wanted)
+    if as_json:
+        say_json(customer.as_dict())
+    else:
+        _print(customer, wanted)
+    return 0
+
+
+def _print(customer: Customer, wanted: Identifier) -> None:
+    profile = customer.profile
+    name = profile.get("display_name") or wanted.value
+    click.echo(f"{name}  (profile {profile['profile_id']})")
+    if not profile["touchpoints"]:
+        click.echo("no touch of its own: everything it was named with belongs to somebody else")
+    for label, key in (("first seen", "first_seen_at"), ("last seen", "last_seen_at")):
+        if key in profile:
+            click.echo(f"{label:<12}{profile[key]}")
+    click.echo(f"{'touches':<12}{profile['touchpoints']}  {_pairs(profile.get('channels'))}")
+    if profile.get("orders"):
+        click.echo(f"{'orders':<12}{profile['orders']}  {_pairs(profile.get('revenue'))}")
+    if "engagement_score" in profile:
+        click.echo(f"{'engagement':<12}{profile['engagement_score']} of 100")
+    for label, key in (("traits", "traits"), ("consent", "consent")):
+        if profile.get(key):
+            click.echo(f"{label:<12}{_pairs(profile[key])}")
+    click.echo("identifiers")
+    for identifier in customer.identifiers:
+        click.echo(f"  {identifier['kind']:<14}{identifier['value']}")
+    click.echo("segments" if customer.segments else "segments    none")
+    for segment in customer.segments:
+        click.echo(f"  {segment['segment']:<30}since {segment['since']}")
+    click.echo("newest touches")
+    for touch in customer.touchpoints:
+        amount = f"{touch['value_amount']} {touch['value_currency']}" * bool(touch["value_amount"])
+        about = touch["subject"] or touch["url"] or touch["campaign_name"] or touch["outcome"]
+        what = f"{touch['channel']}/{touch['type']}"
+        click.echo(f"  {touch['occurred_at']}  {what:<28} {amount} {about}".rstrip())
+
+
+def _pairs(values: dict[str, object] | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted((values or {}).items()))

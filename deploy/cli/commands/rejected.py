@@ -1,0 +1,207 @@
+"""`touchline rejected`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.cli.options import (
+    Time,
+    data_option,
+    json_option,
+    now_ms,
+    running,
+    running_configuration,
+    say_json,
+    say_lines,
+    warn,
+)
+from deploy.config.settings import Configuration, Settings
+from deploy.local.detect_embedded import knows_embedded
+from deploy.operations.rejected import document, text
+from deploy.operations.rejected.log import RejectedLog, Selection
+from deploy.operations.rejected.replay import Replay, Total
+from deploy.operations.rejected.verdict import Judge
+from deploy.runtime import factories
+from schemas.rejection import REASONS
+from schemas.times import EARLIEST_MS, LATEST_MS
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.epochs import Epochs
+
+_PROGRESS_S = 10.0
+
+
+class _Id(click.ParamType):
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return str(uuid.UUID(value))
+        except ValueError:
+            self.fail("expected the id of a refusal, as touchline rejected list shows it")
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--until", type=Time(), help="What was received before."),
+        click.option("--since", type=Time(), help="What was received then or later."),
+        click.option("--reason", default="", type=click.Choice(["", *REASONS]), metavar="REASON"),
+        click.option("--source", default="", help="What this source sent."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def command() -> None:
+    """What was refused: look at it, replay it."""
+
+
+@command.command(name="list")
+@_filters
+@click.option("--limit", default=20, show_default=True, help="So many of the newest.")
+@data_option
+@json_option
+@click.pass_context
+def list_(context: click.Context, /, limit: int, data: Path, as_json: bool, **filters: Any) -> int:
+    """How much was refused, by source and reason, and the newest of it. Payloads are not shown."""
+    settings = running(context, "rejected", data)
+    selection = _selection((), **filters)
+    with _log(settings) as (log, _):
+        counts, rows = log.counts(selection), log.listed(selection, limit)
+    if as_json:
+        say_json(document.listed(counts, rows))
+    else:
+        say_lines(text.listed(counts, rows))
+    return 0
+
+
+@command.command()
+@click.argument("rejected_id", metavar="ID", type=_Id())
+@data_option
+@json_option
+@click.pass_context
+def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) -> int:
+    """All of one refusal, its payload too, and what a replay came to or would come to."""
+    loaded = running_configuration(context, "rejected", data)
+    with _log(loaded.settings) as (log, clickhouse):
+        judge = _judge(loaded, clickhouse)
+        found = []
+        for refusal in log.found(rejected_id):
+            mark = log.mark_of(refusal)
+            events = log.shown(refusal.source, mark.event_ids) if mark else set()
+            found.append(document.Shown(refusal, mark, judge.judge(refusal), events))
+    if not found:
+        return _unknown([rejected_id])
+    for one in found:
+        if as_json:
+            say_json(document.shown(one))
+        else:
+            say_lines(text.shown(one))
+    return 0
+
+
+@command.command()
+@click.argument("ids", metavar="[ID]...", type=_Id(), nargs=-1)
+@_filters
+@click.option("--limit", default=0, help="At most so many, the oldest first.")
+@click.option("--apply", is_flag=True, help="Do it; otherwise it is only said what would be done.")
+@click.option("--wait", default=30.0, show_default=True, help="Seconds until it has gone through.")
+@data_option
+@json_option
+@click.pass_context
+def replay(
+    context: click.Context, /, ids: tuple[str, ...], data: Path, as_json: bool, **options: Any
+) -> int:
+    """Take up again what was refused, as the configuration and the connectors are now.
+
+    Without --apply it is read and counted, and nothing is sent. With it, what would be accepted
+    now goes to Kafka and is marked; what would be refused again stays as it is. What was marked
+    is never taken up again, and what is refused meanwhile not in the same run.
+    """
+    limit, apply, wait_s = options.pop("limit"), options.pop("apply"), options.pop("wait")
+    loaded = running_configuration(context, "rejected", data)
+    settings = knows_embedded(loaded.settings) if apply else loaded.settings
+    selection = _selection(ids, **options)
+    with _log(settings) as (log, clickhouse):
+        if unknown := [one for one in ids if not log.found(one)]:
+            return _unknown(unknown)
+        began_ms = log.now_ms()
+        judge = _judge(loaded, clickhouse)
+        if not apply:
+            total = Replay(log, judge, None, now_ms, _progress()).run(selection, began_ms, limit)
+            _answer(total, as_json, applied=False)
+            return 0
+        with _line(settings, clickhouse, wait_s) as line:
+            total = Replay(log, judge, line, now_ms, _progress()).run(selection, began_ms, limit)
+            complete = not total.done or line.settle()
+        _answer(total, as_json, applied=True)
+        if total.done and not as_json:
+            say_lines(text.settled(complete, log.refused_since(began_ms), wait_s))
+    return 0
+
+
+@contextlib.contextmanager
+def _log(settings: Settings) -> Iterator[tuple[RejectedLog, ClickHouse]]:
+    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
+        yield RejectedLog(clickhouse, settings.namespace), clickhouse
+
+
+def _judge(loaded: Configuration, clickhouse: ClickHouse) -> Judge:
+    sources = {source.name: source for source in factories.read_sources(loaded)}
+    config = factories.gateway_config(loaded.settings)
+    return Judge(sources, config, _shown(loaded.settings, clickhouse))
+
+
+def _shown(settings: Settings, clickhouse: ClickHouse) -> int:
+    shown = Epochs(clickhouse, settings.namespace).shown()
+    return shown.number if shown else 0
+
+
+def _line(settings: Settings, clickhouse: ClickHouse, wait_s: float) -> Any:
+    from deploy.operations.rejected.line import KafkaLine  # noqa: PLC0415 - loads Faust
+
+    return KafkaLine(settings, _shown(settings, clickhouse), wait_s)
+
+
+def _selection(
+    ids: tuple[str, ...], source: str, reason: str, since: int | None, until: int | None
+) -> Selection:
+    return Selection(
+        source,
+        reason,
+        EARLIEST_MS if since is None else since,
+        LATEST_MS if until is None else until,
+        ids,
+    )
+
+
+def _progress() -> Callable[[Total], None]:
+    """Says on stderr how far it is, now and then."""
+    said = time.monotonic()
+
+    def beat(total: Total) -> None:
+        nonlocal said
+        if time.monotonic() - said > _PROGRESS_S:
+            said = time.monotonic()
+            warn(f"touchline: {total.refusals:,} read, {total.done:,} of them can be replayed")
+
+    return beat
+
+
+def _answer(total: Total, as_json: bool, *, applied: bool) -> None:
+    if as_json:
+        say_json(document.replayed(total, applied=applied))
+    else:
+        say_lines(text.replayed(total, applied=applied))
+
+
+def _unknown(ids: list[str]) -> int:
+    warn(f"touchline: nothing was refused under the id {', '.join(ids)}")
+    return 1

@@ -1,0 +1,29 @@
+"""`touchline segments`."""
+
+from __future__ import annotations
+
+import click
+
+from deploy.cli.options import configuration, json_option, say_json
+from deploy.runtime.stages import segments_of
+
+
+@click.group()
+def command() -> None:
+    """The segment definitions."""
+
+
+@command.command("list")
+@json_option
+@click.pass_context
+def list_segments(context: click.Context, as_json: bool) -> None:
+    """Every segment that is defined."""
+    segments = segments_of(configuration(context, "segments").settings)
+    if as_json:
+        say_json([segment.describe() for segment in segments])
+        return
+    if not segments:
+        click.echo("no segment is defined; name a folder of YAML files under `segments:`")
+    width = max((len(segment.name) for segment in segments), default=0)
+    for segment in segments:
+        click.echo(f"{segment.name:<{width}}  {segment.description}")

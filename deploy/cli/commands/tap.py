@@ -1,0 +1,45 @@
+"""`touchline tap`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.cli.options import data_option, identifier_of, json_option, running, warn
+from deploy.local.detect_embedded import knows_embedded
+from deploy.operations.tap import Wanted, document, line, passing
+
+
+@click.command()
+@click.option("--source", default="", help="Only touches of this source.")
+@click.option("--channel", default="", help="Only touches on this channel.")
+@click.option("--type", "kind", default="", help="Only touches of this type.")
+@click.option("--identifier", metavar="KIND:VALUE", help="Only touches that name this customer.")
+@click.option("--personal", is_flag=True, help="Show personal data, which are masked otherwise.")
+@click.option("--limit", type=click.IntRange(min=1), help="End after so many.")
+@data_option
+@json_option
+@click.pass_context
+def command(context: click.Context, /, *, data: Path, limit: int | None, **given: Any) -> int:
+    """Show accepted touches as they pass, until Ctrl-C.
+
+    Nothing else notices: it reads beside the consumer groups. What was refused is shown by
+    `touchline rejected list`.
+    """
+    settings = knows_embedded(running(context, "tap", data))
+    who = identifier_of(settings, given["identifier"]) if given["identifier"] else None
+    wanted = Wanted(given["source"], given["channel"], given["kind"], who)
+    personal = given["personal"]
+    with contextlib.suppress(KeyboardInterrupt):
+        touches = passing(settings, lambda: warn("touchline: waiting for touches; Ctrl-C ends"))
+        for row in islice(filter(wanted.matches, touches), limit):
+            if given["as_json"]:
+                click.echo(json.dumps(document(row, personal=personal), ensure_ascii=False))
+            else:
+                click.echo(line(row, personal=personal))
+    return 0

@@ -1,0 +1,43 @@
+"""`touchline up`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deploy.cli.options import configuration
+from deploy.local.stack import Stack
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".touchline"),
+    show_default=True,
+    help="Folder for data, logs and stack.json.",
+)
+@click.pass_context
+def command(context: click.Context, data: Path) -> None:
+    """Run everything in the foreground until Ctrl-C or SIGTERM.
+
+    Kafka and ClickHouse are embedded unless the configuration names them. The addresses are in
+    DATA/stack.json once all is ready.
+    """
+    loaded = configuration(context, "up")
+    with Stack(loaded, data, click.echo) as stack:
+        _announce(stack)
+        stack.run_until_signal()
+        click.echo("stopping")
+
+
+def _announce(stack: Stack) -> None:
+    addresses = stack.addresses
+    click.echo(f"gateway     {addresses.gateway}")
+    click.echo(f"ClickHouse  {addresses.clickhouse}  (views in {stack.bi_database})")
+    click.echo(f"Kafka       {addresses.kafka}")
+    click.echo(f"logs        {stack.logs}")
+    for name, source in stack.settings.sources.items():
+        click.echo(f"source      {name} ({source.connector})")
+    click.echo("ready; Ctrl-C stops")

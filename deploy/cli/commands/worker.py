@@ -1,0 +1,29 @@
+"""`touchline worker`: one stage, or a process for each of them."""
+
+from __future__ import annotations
+
+import click
+
+from deploy.cli.options import configuration, next_option
+from deploy.kafka import control
+from deploy.runtime.stages import STAGE_NAMES, segments_of
+from deploy.runtime.worker import run_one, run_worker
+
+
+@click.command()
+@click.option("--stage", type=click.Choice(STAGE_NAMES), help="Only this stage, in this process.")
+@next_option
+@click.pass_context
+def command(context: click.Context, stage: str | None, following: bool) -> None:
+    """Run the stream processing stages until SIGTERM or SIGINT.
+
+    Stage number n of trails, graph and profiles serves its metrics on the configured port plus n,
+    from 0 on. When a rebuild has made another epoch present, each stage starts anew on that.
+    """
+    loaded = configuration(context, stage or "worker")
+    if stage:
+        run_one(stage, loaded.settings, control.NEXT if following else control.PRESENT)
+        return
+    # Read here too, so that a wrong definition ends the worker before it starts anything.
+    segments_of(loaded.settings)
+    run_worker(loaded.file.path, ("--next",) if following else ())

@@ -1,0 +1,1 @@
+"""Configuration: settings, `touchline.yaml`, and what is checked before a process starts."""

@@ -1,1 +1,0 @@
-"""For those who write or set up a connector."""

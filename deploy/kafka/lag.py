@@ -1,0 +1,168 @@
+"""How far every consumer group is behind, asked of the broker itself."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+)
+
+from deploy.config.sections import KafkaSettings
+from deploy.kafka.clients import blocking
+from schemas.topics import full_name
+from sinks.clickhouse.tables import TABLES
+
+_log = structlog.get_logger(__name__)
+_ATTEMPTS = 50
+#: A broker that has just started, or never had a group.
+_NOT_READY = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+
+
+class Reader(NamedTuple):
+    """A consumer group and one topic that it reads, under their names on the broker."""
+
+    group: str
+    topic: str
+
+
+class Lag(NamedTuple):
+    """One partition as one group sees it. `committed` is 0 before the first commit."""
+
+    reader: Reader
+    partition: int
+    start: int
+    end: int
+    committed: int
+
+    @property
+    def records(self) -> int:
+        """Records that the group has not committed yet."""
+        return max(0, self.end - max(self.committed, self.start))
+
+
+class Lags(Protocol):
+    """What the flow control and the draining need."""
+
+    def read(self) -> list[Lag]:
+        """Every partition of every reader, those nearest to the source first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offsets:
+    start: dict[TopicPartition, int]
+    end: dict[TopicPartition, int]
+
+
+class BrokerLags:
+    """The lags as the broker tells them; works on Apache Kafka and on the embedded broker."""
+
+    def __init__(self, kafka: KafkaSettings, readers: Iterable[Reader]) -> None:
+        self._readers = tuple(readers)
+        self._admin: Any = KafkaAdminClient(**blocking(kafka), bootstrap_timeout_ms=10_000)
+        self._partitions = self._describe()
+
+    def read(self) -> list[Lag]:
+        """Commits are read before ends, so that a lag may be too great for a moment, never less."""
+        committed = {group: self._committed(group) for group in {r.group for r in self._readers}}
+        offsets = self._offsets()
+        return [
+            Lag(
+                reader,
+                partition.partition,
+                offsets.start[partition],
+                offsets.end[partition],
+                committed[reader.group].get(partition, 0),
+            )
+            for reader in self._readers
+            for partition in self._partitions[reader.topic]
+        ]
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._admin.close()
+
+    def _describe(self) -> dict[str, list[TopicPartition]]:
+        topics = sorted({reader.topic for reader in self._readers})
+        return {
+            topic["name"]: [
+                TopicPartition(topic["name"], p["partition_index"]) for p in topic["partitions"]
+            ]
+            for topic in self._admin.describe_topics(topics)
+        }
+
+    def _committed(self, group: str) -> dict[TopicPartition, int]:
+        """One group a request: the embedded broker knows no more."""
+        wanted = [p for r in self._readers if r.group == group for p in self._partitions[r.topic]]
+        for attempt in range(_ATTEMPTS):
+            try:
+                found = self._admin.list_group_offsets({group: wanted})[group]
+                break
+            except _NOT_READY:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.2)
+        return {partition: max(0, at.offset) for partition, at in found.items()}
+
+    def _offsets(self) -> _Offsets:
+        everything = [p for partitions in self._partitions.values() for p in partitions]
+
+        def ask(spec: OffsetSpec) -> dict[TopicPartition, int]:
+            answer = self._admin.list_partition_offsets(dict.fromkeys(everything, spec))
+            return {partition: at.offset for partition, at in answer.items()}
+
+        return _Offsets(ask(OffsetSpec.EARLIEST), ask(OffsetSpec.LATEST))
+
+
+def settled(kafka: KafkaSettings, readers: Iterable[Reader], timeout: float) -> bool:
+    """Wait as `drain` does, on the broker; False also if it cannot be reached."""
+    try:
+        with contextlib.closing(BrokerLags(kafka, readers)) as lags:
+            return drain(lags, timeout)
+    except (KafkaError, OSError) as error:
+        _log.warning("kafka_unreachable", error=type(error).__name__)
+        return False
+
+
+def sink_readers(namespace: str) -> list[Reader]:
+    """What the sinks read."""
+    return [
+        Reader(table.group(namespace), full_name(namespace, table.topic.name)) for table in TABLES
+    ]
+
+
+def drain(
+    lags: Lags,
+    timeout: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    give_up: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Wait until everything that is in the topics now has gone all the way; False if it has not.
+
+    Reader by reader from the source on: what a reader has committed has been published before,
+    so the ends of the topics behind it are looked at only then. (Lag never stays zero by itself:
+    the stages send each other watermarks.)
+    """
+    deadline = clock() + timeout
+    for reader in dict.fromkeys(lag.reader for lag in lags.read()):
+        goal = {lag.partition: lag.end for lag in lags.read() if lag.reader == reader}
+        while any(
+            max(lag.committed, lag.start) < goal[lag.partition]
+            for lag in lags.read()
+            if lag.reader == reader
+        ):
+            if clock() > deadline or give_up():
+                return False
+            sleep(0.1)
+    return True

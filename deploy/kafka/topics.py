@@ -1,0 +1,202 @@
+"""Creating every topic, and saying where a cluster differs from what is declared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+
+from deploy.config.sections import KafkaSettings
+from deploy.kafka.clients import blocking
+from deploy.local.broker import PARTITIONS as EMBEDDED_PARTITIONS
+from schemas.topics import PUBLIC, Topic, full_name
+
+
+class KafkaNotReady(Exception):
+    """Kafka does not answer, or not as expected; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic as it must be on the broker, under its full name."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done, or with `dry_run` would be; `differing` says what is not as wanted."""
+
+    created: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+
+
+class Cluster(Protocol):
+    """What the administration needs of a broker."""
+
+    def cluster_id(self) -> str:
+        """The id of this cluster; another one means that all offsets begin anew."""
+
+    def partitions(self, names: Sequence[str]) -> dict[str, int]:
+        """The number of partitions of those topics that exist."""
+
+    def create(self, topics: Iterable[Wanted]) -> None:
+        """Create topics; one that has appeared meanwhile is fine."""
+
+    def names(self) -> set[str]:
+        """Every topic that exists."""
+
+    def configure(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
+        """Change settings of topics, those that are not named stay."""
+
+    def delete(self, topics: Sequence[str]) -> None:
+        """Delete topics; one that does not exist is fine."""
+
+    def members(self, groups: Sequence[str]) -> dict[str, int]:
+        """How many members each consumer group has."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+def wanted(
+    kafka: KafkaSettings,
+    namespace: str,
+    changelogs: Iterable[Topic],
+    declared: Iterable[Topic] = PUBLIC,
+) -> list[Wanted]:
+    """All topics of a deployment. `changelogs` already have their names on the broker."""
+    public = [(full_name(namespace, topic.name), topic) for topic in declared]
+    return [
+        Wanted(
+            name,
+            EMBEDDED_PARTITIONS if kafka.embedded else topic.partitions or kafka.partitions,
+            kafka.replication_factor,
+            topic.config(),
+        )
+        for name, topic in [*public, *((topic.name, topic) for topic in changelogs)]
+    ]
+
+
+def ensure(cluster: Cluster, topics: Sequence[Wanted], *, dry_run: bool = False) -> Outcome:
+    """Create what is missing; never change what exists. Safe to run again."""
+    present = cluster.partitions([topic.name for topic in topics])
+    missing = [topic for topic in topics if topic.name not in present]
+    if missing and not dry_run:
+        cluster.create(missing)
+    return Outcome(
+        created=[topic.name for topic in missing],
+        unchanged=[t.name for t in topics if present.get(t.name) == t.partitions],
+        differing=[
+            f"topic {t.name} has {present[t.name]} partitions, but {t.partitions} are configured: "
+            "touchline rebuild makes new topics with that number"
+            for t in topics
+            if t.name in present and present[t.name] != t.partitions
+        ],
+    )
+
+
+def connect(kafka: KafkaSettings, timeout: float = 30.0) -> Cluster:
+    """The cluster that is configured. Raises `KafkaNotReady` if none answers within `timeout`."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            # At least half a second for one attempt.
+            left_ms = int(1_000 * max(0.5, min(5.0, deadline - time.monotonic())))
+            return _Embedded(kafka, left_ms) if kafka.embedded else _Server(kafka, left_ms)
+        except (KafkaError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise KafkaNotReady(
+                    f"Kafka at {kafka.bootstrap_servers} does not answer: {type(error).__name__}"
+                ) from error
+            time.sleep(0.5)
+
+
+class _Server:
+    """Apache Kafka."""
+
+    def __init__(self, kafka: KafkaSettings, timeout_ms: int) -> None:
+        self._admin: Any = KafkaAdminClient(**blocking(kafka), bootstrap_timeout_ms=timeout_ms)
+
+    def cluster_id(self) -> str:
+        return str(self._admin.describe_cluster()["cluster_id"])
+
+    def partitions(self, names: Sequence[str]) -> dict[str, int]:
+        present = set(self._admin.list_topics()) & set(names)
+        if not present:
+            return {}
+        described = self._admin.describe_topics(sorted(present))
+        return {topic["name"]: len(topic["partitions"]) for topic in described}
+
+    def create(self, topics: Iterable[Wanted]) -> None:
+        requests = {
+            topic.name: {
+                "num_partitions": topic.partitions,
+                "replication_factor": topic.replication_factor,
+                "configs": topic.config,
+            }
+            for topic in topics
+        }
+        try:
+            self._admin.create_topics(requests)
+        except TopicAlreadyExistsError:
+            # Another `setup` at the same time; the rest of the request was carried out.
+            pass
+        except KafkaError as error:
+            raise KafkaNotReady(f"Kafka refused to create topics: {error}") from error
+        self._admin.wait_for_topics(list(requests), timeout_ms=20_000)
+
+    def names(self) -> set[str]:
+        return set(self._admin.list_topics())
+
+    def configure(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(config)) for name in topics
+        ]
+        try:
+            self._admin.alter_configs(resources)
+        except KafkaError as error:
+            raise KafkaNotReady(f"Kafka refused to change topics: {error}") from error
+
+    def delete(self, topics: Sequence[str]) -> None:
+        present = sorted(self.names() & set(topics))
+        try:
+            if present:
+                self._admin.delete_topics(present, timeout_ms=20_000)
+        except UnknownTopicOrPartitionError:
+            # Somebody else was faster.
+            pass
+        except KafkaError as error:
+            raise KafkaNotReady(f"Kafka refused to delete topics: {error}") from error
+
+    def members(self, groups: Sequence[str]) -> dict[str, int]:
+        described = self._admin.describe_groups(list(groups))
+        return {group: len(described[group]["members"]) for group in groups}
+
+    def close(self) -> None:
+        self._admin.close()
+
+
+class _Embedded(_Server):
+    """The in-memory broker: a topic appears, with its 4 partitions, when it is asked for."""
+
+    def __init__(self, kafka: KafkaSettings, timeout_ms: int) -> None:
+        super().__init__(kafka, timeout_ms)
+        self._producer: Any = KafkaProducer(**blocking(kafka))
+
+    def create(self, topics: Iterable[Wanted]) -> None:
+        for topic in topics:
+            self._producer.partitions_for(topic.name)
+
+    def close(self) -> None:
+        self._producer.close()
+        super().close()

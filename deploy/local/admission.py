@@ -1,0 +1,86 @@
+"""Flow control for the embedded broker, which drops what it cannot hold.
+
+The broker keeps 5 MB a partition, so the gateway must not write faster than everybody reads. It
+asks `Backlog.admission` for each request; a watcher keeps the answer up to date from the offsets.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import structlog
+from kafka.errors import KafkaError
+
+from deploy.kafka.lag import Lag, Lags
+from deploy.local.broker import PARTITION_BYTES
+
+#: Above this fill the gateway answers 503. What is in flight meanwhile must fit in the rest.
+HIGH = 0.5
+RETRY_AFTER = 1.0
+INTERVAL = 0.2
+#: Bytes of a record on the broker, compressed, assumed until the broker has dropped something
+#: and so has told how many records it really holds. On the high side for every topic.
+ASSUMED_RECORD_BYTES = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+def fill(lags: Iterable[Lag], source: str, between: str) -> float:
+    """How full the broker may get with what it already holds unread; 1 is where it loses records.
+
+    What waits in the `source` topic will wait behind the first stage (in `between`) and then
+    behind the last, so that the fills along the way add up.
+    """
+    by_topic: dict[str, float] = {}
+    for lag in lags:
+        topic = lag.reader.topic
+        by_topic[topic] = max(by_topic.get(topic, 0.0), lag.records / _capacity(lag))
+    first, second = by_topic.pop(source, 0.0), by_topic.pop(between, 0.0)
+    return first + second + max(by_topic.values(), default=0.0)
+
+
+def _capacity(lag: Lag) -> int:
+    """Records that this partition can hold."""
+    held = lag.end - lag.start
+    # Once it has dropped something it is full, and what it holds is what it can hold.
+    assumed = PARTITION_BYTES // ASSUMED_RECORD_BYTES
+    return max(1, held if lag.start else max(held, assumed))
+
+
+class Backlog:
+    """Watches in a thread of its own; `admission` may be called from anywhere."""
+
+    def __init__(self, lags: Lags, source: str, between: str) -> None:
+        self._lags = lags
+        self._topics = (source, between)
+        self._retry_after: float | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="backlog", daemon=True)
+
+    def admission(self) -> float | None:
+        """None: take the request. Otherwise the seconds after which to try again."""
+        return self._retry_after
+
+    def look(self) -> None:
+        """Bring the answer up to date."""
+        level = fill(self._lags.read(), *self._topics)
+        self._retry_after = RETRY_AFTER if level > HIGH else None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End watching."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(INTERVAL):
+            try:
+                self.look()
+            except (KafkaError, OSError) as error:
+                # Without knowledge nothing may be written: it could push out what is unread.
+                self._retry_after = RETRY_AFTER
+                _log.warning("backlog_unknown", error=type(error).__name__)

@@ -1,0 +1,99 @@
+"""librdkafka's in-memory broker in a process of its own: Kafka's protocol without a server.
+
+What it is for: `touchline demo`, `touchline up` without configuration, and quick tests. What it
+is not, as measured with librdkafka 2.16:
+
+- it holds at most 5 MB (`PARTITION_BYTES`) a partition and then drops the oldest record sets,
+  read or not, without a word: who writes must watch the readers (`deploy.local.admission`);
+- it answers a fetch with one record set a partition, however many wait, so that small ones are
+  read slowly;
+- everything is gone when it stops;
+- every topic has 4 partitions (`PARTITIONS`) and appears with the first metadata request for it;
+- it knows no CreateTopics, no ListGroups and no rebalance between two members;
+- it answers an ApiVersions request of a version that it does not know in a form of its own, so
+  kafka-python must be told a protocol of Kafka 2.3 (`API_VERSION`); aiokafka and librdkafka find
+  out themselves.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from deploy.runtime.processes import die_with_parent, stop
+
+PARTITIONS = 4
+PARTITION_BYTES = 5 * 1024 * 1024
+API_VERSION = "2.3"
+_START_TIMEOUT = 20.0
+
+
+class MockBroker:
+    """The broker as a child process; a context manager that yields itself once it listens."""
+
+    def __init__(self, log: Path | None = None) -> None:
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self.bootstrap_servers = ""
+
+    def start(self) -> MockBroker:
+        """Start, and return once `bootstrap_servers` is known."""
+        errors = self._log.open("ab") if self._log else subprocess.DEVNULL
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local.broker"],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            # Ctrl-C reaches only the parent, which stops this last.
+            process_group=0,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
+        )
+        if not isinstance(errors, int):
+            errors.close()
+        guard = threading.Timer(_START_TIMEOUT, self._process.kill)
+        guard.start()
+        if self._process.stdout is not None:
+            self.bootstrap_servers = self._process.stdout.readline().decode().strip()
+        guard.cancel()
+        if not self.bootstrap_servers:
+            self.stop()
+            raise RuntimeError("the in-memory broker did not start")
+        return self
+
+    def poll(self) -> int | None:
+        """The exit status if the broker has ended."""
+        return self._process.poll() if self._process else None
+
+    def stop(self) -> None:
+        """End the broker and all that it holds."""
+        if self._process is not None:
+            stop(self._process)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+            self._process = None
+
+    def __enter__(self) -> MockBroker:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def main() -> None:
+    """Print the bootstrap address as one line, then serve until SIGTERM or SIGINT."""
+    from confluent_kafka import Producer  # noqa: PLC0415 - only the child needs librdkafka
+
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    # The mock cluster lives inside a client; the address given here is never used.
+    cluster = Producer({"bootstrap.servers": "unused:1", "test.mock.num.brokers": 1})
+    brokers = cluster.list_topics(timeout=10).brokers.values()
+    print(",".join(f"{broker.host}:{broker.port}" for broker in brokers), flush=True)
+    stopped.wait()
+
+
+if __name__ == "__main__":
+    main()

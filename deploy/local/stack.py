@@ -1,0 +1,310 @@
+"""`touchline up`: all processes on one machine, in order, with what is missing embedded.
+
+Start: broker, ClickHouse, setup, worker, sink, then (on the embedded broker, which has forgotten
+everything) the stored touchpoints once more, then the gateway, and a pull where a source has to be
+pulled. Stop: gateway and pull first, so that nothing new comes in; then, on the embedded broker,
+once everything is in ClickHouse, the others, backwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kafka.errors import KafkaError
+
+from deploy.config.check import problems
+from deploy.config.settings import Configuration, Settings, child_environment, with_changes
+from deploy.kafka.lag import BrokerLags, drain
+from deploy.local.broker import MockBroker
+from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE
+from deploy.operations.rebuild import rebuild
+from deploy.operations.setup import set_up
+from deploy.runtime.processes import AlreadyHeld, FileLock, Ports, fetch
+from deploy.runtime.pull import pulled
+from deploy.runtime.signals import Interrupts
+from deploy.runtime.stages import STAGE_NAMES, readers
+from deploy.runtime.supervisor import Child, ChildFailed, Supervisor
+from sinks.clickhouse.tables import databases
+
+DRAIN_TIMEOUT = 30.0
+#: After a run that was killed its processes need a moment to let go of the data.
+_PREDECESSOR_TIMEOUT = 20.0
+
+
+class StackError(Exception):
+    """The stack cannot run; the message has a line for each reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything listens; the content of stack.json."""
+
+    gateway: str
+    clickhouse: str
+    kafka: str
+    #: Process -> address of its metrics.
+    metrics: dict[str, str] = field(default_factory=dict)
+
+
+class Stack:
+    """Everything that runs; a context manager for the main thread.
+
+    While it is entered, SIGTERM is a KeyboardInterrupt too, so that a `with` block always ends in
+    an orderly stop. During the stop a second signal skips waiting for what is unread.
+    """
+
+    def __init__(
+        self, configuration: Configuration, data: Path, say: Callable[[str], None]
+    ) -> None:
+        self._data = data.absolute()
+        self._say = say
+        self._configuration = configuration
+        self._supervisor = Supervisor(self.logs, say)
+        self._broker: MockBroker | None = None
+        self._changes: dict[str, Any] = {"state": str(self._data / "state")}
+        self._given = configuration.settings
+        self._ports = Ports()
+        self._lock = FileLock(self._data / "up.lock")
+        self._hurry = False
+        self._interrupts = Interrupts()
+        self.addresses = Addresses("", "", "")
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, with the addresses as they are now."""
+        return with_changes(self._given, self._changes)
+
+    @property
+    def bi_database(self) -> str:
+        """The database that BI queries."""
+        return databases(self._given.namespace).bi
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the processes' logs."""
+        return self._data / "logs"
+
+    def __enter__(self) -> Stack:
+        self._interrupts.take()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._interrupts.call_instead(self._skip_waiting)
+        try:
+            self.stop()
+        finally:
+            self._interrupts.give_back()
+
+    def run_until_signal(self) -> None:
+        """Watch over the processes until Ctrl-C or SIGTERM. Raises `StackError`."""
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                with self._interrupts.deferred():
+                    self.check()
+                time.sleep(0.2)
+
+    def check(self) -> None:
+        """Restart processes that died. Raises `StackError` if the embedded broker did."""
+        if self._broker is not None and self._broker.poll() is not None:
+            self._hurry = True  # nothing is left to wait for
+            raise StackError(
+                "the embedded broker has ended, and what it held with it; "
+                "start again: what ClickHouse has is processed anew"
+            )
+        self._supervisor.check()
+
+    # Start --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all, wait until ready. Raises `StackError`, `ChildFailed`, and as `set_up` does."""
+        if wrong := problems(self._configuration):
+            raise StackError("\n".join(wrong))
+        self._data.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
+        try:
+            self._lock.take()
+        except AlreadyHeld as problem:
+            raise StackError(
+                f"another `touchline up` (process {problem}) runs on {self._data}; "
+                "stop it or choose another folder with --data"
+            ) from None
+        self._stack_file.unlink(missing_ok=True)
+        if not self._given.sources:
+            self._changes["sources"] = DEVELOPMENT_SOURCES
+        self._choose_ports()
+        self._start_servers()
+        epoch = set_up(self.settings, new_epoch=self.settings.kafka.embedded).epoch
+        rebuilding = epoch is not None and not epoch.active
+        self._say("starting worker, sink and gateway")
+        metrics = self._start_consumers()
+        if not rebuilding:
+            gateway = self._start_gateway()
+        for name in ("worker", "sink"):
+            self._supervisor.wait(name)
+        if epoch is not None and rebuilding:
+            rebuild.complete(self.settings, self._say)
+            gateway = self._start_gateway()
+        self._supervisor.wait("gateway")
+        if self._pulls:
+            metrics["pull"] = self._start_pull()
+        self.addresses = Addresses(
+            gateway,
+            self.settings.clickhouse.url,
+            self.settings.kafka.bootstrap_servers,
+            {"gateway": f"{gateway}/metrics", **metrics},
+        )
+        self._write_addresses()
+
+    def _choose_ports(self) -> None:
+        gateway, metrics = self._given.gateway, self._given.metrics
+        self._changes["gateway"] = {"port": self._ports.take(gateway.port, host=gateway.host)}
+        # One for each stage, the sink and the pull; the gateway serves its own.
+        first = self._ports.take(metrics.port, len(STAGE_NAMES) + 1 + self._pulls, metrics.host)
+        self._changes["metrics"] = {"port": first}
+
+    def _start_servers(self) -> None:
+        """Kafka and ClickHouse, where they are not configured."""
+        if not self._given.names_clickhouse:
+            self._say("starting ClickHouse")
+            port = self._ports.take(8123)
+            self._changes["clickhouse"] = {"url": f"http://127.0.0.1:{port}"}
+            self._start_clickhouse(port)
+        if not self._given.names_kafka:
+            self._say("starting an in-memory Kafka")
+            with self._interrupts.deferred():
+                self._broker = MockBroker(self.logs / "kafka.log").start()
+            self._changes["kafka"] = {
+                "bootstrap_servers": self._broker.bootstrap_servers,
+                "embedded": True,
+            }
+            # Rows of another broker lifetime: their offsets mean nothing any more.
+            shutil.rmtree(self._data / "state", ignore_errors=True)
+        if not self._given.names_clickhouse:
+            self._wait_for_clickhouse(port)
+
+    def _start_clickhouse(self, port: int) -> None:
+        folder = str(self._data / "clickhouse")
+        self._start(
+            "clickhouse",
+            ("local-clickhouse", "--data", folder, "--port", str(port)),
+            lambda: fetch(f"http://127.0.0.1:{port}/ping") is not None,
+        )
+
+    def _wait_for_clickhouse(self, port: int) -> None:
+        deadline = time.monotonic() + _PREDECESSOR_TIMEOUT
+        while True:
+            try:
+                return self._supervisor.wait("clickhouse")
+            except ChildFailed:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
+            self._start_clickhouse(port)
+
+    def _start_consumers(self) -> dict[str, str]:
+        """Worker and sink; the addresses of their metrics."""
+        host, first = _reachable(self.settings.metrics.host), self.settings.metrics.port
+        names = (*STAGE_NAMES, "sink")
+        metrics = {name: f"http://{host}:{first + i}/metrics" for i, name in enumerate(names)}
+        stages = [metrics[name] for name in STAGE_NAMES]
+        self._start("worker", ("worker",), lambda: all(map(_ready, stages)))
+        self._start(
+            "sink", ("sink",), lambda: _ready(metrics["sink"]), {"metrics": {"port": first + 3}}
+        )
+        return metrics
+
+    def _start_gateway(self) -> str:
+        gateway = self.settings.gateway
+        url = f"http://{_reachable(gateway.host)}:{gateway.port}"
+        self._start("gateway", ("gateway",), lambda: fetch(f"{url}/readyz") is not None)
+        return url
+
+    @property
+    def _pulls(self) -> bool:
+        return bool(pulled(self._configuration))
+
+    def _start_pull(self) -> str:
+        """The address of its metrics."""
+        port = self.settings.metrics.port + len(STAGE_NAMES) + 1
+        url = f"http://{_reachable(self.settings.metrics.host)}:{port}/metrics"
+        arguments = ("pull", "--data", str(self._data))
+        self._start("pull", arguments, lambda: _ready(url), {"metrics": {"port": port}})
+        self._supervisor.wait("pull")
+        return url
+
+    def _start(
+        self,
+        name: str,
+        arguments: tuple[str, ...],
+        ready: Callable[[], bool],
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        environment = child_environment(
+            self._configuration.file.path, {**self._changes, **(changes or {})}
+        )
+        with self._interrupts.deferred():
+            self._supervisor.start(Child(name, arguments, environment, ready))
+
+    @property
+    def _stack_file(self) -> Path:
+        return self._data / STACK_FILE
+
+    def _write_addresses(self) -> None:
+        """All at once: who waits for the file never reads half of it."""
+        draft = self._stack_file.with_suffix(".tmp")
+        draft.write_text(json.dumps(asdict(self.addresses), indent=2) + "\n", encoding="utf-8")
+        draft.replace(self._stack_file)
+
+    # Stop ---------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop all; returns when no process is left. Safe to call at any point of a start."""
+        if not self._lock.taken:
+            return
+        self._stack_file.unlink(missing_ok=True)
+        self._supervisor.stop("gateway")
+        self._supervisor.stop("pull")
+        if self._broker is not None and self._supervisor.running("sink") and not self._hurry:
+            self._drain()
+        self._supervisor.stop_all()
+        if self._broker is not None:
+            self._broker.stop()
+        self._ports.release()
+        self._lock.release()
+
+    def _drain(self) -> None:
+        """What the embedded broker holds is lost with it, so it has to be in ClickHouse first."""
+        try:
+            with contextlib.closing(
+                BrokerLags(self.settings.kafka, readers(self.settings, self.settings.namespace))
+            ) as lags:
+                done = drain(lags, DRAIN_TIMEOUT, give_up=lambda: self._hurry)
+        except (KafkaError, OSError):
+            done = False
+        if not done:
+            self._say("not everything that was accepted is processed; the rest is lost")
+
+    def _skip_waiting(self) -> None:
+        self._hurry = True
+
+
+def _reachable(host: str) -> str:
+    """An address to connect to, for one to listen on."""
+    return "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - a comparison
+
+
+def _ready(metrics: str) -> bool:
+    body = fetch(metrics)
+    return body is not None and b"\ntouchline_ready 1.0" in body

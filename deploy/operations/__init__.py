@@ -1,0 +1,1 @@
+"""Operations: what a command of `touchline` does to a running deployment."""

@@ -1,0 +1,246 @@
+"""What ClickHouse knows of links and splits: every decision of the graph in the shown epoch.
+
+Reads only. Every method raises `ClickHouseError`. Times are text as ClickHouse gives it, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import md5
+from typing import Any, NamedTuple
+
+from schemas.identifiers import NOBODY, Identifier, identifier_id
+from schemas.times import EARLIEST_MS, LATEST_MS, rfc3339
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.tables import databases, quoted
+
+#: Identifiers in one query. They stand in its text, as ids and digests: parameters travel in the
+#: address, which is limited to some kilobytes.
+_AT_ONCE = 500
+#: What the statements have in common, put in before the databases.
+_PARTS = {
+    "{shown}": "epoch = (SELECT max(epoch) FROM {storage}.epochs WHERE activated_at IS NOT NULL)",
+    "{link}": "lead_kind, lead_value, kind, value, verdict, reason, split_id, source, event_id, "
+    "occurred_at, decided_at, position",
+}
+_MEMBERS = """
+SELECT kind, value FROM {storage}.identities FINAL
+WHERE {shown} AND profile_id = {profile:UUID}
+ORDER BY linked_at, kind, value LIMIT {limit:UInt32}
+"""
+_PROFILES = """
+SELECT kind, value, profile_id FROM {storage}.identities FINAL
+WHERE {shown} AND identifier_id IN ({ids})
+"""
+# Two halves, because each has an index of its own.
+_TOUCHING = """
+SELECT * FROM (
+    SELECT {link}, lead_id, identifier_id FROM (
+        SELECT * FROM {storage}.identity_links
+        WHERE {shown} AND lead_id IN ({ids})
+        UNION ALL
+        SELECT * FROM {storage}.identity_links
+        WHERE {shown} AND identifier_id IN ({ids})
+            AND lead_id NOT IN ({ids})
+    )
+    ORDER BY position DESC LIMIT 1 BY lead_id, identifier_id
+)
+ORDER BY lead_id IN ({ids}) AND identifier_id IN ({ids}) DESC, position
+LIMIT {limit:UInt32}
+"""
+_HOLDING = """
+SELECT {link}, lead_id, identifier_id FROM {storage}.identity_link_state FINAL
+WHERE {shown} AND lead_id >= {lead:UUID}
+    AND (lead_id, identifier_id) > ({lead:UUID}, {other:UUID})
+    AND verdict = 'holds' AND ({source:String} = '' OR source = {source:String})
+    AND occurred_at >= parseDateTime64BestEffort({since:String}, 3, 'UTC')
+    AND occurred_at < parseDateTime64BestEffort({until:String}, 3, 'UTC')
+ORDER BY epoch, lead_id, identifier_id LIMIT {limit:UInt32}
+"""
+_UNDONE_BY = """
+SELECT {link} FROM {storage}.identity_links FINAL
+WHERE {shown} AND split_id = {split:String} AND (verdict = 'voided' OR reason = 'lift')
+ORDER BY position, lead_id, identifier_id LIMIT {limit:UInt32}
+"""
+_SPLITS = """
+SELECT * FROM {bi}.identity_splits
+WHERE hex(MD5(concat(kind, ':', value))) IN ({digests})
+    OR hex(MD5(concat(lead_kind, ':', lead_value))) IN ({digests})
+    OR arrayExists(one -> hex(MD5(one)) IN ({digests}), against)
+ORDER BY decided_at, split_id LIMIT {limit:UInt32}
+"""
+_TAKEN = """
+SELECT count() AS commands, sum(voided) AS voided, sum(moved) AS moved
+FROM {storage}.identity_splits FINAL WHERE {shown} AND split_id = {split:String}
+"""
+_STANDING = """
+SELECT kind, value, lead_kind, lead_value, any(s.source) AS source
+FROM {bi}.identity_splits AS s
+WHERE stands
+    AND (kind, value, lead_kind, lead_value) > (
+        {kind:String}, {value:String}, {lead_kind:String}, {lead_value:String}
+    )
+    AND if({split:String} != '', split_id = {split:String}, lead_kind != ''
+        AND s.source = {source:String}
+        AND (split_id, kind, value, lead_kind, lead_value) IN (
+            SELECT split_id, kind, value, lead_kind, lead_value FROM {storage}.identity_links
+            WHERE {shown} AND verdict = 'voided'
+                AND occurred_at >= parseDateTime64BestEffort({since:String}, 3, 'UTC')
+                AND occurred_at < parseDateTime64BestEffort({until:String}, 3, 'UTC')
+        ))
+GROUP BY kind, value, lead_kind, lead_value
+ORDER BY kind, value, lead_kind, lead_value LIMIT {limit:UInt32}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two identifiers that a touch named together, and what was decided about them last."""
+
+    lead: Identifier
+    other: Identifier
+    #: holds, refused, voided or withdrawn.
+    state: str
+    reason: str
+    split_id: str
+    source: str
+    event_id: str
+    occurred_at: str
+    decided_at: str
+    position: int
+
+    def opposite(self, one: Identifier) -> Identifier:
+        """The other end."""
+        return self.other if one == self.lead else self.lead
+
+
+class Selection(NamedTuple):
+    """Links by the touch that made them: its source ('' any) and when it occurred, half open."""
+
+    source: str = ""
+    since_ms: int = EARLIEST_MS
+    until_ms: int = LATEST_MS
+
+    def parameters(self) -> dict[str, str]:
+        """For the queries."""
+        return {
+            "source": self.source,
+            "since": rfc3339(self.since_ms),
+            "until": rfc3339(self.until_ms),
+        }
+
+
+class Standing(NamedTuple):
+    """What a split that stands is about: an identifier, or with a lead one link."""
+
+    kind: str
+    value: str
+    lead_kind: str
+    lead_value: str
+    source: str
+
+
+class Taken(NamedTuple):
+    """How much of a command is in ClickHouse, and what it came to."""
+
+    commands: int
+    voided: int
+    moved: int
+
+
+class IdentityLog:
+    """Links, splits and identities of one deployment."""
+
+    def __init__(self, clickhouse: ClickHouse, namespace: str) -> None:
+        self._clickhouse = clickhouse
+        storage, bi = databases(namespace)
+        self._parts = _PARTS | {"{storage}": quoted(storage), "{bi}": quoted(bi)}
+
+    def profiles(self, identifiers: Iterable[Identifier]) -> dict[Identifier, str]:
+        """The present profile of each identifier that was ever seen."""
+        found = {}
+        for some in _slices(list(identifiers)):
+            for row in self._rows(_among(_PROFILES, some)):
+                found[Identifier(row["kind"], row["value"])] = row["profile_id"]
+        return found
+
+    def members(self, profile_id: str, limit: int = _AT_ONCE) -> list[Identifier]:
+        """The identifiers of a profile, those that are there longest first."""
+        rows = self._rows(_MEMBERS, profile=profile_id, limit=limit)
+        return [Identifier(row["kind"], row["value"]) for row in rows]
+
+    def links(self, identifiers: Sequence[Identifier], limit: int) -> list[Link]:
+        """Links with an end among these (at most 500), as they stand now.
+
+        Those with both ends among them first, then in the order of their decision.
+        """
+        return [_link(row) for row in self._rows(_among(_TOUCHING, identifiers), limit=limit)]
+
+    def splits(self, identifiers: Sequence[Identifier], limit: int) -> list[dict[str, Any]]:
+        """Splits and lifts that concern one of these (at most 500), the oldest first.
+
+        Each is a row of the view `identity_splits`.
+        """
+        return self._rows(_among(_SPLITS, identifiers), limit=limit)
+
+    def holding(self, selection: Selection, page: int) -> Iterator[list[Link]]:
+        """The links of a selection that hold, a page at a time. Read to the end once."""
+        after = {"lead": NOBODY, "other": NOBODY}
+        values = selection.parameters() | {"limit": page}
+        while rows := self._rows(_HOLDING, **values, **after):
+            after = {"lead": rows[-1]["lead_id"], "other": rows[-1]["identifier_id"]}
+            yield [_link(row) for row in rows]
+
+    def standing(
+        self, selection: Selection, page: int, split_id: str = ""
+    ) -> Iterator[list[Standing]]:
+        """Splits that stand, a page at a time: those of one id, or of the links of a selection."""
+        after = dict.fromkeys(("kind", "value", "lead_kind", "lead_value"), "")
+        values = selection.parameters() | {"split": split_id, "limit": page}
+        while rows := self._rows(_STANDING, **values, **after):
+            after = {name: rows[-1][name] for name in after}
+            yield [Standing(**row) for row in rows]
+
+    def taken(self, split_id: str) -> Taken:
+        """How many commands of this id the graph took so far."""
+        (row,) = self._rows(_TAKEN, split=split_id)
+        return Taken(row["commands"], row["voided"], row["moved"])
+
+    def undone_by(self, split_id: str, limit: int) -> list[Link]:
+        """Links that a split voided, or that a lift opened again."""
+        return [_link(row) for row in self._rows(_UNDONE_BY, split=split_id, limit=limit)]
+
+    def _rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        for name, text in self._parts.items():
+            sql = sql.replace(name, text)
+        return self._clickhouse.rows(sql, parameters)
+
+
+def _link(row: Mapping[str, Any]) -> Link:
+    return Link(
+        Identifier(row["lead_kind"], row["lead_value"]),
+        Identifier(row["kind"], row["value"]),
+        row["verdict"],
+        row["reason"],
+        row["split_id"],
+        row["source"],
+        row["event_id"],
+        row["occurred_at"],
+        row["decided_at"],
+        row["position"],
+    )
+
+
+def _among(sql: str, identifiers: Sequence[Identifier]) -> str:
+    ids = (identifier_id(*one) for one in identifiers)
+    names = (f"{kind}:{value}".encode() for kind, value in identifiers)
+    digests = (md5(name, usedforsecurity=False).hexdigest().upper() for name in names)
+    for place, texts in (("{ids}", ids), ("{digests}", digests)):
+        sql = sql.replace(place, ", ".join(f"'{text}'" for text in texts))
+    return sql
+
+
+def _slices(identifiers: Sequence[Identifier]) -> Iterator[Sequence[Identifier]]:
+    for start in range(0, len(identifiers), _AT_ONCE):
+        yield identifiers[start : start + _AT_ONCE]

@@ -1,0 +1,143 @@
+"""Splitting an identifier from the rest of its person, and lifting that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from deploy.operations.identity.log import IdentityLog, Link
+from schemas.identifiers import Identifier, IdentityPolicy
+from schemas.messages import SplitCommand
+from sinks.clickhouse.epochs import Epochs
+
+_MOST_LINKS = 2_000
+
+
+class SplitError(Exception):
+    """A split was not made, or is not seen yet; the message is one line and says what to do."""
+
+
+class Commands(Protocol):
+    """What a split needs of the running system."""
+
+    def send(self, commands: Sequence[SplitCommand]) -> None:
+        """Hand commands to the graph, in their order; returns once Kafka has them.
+
+        Raises `ingest.publishing.port.NotAcknowledged`; some may have arrived then.
+        """
+
+    def settle(self) -> bool:
+        """Wait until all that follows from what was sent is in ClickHouse; False if it is not."""
+
+
+class Order(NamedTuple):
+    """What all commands of one split have in common. `at_ms` is the time of the command."""
+
+    split_id: str
+    at_ms: int
+    lift: bool = False
+    note: str = ""
+
+    def command(self, one: Identifier, lead: Identifier | None, source: str) -> SplitCommand:
+        """The command about an identifier, or with a lead about one link."""
+        return SplitCommand(
+            self.split_id,
+            self.lift,
+            self.at_ms,
+            one.kind,
+            one.value,
+            *(lead or ("", "")),
+            source=source,
+            note=self.note,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a split of one identifier would undo, or a lift open again."""
+
+    identifier: Identifier
+    lift: bool
+    links: list[Link]
+    #: Profile of the identifier and of everybody whom it is about, before.
+    profiles: dict[Identifier, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a split or lift of one identifier did."""
+
+    split_id: str
+    links: list[Link]
+    #: Identifier -> its new profile, of those whose profile changed.
+    moved: dict[Identifier, str]
+
+
+def plan(
+    log: IdentityLog, policy: IdentityPolicy, identifier: Identifier, *, lift: bool
+) -> Plan | None:
+    """What is to be done; None if the identifier was never seen.
+
+    Raises SplitError where there is nothing to split or to lift.
+    """
+    profile_id = log.profiles([identifier]).get(identifier)
+    if profile_id is None:
+        return None
+    members = set(log.members(profile_id))
+    rest = set(policy.split_from(identifier, members))
+    if lift:
+        rows = log.splits([identifier], _MOST_LINKS)
+        if not any(_is_of(row, identifier) for row in rows):
+            raise SplitError(f"no split of this {identifier.kind} stands")
+    elif not rest:
+        raise SplitError(f"this {identifier.kind} is alone: there is nothing to split it from")
+    state = "voided" if lift else "holds"
+    links = [
+        link
+        for link in log.links([identifier], _MOST_LINKS)
+        if link.state == state and (lift or link.opposite(identifier) in rest)
+    ]
+    about = {identifier, *members, *(link.opposite(identifier) for link in links)}
+    return Plan(identifier, lift, links, log.profiles(about))
+
+
+def split(log: IdentityLog, commands: Commands, what: Plan, order: Order) -> Done:
+    """Command it and wait until the views show it.
+
+    Raises SplitError if they do not in time, and `ingest.publishing.port.NotAcknowledged`.
+    """
+    commands.send([order.command(what.identifier, None, "")])
+    wait_until_seen(log, commands, order, 1)
+    now = log.profiles(what.profiles)
+    moved = {
+        one: now[one] for one, before in what.profiles.items() if now.get(one, before) != before
+    }
+    return Done(order.split_id, log.undone_by(order.split_id, _MOST_LINKS), moved)
+
+
+def refuse_during_switch(epochs: Epochs, present: int) -> None:
+    """Raise SplitError while the views do not show the present epoch.
+
+    While another one is built beside it splits are fine: the rebuild takes them along.
+    """
+    shown = epochs.shown()
+    if shown is None or shown.number != present:
+        raise SplitError("a rebuild is about to be shown; split after it is")
+
+
+def wait_until_seen(log: IdentityLog, commands: Commands, order: Order, sent: int) -> None:
+    """Return once the views show what all commands did; raises SplitError if not in time."""
+    settled = commands.settle()
+    seen = log.taken(order.split_id).commands
+    if not settled or seen < sent:
+        raise SplitError(
+            f"sent under the id {order.split_id}, but of {sent} commands the views show {seen} "
+            "yet, or not all that follows; it will take effect: see that worker and sink run "
+            "(touchline_lag_records), then look with touchline identity explain"
+        )
+
+
+def _is_of(row: dict[str, Any], identifier: Identifier) -> bool:
+    """Whether a row is a standing split of an identifier, not of one link."""
+    return row["stands"] and not row["lead_kind"] and (row["kind"], row["value"]) == identifier

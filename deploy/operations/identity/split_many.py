@@ -1,0 +1,105 @@
+"""Splitting many links at once, chosen by the touches that made them, and lifting that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from deploy.operations.identity.log import IdentityLog, Selection
+from deploy.operations.identity.split import Commands, Order, SplitError, wait_until_seen
+from ingest.publishing.port import NotAcknowledged
+from schemas.identifiers import Identifier
+
+#: Links that are read, commanded and held at once.
+PAGE = 1_000
+SAMPLE = 20
+
+
+class Item(NamedTuple):
+    """One command of a split of many: an identifier, or a link, and the source it is about."""
+
+    one: Identifier
+    lead: Identifier | None
+    source: str
+    #: Source of the touch that made the link, as far as it is known.
+    touched: str
+
+
+@dataclass(slots=True)
+class Count:
+    """How many links a selection has."""
+
+    links: int = 0
+    #: (source, kind of the lead, kind) -> links.
+    by: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    sample: list[tuple[Identifier, Identifier]] = field(default_factory=list)
+
+
+def holding(log: IdentityLog, selection: Selection) -> Iterator[list[Item]]:
+    """The links of a selection that hold, to be split."""
+    for page in log.holding(selection, PAGE):
+        yield [Item(link.other, link.lead, selection.source, link.source) for link in page]
+
+
+def standing(log: IdentityLog, selection: Selection, split_id: str) -> Iterator[list[Item]]:
+    """The splits that stand, to be lifted: those of an id, or else of a selection's links."""
+    for page in log.standing(selection, PAGE, split_id):
+        yield [
+            Item(
+                Identifier(row.kind, row.value),
+                Identifier(row.lead_kind, row.lead_value) if row.lead_kind else None,
+                row.source,
+                row.source,
+            )
+            for row in page
+        ]
+
+
+def count(pages: Iterable[Sequence[Item]], each: Callable[[Sequence[Item]], None]) -> Count:
+    """Count the items of all pages, handing each page on. Memory is bounded by one page."""
+    total = Count()
+    for page in pages:
+        each(page)
+        total.links += len(page)
+        for item in page:
+            lead_kind = item.lead.kind if item.lead else ""
+            total.by[item.touched, lead_kind, item.one.kind] += 1
+            if len(total.sample) < SAMPLE:
+                total.sample.append((item.lead or item.one, item.one))
+    return total
+
+
+def split_many(
+    log: IdentityLog,
+    commands: Commands,
+    pages: Iterable[Sequence[Item]],
+    order: Order,
+    *,
+    pause: bool,
+) -> Count:
+    """One command for each item, and wait until the views show all.
+
+    `pause`: wait after each page too, because the broker cannot hold them all. Broken off, the
+    same again commands what is left. Raises SplitError.
+    """
+    sent = 0
+
+    def send(page: Sequence[Item]) -> None:
+        nonlocal sent
+        try:
+            commands.send([order.command(item.one, item.lead, item.source) for item in page])
+        except NotAcknowledged as error:
+            raise SplitError(
+                f"{error}; {sent} commands were sent before, under the id {order.split_id}: give "
+                "the same command again for the rest"
+            ) from error
+        sent += len(page)
+        if pause:
+            wait_until_seen(log, commands, order, sent)
+
+    total = count(pages, send)
+    if total.links:
+        wait_until_seen(log, commands, order, sent)
+    return total

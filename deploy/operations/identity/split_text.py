@@ -1,0 +1,111 @@
+"""What `touchline identity split` answers: lines for people, documents for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from deploy.operations.identity.explain_text import MOST, name, some_links
+from deploy.operations.identity.log import Link, Taken
+from deploy.operations.identity.split import Done, Plan
+from deploy.operations.identity.split_many import Count
+
+
+def planned(plan: Plan) -> Iterator[str]:
+    """What a split of one identifier would do."""
+    what = "open again" if plan.lift else "undo"
+    yield f"would {what}: {_some(len(plan.links), 'link')} of {name(plan.identifier)}"
+    yield from some_links(plan.links)
+
+
+def done(plan: Plan, what: Done) -> Iterator[str]:
+    """What a split of one identifier did, and how to lift it."""
+    one = name(plan.identifier)
+    did = "lifted" if plan.lift else "split"
+    undid = "open until a touch names both again" if plan.lift else "undone"
+    links, moved = _some(len(what.links), "link"), _some(len(what.moved), "identifier")
+    yield f"{did} {one}: {links} {undid}, {moved} moved"
+    yield from some_links(what.links)
+    for identifier, profile_id in list(what.moved.items())[:MOST]:
+        yield f"  {name(identifier)} has profile {profile_id} now"
+    if len(what.moved) > MOST:
+        yield f"  and {len(what.moved) - MOST} more moved"
+    if not plan.lift:
+        yield f"to lift it: touchline identity split {one} --lift"
+
+
+def counted(total: Count, *, lift: bool) -> Iterator[str]:
+    """What a split of many links would do."""
+    what = "open again" if lift else "undo"
+    yield f"would {what}: {_some(total.links, 'link')}; give --apply to do it"
+    for (source, lead_kind, kind), links in sorted(total.by.items()):
+        pair = f"{lead_kind} with {kind}" if lead_kind else f"{kind} with its person"
+        yield f"  {links:>8}  {source or 'every source'}: {pair}"
+    if total.sample:
+        yield "for instance"
+    for lead, one in total.sample:
+        yield f"  {name(lead)} with {name(one)}" if lead != one else f"  {name(one)}"
+
+
+def applied(total: Count, split_id: str, taken: Taken, *, lift: bool) -> Iterator[str]:
+    """What a split of many links did, and how to lift it."""
+    if not total.links:
+        yield "no links: nothing was done"
+        return
+    undid = "open until a touch names both again" if lift else "undone"
+    yield f"{_some(taken.voided, 'link')} {undid}, {_some(taken.moved, 'move')}; id {split_id}"
+    if not lift:
+        yield f"to lift it: touchline identity split --lift --split-id {split_id} --apply"
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """`planned` for programs."""
+    return {
+        "action": "lift" if plan.lift else "split",
+        "applied": False,
+        "identifier": plan.identifier._asdict(),
+        "links": [_link(link) for link in plan.links],
+    }
+
+
+def done_json(plan: Plan, what: Done) -> dict[str, Any]:
+    """`done` for programs."""
+    return plan_json(plan) | {
+        "applied": True,
+        "split_id": what.split_id,
+        "links": [_link(link) for link in what.links],
+        "moved": [
+            one._asdict() | {"profile_id": profile, "profile_id_before": plan.profiles[one]}
+            for one, profile in what.moved.items()
+        ],
+    }
+
+
+def count_json(
+    total: Count, *, lift: bool, split_id: str = "", taken: Taken | None = None
+) -> dict[str, Any]:
+    """`counted` and, with what was taken, `applied` for programs."""
+    return {
+        "action": "lift" if lift else "split",
+        "applied": taken is not None,
+        "links": total.links,
+        "by": [
+            {"source": source, "lead_kind": lead_kind, "kind": kind, "links": links}
+            for (source, lead_kind, kind), links in sorted(total.by.items())
+        ],
+        "sample": [[lead._asdict(), one._asdict()] for lead, one in total.sample],
+    } | (
+        {}
+        if taken is None
+        else {"split_id": split_id, "voided": taken.voided, "moved": taken.moved}
+    )
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}" + "s" * (count != 1)
+
+
+def _link(link: Link) -> dict[str, Any]:
+    ends = {"lead": link.lead._asdict(), "other": link.other._asdict()}
+    return asdict(link) | ends

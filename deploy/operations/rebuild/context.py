@@ -1,0 +1,129 @@
+"""Where a rebuild is done: what it needs of Kafka and ClickHouse, and the processes it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from kafka.errors import KafkaError
+
+from deploy.config.settings import Configuration
+from deploy.kafka import control as epoch
+from deploy.kafka.control import Present
+from deploy.kafka.topics import Cluster, KafkaNotReady
+from deploy.operations.rebuild.leftovers import remove_abandoned
+from deploy.operations.rebuild.live_copy import LiveCopy
+from deploy.operations.rebuild.processes import Crew
+from deploy.operations.rebuild.replay import Processing, Replay, Say
+from deploy.runtime.factories import kafka_connection
+from deploy.runtime.signals import Interrupts
+from deploy.runtime.stages import readers
+from ingest.publishing.blocking import BatchPublisher
+from sinks.clickhouse.client import ClickHouse, ClickHouseError
+from sinks.clickhouse.epochs import Epochs
+
+#: How long to wait for the processes of an epoch to be there.
+MEMBERS_S = 90.0
+_LOOK_S = 0.2
+
+
+class RebuildError(Exception):
+    """The rebuild cannot be done, or was ended; one line that says what to do."""
+
+
+class Tools(NamedTuple):
+    """What is open while records go to an epoch."""
+
+    processing: Processing
+    replay: Replay
+    copy: LiveCopy
+
+
+class Site:
+    """A context manager for the main thread: at its end no process is left.
+
+    While it is entered, SIGTERM is a KeyboardInterrupt too.
+    """
+
+    def __init__(
+        self, configuration: Configuration, store: ClickHouse, cluster: Cluster, say: Say
+    ) -> None:
+        self.settings = configuration.settings
+        self.store = store
+        self.cluster = cluster
+        self.say = say
+        self.epochs = Epochs(store, self.settings.namespace)
+        self._interrupts = Interrupts()
+        self._crew = Crew(configuration, self._interrupts, say)
+        self._own: Present | None = None
+        self._overtaken = False
+
+    def __enter__(self) -> Site:
+        self._interrupts.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._uninterrupted()
+        self._crew.stop()
+        self._interrupts.give_back()
+
+    def work_on(self, own: Present) -> None:
+        """Start the processes of an epoch, wait until they are there. Raises `RebuildError`."""
+        self._own = own
+        epoch.watch(self.settings.kafka, self.settings.namespace, self._heard)
+        self._crew.start()
+        if not self.members(own, 1):
+            raise RebuildError(f"the processes do not start, see {self._crew.folder}")
+
+    def abandon(self, own: Present) -> None:
+        """End the processes, and remove what was built."""
+        self._uninterrupted()
+        self._crew.stop()
+        self.say("removing what was built")
+        try:
+            remove_abandoned(self.settings, self.store, self.cluster, own)
+        except (KafkaError, KafkaNotReady, ClickHouseError):
+            self.say("that did not succeed; the next rebuild does it")
+
+    def beat(self) -> None:
+        """To be called often. Raises `RebuildError` when another rebuild has begun."""
+        self._crew.check()
+        if self._overtaken:
+            raise RebuildError("another rebuild has begun, this one ends")
+
+    def processing(self, of: Present) -> Processing:
+        """The processes of an epoch."""
+        return Processing(self.settings, of.namespace, self.say, self.beat)
+
+    @contextmanager
+    def tools(self, own: Present) -> Iterator[Tools]:
+        """What publishes to an epoch, from the history and from the generation before it."""
+        processing = self.processing(own)
+        connection = kafka_connection(self.settings, own.namespace)
+        before = own.before or self.settings.namespace
+        with (
+            BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
+            LiveCopy(self.settings.kafka, before, own.namespace, publisher) as copy,
+        ):
+            yield Tools(processing, Replay(processing, publisher), copy)
+
+    def members(self, of: Present, count: int, within: float = MEMBERS_S) -> bool:
+        """Whether every consumer group of an epoch has, or gets in time, so many members."""
+        groups = sorted({one.group for one in readers(self.settings, of.namespace)})
+        deadline = time.monotonic() + within
+        while min(self.cluster.members(groups).values()) < count:
+            if time.monotonic() > deadline:
+                return False
+            self.beat()
+            time.sleep(_LOOK_S)
+        return True
+
+    def _heard(self, control: epoch.Control) -> None:
+        if self._own is not None and control.present is not None:
+            self._overtaken = not control.names(self._own.epoch)
+
+    def _uninterrupted(self) -> None:
+        """What follows is not to be broken off by a second signal."""
+        self._interrupts.call_instead(lambda: None)

@@ -1,0 +1,54 @@
+"""What generations leave behind: of a rebuild that was broken off, of an epoch that is over."""
+
+from __future__ import annotations
+
+import re
+
+from deploy.config.settings import Settings
+from deploy.kafka import control as epoch
+from deploy.kafka.control import NEXT, Present
+from deploy.kafka.topics import Cluster
+from deploy.operations.rebuild.history import History
+from deploy.runtime.stages import generation_topics
+from schemas.topics import full_name
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.epochs import Epochs
+
+
+def ordered_table(number: int) -> str:
+    """The table in which the touches are put in order for an epoch."""
+    return f"rebuild_{number}"
+
+
+def remove_abandoned(
+    settings: Settings, store: ClickHouse, cluster: Cluster, abandoned: Present
+) -> None:
+    """Remove what a rebuild that was broken off has built; nothing of an epoch that is present."""
+    control = epoch.read_control(settings.kafka, settings.namespace)
+    if control.present is None or control.present.epoch == abandoned.epoch:
+        return
+    if control.next is not None and control.next.epoch == abandoned.epoch:
+        epoch.announce(settings.kafka, settings.namespace, None, NEXT)
+    cluster.delete(_topics(settings, abandoned.namespace))
+    History(store, settings.namespace, abandoned.epoch).drop(ordered_table(abandoned.epoch))
+    Epochs(store, settings.namespace).discard(abandoned.epoch)
+
+
+def obsolete(settings: Settings, cluster: Cluster, control: epoch.Control) -> list[str]:
+    """The topics of generations on which nobody works any more."""
+    working = {one.namespace for one in (control.present, control.next) if one is not None}
+    if control.present is None:
+        return []
+    present = cluster.names()
+    prefix = re.escape(full_name(settings.namespace, "g"))
+    found = {match[0] for name in present if (match := re.match(rf"{prefix}\d+(?=\.)", name))}
+    return sorted(
+        name
+        for namespace in {settings.namespace, *found} - working
+        for name in _topics(settings, namespace)
+        if name in present
+    )
+
+
+def _topics(settings: Settings, namespace: str) -> list[str]:
+    return [topic.name for topic in generation_topics(settings, namespace)]

@@ -1,0 +1,46 @@
+"""The processes that work on an epoch while it is built: children of the command."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from deploy.config.settings import Configuration, child_environment
+from deploy.operations.rebuild.replay import Say
+from deploy.runtime.signals import Interrupts
+from deploy.runtime.supervisor import Child, Supervisor
+
+
+class Crew:
+    """Worker and sink of the next epoch. For the main thread; they end with us, however we end."""
+
+    def __init__(self, configuration: Configuration, interrupts: Interrupts, say: Say) -> None:
+        self._configuration = configuration
+        self._interrupts = interrupts
+        self.folder = configuration.settings.state.absolute() / "rebuild"
+        self._supervisor = Supervisor(self.folder, say)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of their logs."""
+        return self.folder
+
+    def start(self) -> None:
+        """Start both. What an earlier rebuild has left is of no use to them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        changes = {"state": str(self.folder / "state"), "metrics": {"port": 0}}
+        environment = child_environment(self._configuration.file.path, changes)
+        for name in ("worker", "sink"):
+            with self._interrupts.deferred():
+                self._supervisor.start(Child(name, (name, "--next"), environment))
+
+    def check(self) -> None:
+        """Start again what has died. Call it often."""
+        with self._interrupts.deferred():
+            self._supervisor.check()
+
+    def stop(self) -> None:
+        """End both; returns when no process is left."""
+        self._supervisor.stop_together()
+        shutil.rmtree(self.folder / "state", ignore_errors=True)

@@ -1,0 +1,210 @@
+"""A rebuild: everything that is derived computed anew, from what is stored, into a new epoch.
+
+Beside the running system after a change of the policy, of what segments need or of the number of
+partitions; in place where the present epoch is empty, because the broker is new or (the embedded
+one) forgets everything when it stops. The views show the new epoch only once it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from kafka.errors import KafkaError
+
+from deploy.config.identity_policy import differences, restored
+from deploy.config.settings import Configuration, Settings
+from deploy.kafka import control as epoch
+from deploy.kafka.control import Present
+from deploy.kafka.topics import KafkaNotReady, connect
+from deploy.operations.rebuild import beside
+from deploy.operations.rebuild.context import RebuildError, Site
+from deploy.operations.rebuild.history import Counts, History
+from deploy.operations.rebuild.leftovers import obsolete, ordered_table
+from deploy.operations.rebuild.replay import Processing, Replay, Say, keep, keep_no_longer
+from deploy.operations.rebuild.switch import switch
+from deploy.operations.setup import set_up
+from deploy.runtime.factories import clickhouse_config, kafka_connection
+from ingest.publishing.blocking import BatchPublisher
+from schemas.topics import LINKS, TOUCHPOINTS
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.epochs import Epochs
+
+#: With worker, sink, broker and ClickHouse on two cores together (`benchmarks.rebuild`).
+TOUCHES_PER_SECOND, LINKS_PER_SECOND = 4_000, 2_000
+_STATEMENT_S = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a rebuild would do."""
+
+    present: Present
+    #: finish (a switch that was broken off), in place or beside.
+    way: str
+    counts: Counts
+    partitions: int
+    #: Settings of the policy that differ from those of the present epoch.
+    changes: list[str]
+    #: Why it would be refused; '' if it would not.
+    refused: str
+
+    @property
+    def seconds(self) -> float:
+        """An estimate."""
+        counts = self.counts
+        return counts.touches / TOUCHES_PER_SECOND + counts.links / LINKS_PER_SECOND
+
+
+def plan(configuration: Configuration) -> Plan:
+    """What a rebuild would do now. Raises as `rebuild` does."""
+    with _open(configuration, lambda _: None) as site:
+        present = epoch.present(site.settings)
+        shown = site.epochs.shown()
+        number = present.epoch if shown is None else shown.number
+        configured = site.settings.identity.policy()
+        changed = differences(restored(present.policy, configured), configured)
+        return Plan(
+            present,
+            _way(site, present),
+            History(site.store, site.settings.namespace, number).counts(),
+            site.settings.topic_partitions,
+            [f"{'.'.join(map(str, place))}: {text}" for place, text in changed],
+            beside.refused_order(site) or "",
+        )
+
+
+def rebuild(configuration: Configuration, say: Say) -> bool:
+    """Rebuild, show the new epoch; whether the processes of the deployment have gone over to it.
+
+    Raises `RebuildError`, `KafkaNotReady`, `ClickHouseError` and `NotAcknowledged`. Broken off
+    before the switch nothing has changed, broken off later a further call goes on.
+    """
+    set_up(configuration.settings)
+    with _open(configuration, say) as site, site:
+        own = epoch.present(site.settings)
+        way = _way(site, own)
+        if way == "in place":
+            touches = finish(site.settings, own, say)
+            say(f"epoch {own.epoch} is shown: {touches:,} touchpoints processed")
+            return True
+        if way == "finish":
+            say(f"going on with the switch to epoch {own.epoch}")
+            site.work_on(own)
+        else:
+            own, touches = beside.build(site, own)
+            say(f"epoch {own.epoch} is built: {touches:,} stored touchpoints processed")
+        try:
+            switch(site, own)
+        except BaseException:
+            say("the switch is not complete: touchline rebuild goes on with it")
+            raise
+        return site.members(own, 2)
+
+
+def complete(settings: Settings, say: Say) -> None:
+    """Fill the present epoch with what is stored, unless something is in it already."""
+    present = epoch.present(settings)
+    if settings.kafka.embedded or is_empty(settings, present):
+        finish(settings, present, say)
+    else:
+        say(f"epoch {present.epoch} is not complete: run touchline rebuild")
+
+
+def finish(settings: Settings, present: Present, say: Say) -> int:
+    """Fill the present epoch, which is empty, and show it; how many touches there were.
+
+    Its worker and sink run, and nothing else writes to its topics meanwhile.
+    """
+    connection = kafka_connection(settings, present.namespace)
+    with (
+        _kafka_explained(settings),
+        contextlib.closing(_patient(settings)) as store,
+        _kept(settings, present),
+        BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
+    ):
+        epochs = Epochs(store, settings.namespace)
+        shown = epochs.shown()
+        history = History(store, settings.namespace, shown.number if shown else 0)
+        processing = Processing(settings, present.namespace, say)
+        replay = Replay(processing, publisher)
+        replay.links(history)
+        touches = replay.touches(history, ordered_table(present.epoch))
+        processing.drained()
+        epochs.activate(present.epoch, datetime.now(UTC))
+        epochs.drop_superseded()
+    return touches
+
+
+@contextlib.contextmanager
+def _kept(settings: Settings, present: Present) -> Iterator[None]:
+    if settings.kafka.embedded:  # which keeps by size alone
+        yield
+        return
+    with contextlib.closing(connect(settings.kafka)) as cluster:
+        keep(cluster, present.namespace)
+        yield
+        keep_no_longer(cluster, present.namespace)
+
+
+def is_empty(settings: Settings, present: Present) -> bool:
+    """Whether nothing was ever published for an epoch.
+
+    A replay that was broken off must not go on in place: what it has published would count twice.
+    """
+    processing = Processing(settings, present.namespace, lambda _: None)
+    return not any(any(processing.ends(topic.name).values()) for topic in (LINKS, TOUCHPOINTS))
+
+
+def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:
+    """The topics on which nobody works any more; with `delete` they are gone."""
+    settings = configuration.settings
+    with _kafka_explained(settings), contextlib.closing(connect(settings.kafka)) as cluster:
+        control = epoch.read_control(settings.kafka, settings.namespace)
+        found = obsolete(settings, cluster, control)
+        if delete:
+            cluster.delete(found)
+    return found
+
+
+def _way(site: Site, present: Present) -> str:
+    shown = site.epochs.shown()
+    if shown is not None and shown.number < present.epoch:
+        if present.before is not None:
+            return "finish"
+        if site.settings.kafka.embedded or is_empty(site.settings, present):
+            return "in place"
+    elif site.settings.kafka.embedded:
+        raise RebuildError(
+            "the embedded Kafka cannot hold a second epoch; touchline up makes a new one whenever "
+            "it starts"
+        )
+    return "beside"
+
+
+@contextlib.contextmanager
+def _open(configuration: Configuration, say: Say) -> Iterator[Site]:
+    settings = configuration.settings
+    with (
+        _kafka_explained(settings),
+        contextlib.closing(_patient(settings)) as store,
+        contextlib.closing(connect(settings.kafka)) as cluster,
+    ):
+        yield Site(configuration, store, cluster, say)
+
+
+def _patient(settings: Settings) -> ClickHouse:
+    """A connection for statements that go through everything."""
+    return ClickHouse(replace(clickhouse_config(settings), timeout_s=_STATEMENT_S))
+
+
+@contextlib.contextmanager
+def _kafka_explained(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise KafkaNotReady(
+            f"Kafka at {settings.kafka.bootstrap_servers} did not answer: {type(error).__name__}"
+        ) from error

@@ -1,0 +1,120 @@
+"""From one generation to the next, so that no touch is lost and none is refused.
+
+In this order; broken off anywhere, `touchline rebuild` goes on from where it was:
+
+1. `control` names the new epoch as the present one. Gateways change over at once, workers and
+   sinks of the former one end and come back on the new topics.
+2. What still comes into the former topics is copied until they are quiet.
+3. The broker is told to take nothing more there. A gateway that has not changed over by now answers
+   503 until it has, so what was accepted until then is all there is.
+4. The rest is copied and processed, and then the views show the new epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from deploy.config.sections import KafkaSettings
+from deploy.kafka import control as epoch
+from deploy.kafka.clients import blocking
+from deploy.kafka.control import NEXT, Present
+from deploy.kafka.topics import Cluster, KafkaNotReady
+from deploy.operations.rebuild.context import Site, Tools
+from deploy.operations.rebuild.live_copy import PROBE, LiveCopy, Offsets
+from deploy.operations.rebuild.replay import keep_no_longer
+from ingest.publishing.port import WRITTEN
+from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, VIOLATIONS, full_name
+
+#: Nothing has come for so long: the gateways, who hear of a change at once, have changed over.
+QUIET_S = 5.0
+#: With traffic from a gateway that does not hear, the topics are closed all the same.
+LONGEST_S = 60.0
+_LOOK_S = 0.2
+_ATTEMPTS = 100
+
+
+def switch(site: Site, own: Present) -> None:
+    """Make an epoch that is complete up to what came in last the present one, and show it."""
+    settings = site.settings
+    before = own.before or settings.namespace
+    former = site.processing(Present(0, own.cluster_id, before))
+    _announce(site, own)
+    with site.tools(own) as tools:
+
+        def a_round() -> None:
+            copy_round(tools, former.reached(TOUCHPOINTS.name), site.beat)
+
+        if not _until_quiet(tools.copy, a_round):
+            site.say("a gateway goes on writing to the former topics; it answers 503 from now on")
+        close_topics(site.cluster, settings.kafka, before)
+        copy_round(tools, tools.copy.ends(TOUCHPOINTS.name), site.beat)
+        for topic in (REJECTED, VIOLATIONS):
+            tools.copy.copy(topic.name, tools.copy.ends(topic.name), site.beat)
+        tools.processing.drained()
+    site.epochs.activate(own.epoch, datetime.now(UTC))
+    site.say(f"the views show epoch {own.epoch}")
+    site.epochs.drop_superseded()
+    keep_no_longer(site.cluster, own.namespace)
+
+
+def copy_round(tools: Tools, touches: Offsets, beat: Callable[[], None]) -> None:
+    """Copy the links that are there, wait for the answers, copy touches up to these offsets."""
+    if tools.copy.copy(LINKS.name, tools.copy.ends(LINKS.name), beat):
+        tools.processing.answered()
+    tools.copy.copy(TOUCHPOINTS.name, touches, beat)
+
+
+def _announce(site: Site, own: Present) -> None:
+    kafka, namespace = site.settings.kafka, site.settings.namespace
+    present = epoch.read(kafka, namespace)
+    if present is None or present.epoch != own.epoch:
+        epoch.announce(kafka, namespace, own)
+        site.say(f"switching to epoch {own.epoch}")
+    epoch.announce(kafka, namespace, None, NEXT)
+
+
+def _until_quiet(copy: LiveCopy, a_round: Callable[[], None]) -> bool:
+    """Copy until the gateways write to other topics; False if one still did at the end."""
+    began = changed = time.monotonic()
+    ends = [copy.ends(topic.name) for topic in WRITTEN]
+    while time.monotonic() - changed < QUIET_S:
+        if time.monotonic() - began > LONGEST_S:
+            return False
+        a_round()
+        now = [copy.ends(topic.name) for topic in WRITTEN]
+        if now != ends:
+            ends, changed = now, time.monotonic()
+        time.sleep(_LOOK_S)
+    return True
+
+
+def close_topics(cluster: Cluster, kafka: KafkaSettings, namespace: str) -> None:
+    """Have the broker refuse whatever is sent to the topics of the gateways from now on.
+
+    Returns when every partition refuses. Raises `KafkaNotReady` if one goes on accepting.
+    """
+    names = [full_name(namespace, topic.name) for topic in WRITTEN]
+    cluster.configure(names, {"max.message.bytes": "0"})
+    producer = KafkaProducer(**blocking(kafka), acks=1, enable_idempotence=False)
+    try:
+        for name in names:
+            for partition in sorted(producer.partitions_for(name)):
+                _until_refused(producer, name, partition)
+    finally:
+        producer.close(timeout=5)
+
+
+def _until_refused(producer: KafkaProducer, name: str, partition: int) -> None:
+    # The setting reaches the brokers a moment after it was acknowledged.
+    for _ in range(_ATTEMPTS):
+        try:
+            producer.send(name, b"", PROBE, partition=partition).get(timeout=10)
+        except KafkaError:
+            return
+        time.sleep(_LOOK_S)
+    raise KafkaNotReady(f"Kafka goes on accepting records for {name}")

@@ -1,0 +1,71 @@
+"""A replay's way to Kafka: to the topics of the present epoch, and only while it stays that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from kafka.errors import KafkaError
+
+from deploy.config.identity_policy import order_problem
+from deploy.config.settings import Settings
+from deploy.kafka import control as epoch
+from deploy.kafka.lag import settled
+from deploy.kafka.outlet import deliver
+from deploy.kafka.topics import KafkaNotReady
+from deploy.operations.rejected.replay import ReplayError
+from deploy.runtime.factories import kafka_connection
+from deploy.runtime.stages import readers
+from ingest.publishing.blocking import BatchPublisher
+from ingest.publishing.port import Message
+
+
+class KafkaLine:
+    """`deploy.operations.rejected.replay.Line` over Kafka; a context manager that disconnects."""
+
+    def __init__(self, settings: Settings, shown: int, wait_s: float) -> None:
+        """`shown`: the epoch that the views show. `wait_s` bounds connecting, sending and settling.
+
+        Raises `ReplayError`, `ingest.publishing.port.NotAcknowledged` and
+        `deploy.kafka.topics.KafkaNotReady`.
+        """
+        self._settings = settings
+        self._shown = shown
+        self._wait_s = wait_s
+        present = epoch.present(settings)
+        if problem := order_problem(settings.identity.policy(), present.policy):
+            raise ReplayError(problem)
+        self._namespace = present.namespace
+        self.check()
+        connection = kafka_connection(settings, present.namespace)
+        self._publisher = BatchPublisher(
+            connection, client_id="touchline-rejected", deliver_s=wait_s
+        )
+
+    def check(self) -> None:
+        """See `deploy.operations.rejected.replay.Line`."""
+        try:
+            control = epoch.read_control(self._settings.kafka, self._settings.namespace)
+        except (KafkaError, OSError) as error:
+            raise KafkaNotReady(
+                f"Kafka at {self._settings.kafka.bootstrap_servers} does not answer: "
+                f"{type(error).__name__}"
+            ) from error
+        present = control.present
+        if control.next is not None or present is None or present.epoch != self._shown:
+            raise ReplayError("a rebuild is under way, replay once its epoch is shown")
+
+    def send(self, records: Sequence[Message]) -> None:
+        """See `deploy.operations.rejected.replay.Line`."""
+        deliver(self._publisher, self._settings, self._namespace, records, self._wait_s)
+
+    def settle(self) -> bool:
+        """Wait until what was sent has gone all the way into ClickHouse; False if it has not."""
+        everybody = readers(self._settings, self._namespace)
+        return settled(self._settings.kafka, everybody, self._wait_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._publisher.close()

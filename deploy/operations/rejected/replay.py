@@ -1,0 +1,221 @@
+"""Replaying refusals: each that was there when it began, once.
+
+For some at a time: judge, look which touches are there already, send, then mark. Broken off
+anywhere, the same again takes up what is not marked. What it sends a second time then is the same
+as before, ids and times: within the window of redeliveries (7 days) the stages drop it, and later
+than that it is in ClickHouse and not sent. A refusal that would be refused again stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from deploy.operations.rejected.log import Mark, Place, Refusal, Selection
+from deploy.operations.rejected.verdict import Judge, Touch, Verdict
+from ingest.publishing.port import Message, NotAcknowledged, messages
+from schemas.times import rfc3339
+from schemas.topics import TOUCHPOINTS
+from schemas.touchpoint_row import TouchpointRow
+
+#: Of a mark: so many ids of events tell what it was about.
+_EVENT_IDS = 100
+#: Verdicts that an answer shows one by one.
+SHOWN = 20
+
+
+class ReplayError(Exception):
+    """A replay cannot be made now, or not to its end; one line that says what to do."""
+
+
+class Store(Protocol):
+    """What a replay needs of ClickHouse: see `deploy.operations.rejected.log.RejectedLog`."""
+
+    def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
+        """See `RejectedLog`."""
+
+    def stored(self, touches: Collection[TouchpointRow]) -> set[Place]:
+        """See `RejectedLog`."""
+
+    def mark(self, marks: Sequence[Mark]) -> None:
+        """See `RejectedLog`."""
+
+
+class Line(Protocol):
+    """What a replay needs of Kafka."""
+
+    def check(self) -> None:
+        """Raise ReplayError while what is sent might come to nothing, because of a rebuild."""
+
+    def send(self, records: Sequence[Message]) -> None:
+        """Returns once Kafka has all. Raises `ingest.publishing.port.NotAcknowledged`."""
+
+
+class Of(NamedTuple):
+    """What refusals are counted by."""
+
+    source: str
+    connector: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Group:
+    """What came, or would come, of the refusals of one source, connector and reason."""
+
+    refusals: int = 0
+    #: Refusals that are done with: by what they came to (the outcome of their mark).
+    outcomes: Counter[str] = field(default_factory=Counter)
+    #: Touches that are sent, and touches that were there already.
+    accepted: int = 0
+    stored: int = 0
+    #: Refusals that stay: why -> how many.
+    why: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Total:
+    """What a replay did, or would do."""
+
+    groups: dict[Of, Group] = field(default_factory=dict)
+    #: The first ones: each with what it comes to, or why it stays.
+    shown: list[tuple[Refusal, str, str]] = field(default_factory=list)
+
+    @property
+    def refusals(self) -> int:
+        """All that were looked at."""
+        return sum(group.refusals for group in self.groups.values())
+
+    @property
+    def stays(self) -> int:
+        """Those that stay as they are."""
+        return sum(sum(group.why.values()) for group in self.groups.values())
+
+    @property
+    def done(self) -> int:
+        """Those that are done with."""
+        return self.refusals - self.stays
+
+    def add(self, verdict: Verdict, mark: Mark | None) -> None:
+        """Count one; without a mark it stays."""
+        refusal = verdict.refusal
+        of = Of(refusal.source, refusal.connector, refusal.reason)
+        group = self.groups.setdefault(of, Group())
+        group.refusals += 1
+        if mark is None:
+            group.why[verdict.why] += 1
+        else:
+            group.outcomes[mark.outcome] += 1
+            group.accepted += mark.accepted
+            group.stored += mark.stored
+        if len(self.shown) < SHOWN:
+            self.shown.append((refusal, mark.outcome if mark else "", verdict.why))
+
+
+class Replay:
+    """Goes through a selection. `line` None: only says what would be done."""
+
+    def __init__(
+        self,
+        store: Store,
+        judge: Judge,
+        line: Line | None,
+        clock_ms: Callable[[], int],
+        beat: Callable[[Total], None] = lambda _: None,
+    ) -> None:
+        """`beat` is called with what was done so far, often."""
+        self._store = store
+        self._judge = judge
+        self._line = line
+        self._clock_ms = clock_ms
+        self._beat = beat
+
+    def run(self, selection: Selection, began_ms: int, limit: int = 0) -> Total:
+        """Replay what was there at `began_ms`, at most `limit` of those that can be (0: all).
+
+        Raises ReplayError; what was done until then is marked.
+        """
+        total = Total()
+        for refusals in self._store.open(selection, began_ms):
+            verdicts = self._judged(refusals, limit - total.done if limit else len(refusals))
+            rows = [touch.row for verdict in verdicts for touch in verdict.touches]
+            stored = self._store.stored(rows)
+            at = rfc3339(self._clock_ms())
+            marks = {
+                number: _mark(verdict, stored, at)
+                for number, verdict in enumerate(verdicts)
+                if verdict.goes
+            }
+            if self._line is not None:
+                going = [verdicts[number] for number in marks]
+                self._send(self._line, going, stored, total)
+                self._store.mark(list(marks.values()))
+            for number, verdict in enumerate(verdicts):
+                total.add(verdict, marks.get(number))
+            self._beat(total)
+            if limit and total.done >= limit:
+                break
+        return total
+
+    def _judged(self, refusals: Sequence[Refusal], limit: int) -> list[Verdict]:
+        """What becomes of each, up to the last one that is taken."""
+        verdicts: list[Verdict] = []
+        for refusal in refusals:
+            verdicts.append(self._judge.judge(refusal))
+            limit -= verdicts[-1].goes
+            if not limit:
+                break
+        return verdicts
+
+    def _send(self, line: Line, going: Sequence[Verdict], stored: set[Place], total: Total) -> None:
+        try:
+            line.check()
+            if records := [one for verdict in going for one in _records(verdict, stored)]:
+                line.send(records)
+                # A rebuild that began before this takes them along; one that begins now waits for
+                # them before it does anything.
+                line.check()
+        except (NotAcknowledged, ReplayError) as error:
+            raise ReplayError(
+                f"{error}; {total.done} were replayed before: give the same command again for the "
+                "rest"
+            ) from error
+
+
+def _new(verdict: Verdict, stored: set[Place]) -> list[Touch]:
+    return [touch for touch in verdict.touches if Place.of(touch.row) not in stored]
+
+
+def _records(verdict: Verdict, stored: set[Place]) -> Iterator[Message]:
+    yield from messages([touch.record for touch in _new(verdict, stored)], verdict.refused)
+    if verdict.returned is not None:
+        yield verdict.returned
+
+
+def _mark(verdict: Verdict, stored: set[Place], at: str) -> Mark:
+    sent, touches = len(_new(verdict, stored)), len(verdict.touches)
+    if verdict.returned is not None:
+        outcome, topic = "returned", verdict.returned.topic
+    else:
+        outcome, topic = _outcome(verdict, sent), TOUCHPOINTS.name if sent else ""
+    return Mark(
+        rejected_id=verdict.refusal.rejected_id,
+        received_at=rfc3339(verdict.refusal.received_ms),
+        replayed_at=at,
+        outcome=outcome,
+        accepted=sent,
+        stored=touches - sent,
+        refused=len(verdict.refused),
+        topic=topic,
+        event_ids=tuple(touch.row.event_id for touch in verdict.touches[:_EVENT_IDS]),
+    )
+
+
+def _outcome(verdict: Verdict, sent: int) -> str:
+    if not verdict.touches:
+        return "empty"
+    if verdict.refused:
+        return "partly"
+    return "accepted" if sent else "stored"

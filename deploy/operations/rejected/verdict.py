@@ -1,0 +1,180 @@
+"""What would become of a refusal today. Pure: the same refusal, the same verdict.
+
+A body or an event is read again by the connector that its source has now, as the gateway would:
+its signature was verified before it was kept. It keeps its time of receipt, and so the ids that are
+derived from it. A record goes back to its topic as it was, which is safe because what travels there
+is absolute and versioned, but only within its epoch: versions of another one mean nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from deploy.operations.rejected.log import Refusal
+from ingest.connector import Request
+from ingest.gateway.body import decompress
+from ingest.gateway.config import GatewayConfig, ReadSource
+from ingest.intake.accept import Accepted
+from ingest.intake.evaluate import judged, refused
+from ingest.intake.replay_context import ENCODING, Kept, Origins
+from ingest.publishing.port import Message, Refused
+from schemas import messages, topics, touchpoint_row
+from schemas.rejection import Rejection
+from schemas.touchpoint_row import TouchpointRow
+
+_CUT = "only its beginning was kept"
+_WITHOUT_TOPIC = "it was kept by an older version, without its topic"
+_OTHER_EPOCH = "a rebuild has computed anew what it is about"
+_WATERMARK = "it is a sign of life of a stage, and newer ones say more"
+_json = msgspec.json.Decoder()
+#: What a reader makes of a record first; it raises msgspec.DecodeError where it cannot.
+_READERS: Mapping[str, Callable[[bytes], Any]] = {
+    topics.TRAILS.name: messages.decode_trail_message,
+    topics.LINKS.name: messages.decode_link,
+    topics.ASSIGNMENTS.name: messages.decode_assignment,
+}
+#: Topics whose records say the same in every epoch.
+_LASTING = (topics.ACCEPTED.name, topics.REJECTED.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A touch that would be accepted: its record, and what it says."""
+
+    record: Accepted
+    row: TouchpointRow
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a refusal comes to.
+
+    Touches that would be accepted, and events that would be refused anew (as records under ids of
+    their own, with the reasons); or the record that would be returned to its topic. `obstacle`
+    says why nothing can be done with it at all.
+    """
+
+    refusal: Refusal
+    touches: list[Touch] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    reasons: list[Rejection] = field(default_factory=list)
+    returned: Message | None = None
+    obstacle: str = ""
+
+    @property
+    def goes(self) -> bool:
+        """Whether a replay would take it; otherwise it stays as it is."""
+        if self.obstacle:
+            return False
+        return bool(self.touches) or self.returned is not None or not self.reasons
+
+    @property
+    def why(self) -> str:
+        """Why it is still refused, in the words of the first reason."""
+        if self.obstacle or not self.reasons:
+            return self.obstacle
+        return f"{self.reasons[0].reason}: {self.reasons[0].detail}"
+
+
+class Judge:
+    """Judges refusals by the sources as they are configured now."""
+
+    def __init__(
+        self, sources: Mapping[str, ReadSource], config: GatewayConfig, epoch: int
+    ) -> None:
+        """`epoch`: the present one."""
+        self._sources = sources
+        self._config = config
+        self._epoch = epoch
+
+    def judge(self, refusal: Refusal) -> Verdict:
+        """What becomes of it."""
+        if refusal.form == "cut":
+            return Verdict(refusal, obstacle=_CUT)
+        if refusal.form == "record":
+            return self._record(refusal)
+        if not refusal.source:
+            return Verdict(refusal, obstacle=_WITHOUT_TOPIC)
+        source = self._sources.get(refusal.source)
+        if source is None:
+            problem = f"source {refusal.source} is not configured, or takes no requests"
+            return Verdict(refusal, obstacle=problem)
+        if source.connector.name != refusal.connector:
+            problem = (
+                f"source {refusal.source} has the connector {source.connector.name} now, and this "
+                f"was sent to {refusal.connector}"
+            )
+            return Verdict(refusal, obstacle=problem)
+        verdicts = [self._read(refusal, source, request) for request in _requests(refusal, source)]
+        return next((one for one in verdicts if one.touches), verdicts[0])
+
+    def _record(self, refusal: Refusal) -> Verdict:
+        topic, value = refusal.topic, refusal.payload
+        try:
+            if topic == topics.TOUCHPOINTS.name:
+                row = touchpoint_row.decode(value)
+                record = Accepted(row.event_id, refusal.key or row.lead_id.encode(), value)
+                return Verdict(refusal, touches=[Touch(record, row)])
+            read = _READERS.get(topic, _json.decode)(value)
+        except msgspec.MsgspecError:
+            return Verdict(refusal, obstacle=f"it is no record that the topic {topic} can have")
+        if isinstance(read, messages.Watermark):
+            return Verdict(refusal, obstacle=_WATERMARK)
+        if topic not in _LASTING and refusal.epoch != self._epoch:
+            return Verdict(refusal, obstacle=_OTHER_EPOCH)
+        # The one topic with a single partition has more on the embedded broker.
+        partition = 0 if topic == topics.LINKS.name else None
+        return Verdict(refusal, returned=Message(topic, refusal.key, value, None, partition))
+
+    def _read(self, refusal: Refusal, source: ReadSource, request: Request) -> Verdict:
+        encoding = request.headers.get(ENCODING, "")
+        problem = None
+        if encoding:
+            body = decompress(request.body, encoding.strip().lower(), self._config.max_body_bytes)
+            problem = body.problem
+            request = request._replace(body=body.data if problem is None else request.body)
+        verdict = Verdict(refusal)
+        origins = Origins(source.name, source.connector, request, problem)
+        results = (
+            judged(source, request, refusal.received_ms, self._config)
+            if problem is None
+            else iter([problem])
+        )
+        for number, result in enumerate(results):
+            if isinstance(result, Accepted):
+                verdict.touches.append(Touch(result, touchpoint_row.decode(result.value)))
+                continue
+            if origins.of(result).form == "body":
+                # Nothing of it can be told apart from the rest, so it stays as a whole.
+                return Verdict(refusal, reasons=[result])
+            verdict.reasons.append(result)
+            verdict.refused.append(
+                refused(
+                    result,
+                    origins,
+                    rejected_id=_part_id(refusal, number),
+                    received_ms=refusal.received_ms,
+                    max_kept_bytes=self._config.max_kept_bytes,
+                )
+            )
+        return verdict
+
+
+def _requests(refusal: Refusal, source: ReadSource) -> Iterator[Request]:
+    """The request that it came with; where that is not known, each that it may have been."""
+    kept = Kept.of(refusal.request) if refusal.request else Kept()
+    yield kept.request(refusal.payload)
+    if not refusal.form:
+        alone = kept.alone(source.connector, Kept().request(b""))
+        if alone is not None:
+            yield alone.request(refusal.payload)
+
+
+def _part_id(refusal: Refusal, number: int) -> str:
+    """The id of an event of it that is refused anew: the same in every replay."""
+    return str(uuid.uuid5(uuid.UUID(refusal.rejected_id), f"{refusal.received_ms}/{number}"))

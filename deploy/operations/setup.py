@@ -1,0 +1,141 @@
+"""`touchline setup`: topics, tables and the epoch. Safe to run again at any time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import structlog
+
+from deploy.config.identity_policy import described
+from deploy.config.settings import Settings
+from deploy.kafka.control import Present, announce, read
+from deploy.kafka.topics import Cluster, Outcome, connect, ensure
+from deploy.runtime.factories import clickhouse
+from deploy.runtime.stages import generation_topics, lasting_topics, partitions_of
+from schemas.topics import TOUCHPOINTS, full_name
+from sinks.clickhouse.client import ClickHouse, Unreachable
+from sinks.clickhouse.epochs import Epoch, Epochs
+from sinks.clickhouse.migrate import migrate
+
+_log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `setup` did, or with `dry_run` would do. `epoch` is None in a dry run."""
+
+    topics: Outcome
+    migrations: list[str] = field(default_factory=list)
+    epoch: Epoch | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def set_up(
+    settings: Settings, *, dry_run: bool = False, new_epoch: bool = False, timeout: float = 60.0
+) -> Report:
+    """Create topics, migrate ClickHouse, tell the workers the epoch.
+
+    Waits for Kafka and ClickHouse at most `timeout` seconds each. `new_epoch` begins one even if
+    the cluster is the same as before. Raises `KafkaNotReady`, `MigrationError` or
+    `ClickHouseError`.
+    """
+    cluster = connect(settings.kafka, timeout)
+    try:
+        cluster_id = cluster.cluster_id()
+        known = None if new_epoch else read(settings.kafka, settings.namespace)
+        # The topics of another lifetime of the broker are gone with it.
+        known = known if known is not None and known.cluster_id == cluster_id else None
+        outcome = _topics(cluster, settings, known, dry_run=dry_run)
+    finally:
+        cluster.close()
+    store = clickhouse(settings)
+    try:
+        migrations = _once_reachable(
+            lambda: migrate(store, settings.namespace, dry_run=dry_run), timeout
+        )
+        names = [f"{migration.number:04d}_{migration.name}" for migration in migrations]
+        if dry_run:
+            return Report(outcome, names)
+        epoch = _epoch(store, settings, cluster_id, known, new_epoch=new_epoch)
+    finally:
+        store.close()
+    present = _present(settings, epoch, known)
+    if present != known:
+        announce(settings.kafka, settings.namespace, present)
+    return Report(outcome, names, epoch)
+
+
+def _topics(
+    cluster: Cluster, settings: Settings, known: Present | None, *, dry_run: bool
+) -> Outcome:
+    """Those of the present generation, whose number of partitions stays as it is."""
+    namespace, partitions = (
+        (known.namespace, partitions_of(settings, known)) if known else (settings.namespace, 0)
+    )
+    topics = [*lasting_topics(settings), *generation_topics(settings, namespace, partitions)]
+    outcome = ensure(cluster, topics, dry_run=dry_run)
+    return replace(outcome, differing=[*outcome.differing, *repartitioned(settings, known)])
+
+
+def repartitioned(settings: Settings, known: Present | None) -> list[str]:
+    """Says that another number of partitions is configured than the present epoch has."""
+    if known is None or partitions_of(settings, known) == settings.topic_partitions:
+        return []
+    return [
+        f"topic {full_name(known.namespace, TOUCHPOINTS.name)} has {known.partitions} partitions, "
+        f"but {settings.topic_partitions} are configured: touchline rebuild makes new topics with "
+        "that number"
+    ]
+
+
+def _epoch(
+    store: ClickHouse,
+    settings: Settings,
+    cluster_id: str,
+    known: Present | None,
+    *,
+    new_epoch: bool,
+) -> Epoch:
+    """The one that is present; the newest may be one that a rebuild has not completed."""
+    epochs = Epochs(store, settings.namespace)
+    if known is not None and (epoch := epochs.of(known.epoch)) is not None:
+        return epoch
+    now, policy = datetime.now(UTC), described(settings.identity.policy())
+    if new_epoch:
+        return epochs.begin(cluster_id, now, policy)
+    return epochs.ensure(cluster_id, now, policy)
+
+
+def _present(settings: Settings, epoch: Epoch, known: Present | None) -> Present:
+    """What the processes are told; a record of an older version is completed."""
+    policy = epoch.policy or described(settings.identity.policy())
+    if known is not None and known.epoch == epoch.number:
+        return replace(
+            known,
+            partitions=partitions_of(settings, known),
+            policy=known.policy or policy,
+        )
+    namespace = known.namespace if known else settings.namespace
+    partitions = partitions_of(settings, known) if known else settings.topic_partitions
+    return Present(epoch.number, epoch.cluster_id, namespace, partitions, policy)
+
+
+def _once_reachable(action: Callable[[], T], timeout: float) -> T:
+    """The action's result, tried again while nobody answers."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return action()
+        except Unreachable as error:
+            if time.monotonic() > deadline:
+                raise
+            _log.warning("clickhouse_unreachable", detail=str(error))
+            time.sleep(1.0)

@@ -1,0 +1,1 @@
+"""Processes: made from the configuration, started, supervised; their logs and metrics."""

@@ -1,0 +1,74 @@
+"""What a process of one generation has to see to: its end, its folder, a policy that differs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import structlog
+
+from deploy.config.identity_policy import differences, restored
+from deploy.config.settings import Settings
+from deploy.kafka import control as epoch
+
+_log = structlog.get_logger(__name__)
+
+
+def joined(settings: Settings, which: str) -> epoch.Present:
+    """The epoch to work on, once it is known; a signal meanwhile ends the process in order."""
+    before = {
+        number: signal.signal(number, lambda *_: sys.exit(0))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        return epoch.wait_for(settings.kafka, settings.namespace, which)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with(settings: Settings, present: epoch.Present) -> None:
+    """End this process as by SIGTERM when its epoch is neither present nor next any more.
+
+    Whoever started it starts it again, and it learns the new names.
+    """
+    ending = threading.Event()
+
+    def changed(control: epoch.Control) -> None:
+        # A topic that says nothing is no reason: that is an outage of the broker's data.
+        if control.present is None or control.names(present.epoch) or ending.is_set():
+            return
+        ending.set()
+        _log.info("epoch_over", epoch=present.epoch, present=control.present.epoch)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if not settings.kafka.embedded:  # which never has another generation
+        epoch.watch(settings.kafka, settings.namespace, changed)
+
+
+def state_folder(state: Path, deployment: str, namespace: str, stage: str) -> Path:
+    """Where a stage keeps its rows, apart for each generation; those of others are deleted.
+
+    Offsets of one generation mean nothing in another one.
+    """
+    own = namespace.removeprefix(deployment).removeprefix(".")
+    present = state / own if own else state
+    for folder in {state, *state.glob("g[0-9]*")} - {present}:
+        for rows in folder.glob(f"{stage}-*"):
+            shutil.rmtree(rows, ignore_errors=True)
+    return present
+
+
+def warn_if_changed(settings: Settings, present: epoch.Present) -> None:
+    """Log once that the configured identity policy is not that of the epoch."""
+    configured = settings.identity.policy()
+    changed = [
+        ".".join(map(str, place))
+        for place, _ in differences(restored(present.policy, configured), configured)
+    ]
+    if changed:
+        _log.warning("identity_policy_differs", settings=changed, hint="run touchline rebuild")

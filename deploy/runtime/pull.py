@@ -1,0 +1,89 @@
+"""Pulling the configured sources, each in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.cli.options import now_ms
+from deploy.config.settings import Configuration, Settings
+from deploy.kafka.cursors import cursors
+from deploy.kafka.outlet import KafkaOutlet
+from deploy.runtime import factories
+from ingest.connector import BatchConnector
+from ingest.files.pull import Pull, PullMetrics
+from ingest.files.reader import BatchSource, Reading
+
+_SEND_S = 60.0
+#: After a stop a batch under way may take so long; then it is given up, and read again later.
+_GRACE_S = 10.0
+
+
+class PullProblem(Exception):
+    """There is nothing to pull; one line."""
+
+
+def pulled(loaded: Configuration) -> dict[str, BatchSource]:
+    """The sources that are pulled. Raises `ConfigurationError`."""
+    return {
+        source.name: source
+        for source in factories.batch_sources(loaded)
+        if isinstance(source.connector, BatchConnector) and source.connector.pulls
+    }
+
+
+def pulled_sources(loaded: Configuration, names: Sequence[str] = ()) -> list[BatchSource]:
+    """All that are pulled, or those of these names. Raises PullProblem where there are none."""
+    found = pulled(loaded)
+    if unknown := [name for name in names if name not in found]:
+        raise PullProblem(f"no source that is pulled has the name {', '.join(unknown)}")
+    if not found:
+        raise PullProblem("no source is configured that has to be pulled")
+    return [found[name] for name in dict.fromkeys(names or found)]
+
+
+@dataclass(frozen=True, slots=True)
+class Puller:
+    """Pulls sources into Kafka; `settings` say where that is, `data` is `up`'s folder."""
+
+    loaded: Configuration
+    settings: Settings
+    data: Path
+    metrics: PullMetrics
+    stop: threading.Event
+
+    def once(self, source: BatchSource) -> bool:
+        """Read a source to its end; whether that went well."""
+        with self._pull(source) as pull:
+            _, complete = pull.once()
+        return complete
+
+    def forever(self, sources: Sequence[BatchSource]) -> None:
+        """Pull until `stop` is set."""
+        threads = [
+            threading.Thread(
+                target=self._forever, args=(source,), name=f"pull-{source.name}", daemon=True
+            )
+            for source in sources
+        ]
+        for thread in threads:
+            thread.start()
+        self.stop.wait()
+        for thread in threads:
+            thread.join(_GRACE_S)
+
+    def _forever(self, source: BatchSource) -> None:
+        with self._pull(source) as pull:
+            pull.forever(self.stop.wait)
+
+    @contextlib.contextmanager
+    def _pull(self, source: BatchSource) -> Iterator[Pull]:
+        reading = Reading(source, factories.gateway_config(self.loaded.settings), now_ms)
+        with (
+            contextlib.closing(cursors(self.settings, self.data)) as kept,
+            KafkaOutlet(self.settings, "touchline-pull", _SEND_S) as outlet,
+        ):
+            yield Pull(reading, kept, outlet, self.metrics, self.stop.is_set)

@@ -1,0 +1,90 @@
+"""The stages of a deployment, made from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from deploy.config.identity_policy import restored
+from deploy.config.settings import Settings
+from deploy.kafka.control import Present
+from deploy.kafka.lag import Reader, sink_readers
+from deploy.kafka.topics import Wanted, wanted
+from processors.engine import changelogs, group
+from processors.graph.stage import GraphStage
+from processors.profiles.stage import ProfilesStage
+from processors.segments import Segment, load_segments, required_features
+from processors.stage import Stage
+from processors.trails.stage import TrailsStage
+from schemas.topics import LASTING, PUBLIC, full_name
+
+#: In the order of the flow.
+STAGE_NAMES = ("trails", "graph", "profiles")
+
+
+def make(
+    name: str, settings: Settings, present: Present, segments: Iterable[Segment] = ()
+) -> Stage:
+    """A stage by name, for an epoch: its identity policy is that of the epoch."""
+    policy = restored(present.policy, settings.identity.policy())
+    partitions = partitions_of(settings, present)
+    segments = tuple(segments)
+    makers: dict[str, Callable[[], Stage]] = {
+        "trails": lambda: TrailsStage(present.epoch, partitions, required_features(segments)),
+        "graph": lambda: GraphStage(present.epoch, policy, untrusted=untrusted(settings)),
+        "profiles": lambda: ProfilesStage.of(present.epoch, partitions, segments, policy),
+    }
+    return makers[name]()
+
+
+def partitions_of(settings: Settings, present: Present) -> int:
+    """How many partitions the topics of an epoch have."""
+    return present.partitions or settings.topic_partitions
+
+
+def untrusted(settings: Settings) -> frozenset[str]:
+    """The sources whose touches never join people (`links: false`)."""
+    return frozenset(name for name, source in settings.sources.items() if not source.links)
+
+
+def segments_of(settings: Settings) -> tuple[Segment, ...]:
+    """The segments that are configured. Raises `processors.segments.SegmentError`."""
+    return load_segments(settings.segments) if settings.segments else ()
+
+
+def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -> list[Wanted]:
+    """Every topic of a generation, changelogs too, under its name on the broker.
+
+    With as many partitions as are configured unless it says otherwise.
+    """
+    kafka = settings.kafka
+    if partitions:
+        kafka = kafka.model_copy(update={"partitions": partitions})
+    logs = [topic for stage in _named(settings) for topic in changelogs(stage, namespace)]
+    return wanted(kafka, namespace, logs, (topic for topic in PUBLIC if topic not in LASTING))
+
+
+def lasting_topics(settings: Settings) -> list[Wanted]:
+    """The topics outside of all generations."""
+    return wanted(settings.kafka, settings.namespace, (), LASTING)
+
+
+def readers(settings: Settings, namespace: str) -> list[Reader]:
+    """Everybody who reads a topic of a generation, those nearest to the source first."""
+    stages = {stage.name: stage for stage in _named(settings)}
+
+    def reader(name: str, topic: str) -> Reader:
+        return Reader(group(stages[name], namespace), full_name(namespace, topic))
+
+    touches, assignments = stages["trails"].inputs
+    return [
+        reader("trails", touches),
+        *(reader("graph", topic) for topic in stages["graph"].inputs),
+        reader("trails", assignments),
+        *(reader("profiles", topic) for topic in stages["profiles"].inputs),
+        *sink_readers(namespace),
+    ]
+
+
+def _named(settings: Settings) -> list[Stage]:
+    """The stages, to ask them for names only."""
+    return [make(name, settings, Present(0, "", "")) for name in STAGE_NAMES]

@@ -1,0 +1,70 @@
+"""The worker: one process a stage, so that no stage waits for another's rebalance or core."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from deploy.config.settings import Settings, child_environment
+from deploy.runtime import metrics
+from deploy.runtime.factories import engine_config
+from deploy.runtime.membership import end_with, joined, warn_if_changed
+from deploy.runtime.stages import STAGE_NAMES, make, segments_of
+from deploy.runtime.supervisor import PROGRAM, Child, Supervisor
+from processors.engine import Hooks, run_stage
+from processors.stage import Stage
+
+_log = structlog.get_logger(__name__)
+
+
+def run_one(
+    name: str,
+    settings: Settings,
+    which: str,
+    *,
+    hook: Callable[[Hooks], Hooks] = lambda hooks: hooks,
+    wrap: Callable[[Stage], Stage] = lambda stage: stage,
+) -> None:
+    """Run one stage in this process until SIGTERM or SIGINT, on an epoch (`deploy.kafka.control`).
+
+    Raises `processors.segments.SegmentError` if a definition is wrong.
+    By `hook` and `wrap` tests end it after a step, change its clock, or plant a bug in it.
+    """
+    segments = segments_of(settings)
+    port = settings.metrics.port and settings.metrics.port + STAGE_NAMES.index(name)
+    with metrics.Exposition(settings.metrics.host, port) as exposition:
+        present = joined(settings, which)
+        warn_if_changed(settings, present)
+        end_with(settings, present)
+        config = engine_config(settings, present, name)
+        hooks = Hooks(metrics=metrics.EngineCounters(), on_ready=exposition.ready)
+        run_stage(wrap(make(name, settings, present, segments)), config, hook(hooks))
+
+
+def run_worker(
+    config: Path | None, options: tuple[str, ...] = (), program: tuple[str, ...] = PROGRAM
+) -> None:
+    """Run a process for each stage until SIGTERM or SIGINT, then stop them all at once.
+
+    One that ends by itself, because it lost its place in its group or another epoch is present
+    for instance, is started again, later each time. `options` are given to each. `program` is what
+    runs `worker --stage NAME`.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    supervisor = Supervisor(
+        None, lambda message: _log.warning("stage_ended", detail=message), program
+    )
+    environment = child_environment(config, {})
+    try:
+        for stage in STAGE_NAMES:
+            supervisor.start(Child(stage, ("worker", "--stage", stage, *options), environment))
+        while not stop.wait(0.2):
+            supervisor.check()
+    finally:
+        supervisor.stop_together()

@@ -1,0 +1,5 @@
+"""Amazon Connect's contact records. See docs/channels/amazon_connect.md."""
+
+from ingest.connectors.amazon_connect.connector import AmazonConnect, AmazonConnectOptions
+
+__all__ = ["AmazonConnect", "AmazonConnectOptions"]

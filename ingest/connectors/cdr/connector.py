@@ -1,0 +1,204 @@
+"""Call detail records as CSV, a call a row: Asterisk's columns unless others are named.
+
+Source: https://docs.asterisk.org/Configuration/Reporting/Call-Detail-Records-CDR/CDR-Specification/
+(fields, dispositions), and of Asterisk's sources cdr/cdr_csv.c (order of Master.csv) and
+configs/samples/cdr_custom.conf.sample (fields in any order). See docs/channels/cdr.md.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from ingest.connector import Context, Options, Result
+from ingest.connectors.csv.connector import RowCells, Table, TableOptions
+from ingest.kit.fields import finish, identifiers, snake_case
+from ingest.kit.mapping import Cell, Time
+from ingest.kit.mapping_yaml import time_format, time_zone
+from ingest.kit.tables import Dialect
+from schemas.rejection import Rejection
+
+#: Master.csv as cdr_csv writes it; the columns from uniqueid on depend on cdr.conf.
+ALWAYS = (
+    "accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp",
+    "lastdata", "start", "answer", "end", "duration", "billsec", "disposition", "amaflags",
+)  # fmt: skip
+MASTER = (*ALWAYS, "uniqueid", "userfield", "peeraccount", "linkedid", "sequence")
+#: The start's name in databases.
+CALLDATE = "calldate"
+_NEEDED = ("src", "dst", "disposition")
+#: Disposition, as a word or as the number that cdr_custom writes on demand -> (type, outcome).
+DISPOSITIONS = {
+    "answered": ("call_completed", "answered"),
+    "no_answer": ("call_missed", "no_answer"),
+    "noanswer": ("call_missed", "no_answer"),
+    "busy": ("call_missed", "busy"),
+    "failed": ("call_missed", "failed"),
+    "congestion": ("call_missed", "failed"),
+    "0": ("call_missed", "no_answer"),
+    "2": ("call_missed", "failed"),
+    "4": ("call_missed", "busy"),
+    "8": ("call_completed", "answered"),
+    "16": ("call_missed", "failed"),
+}
+#: Have fields of their own.
+_MAPPED = frozenset({"start", CALLDATE, "billsec", "uniqueid"})
+_PHONE = re.compile(r"\+?\d{6,15}", re.ASCII)
+_BETWEEN = re.compile(r"[\s().\-]")
+#: What stands for a number that the caller withheld.
+_WITHHELD = frozenset(
+    {"", "anonymous", "unknown", "unavailable", "private", "restricted", "withheld", "<unknown>"}
+)
+Direction = Literal["inbound", "outbound", "internal"]
+Party = Literal["customer", "own", "withheld"]
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error:
+        raise ValueError("must be a regular expression") from None
+    return text
+
+
+def _names(given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if given is not None:
+        absent = [name for name in _NEEDED if name not in given]
+        if not {"start", CALLDATE} & {*given}:
+            absent.append("start")
+        if absent:
+            raise ValueError(f"must have {', '.join(absent)}")
+    return given
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class CdrOptions(TableOptions):
+    """`columns`: the names of the columns in their order, by Asterisk's names; without, those of
+    Master.csv. `header`: the first line names them.
+
+    `zone` and `format` are those of the times. Whether a call came in is told by the first that
+    knows it: `contexts` (patterns of dcontext → inbound, outbound or internal), `trunks` (begins of
+    the names of channels to the outside), `own_numbers` (of the company), and `extensions` (the
+    pattern of numbers within the company).
+    """
+
+    columns: Annotated[tuple[Text, ...] | None, AfterValidator(_names)] = None
+    header: bool = False
+    zone: Annotated[str, AfterValidator(lambda zone: time_zone(zone, "zone").key)] = "UTC"
+    format: Annotated[str | None, AfterValidator(lambda it: it and time_format(it, "format"))] = (
+        None
+    )
+    contexts: dict[str, Direction] = Field(default_factory=dict)
+    trunks: tuple[Text, ...] = ()
+    own_numbers: tuple[Text, ...] = ()
+    extensions: Annotated[str, AfterValidator(_pattern)] = r"\d{1,5}"
+
+
+class Cdr(Table):
+    """A file of call detail records."""
+
+    name: ClassVar[str] = "cdr"
+    doc: ClassVar[str] = "Phone: call detail records as CSV, Asterisk's by default"
+    options: ClassVar[type[Options]] = CdrOptions
+
+    def __init__(self, options: CdrOptions) -> None:
+        dialect = Dialect(options.encoding, options.delimiter)
+        names = None if options.header else options.columns or MASTER
+        least = len(ALWAYS) if names is MASTER else None
+        super().__init__(dialect, names, least=least)
+        zone = time_zone(options.zone, "zone")
+        self._times = {
+            name: Time(Cell((name,)), options.format or "", zone) for name in ("start", CALLDATE)
+        }
+        self._options = options
+        self._own = frozenset(_number(number) for number in options.own_numbers)
+        self._extension = re.compile(options.extensions)
+
+    def wanted(self) -> frozenset[str]:
+        """See `Table`."""
+        return frozenset(_NEEDED)
+
+    def touch(self, row: dict[str, str], event_id: str, payload: bytes, context: Context) -> Result:
+        """The call of a row."""
+        direction = self._direction(row)
+        if direction == "internal":
+            detail = "src, dst: is a call within the company"
+            return Rejection("unsupported", detail, payload, _event_id(row))
+        if direction is None:
+            detail = (
+                "src, dst: do not tell who is the customer; name own_numbers, trunks or contexts"
+            )
+            return Rejection("unsupported", detail, payload, _event_id(row))
+        who = "src" if direction == "inbound" else "dst"
+        number = row.get(who, "")
+        if self._party(number) != "customer":
+            number = ""
+        problems: list[str] = []
+        disposition = snake_case(row.get("disposition", ""))
+        if not disposition:
+            problems.append("column disposition: is empty")
+        kind, outcome = DISPOSITIONS.get(disposition) or (f"cdr_call_{disposition}", disposition)
+        time = self._times["start" if "start" in row or CALLDATE not in row else CALLDATE]
+        fields: dict[str, Any] = {
+            "event_id": _event_id(row) or event_id,
+            "channel": "phone",
+            "type": kind,
+            "direction": direction,
+            "identifiers": identifiers(("phone", _number(number) if number else None)),
+            "occurred_at": time.moment(RowCells(row), problems),
+            "duration_s": row.get("billsec"),
+            "outcome": outcome,
+            "properties": {name: text for name, text in row.items() if name not in _MAPPED},
+        }
+        names = {"duration_s": "column billsec", "event_id": "column uniqueid"}
+        nobody = f"column {who}: is no number of a customer"
+        return finish(fields, problems, lambda: payload, names, nobody)
+
+    def _direction(self, row: dict[str, str]) -> Direction | None:
+        """Which way a call went; None where nothing tells it."""
+        for found in (self._by_context(row), self._by_trunk(row)):
+            if found is not None:
+                return found
+        caller, called = self._party(row.get("src", "")), self._party(row.get("dst", ""))
+        if caller == "own":
+            return "outbound" if called == "customer" else "internal"
+        return "inbound" if called == "own" else None
+
+    def _by_context(self, row: dict[str, str]) -> Direction | None:
+        context = row.get("dcontext", "")
+        found = self._options.contexts.items()
+        return next((way for pattern, way in found if fnmatchcase(context, pattern)), None)
+
+    def _by_trunk(self, row: dict[str, str]) -> Direction | None:
+        trunks = self._options.trunks
+        if not trunks:
+            return None
+        if row.get("channel", "").startswith(trunks):
+            return "inbound"
+        return "outbound" if row.get("dstchannel", "").startswith(trunks) else None
+
+    def _party(self, number: str) -> Party:
+        """Who a number is: one of the company has an own number, an extension or only a name."""
+        if number.casefold() in _WITHHELD:
+            return "withheld"
+        plain = _number(number)
+        if plain in self._own or self._extension.fullmatch(plain) or not _PHONE.fullmatch(plain):
+            return "own"
+        return "customer"
+
+
+def _number(text: str) -> str:
+    """A number without what stands between its digits."""
+    return _BETWEEN.sub("", text)
+
+
+def _event_id(row: dict[str, str]) -> str | None:
+    """The id of the caller's channel; of several records of one call also the record's number."""
+    unique = row.get("uniqueid")
+    sequence = row.get("sequence")
+    return f"{unique}-{sequence}" if unique and sequence else unique

@@ -1,0 +1,5 @@
+"""Google Analytics 4's Measurement Protocol. See docs/channels/ga4.md."""
+
+from ingest.connectors.ga4.connector import Ga4, Ga4Options
+
+__all__ = ["Ga4", "Ga4Options"]

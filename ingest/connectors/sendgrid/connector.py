@@ -1,0 +1,194 @@
+"""SendGrid's Event Webhook: what became of each e-mail, and what its receiver did with it.
+
+Source: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event (events) and
+…/getting-started-event-webhook-security-features (signature: ECDSA with P-256 and SHA-256 over
+the timestamp header followed by the raw body). See docs/channels/sendgrid.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from pydantic import AfterValidator, Field
+
+from ingest.connector import Context, Options, Request, Result, WebhookConnector
+from ingest.kit.fields import (
+    MARKETING,
+    Fields,
+    Payload,
+    decode,
+    derived_id,
+    each,
+    finish,
+    id_text,
+    identifiers,
+    label,
+    snake_case,
+)
+from ingest.kit.signing import is_recent
+from schemas.rejection import Rejection
+
+SIGNATURE = "x-twilio-email-event-webhook-signature"
+TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
+
+#: SendGrid's event -> (type, direction).
+EVENTS = {
+    "processed": ("email_processed", "outbound"),
+    "deferred": ("email_deferred", "outbound"),
+    "delivered": ("email_delivered", "outbound"),
+    "bounce": ("email_bounced", "outbound"),
+    "blocked": ("email_bounced", "outbound"),
+    "dropped": ("email_dropped", "outbound"),
+    "open": ("email_opened", "inbound"),
+    "click": ("email_clicked", "inbound"),
+    "spamreport": ("email_complained", "inbound"),
+    "unsubscribe": ("email_unsubscribed", "inbound"),
+    "group_unsubscribe": ("email_unsubscribed", "inbound"),
+    "group_resubscribe": ("email_resubscribed", "inbound"),
+}
+#: Event -> the decision it is, and whether it is one about a single unsubscribe group.
+_DECISIONS = {
+    "spamreport": (False, False),
+    "unsubscribe": (False, False),
+    "group_unsubscribe": (False, True),
+    "group_resubscribe": (True, True),
+}
+#: Have fields of their own in a touchpoint; all others, custom arguments too, are properties.
+_MAPPED = frozenset({"email", "event", "timestamp", "sg_event_id", "url"})
+_NAMES = {"event_id": "sg_event_id", "type": "event"}
+
+
+def _load(key: str) -> ec.EllipticCurvePublicKey:
+    lines = key.replace("\\n", "\n").splitlines()
+    text = "".join(line.strip() for line in lines if not line.strip().startswith("-----"))
+    problem = "must be the verification key of the webhook: base64 as the console shows it, or PEM"
+    try:
+        loaded = load_der_public_key(base64.b64decode(text, validate=True))
+    except ValueError:
+        raise ValueError(problem) from None
+    if not isinstance(loaded, ec.EllipticCurvePublicKey):
+        raise ValueError(problem)
+    return loaded
+
+
+def _loadable(keys: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    for key in (keys,) if isinstance(keys, str) else keys:
+        _load(key)
+    return keys
+
+
+class SendGridOptions(Options):
+    """`public_key`: the webhook's verification key, or several; it is no secret.
+
+    `customer_id_arg` names the custom argument that holds your customer id, if you send one.
+    `groups` gives unsubscribe groups (by number) a consent purpose of their own; without, leaving
+    a group is a decision about "marketing". `max_age_days`: how old a signature may be.
+    """
+
+    public_key: Annotated[
+        str | Annotated[tuple[str, ...], Field(min_length=1)], AfterValidator(_loadable)
+    ]
+    customer_id_arg: str | None = None
+    groups: dict[int, str] = Field(default_factory=dict)
+    max_age_days: Annotated[float, Field(gt=0)] = 3
+
+
+class SendGrid(WebhookConnector):
+    """The Event Webhook of SendGrid, signed."""
+
+    name: ClassVar[str] = "sendgrid"
+    doc: ClassVar[str] = "E-mail: SendGrid's signed Event Webhook"
+    options: ClassVar[type[Options]] = SendGridOptions
+
+    def __init__(self, options: SendGridOptions) -> None:
+        given = options.public_key
+        self._keys = [_load(key) for key in ((given,) if isinstance(given, str) else given)]
+        self._options = options
+
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether one of the keys signed the timestamp and the body, and not too long ago."""
+        timestamp = request.headers.get(TIMESTAMP, "")
+        if not is_recent(timestamp, received_ms, self._options.max_age_days):
+            return False
+        try:
+            signature = base64.b64decode(request.headers.get(SIGNATURE, ""), validate=True)
+        except (ValueError, binascii.Error):
+            return False
+        signed = timestamp.encode() + request.body
+        return any(_is_signed(key, signature, signed) for key in self._keys)
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The events of the request, a JSON array."""
+        body = decode(request.body)
+        if isinstance(body, Rejection):
+            yield body
+        elif isinstance(body, list):
+            yield from each(body, request.body, context, self._event)
+        else:
+            yield Rejection("unreadable", "the body: must be a JSON array of events", request.body)
+
+    def around(self, request: Request) -> tuple[bytes, bytes]:
+        """The array."""
+        return b"[", b"]"
+
+    def _event(self, event: dict[str, Any], payload: Payload) -> Result:
+        read = Fields(event)
+        name = read.text("event")
+        if name is None:
+            read.wrong("event", "must be text, for instance delivered")
+        kind, direction = EVENTS.get(name or "") or (
+            f"sendgrid_{snake_case(name or '')}",
+            "inbound",
+        )
+        arg = self._options.customer_id_arg
+        bounced = kind == "email_bounced"
+        fields = {
+            "event_id": read.id("sg_event_id") or derived_id(event),
+            "channel": "email",
+            "type": kind,
+            "direction": direction,
+            "identifiers": identifiers(
+                ("customer_id", id_text(event.get(arg)) if arg else None),
+                ("email", read.text("email")),
+            ),
+            "occurred_at": read.moment("timestamp", 1000),
+            "consent": self._consent(name, read),
+            "campaign": _campaign(event, read),
+            "outcome": ("blocked" if name == "blocked" else read.label("type"))
+            if bounced
+            else None,
+            "url": read.text("url"),
+            "properties": {k: v for k, v in event.items() if k not in _MAPPED},
+        }
+        return finish(fields, read.problems, payload, _NAMES, "email: is missing")
+
+    def _consent(self, name: str | None, read: Fields) -> dict[str, bool] | None:
+        if name not in _DECISIONS:
+            return None
+        decision, of_group = _DECISIONS[name]
+        group = read.id("asm_group_id") if of_group else None
+        purposes = {str(number): purpose for number, purpose in self._options.groups.items()}
+        return {purposes.get(group or "", MARKETING): decision}
+
+
+def _is_signed(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _campaign(event: dict[str, Any], read: Fields) -> dict[str, str] | None:
+    """The first category, else the name of the marketing campaign."""
+    category = event.get("category")
+    first = category[0] if isinstance(category, list) and category else category
+    name = first if isinstance(first, str) and first else read.label("marketing_campaign_name")
+    return {"name": label(name)} if name else None

@@ -1,0 +1,266 @@
+"""Shopify's webhooks: carts, checkouts, orders, refunds, customers and their decisions.
+
+Source: https://shopify.dev/docs/api/webhooks (topics and their payloads),
+…/docs/apps/build/webhooks/delivery-structure (headers) and …/webhooks/verify-deliveries (signature:
+HMAC-SHA256 with the app's client secret over the raw body, base64 in `X-Shopify-Hmac-SHA256`).
+The signature covers neither the topic nor a time. See docs/channels/shopify.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any, ClassVar
+
+from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.kit.fields import (
+    Fields,
+    Payload,
+    decode,
+    derived_id,
+    finish,
+    guarded,
+    identifiers,
+    snake_case,
+)
+from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
+from ingest.kit.web import campaign_of
+from schemas.rejection import Rejection
+
+SIGNATURE = "x-shopify-hmac-sha256"
+TOPIC = "x-shopify-topic"
+EVENT_ID = "x-shopify-event-id"
+WEBHOOK_ID = "x-shopify-webhook-id"
+TRIGGERED_AT = "x-shopify-triggered-at"
+SHOP_DOMAIN = "x-shopify-shop-domain"
+
+#: Topic -> (type, direction).
+TOPICS = {
+    "carts/create": ("cart_created", "inbound"),
+    "carts/update": ("cart_updated", "inbound"),
+    "checkouts/create": ("checkout_started", "inbound"),
+    "checkouts/update": ("checkout_updated", "inbound"),
+    "orders/create": ("order_placed", "inbound"),
+    "orders/paid": ("order_completed", "inbound"),
+    "orders/cancelled": ("order_cancelled", "inbound"),
+    "orders/fulfilled": ("order_fulfilled", "outbound"),
+    "refunds/create": ("order_refunded", "outbound"),
+    "customers/create": ("customer_created", "inbound"),
+    "customers/update": ("customer_updated", "inbound"),
+    "customers/delete": ("customer_deleted", "inbound"),
+    "customers/merge": ("customers_merged", "inbound"),
+    "customers/redact": ("erasure_requested", "inbound"),
+    "customers/data_request": ("data_requested", "inbound"),
+}
+#: Topic -> (field with the decision, purpose, channel, types of a yes and of a no).
+_DECISIONS = {
+    "customers_email_marketing_consent/update": (
+        "email_marketing_consent", "marketing", "email", "email_subscribed", "email_unsubscribed",
+    ),
+    "customers_marketing_consent/update": (
+        "sms_marketing_consent", "sms_marketing", "phone", "sms_subscribed", "sms_unsubscribed",
+    ),
+}  # fmt: skip
+#: States that a decision has made. "not_subscribed" is where everybody starts, "pending" waits for
+#: the customer to confirm, "redacted" and "invalid" say nothing.
+_STATES = {"subscribed": True, "unsubscribed": False}
+#: Happen once to what they tell of, so its id is that of the event, whichever subscription tells.
+_ONCE = frozenset(
+    {
+        "carts/create", "checkouts/create", "orders/create", "orders/paid", "orders/cancelled",
+        "refunds/create", "customers/create",
+    }
+)  # fmt: skip
+#: First words of the topics whose body is a customer, and of those whose body has one's contacts.
+#: (A shop and its locations have them too, and those are the company's own.)
+_CUSTOMERS = frozenset(
+    {"customers", "customers_email_marketing_consent", "customers_marketing_consent"}
+)
+_WITH_CONTACT = frozenset({"orders", "checkouts", "draft_orders", "fulfillments"})
+#: Have fields of their own, or open a cart or an order to whoever knows them.
+_MAPPED = frozenset(
+    {
+        "email", "email_address", "phone", "customer", "default_address", "addresses",
+        "abandoned_checkout_url", "order_status_url", "token", "cart_token", "checkout_token",
+    }
+)  # fmt: skip
+_NAMES = {
+    "event_id": "X-Shopify-Event-Id",
+    "type": "X-Shopify-Topic",
+    "subject": "name",
+    "url": "abandoned_checkout_url",
+    "value.amount": "total_price",
+    "value.currency": "currency",
+}
+_NOBODY = "customer: is missing, so the event names no customer"
+
+
+class ShopifyOptions(Options):
+    """`client_secret`: of the app, or what the admin shows under Notifications → Webhooks."""
+
+    client_secret: RequiredSecrets
+
+
+class Shopify(WebhookConnector):
+    """The webhooks of a Shopify store."""
+
+    name: ClassVar[str] = "shopify"
+    doc: ClassVar[str] = "Commerce: carts, checkouts, orders and customers of a Shopify store"
+    options: ClassVar[type[Options]] = ShopifyOptions
+    reads: ClassVar[tuple[str, ...]] = (
+        "content-type", TOPIC, EVENT_ID, WEBHOOK_ID, TRIGGERED_AT, SHOP_DOMAIN,
+    )  # fmt: skip
+
+    def __init__(self, options: ShopifyOptions) -> None:
+        self._secrets = secrets(options.client_secret)
+
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether a client secret of ours signed the body."""
+        shown = request.headers.get(SIGNATURE, "")
+        return is_hmac_of(request.body, shown, self._secrets, BASE64)
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The one event of the request; the headers say what it is."""
+        body = decode(request.body)
+        if isinstance(body, Rejection):
+            yield body
+        elif isinstance(body, dict):
+            yield guarded(partial(_touch, Fields(request.headers)), body, lambda: request.body)
+        else:
+            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
+
+
+def _touch(headers: Fields, body: dict[str, Any], payload: Payload) -> Result:
+    topic = headers.peek(TOPIC) or ""
+    read = Fields(body)
+    if not snake_case(topic):
+        read.wrong("X-Shopify-Topic", "must be there, for instance orders/paid")
+    kind, direction = TOPICS.get(topic, ("", "inbound"))
+    if not kind or body.get("test") is True:
+        # An order by the test gateway is none: no type that a report or a segment counts.
+        kind = f"shopify_{snake_case(topic)}"
+    triggered = headers.peek(TRIGGERED_AT)
+    fields = {
+        "event_id": _event_id(topic, headers, read, body),
+        "channel": "commerce",
+        "type": kind,
+        "direction": direction,
+        "identifiers": identifiers(*_customer(topic, read)),
+        "occurred_at": triggered or read.text("updated_at") or read.text("created_at"),
+        "traits": _traits(topic, read),
+        "campaign": campaign_of(read.peek("landing_site")),
+        "value": _refunded(body) if topic == "refunds/create" else _total(topic, body),
+        "subject": read.text("name") if topic.startswith("orders/") else None,
+        "url": read.text("abandoned_checkout_url"),
+        "properties": {
+            **{name: value for name, value in body.items() if name not in _MAPPED},
+            **({"shop_domain": shop} if (shop := headers.peek(SHOP_DOMAIN)) else {}),
+        },
+        **_decision(topic, read),
+    }
+    when = "X-Shopify-Triggered-At" if triggered else "updated_at"
+    return finish(fields, read.problems, payload, {**_NAMES, "occurred_at": when}, _NOBODY)
+
+
+def _event_id(topic: str, headers: Fields, read: Fields, body: dict[str, Any]) -> str:
+    thing = read.id("id") or read.peek("token") or ""
+    if topic in _ONCE and thing:
+        return f"{topic}:{thing}"
+    # One action in the store has one event id for all that it changes, so alone it names nothing.
+    event = headers.peek(EVENT_ID) or headers.peek(WEBHOOK_ID)
+    return f"{topic}:{thing}:{event}" if event else derived_id({"topic": topic, "body": body})
+
+
+def _customer(topic: str, read: Fields) -> list[tuple[str, str | None]]:
+    """The customer's identifiers: their own first, then those of the cart and the order.
+
+    Of a refund Shopify says only which order it was, of a cart nothing but its token. Both were, or
+    will be, seen with the customer: they follow that person, as a browser's anonymous id does.
+    """
+    family = topic.partition("/")[0]
+    customer = read.inside("customer")
+    found = [
+        ("shopify", customer.id("id") or read.id("customer_id")),
+        ("shopify", _of_gid(read.id("customerId"))),
+        ("email", customer.text("email")),
+        ("phone", customer.text("phone")),
+    ]
+    if family in _CUSTOMERS:
+        found += [
+            ("shopify", read.id("id")),
+            ("email", read.text("email") or read.text("email_address")),
+        ]
+    if family in _CUSTOMERS or family in _WITH_CONTACT:
+        found += [("email", read.text("email")), ("phone", read.text("phone"))]
+    if topic == "customers/merge" and read.peek("status") == "completed":
+        found += [
+            ("shopify", _of_gid(read.text(f"admin_graphql_api_customer_{which}_id")))
+            for which in ("kept", "deleted")
+        ]
+    cart = read.text("token" if family == "carts" else "cart_token")
+    found.append(("anonymous_id", cart.partition("?")[0] if cart else None))
+    order = read.id("id") if family == "orders" else read.id("order_id")
+    if order and (family != "orders" or any(value for _, value in found)):
+        found.append(("anonymous_id", f"shopify-order-{order}"))
+    return found
+
+
+def _of_gid(gid: str | None) -> str | None:
+    """The number in `gid://shopify/Customer/123`, or the number itself."""
+    return gid.rpartition("/")[2] if gid else None
+
+
+def _traits(topic: str, read: Fields) -> dict[str, str]:
+    """The names and tags of the customer; those of an order are its own."""
+    of_customer = topic.partition("/")[0] in _CUSTOMERS and "customer" not in read
+    customer = read if of_customer else read.inside("customer")
+    named = {name: customer.peek(name) for name in ("first_name", "last_name", "tags")}
+    return {name: value for name, value in named.items() if value}
+
+
+def _total(topic: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    """What an order or a checkout comes to, in the currency of the shop."""
+    amount = body.get("total_price")
+    if topic not in TOPICS or amount is None:
+        return None
+    return {"amount": amount, "currency": body.get("currency")}
+
+
+def _refunded(body: dict[str, Any]) -> dict[str, Any] | None:
+    """What was given back: the refund's transactions that succeeded."""
+    transactions = body.get("transactions")
+    total, currency = None, None
+    for part in transactions if isinstance(transactions, list) else ():
+        if not isinstance(part, dict) or (part.get("kind"), part.get("status")) != (
+            "refund",
+            "success",
+        ):
+            continue
+        try:
+            total = (total or Decimal(0)) + Decimal(str(part.get("amount")))
+        except (InvalidOperation, ValueError):
+            return None
+        currency = part.get("currency")
+    return None if total is None else {"amount": total, "currency": currency}
+
+
+def _decision(topic: str, read: Fields) -> dict[str, Any]:
+    """The decision about marketing, with the type and the channel that it makes of the event.
+
+    Other changes of a customer repeat the state that Shopify holds; taken as decisions, they would
+    undo one that the customer made elsewhere.
+    """
+    if topic == "customers/create":
+        states = {
+            purpose: _STATES.get(read.inside(field).peek("state") or "")
+            for field, purpose, *_ in _DECISIONS.values()
+        }
+        return {"consent": {p: state for p, state in states.items() if state is not None}}
+    if topic not in _DECISIONS:
+        return {}
+    field, purpose, channel, yes, no = _DECISIONS[topic]
+    state = _STATES.get(read.inside(field).peek("state") or "")
+    if state is None:
+        return {"channel": channel}
+    return {"channel": channel, "type": yes if state else no, "consent": {purpose: state}}

@@ -1,0 +1,251 @@
+"""Snowplow's tracker protocol: what its trackers send from sites, apps and servers.
+
+Source: https://docs.snowplow.io/docs/fundamentals/canonical-event/ (the parameters),
+https://docs.snowplow.io/docs/events/http-requests/ (requests: POST with `payload_data`, or the
+parameters in the query of the pixel `/i`). What a self-describing event tells is read in
+`snowplow_events`. See docs/channels/snowplow.md.
+
+The protocol has no signature and no secret. A source is found by the app id of the events, which
+every visitor of a site can read; one with a `collector_key` only by that key in the address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from pydantic import BeforeValidator, Field
+
+from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connectors.snowplow.events import Told, told_by
+from ingest.kit.fields import (
+    Fields,
+    Payload,
+    decode,
+    derived_id,
+    each,
+    finish,
+    identifiers,
+    snake_case,
+)
+from ingest.kit.signing import RequiredSecrets, is_one_of
+from ingest.kit.web import (
+    TYPE_LENGTH,
+    campaign_of,
+    channel_of,
+    is_amount,
+    own_type,
+    time_of,
+)
+from schemas.rejection import Rejection
+
+POST_PATH = "/com.snowplowanalytics.snowplow/tp2"
+PIXEL_PATH = "/i"
+#: What stands before both in the address of a source with a collector key.
+KEY_PATH = "/snowplow/"
+_KEY = r"[A-Za-z0-9_-]+"
+_KEYED = re.compile(f"{KEY_PATH}({_KEY})(?:{re.escape(POST_PATH)}|{PIXEL_PATH})$")
+#: Values of `e` -> type; those of a self-describing event are in `snowplow_events`.
+TYPES = {
+    "pv": "page_viewed",
+    "pp": "page_pinged",
+    "tr": "order_completed",
+    "ti": "product_purchased",
+}
+_MAPPED = frozenset(
+    {
+        "e", "eid", "uid", "duid", "tnuid", "nuid", "dtm", "stm", "ttm", "url", "page",
+        "co", "cx", "ue_pr", "ue_px",
+    }
+)  # fmt: skip
+_NAMES = {
+    "event_id": "eid",
+    "type": "e",
+    "subject": "page",
+    "value.amount": "tr_tt",
+    "value.currency": "tr_cu",
+}
+_NOBODY = "uid: is missing; an event needs uid, duid, tnuid or an entity that names a device"
+_LARGEST_QUERY = 1000
+
+
+class _App(msgspec.Struct):
+    aid: Any = None
+
+
+class _Payload(msgspec.Struct):
+    """All that finding the source needs of a body."""
+
+    data: list[_App] = []
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+AppIds = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+]
+
+
+class SnowplowOptions(Options):
+    """`app_ids`: of the trackers (`appId`) whose events this source takes.
+
+    `collector_key`: letters and digits that you choose. The trackers' collector address then ends
+    in `/snowplow/` and this key, and without it nothing is taken.
+    """
+
+    app_ids: AppIds
+    collector_key: RequiredSecrets | None = None
+
+
+class Snowplow(WebhookConnector):
+    """Trackers of Snowplow."""
+
+    name: ClassVar[str] = "snowplow"
+    doc: ClassVar[str] = "Web sites, apps and servers: the protocol of Snowplow's trackers"
+    options: ClassVar[type[Options]] = SnowplowOptions
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, options: SnowplowOptions) -> None:
+        self._app_ids = frozenset(options.app_ids)
+        if options.collector_key is None:
+            self._keys = tuple(b"aid " + app_id.encode() for app_id in options.app_ids)
+            return
+        keys = secrets(options.collector_key)
+        if not all(re.fullmatch(_KEY, key.decode()) for key in keys):
+            raise ValueError("collector_key: must be of letters, digits, - and _")
+        self._keys = tuple(b"key " + key for key in keys)
+
+    @classmethod
+    def key(cls, request: Request) -> bytes | None:
+        """The collector key in the address, else the app id of the first event."""
+        keyed = _KEYED.search(request.url.partition("?")[0])
+        if keyed is not None:
+            return b"key " + keyed[1].encode()
+        if _is_pixel(request):
+            app_id: object = _parameters(request.query).get("aid")
+        else:
+            app_id = _first_app_id(request.body)
+        return b"aid " + app_id.encode("utf-8", "replace") if isinstance(app_id, str) else None
+
+    def keys(self) -> tuple[bytes, ...]:
+        """What finds this source: its collector keys, else its app ids."""
+        return self._keys
+
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether the request shows a key of this source."""
+        shown = self.key(request)
+        return shown is not None and is_one_of(shown, self._keys)
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The events of a `payload_data`, or the one in the pixel's query."""
+        if _is_pixel(request):
+            yield from each([_parameters(request.query)], b"{}", context, self._event)
+            return
+        body = decode(request.body)
+        if isinstance(body, Rejection):
+            yield body
+        elif isinstance(body, dict) and isinstance(body.get("data"), list):
+            yield from each(body["data"], request.body, context, self._event)
+        else:
+            yield Rejection("invalid", "data: must be a list of events", request.body)
+
+    def around(self, request: Request) -> tuple[bytes, bytes]:
+        """A payload_data, which one event of a pixel can come in too."""
+        return b'{"data":[', b"]}"
+
+    def _event(self, event: dict[str, Any], payload: Payload) -> Result:
+        read = Fields(event)
+        if (read.id("aid") or "") not in self._app_ids:
+            read.wrong("aid", "must be an app id of this source")
+        told = told_by(read)
+        kind, url = _type(read, told), told.url or read.text("url")
+        true_time = time_of(read, "ttm")
+        fields = {
+            "event_id": read.id("eid") or derived_id(event, frozenset({"stm"})),
+            "channel": channel_of(kind),
+            "type": kind,
+            "direction": "outbound" if kind == "order_refunded" else "inbound",
+            "identifiers": identifiers(
+                ("customer_id", read.id("uid")),
+                *told.identifiers,
+                *[("anonymous_id", read.id(name)) for name in ("duid", "tnuid", "nuid")],
+            ),
+            # A true time is the sender's own word, whatever the clock of the device says.
+            "occurred_at": true_time or time_of(read, "dtm"),
+            "sent_at": None if true_time else time_of(read, "stm"),
+            "traits": told.traits,
+            "consent": told.consent,
+            "campaign": campaign_of(read.peek("url")),
+            "value": told.value or _value(kind, read),
+            "outcome": told.outcome,
+            "subject": told.subject or read.id("page"),
+            "url": url,
+            "properties": {
+                **{name: value for name, value in event.items() if name not in _MAPPED},
+                **told.properties,
+            },
+        }
+        return finish(fields, read.problems, payload, _NAMES, _NOBODY)
+
+
+def _is_pixel(request: Request) -> bool:
+    """Whether the event is in the query. (A replay brings it in a body.)"""
+    return not request.body and "=" in request.query
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """The parameters of a query; of two of one name the first."""
+    try:
+        pairs = parse_qsl(query, max_num_fields=_LARGEST_QUERY)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))
+
+
+def _first_app_id(body: bytes) -> object:
+    try:
+        found = msgspec.json.decode(body, type=_Payload).data
+    except RecursionError:
+        return None
+    except ValueError:
+        # Half an emoji somewhere, which `decode` mends; or something else than events.
+        loose = decode(body)
+        events = loose.get("data") if isinstance(loose, dict) else None
+        listed = events if isinstance(events, list) else []
+        return next((event.get("aid") for event in listed if isinstance(event, dict)), None)
+    return found[0].aid if found else None
+
+
+def _type(read: Fields, told: Told) -> str:
+    """The type; of a structured event that of its action, or of category and action."""
+    event = read.id("e") or ""
+    if event == "ue":
+        return told.kind
+    if event == "se":
+        category, action = read.id("se_ca") or "", read.id("se_ac") or ""
+        if not snake_case(action):
+            read.wrong("se_ac", "must be text with at least one letter or digit")
+        own = own_type("snowplow", action)
+        return own if own == snake_case(action) else own_type("snowplow", f"{category} {action}")
+    if not snake_case(event):
+        read.wrong("e", "must be text, such as pv")
+    return TYPES.get(event) or f"snowplow_{snake_case(event)}"[:TYPE_LENGTH]
+
+
+def _value(kind: str, read: Fields) -> dict[str, Any] | None:
+    """The total of a transaction, or the value of a structured event that is about money."""
+    name = "tr_tt" if read.peek("e") == "tr" else "se_va" if channel_of(kind) == "commerce" else ""
+    if name not in read:
+        return None
+    amount = read.id(name)
+    if not is_amount(amount):
+        read.wrong(name, "must be a number below 1e12")
+        return None
+    return {"amount": amount, "currency": read.text("tr_cu")}

@@ -1,0 +1,5 @@
+"""Twilio's callbacks: calls and messages. See docs/channels/twilio.md."""
+
+from ingest.connectors.twilio.connector import Twilio, TwilioOptions
+
+__all__ = ["Twilio", "TwilioOptions"]

@@ -1,0 +1,269 @@
+"""Twilio: calls, SMS and WhatsApp messages, from status callbacks and incoming messages.
+
+Source: https://www.twilio.com/docs/usage/security#validating-requests (signature),
+…/voice/twiml#callstatus-values and …/voice/api/call-resource#statuscallback (calls),
+…/messaging/guides/webhook-request (messages). See docs/channels/twilio.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar
+from urllib.parse import SplitResult, parse_qs, parse_qsl, urlsplit
+
+from ingest.connector import (
+    Context,
+    Options,
+    Reply,
+    Request,
+    Result,
+    WebhookConnector,
+    secrets,
+)
+from ingest.kit.fields import (
+    Fields,
+    Payload,
+    decode,
+    finish,
+    guarded,
+    identifiers,
+    shortened,
+    snake_case,
+)
+from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
+from schemas.rejection import Rejection
+
+SIGNATURE = "x-twilio-signature"
+#: Names another algorithm than the default, SHA-1, for requests signed with a shared key.
+SETTINGS = "x-twilio-webhooks-signature-settings"
+_MOST_FIELDS = 1000
+
+#: CallStatus of a call that has ended -> (type, outcome).
+CALL_ENDS = {
+    "completed": ("call_completed", "answered"),
+    "no-answer": ("call_missed", "no_answer"),
+    "busy": ("call_missed", "busy"),
+    "failed": ("call_missed", "failed"),
+    "canceled": ("call_missed", "canceled"),
+}
+#: MessageStatus -> type.
+MESSAGE_ENDS = {
+    "received": "sms_received",
+    "delivered": "sms_delivered",
+    "undelivered": "sms_failed",
+    "failed": "sms_failed",
+}
+_INCOMING_CALLS = frozenset({"inbound", "trunking-originating"})
+_INCOMING_MESSAGES = frozenset({"received", "receiving"})
+#: Addresses of these channels are phone numbers behind the prefix; `client:` or `sip:` are none.
+_PHONE_PREFIXES = ("whatsapp:", "rcs:", "tel:")
+#: What Twilio shows instead of a withheld number: words on a keypad (ANONYMOUS, RESTRICTED,
+#: BLOCKED, UNKNOWN, UNAVAILABLE).
+_WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
+_MAPPED = frozenset({"CallDuration", "Timestamp", "Body"})
+_EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
+
+
+class TwilioOptions(Options):
+    """`auth_token`: of the account that owns the numbers (or the secret of a shared key)."""
+
+    auth_token: RequiredSecrets
+
+
+class Twilio(WebhookConnector):
+    """Voice and messaging webhooks of Twilio."""
+
+    name: ClassVar[str] = "twilio"
+    doc: ClassVar[str] = "Phone: Twilio's call status callbacks, SMS and WhatsApp messages"
+    options: ClassVar[type[Options]] = TwilioOptions
+
+    def __init__(self, options: TwilioOptions) -> None:
+        self._tokens = secrets(options.auth_token)
+
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether a token of ours signed address and fields, or address and hash of the body."""
+        try:
+            signed = _signed(request)
+        except ValueError:
+            return False
+        algorithm = _algorithm(request.headers.get(SETTINGS, ""))
+        if algorithm is None:
+            return False
+        shown = request.headers.get(SIGNATURE, "")
+        return any([is_hmac_of(text, shown, self._tokens, BASE64, algorithm) for text in signed])
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The one call or message that the request tells of."""
+        fields = _fields(request)
+        if isinstance(fields, Rejection):
+            yield fields
+        else:
+            yield guarded(_touch, fields, lambda: request.body)
+
+    def reply(self, request: Request) -> Reply:
+        """An empty TwiML document: any other text would go to the customer as a message."""
+        return Reply(200, _EMPTY, "text/xml")
+
+
+def _is_json(request: Request) -> bool:
+    return "json" in request.headers.get("content-type", "").lower()
+
+
+def _form(request: Request) -> list[tuple[str, str]]:
+    # Bytes that are not UTF-8 keep their identity for the signature.
+    return parse_qsl(
+        request.body.decode("utf-8", "surrogateescape"),
+        keep_blank_values=True,
+        errors="surrogateescape",
+        max_num_fields=_MOST_FIELDS,
+    )
+
+
+def _fields(request: Request) -> dict[str, Any] | Rejection:
+    if _is_json(request):
+        body = decode(request.body)
+        if isinstance(body, dict | Rejection):
+            return body
+        return Rejection("unreadable", "the body: must be a JSON object", request.body)
+    try:
+        fields = dict(_form(request))
+        "".join(name + value for name, value in fields.items()).encode()
+    except ValueError:
+        return Rejection("unreadable", "the body: is not a form in UTF-8", request.body)
+    if not fields:
+        return Rejection("unreadable", "the body: is not a form with fields", request.body)
+    return fields
+
+
+def _signed(request: Request) -> tuple[bytes, ...]:
+    """What Twilio may have signed: the address with and without its port, and the sorted fields.
+
+    Of a body that is no form the hash is part of the address. Raises ValueError where neither
+    can be.
+    """
+    address = urlsplit(request.url)
+    hashes = parse_qs(address.query, max_num_fields=_MOST_FIELDS).get("bodySHA256")
+    text = ""
+    if hashes and _is_json(request):
+        digest = hashlib.sha256(request.body).hexdigest().encode()
+        if not hmac.compare_digest(digest, hashes[0].encode("utf-8", "replace")):
+            return ()
+    elif not _is_json(request):
+        text = "".join(name + value for name, value in sorted(set(_form(request))))
+    else:
+        return ()
+    return tuple(
+        (variant + text).encode("utf-8", "surrogateescape")
+        for variant in _with_and_without_port(request.url, address)
+    )
+
+
+def _with_and_without_port(url: str, address: SplitResult) -> tuple[str, str]:
+    host = address.netloc
+    if address.port:
+        other = host.removesuffix(f":{address.port}")
+    else:
+        other = f"{host}:{443 if address.scheme == 'https' else 80}"
+    return url, url.replace(f"//{host}", f"//{other}", 1)
+
+
+def _algorithm(settings: str) -> str | None:
+    for part in settings.split(","):
+        name, _, value = part.partition("=")
+        if name.strip() == "algorithm":
+            return {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}.get(value.strip().upper())
+    return "sha1"
+
+
+def _touch(fields: dict[str, Any], payload: Payload) -> Result:
+    read = Fields(fields)
+    if sid := read.text("MessageSid") or read.text("SmsSid"):
+        return _message(sid, read, fields, payload)
+    if sid := read.text("CallSid"):
+        return _call(sid, read, fields, payload)
+    detail = (read.problems or ["CallSid or MessageSid: is missing"])[0]
+    return Rejection("unsupported", f"{detail}; calls and messages are taken", payload())
+
+
+def _call(sid: str, read: Fields, fields: Mapping[str, Any], payload: Payload) -> Result:
+    status = read.text("CallStatus")
+    if status is None:
+        read.wrong("CallStatus", "must be text, for instance completed")
+    kind, outcome = CALL_ENDS.get(status or "") or (f"twilio_call_{snake_case(status or '')}", None)
+    # Of the callbacks on the way to the end several may have the same status.
+    number = None if outcome else read.id("SequenceNumber")
+    incoming = read.text("Direction") in _INCOMING_CALLS
+    touch = {
+        "event_id": ":".join(part for part in (sid, status, number) if part),
+        "type": kind,
+        "direction": "inbound" if incoming else "outbound",
+        "outcome": outcome,
+        "duration_s": _seconds(read) if status == "completed" else None,
+    }
+    return _finish(touch, "From" if incoming else "To", read, fields, payload)
+
+
+def _message(sid: str, read: Fields, fields: Mapping[str, Any], payload: Payload) -> Result:
+    status = read.text("MessageStatus") or read.text("SmsStatus")
+    if status is None:
+        read.wrong("MessageStatus", "must be text, for instance delivered")
+    kind = MESSAGE_ENDS.get(status or "") or f"twilio_message_{snake_case(status or '')}"
+    incoming = status in _INCOMING_MESSAGES
+    text = read.text("Body")
+    touch = {
+        "event_id": f"{sid}:{status}",
+        "type": kind,
+        "direction": "inbound" if incoming else "outbound",
+        "outcome": status if kind == "sms_failed" else None,
+        "subject": shortened(text) if text else None,
+        "properties": {"text": text} if text else {},
+    }
+    return _finish(touch, "From" if incoming else "To", read, fields, payload)
+
+
+def _finish(
+    touch: dict[str, Any], customer: str, read: Fields, fields: Mapping[str, Any], payload: Payload
+) -> Result:
+    own = {name: value for name, value in fields.items() if name not in _MAPPED and value != ""}
+    touch |= {
+        "channel": "phone",
+        "identifiers": identifiers(("phone", _phone(read.text(customer)))),
+        "occurred_at": _moment(read),
+        "properties": {**own, **touch.get("properties", {})},
+    }
+    nobody = f"{customer}: is not a phone number, so the event names no customer"
+    return finish(touch, read.problems, payload, nobody=nobody)
+
+
+def _phone(address: str | None) -> str | None:
+    """The phone number of an address, in E.164 as Twilio writes it, or None."""
+    number = address or ""
+    for prefix in _PHONE_PREFIXES:
+        number = number.removeprefix(prefix)
+    return number if number.startswith("+") and number not in _WITHHELD else None
+
+
+def _seconds(read: Fields) -> float | None:
+    """`CallDuration`; Twilio's `Duration` counts minutes."""
+    text = read.id("CallDuration")
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 12:
+        return float(text)
+    read.wrong("CallDuration", "must be a whole number of seconds")
+    return None
+
+
+def _moment(read: Fields) -> datetime | None:
+    text = read.text("Timestamp")
+    if text is None:
+        return None
+    try:
+        return parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        read.wrong("Timestamp", "must be a time as in RFC 2822")
+        return None

@@ -1,0 +1,5 @@
+"""Zendesk's webhooks. See docs/channels/zendesk.md."""
+
+from ingest.connectors.zendesk.connector import Zendesk, ZendeskOptions
+
+__all__ = ["Zendesk", "ZendeskOptions"]

@@ -1,0 +1,192 @@
+"""Zendesk's event webhooks: tickets, their comments, messaging, and the people who wrote.
+
+Source: https://developer.zendesk.com/api-reference/webhooks/event-types/webhook-event-types/ with
+the pages of ticket, messaging and user events; …/documentation/webhooks/verifying/
+(signature: HMAC-SHA256 with the webhook's signing secret over timestamp and raw body, base64).
+See docs/channels/zendesk.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.kit.fields import (
+    Fields,
+    Payload,
+    decode,
+    derived_id,
+    finish,
+    guarded,
+    identifiers,
+    shortened,
+    snake_case,
+)
+from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
+from schemas.rejection import Rejection
+from schemas.times import DAY_MS, parse_ms
+
+SIGNATURE = "x-zendesk-webhook-signature"
+TIMESTAMP = "x-zendesk-webhook-signature-timestamp"
+
+#: Event -> type, of those that need no look at what they say.
+TYPES = {
+    "ticket.created": "ticket_created",
+    "ticket.merged": "ticket_merged",
+    "user.created": "contact_created",
+    "user.merged": "contact_merged",
+    "user.deleted": "contact_deleted",
+}
+#: New status of a ticket -> type.
+_STATUSES = {"solved": "ticket_solved", "closed": "ticket_closed"}
+_PREFIX = re.compile(r"zen:event-type[:/](.+)", re.DOTALL)
+_CUSTOMER_ROLE = "end-user"
+_MAPPED = frozenset({"email", "external_id"})
+_NAMES = {"event_id": "id", "occurred_at": "time", "outcome": "event.current"}
+_NOBODY = "detail: names no end user"
+
+
+class ZendeskOptions(Options):
+    """`signing_secret`: of the webhook. `max_age_days`: how old a signature may be."""
+
+    signing_secret: RequiredSecrets
+    max_age_days: Annotated[float, Field(gt=0)] = 3
+
+
+class Zendesk(WebhookConnector):
+    """A webhook of Zendesk that is subscribed to its events."""
+
+    name: ClassVar[str] = "zendesk"
+    doc: ClassVar[str] = "Chat: tickets, comments and messaging of Zendesk"
+    options: ClassVar[type[Options]] = ZendeskOptions
+
+    def __init__(self, options: ZendeskOptions) -> None:
+        self._secrets = secrets(options.signing_secret)
+        self._max_age_ms = options.max_age_days * DAY_MS
+
+    def verify(self, request: Request, received_ms: int) -> bool:
+        """Whether a secret of ours signed the timestamp and the body, and not too long ago."""
+        timestamp = request.headers.get(TIMESTAMP, "")
+        try:
+            signed = timestamp.encode("ascii") + request.body
+            age_ms = abs(received_ms - parse_ms(timestamp))
+        except (ValueError, OverflowError):
+            return False
+        if age_ms > self._max_age_ms:
+            return False
+        return is_hmac_of(signed, request.headers.get(SIGNATURE, ""), self._secrets, BASE64)
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """The one event of the request."""
+        body = decode(request.body)
+        if isinstance(body, Rejection):
+            yield body
+        elif isinstance(body, dict):
+            yield guarded(_event, body, lambda: request.body)
+        else:
+            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
+
+
+def _event(body: dict[str, Any], payload: Payload) -> Result:
+    read = Fields(body)
+    found = _PREFIX.fullmatch(read.text("type") or "")
+    name = found[1] if found else ""
+    if not snake_case(name):
+        read.wrong("type", "must be an event's, for instance zen:event-type:ticket.created")
+    detail, event = read.inside("detail"), read.inside("event")
+    kind, direction, text = _what(name, detail, event)
+    fields = {
+        "event_id": read.id("id") or derived_id(body),
+        "channel": "chat",
+        "type": kind,
+        "direction": direction,
+        "identifiers": identifiers(*_customer(name, read, detail, event)),
+        "occurred_at": read.text("time"),
+        "traits": _traits(name, detail, event),
+        "outcome": _status(event) if name == "ticket.status_changed" else None,
+        "subject": shortened(text) if text else None,
+        "properties": {
+            **{field: v for field, v in read.object("detail").items() if field not in _MAPPED},
+            "event": read.object("event"),
+        },
+    }
+    return finish(fields, read.problems, payload, _NAMES, _NOBODY)
+
+
+def _what(name: str, detail: Fields, event: Fields) -> tuple[str, str, str | None]:
+    """Type, direction and what was written."""
+    other = TYPES.get(name) or f"zendesk_{snake_case(name)}"
+    if name == "messaging_ticket.message_added":
+        text = event.inside("message").text("body")
+        return (*_message(event.inside("actor").text("type") == "end_user"), text)
+    if name == "ticket.comment_added":
+        comment = event.inside("comment")
+        if comment.flag("is_public") is False:
+            # A note among the company's own.
+            return other, "inbound", None
+        return (*_message(_by_customer(comment)), comment.text("body"))
+    if name == "ticket.created":
+        # By an agent for the customer, after a call for instance, or by the customer.
+        submitter = detail.id("submitter_id")
+        by_agent = submitter is not None and submitter != detail.id("requester_id")
+        return other, "outbound" if by_agent else "inbound", detail.text("subject")
+    if name == "ticket.status_changed":
+        return _STATUSES.get(_status(event) or "", other), "inbound", detail.text("subject")
+    return other, "inbound", detail.text("subject") if name.startswith("ticket.") else None
+
+
+def _message(by_customer: bool) -> tuple[str, str]:
+    return ("message_received", "inbound") if by_customer else ("message_sent", "outbound")
+
+
+def _by_customer(comment: Fields) -> bool:
+    return comment.inside("author").flag("is_staff") is False
+
+
+def _status(event: Fields) -> str | None:
+    status = event.label("current")
+    return status.lower() if status else None
+
+
+def _customer(
+    name: str, read: Fields, detail: Fields, event: Fields
+) -> list[tuple[str, str | None]]:
+    """The customer's identifiers: of a ticket its requester, or the end user who wrote.
+
+    The number of the ticket follows them, as a browser's anonymous id does, so that what an agent
+    writes in messaging, where Zendesk names only the ticket, is said to the same person.
+    """
+    family = name.partition(".")[0]
+    if family == "user":
+        if detail.text("role") != _CUSTOMER_ROLE:
+            return []
+        return [
+            ("customer_id", detail.id("external_id")),
+            ("zendesk", detail.id("id")),
+            ("email", detail.text("email")),
+        ]
+    if family not in ("ticket", "messaging_ticket"):
+        return []
+    actor, comment = event.inside("actor"), event.inside("comment")
+    person = detail.id("requester_id")
+    if actor.text("type") == "end_user":
+        person = actor.id("id")
+    elif "comment" in event and _by_customer(comment):
+        person = comment.inside("author").id("id") or person
+    ticket, account = detail.id("id"), read.id("account_id")
+    followed = f"zendesk-{account}-ticket-{ticket}" if ticket and account else None
+    if person is not None and person != (detail.id("requester_id") or person):
+        # Somebody in copy: another person than the ticket's.
+        followed = None
+    return [("zendesk", person), ("anonymous_id", followed)]
+
+
+def _traits(name: str, detail: Fields, event: Fields) -> dict[str, str]:
+    if name != "user.name_changed" or detail.peek("role") != _CUSTOMER_ROLE:
+        return {}
+    changed = event.peek("current")
+    return {"name": changed} if changed else {}

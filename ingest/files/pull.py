@@ -1,0 +1,143 @@
+"""Pulling a provider again and again: from the cursor, with pauses that grow while it cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from ingest.connector import BatchConnector, NotNow, Position
+from ingest.files.publish import Outlet, run
+from ingest.files.reader import Batch, Reading
+from ingest.publishing.port import NotAcknowledged
+from schemas.error_location import where_raised
+
+log = structlog.get_logger(__name__)
+
+_FIRST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 900.0
+
+
+class Pulled(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a provider was read: what is kept under the cursor's key."""
+
+    cursor: str
+
+    def encode(self) -> bytes:
+        """One line of JSON."""
+        return msgspec.json.encode(self)
+
+
+def decode(value: bytes) -> Pulled:
+    """What `encode` made."""
+    return msgspec.json.decode(value, type=Pulled)
+
+
+class CursorStore(Protocol):
+    """Where cursors are kept. Raises NotAcknowledged."""
+
+    def of(self, prefix: str) -> dict[str, bytes]:
+        """Those whose keys begin so."""
+
+    def move(self, key: str, value: bytes) -> None:
+        """Keep one."""
+
+
+class PullMetrics(Protocol):
+    """What a pull counts."""
+
+    def pulled(self, source: str, connector: str, batch: Batch) -> None:
+        """A batch is in Kafka, and the cursor behind it."""
+
+    def failed(self, source: str, connector: str, cause: str) -> None:
+        """A pull was broken off: unreachable, limited, refused, kafka or failed."""
+
+    def complete(self, source: str, connector: str) -> None:
+        """A source was read to its end."""
+
+
+class Stopped(Exception):
+    """The process is asked to stop; the rest is left to the next start."""
+
+
+@dataclass(slots=True)
+class Pull:
+    """Pulls one source."""
+
+    reading: Reading
+    cursors: CursorStore
+    outlet: Outlet
+    metrics: PullMetrics
+    #: Whether the process is asked to stop.
+    stopped: Callable[[], bool] = lambda: False
+    _failures: int = 0
+
+    @property
+    def key(self) -> str:
+        """Of the cursor."""
+        source = self.reading.source
+        return f"pull/{source.name}/{source.connector.name}"
+
+    def forever(self, wait: Callable[[float], bool]) -> None:
+        """Pull until `wait`, which waits so many seconds, says that it is time to stop."""
+        while True:
+            try:
+                pause_s, _ = self.once()
+            except Stopped:
+                return
+            if wait(pause_s):
+                return
+
+    def once(self) -> tuple[float, bool]:
+        """Read the source to its end; seconds until the next time, and whether it went well.
+
+        Raises Stopped, between two batches.
+        """
+        source, connector = self.reading.source.name, self.reading.source.connector
+        try:
+            kept = self.cursors.of(self.key).get(self.key)
+            cursor = decode(kept).cursor if kept else None
+            # Closed, whatever happens: a provider's connection ends with it.
+            with contextlib.closing(self.reading.batches(cursor)) as found:
+                run(found, self.outlet, self._move, self._done)
+        except NotNow as error:
+            return self._later(error.cause, str(error), error.retry_after), False
+        except NotAcknowledged as error:
+            return self._later("kafka", str(error)), False
+        except Stopped:
+            raise
+        except Exception as error:
+            # A bug, which must not end the pulling of others; what was read is not lost by it.
+            return self._later("failed", f"{type(error).__name__} in {where_raised(error)}"), False
+        self._failures = 0
+        self.metrics.complete(source, connector.name)
+        return connector.pause_s if isinstance(connector, BatchConnector) else 0.0, True
+
+    def _move(self, batch: Batch, position: Position) -> None:
+        self.cursors.move(self.key, Pulled(cursor=position.cursor).encode())
+
+    def _done(self, batch: Batch) -> None:
+        self.metrics.pulled(self.reading.source.name, self.reading.source.connector.name, batch)
+        if self.stopped():
+            raise Stopped
+
+    def _later(self, cause: str, detail: str, wanted_s: float | None = None) -> float:
+        source = self.reading.source
+        growing = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failures, 20))
+        # A provider's own wish counts, but it never makes us come faster than after a failure.
+        pause_s = growing if wanted_s is None else max(wanted_s, _FIRST_PAUSE_S)
+        self._failures += 1
+        self.metrics.failed(source.name, source.connector.name, cause)
+        log.warning(
+            "pull_broken_off",
+            source=source.name,
+            connector=source.connector.name,
+            cause=cause,
+            detail=detail,
+            retry_in=pause_s,
+        )
+        return pause_s

@@ -1,0 +1,1 @@
+"""From a request to records: shared by the gateway, imports and replays."""

@@ -1,0 +1,1 @@
+"""Shared parts of connectors: fields, signatures, and formats that several providers use."""

@@ -1,0 +1,204 @@
+"""What an e-mail says by its headers, and what a report about an e-mail tells.
+
+Source: RFC 5322 (headers), RFC 3834 (automatic responses), RFC 3464 (delivery status), RFC 5965
+(reports of abuse). Nothing here raises, whatever the bytes are, but RecursionError where parts are
+nested without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from email import message_from_bytes, message_from_string
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import getaddresses
+from typing import Any, NamedTuple
+
+from ingest.kit.fields import ADDRESS_LENGTH, address
+
+#: A header that is longer is cut before it is taken apart.
+_LONGEST = 16_384
+_MOST_ADDRESSES = 50
+#: Of a message so many parts are looked through.
+_MOST_PARTS = 100
+DELIVERY_STATUS = "delivery-status"
+FEEDBACK = "feedback-report"
+#: Senders that are programs of the mail system.
+_SYSTEMS = frozenset({"mailer-daemon", "postmaster"})
+_BULK = frozenset({"bulk", "list", "junk"})
+
+
+class Receiver(NamedTuple):
+    """What a report says of one receiver: the address, what happened (RFC 3464's action) and the
+    status code, each '' where it does not say."""
+
+    address: str
+    action: str = ""
+    status: str = ""
+
+
+class Mail:
+    """An e-mail, or only its headers."""
+
+    def __init__(self, data: bytes) -> None:
+        self._message = message_from_bytes(data)
+
+    def raw(self, name: str) -> str:
+        """A header as it stands, on one line; '' where there is none."""
+        values = self._message.get_all(name, [])
+        return " ".join(str(values[0])[:_LONGEST].split()) if values else ""
+
+    def text(self, name: str) -> str:
+        """A header with its encoded words as text."""
+        return _decoded(self.raw(name))
+
+    def address(self, name: str) -> str | None:
+        """The first address in a header."""
+        raw = self.raw(name)
+        first = self.addresses(name)[:1] if len(raw) > ADDRESS_LENGTH else [address(raw)]
+        return first[0] if first else None
+
+    def name(self, name: str) -> str | None:
+        """The name before the first address in a header."""
+        found = _addresses(self.raw(name))
+        return _decoded(found[0][0]) or None if found else None
+
+    def addresses(self, name: str) -> list[str]:
+        """All addresses in a header."""
+        return [found for _, found in _addresses(self.raw(name)) if "@" in found]
+
+    @property
+    def message_id(self) -> str | None:
+        """Its Message-ID without the brackets."""
+        return _id(self.raw("Message-ID"))
+
+    def ids(self, name: str) -> list[str]:
+        """The ids of other messages in a header."""
+        return [found for word in self.raw(name).split() if (found := _id(word))]
+
+    @property
+    def report(self) -> str | None:
+        """The kind of report that it is (RFC 6522), None if it is none."""
+        if self._message.get_content_type() != "multipart/report":
+            return None
+        kind = self._message.get_param("report-type")
+        return kind.lower() if isinstance(kind, str) else ""
+
+    @property
+    def is_reply_of_a_program(self) -> bool:
+        """Whether a program answered in the place of its writer, for instance a holiday notice."""
+        submitted = self._submitted
+        return (
+            submitted.startswith("auto-replied")
+            or any(self.raw(name) for name in ("X-Autoreply", "X-Autorespond", "X-Autoresponse"))
+            or self._precedence == "auto_reply"
+        )
+
+    @property
+    def is_of_a_program(self) -> bool:
+        """Whether a program sent it by itself: a notice, a newsletter, a list."""
+        return (
+            self._submitted not in ("", "no")
+            or self._precedence in _BULK
+            or bool(self.raw("List-Id") or self.raw("List-Unsubscribe"))
+        )
+
+    @property
+    def is_of_the_mail_system(self) -> bool:
+        """Whether it comes from a program that delivers mail."""
+        sender = self.address("From") or ""
+        return sender.partition("@")[0].lower() in _SYSTEMS
+
+    def receivers(self) -> list[Receiver]:
+        """Whom a report is about. Needs the whole message."""
+        found = [one for part in self._parts() for one in _receivers(part)]
+        if not found:
+            # As Exim and Gmail say it in the header.
+            found = [Receiver(one, "failed") for one in self.addresses("X-Failed-Recipients")]
+        return found[:_MOST_ADDRESSES]
+
+    def body(self, most: int) -> str:
+        """The begin of its plain text; '' where it has none. Needs the whole message."""
+        for part in self._parts():
+            if part.get_content_type() == "text/plain" and not part.is_multipart():
+                payload = part.get_payload(decode=True)
+                if isinstance(payload, bytes):
+                    return _text(payload, part.get_content_charset() or "utf-8")[:most].strip()
+        return ""
+
+    def _parts(self) -> Iterator[Message]:
+        for number, part in enumerate(self._message.walk()):
+            if number >= _MOST_PARTS:
+                return
+            yield part
+
+    @property
+    def _submitted(self) -> str:
+        return self.raw("Auto-Submitted").partition(";")[0].strip().lower()
+
+    @property
+    def _precedence(self) -> str:
+        return self.raw("Precedence").lower()
+
+
+def _receivers(part: Message) -> Iterator[Receiver]:
+    if part.get_content_type() == f"message/{DELIVERY_STATUS}":
+        for block in _blocks(part):
+            named = _typed(block, "Final-Recipient") or _typed(block, "Original-Recipient")
+            if named:
+                yield Receiver(named, _header(block, "Action").lower(), _header(block, "Status"))
+    elif part.get_content_type() == f"message/{FEEDBACK}":
+        for block in _blocks(part):
+            for name in ("Original-Rcpt-To", "Removal-Recipient"):
+                if named := address(_header(block, name)):
+                    yield Receiver(named, "complained")
+                    break
+
+
+def _blocks(part: Message) -> Iterator[Message]:
+    """The groups of fields of a report."""
+    payload: Any = part.get_payload()
+    for one in payload if isinstance(payload, list) else [payload]:
+        yield one if isinstance(one, Message) else message_from_string(str(one))
+
+
+def _typed(block: Message, name: str) -> str | None:
+    """The address of a field such as `rfc822; ada@example.com`."""
+    kind, between, value = _header(block, name).partition(";")
+    return address(value.strip() if between else kind)
+
+
+def _header(block: Message, name: str) -> str:
+    return " ".join(str(block.get(name, ""))[:_LONGEST].split())
+
+
+def _addresses(raw: str) -> list[tuple[str, str]]:
+    return getaddresses([raw[:_LONGEST]])[:_MOST_ADDRESSES]
+
+
+def _id(text: str) -> str | None:
+    return text.strip().removeprefix("<").removesuffix(">").strip() or None
+
+
+def _decoded(raw: str) -> str:
+    try:
+        found = str(make_header(decode_header(raw)))
+    except (ValueError, LookupError, MessageError):
+        found = raw
+    return _whole(found)
+
+
+def _text(data: bytes, charset: str) -> str:
+    try:
+        return data.decode(charset, "replace")
+    except LookupError:
+        return data.decode("utf-8", "replace")
+
+
+def _whole(text: str) -> str:
+    """Text without half characters: bytes that no charset was named for are UTF-8 mostly."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()

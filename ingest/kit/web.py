@@ -1,0 +1,111 @@
+"""What connectors of web and app analytics share: names of events, money, campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from ingest.kit.fields import Fields, label, snake_case
+from schemas.event_types import COMMERCE_TYPES, EVENT_TYPES
+from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
+
+#: Beyond the known types: the rest of Segment's e-commerce events about cart, checkout and order.
+COMMERCE = COMMERCE_TYPES | {
+    "product_removed", "wishlist_product_added_to_cart", "cart_shared",
+    "checkout_step_viewed", "checkout_step_completed", "payment_info_entered",
+    "order_updated",
+    "coupon_entered", "coupon_applied", "coupon_denied", "coupon_removed",
+}  # fmt: skip
+TYPE_LENGTH = 128
+_UTM = {
+    "utm_campaign": "name",
+    "utm_source": "source",
+    "utm_medium": "medium",
+    "utm_term": "term",
+    "utm_content": "content",
+}
+
+
+def own_type(provider: str, name: str) -> str:
+    """The type of an event that the company named: one that we know, or `<provider>_<name>`."""
+    kind = snake_case(name)
+    known = kind in EVENT_TYPES or kind in COMMERCE
+    return kind if known else f"{provider}_{kind}"[:TYPE_LENGTH]
+
+
+def channel_of(kind: str) -> str:
+    """The channel of a type of event: web, where nothing else is known of it."""
+    if kind in COMMERCE:
+        return "commerce"
+    known = EVENT_TYPES.get(kind)
+    return known.channel if known is not None else "web"
+
+
+def value_of(
+    given: Mapping[str, Any], commerce: bool, problems: list[str], where: str
+) -> dict[str, Any] | None:
+    """Money: revenue, else total, else value; `where` is the way to them, for `problems`.
+
+    On events that are no commerce, `total` and `value` may mean anything ("value": "red"); there
+    they are money only if they are numbers.
+    """
+    currency = given.get("currency") or None
+    for name in ("revenue", "total", "value"):
+        amount = given.get(name)
+        if amount is None or amount == "":
+            continue
+        if is_amount(amount):
+            if commerce or name == "revenue" or is_currency(currency):
+                return {"amount": amount, "currency": currency}
+            return {"amount": amount}
+        if commerce or name == "revenue":
+            problems.append(f"{where}{name}: must be a number below 1e12")
+            return None
+    return None
+
+
+def is_amount(amount: object) -> bool:
+    """Whether it is a number that can be an amount, or a text of one."""
+    if isinstance(amount, bool) or not isinstance(amount, int | float | str):
+        return False
+    try:
+        return abs(float(amount)) < 1e12
+    except (ValueError, OverflowError):
+        return False
+
+
+def is_currency(currency: object) -> bool:
+    """Whether it looks like a code of ISO 4217."""
+    return (
+        isinstance(currency, str)
+        and len(currency) == 3
+        and currency.isascii()
+        and currency.isalpha()
+    )
+
+
+def campaign_of(url: str | None) -> dict[str, str] | None:
+    """The campaign that a page's address names by UTM parameters; of two values the first."""
+    if url is None or "utm_" not in url:
+        return None
+    try:
+        query = parse_qsl(urlsplit(url).query, max_num_fields=1000)
+    except ValueError:
+        return None
+    return {_UTM[name]: label(value) for name, value in reversed(query) if name in _UTM} or None
+
+
+def time_of(read: Fields, name: str, per_ms: int = 1) -> datetime | None:
+    """A field with a number of units since 1970, `per_ms` of them a millisecond; text too."""
+    text = read.id(name)
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= 20:
+        milliseconds = int(text) // per_ms
+        if EARLIEST_MS <= milliseconds <= LATEST_MS:
+            return from_ms(milliseconds)
+    unit = "milliseconds" if per_ms == 1 else "microseconds"
+    read.wrong(name, f"must be {unit} since 1970, up to the year 2100")
+    return None

@@ -1,0 +1,288 @@
+"""The publisher port over aiokafka: idempotent, acks=all, snappy.
+
+aiokafka never lets an idempotent batch expire, so a record of a batch that was not acknowledged in
+time is still sent when Kafka is back; it counts against the bound of waiting bytes until then. What
+is in no batch by then is not sent. A producer that Kafka has thrown out (a new broker lifetime, a
+lost producer id) is replaced by a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from ingest.intake.accept import Accepted
+from ingest.publishing.inflight_window import Entry, Window
+from ingest.publishing.port import WRITTEN, KafkaConnection, NotAcknowledged, Refused, checked
+from ingest.publishing.record_batches import Chunk, Lane
+from schemas.topics import TOUCHPOINTS, full_name, partition_of
+
+log = structlog.get_logger(__name__)
+#: Logical topic and partition.
+_Where = tuple[str, int]
+_NOT_CONNECTED = "Kafka is not reachable yet"
+#: Batches of one partition hold at most this many bytes.
+_BATCH_BYTES = 256 * 1024
+#: An acknowledgement may take this part of the time for which a request waits, before less is let
+#: in. It leaves room for an overshoot, and for senders less patient than the gateway.
+_TARGET = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaPublisherConfig:
+    """Bounds of the publisher; times in seconds."""
+
+    connection: KafkaConnection
+    client_id: str = "touchline-gateway"
+    #: A publish that is not acknowledged by then fails.
+    acknowledge_s: float = 10.0
+    #: Records not yet acknowledged hold at most this many bytes (see `inflight_window`).
+    max_waiting_bytes: int = 64 * 1024 * 1024
+    #: So many may wait however slow Kafka is: a batch for each of a few partitions.
+    min_waiting_bytes: int = 1024 * 1024
+    #: How long a batch waits for company.
+    linger_s: float = 0.003
+    #: How often Kafka is asked whether it is there.
+    probe_s: float = 3.0
+
+
+class KafkaPublisher:
+    """Publishes over one connection that it keeps alive by itself."""
+
+    def __init__(
+        self, config: KafkaPublisherConfig, *, bounded: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`bounded` hears how many bytes may wait, whenever that may have changed."""
+        self._config = config
+        self._bounded = bounded
+        self._window = Window(
+            config.min_waiting_bytes, config.max_waiting_bytes, config.acknowledge_s * _TARGET
+        )
+        bounded(self._window.bound)
+        self._topics = {
+            topic.name: full_name(config.connection.namespace, topic.name) for topic in WRITTEN
+        }
+        self._partitions: dict[str, int] = {}
+        self._producer: AIOKafkaProducer | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._broken = asyncio.Event()
+        self._problem: str | None = _NOT_CONNECTED
+        self._lanes: dict[_Where, Lane] = {}
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._keeper = asyncio.create_task(self._keep_connected(), name="kafka-publisher")
+
+    async def stop(self, grace_s: float) -> None:
+        """Wait for what is under way, at most `grace_s` seconds, then disconnect."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        await self._disconnect(grace_s)
+        self._problem = "the publisher is stopped"
+
+    @property
+    def problem(self) -> str | None:
+        """Why records cannot be sent at present; None when they can."""
+        return self._problem
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the records that Kafka has not acknowledged yet."""
+        return self._window.waiting
+
+    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+        """Send all; returns once every record is acknowledged (see `Publisher.publish`)."""
+        if self._problem is not None:
+            # Told at once: what is sent now would only wait, and arrive beside its repetition.
+            raise NotAcknowledged(self._problem)
+        parts = self._divide(accepted, refused)
+        sizes = {where: sum(len(r.value) for r in records) for where, records in parts.items()}
+        if not self._window.fits(sum(sizes.values())):
+            raise NotAcknowledged("Kafka is slower than what comes in")
+        chunks = [self._put(where, records, sizes[where]) for where, records in parts.items()]
+        if not chunks:
+            return
+        try:
+            # wait, unlike gather, leaves the futures alone when time is up.
+            done, late = await asyncio.wait(
+                [chunk.done for chunk in chunks], timeout=self._config.acknowledge_s
+            )
+        finally:
+            for chunk in chunks:
+                if not chunk.done.done():
+                    chunk.withdraw()
+        if late:
+            raise NotAcknowledged("Kafka did not acknowledge in time")
+        failed = next((e for future in done if (e := future.exception()) is not None), None)
+        if failed is not None:
+            raise NotAcknowledged(f"Kafka refused the records ({type(failed).__name__})")
+
+    def _divide(
+        self, accepted: Sequence[Accepted], refused: Sequence[Refused]
+    ) -> dict[_Where, list[Accepted | Refused]]:
+        """The records by topic and partition, in their order."""
+        parts: defaultdict[_Where, list[Accepted | Refused]] = defaultdict(list)
+        for record in accepted:
+            parts[self._where(TOUCHPOINTS.name, record)].append(record)
+        for row in refused:
+            parts[self._where(row.topic, row)].append(row)
+        return parts
+
+    def _where(self, topic: str, record: Accepted | Refused) -> _Where:
+        checked(record.value)
+        return topic, partition_of(record.key, self._partitions[topic])
+
+    def _put(self, where: _Where, records: Sequence[Accepted | Refused], size: int) -> Chunk:
+        lane = self._lanes.get(where)
+        if lane is None:
+            topic, partition = where
+            lane = self._lanes[where] = Lane(
+                self._producer,
+                self._topics[topic],
+                partition,
+                linger_s=self._config.linger_s,
+                broken=self._replace,
+            )
+        chunk = lane.put(records)
+        entry = self._window.enter(size, time.monotonic())
+        chunk.done.add_done_callback(partial(self._settled, entry))
+        return chunk
+
+    def _settled(self, entry: Entry, future: asyncio.Future[None]) -> None:
+        # Asking for the error marks it as seen, for a request that has given up waiting.
+        acknowledged = not future.cancelled() and future.exception() is None
+        self._window.leave(entry, time.monotonic(), acknowledged=acknowledged)
+        self._bounded(self._window.bound)
+
+    def _replace(self, error: Exception) -> None:
+        """A delivery failed for good: the producer's sequence is broken, a new one is needed."""
+        if not self._broken.is_set():
+            log.warning("kafka_producer_replaced", error=type(error).__name__)
+            self._problem = _NOT_CONNECTED
+            self._broken.set()
+
+    # Connection ---------------------------------------------------------------------------------
+
+    async def _keep_connected(self) -> None:
+        while True:
+            try:
+                await self._connect()
+                await self._watch()
+            except Exception:  # a bug of ours must not end the retrying
+                log.exception("kafka_publisher_failed")
+                await asyncio.sleep(self._config.probe_s)
+            await self._disconnect(grace_s=0)
+
+    async def _watch(self) -> None:
+        """Returns when the producer has to be replaced."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._config.probe_s):
+                    await self._broken.wait()
+                    return
+            await self._probe()
+
+    async def _connect(self) -> None:
+        """Returns once connected and all topics are known; says once what is wrong."""
+        delay = 0.2
+        while True:
+            producer = self._new_producer()
+            try:
+                await producer.start()
+                for topic, name in self._topics.items():
+                    self._partitions[topic] = len(await producer.partitions_for(name))
+            except (KafkaError, OSError, TimeoutError) as error:
+                await _close(producer)
+                self._report(self._explain(error))
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, self._config.probe_s)
+            except BaseException:
+                await _close(producer)
+                raise
+            else:
+                self._broken.clear()
+                self._producer = producer
+                self._report(None)
+                return
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, UnknownTopicOrPartitionError):
+            missing = " or ".join(self._topics.values())
+            return f"Kafka at {self._servers} has no topic {missing}: run touchline setup"
+        return f"Kafka at {self._servers} is not reachable ({type(error).__name__})"
+
+    async def _probe(self) -> None:
+        """Ask for metadata: says whether Kafka is there, and how many partitions there are."""
+        if self._producer is None:
+            return
+        client = self._producer.client
+        if not await client.force_metadata_update():
+            self._report(f"Kafka at {self._servers} does not answer")
+            return
+        for topic, name in self._topics.items():
+            if partitions := client.cluster.partitions_for_topic(name):
+                self._partitions[topic] = len(partitions)
+        self._report(None)
+
+    async def _disconnect(self, grace_s: float) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        self._problem = _NOT_CONNECTED
+        lanes, self._lanes = self._lanes, {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await asyncio.gather(*(lane.flush() for lane in lanes.values()))
+        for lane in lanes.values():
+            await lane.close(KafkaError("the producer was closed"))
+        await _close(producer)
+
+    def _new_producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id=self._config.client_id,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="snappy",
+            max_batch_size=_BATCH_BYTES,
+            request_timeout_ms=int(self._config.acknowledge_s * 1000),
+            **self._config.connection.security,
+        )
+
+    @property
+    def _servers(self) -> str:
+        return self._config.connection.bootstrap_servers
+
+    def _report(self, problem: str | None) -> None:
+        """Remember the state, and log it when it changes."""
+        if problem == self._problem:
+            return
+        if problem is None:
+            log.info("kafka_reachable", servers=self._servers, partitions=self._partitions)
+        else:
+            log.warning("kafka_unreachable", detail=problem, servers=self._servers)
+        self._problem = problem
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Disconnect without waiting for what cannot be delivered.
+
+    `AIOKafkaProducer.stop` waits for every batch, for ever when Kafka is gone; so its parts are
+    closed one by one. Who waited for a batch has heard it from the lanes.
+    """
+    producer._closed = True
+    if producer._sender.sender_task is not None:
+        await producer._sender.close()
+    await producer.client.close()

@@ -1,0 +1,166 @@
+"""The publisher port: a request's records go to Kafka, and the answer waits for their delivery.
+
+Publisher          the port
+  KafkaPublisher   aiokafka, for the gateway (ingest.publishing.kafka)
+  MemoryPublisher  in memory, for tests and dry runs
+BatchPublisher     kafka-python, synchronous: imports, pulls, replays (ingest.publishing.blocking)
+
+PublishError
+  NotAcknowledged  transient: say 503, the sender tries again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from ingest.intake.accept import Accepted
+from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS, partition_of
+
+#: Largest record, key and value: below Kafka's usual `max.message.bytes` of 1 MiB.
+MAX_RECORD_BYTES = 1_000_000
+
+
+class PublishError(Exception):
+    """The records were not published."""
+
+
+class NotAcknowledged(PublishError):
+    """Kafka did not acknowledge in time; some of the records may arrive nevertheless.
+
+    Transient: the sender should repeat the request after `retry_after` seconds. What arrives twice
+    has the same event ids and changes nothing.
+    """
+
+    def __init__(self, message: str, retry_after: float = 2.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Refused(NamedTuple):
+    """A record that tells of a fault: its id as text and its row.
+
+    Of a refusal (`rejected_row`), or of a difference from the tracking plan (`violation_row`).
+    """
+
+    key: bytes
+    value: bytes
+    topic: str = REJECTED.name
+
+
+#: What the gateways write to.
+WRITTEN = (TOUCHPOINTS, REJECTED, VIOLATIONS)
+
+
+class Message(NamedTuple):
+    """A record to send.
+
+    `timestamp_ms` None: the time of sending. `partition` None: that of the key; a topic that is
+    declared with one partition has more on the embedded broker, so its writers say which.
+    """
+
+    topic: str
+    key: bytes
+    value: bytes
+    timestamp_ms: int | None = None
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConnection:
+    """How to reach Kafka.
+
+    `security` holds what aiokafka and kafka-python both understand: security_protocol,
+    sasl_mechanism, sasl_plain_username, sasl_plain_password, ssl_context. `api_version` is for
+    kafka-python only ("2.3" for the embedded broker, which cannot be asked).
+    """
+
+    bootstrap_servers: str
+    namespace: str = ""
+    security: Mapping[str, Any] = field(default_factory=dict)
+    api_version: str | None = None
+
+
+class Publisher(Protocol):
+    """Sends a request's records, and returns when Kafka has them."""
+
+    async def start(self) -> None:
+        """Begin to connect, in the background; returns at once, Kafka reachable or not."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Wait for what is under way, at most `grace_s` seconds, then disconnect."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why records cannot be sent at present, in one sentence; None when they can."""
+
+    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+        """Send all; returns once every record is acknowledged by all in-sync replicas.
+
+        Records of one key are sent in their order. Raises NotAcknowledged within a bounded time
+        otherwise, and before anything is sent while too many bytes wait.
+        """
+
+
+def messages(accepted: Sequence[Accepted], refused: Sequence[Refused]) -> Iterator[Message]:
+    """The records of all topics, by logical name, in order.
+
+    Raises ValueError for a record that Kafka would never take: a bug, not an outage.
+    """
+    for event in accepted:
+        yield Message(TOUCHPOINTS.name, event.key, checked(event.value))
+    for row in refused:
+        yield Message(row.topic, row.key, checked(row.value))
+
+
+def checked(value: bytes) -> bytes:
+    """A record's value. Raises ValueError for one that Kafka would never take."""
+    if len(value) > MAX_RECORD_BYTES:
+        raise ValueError(f"a record of {len(value)} bytes is more than {MAX_RECORD_BYTES}")
+    return value
+
+
+class Stored(NamedTuple):
+    """A record as `MemoryPublisher` keeps it."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+
+
+class MemoryPublisher:
+    """The port in memory. `records` is what "Kafka" holds; `outage` makes it unreachable."""
+
+    def __init__(self, partitions: int = 4) -> None:
+        self.partitions = partitions
+        self.records: list[Stored] = []
+        self.outage: str | None = None
+        self._started = False
+
+    async def start(self) -> None:
+        """See `Publisher`."""
+        self._started = True
+
+    async def stop(self, grace_s: float) -> None:
+        """See `Publisher`."""
+        self._started = False
+
+    @property
+    def problem(self) -> str | None:
+        """See `Publisher`."""
+        return self.outage if self._started else "the publisher is not started"
+
+    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+        """See `Publisher`."""
+        if self.problem is not None:
+            raise NotAcknowledged(self.problem)
+        self.records += [
+            Stored(m.topic, partition_of(m.key, self.partitions), m.key, m.value)
+            for m in messages(accepted, refused)
+        ]
+
+    def of(self, topic: str) -> list[Stored]:
+        """The records of one topic, in the order of their publication."""
+        return [record for record in self.records if record.topic == topic]

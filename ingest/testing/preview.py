@@ -1,0 +1,137 @@
+"""What a connector makes of a payload, without Kafka and without a signature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import SecretStr
+
+from ingest.connector import AnyConnector, Request, WebhookConnector
+from ingest.gateway.config import GatewayConfig, Source
+from ingest.intake.accept import Accepted, SourcePolicy
+from ingest.intake.evaluate import judged
+from ingest.registry import ConnectorError, Registry
+from schemas.rejection import Rejection
+from schemas.violation import Violation
+
+#: What stands for a secret that is not given: `parse` needs none.
+_SECRET = SecretStr("not-a-secret")
+_URL = "https://touch.example.com"
+_FORM = "application/x-www-form-urlencoded"
+#: Columns of a touchpoint that have a line of their own, or say nothing of the customer.
+_TOLD = frozenset(
+    {
+        "event_id", "channel", "type", "source", "direction", "occurred_at", "received_at",
+        "lead_kind", "lead_value", "lead_id", "identifiers", "schema_version", "value_currency",
+    }
+)  # fmt: skip
+
+
+def connector_for(registry: Registry, name: str, options: Mapping[str, Any]) -> AnyConnector:
+    """A connector that nobody sends to; secrets that are not given are made up.
+
+    Raises ConnectorError where an option that is no secret is missing or wrong.
+    """
+    model = registry.load(name).options
+    missing = {
+        option: _SECRET
+        for option, field in model.model_fields.items()
+        if field.is_required() and option not in options and "SecretStr" in str(field.annotation)
+    }
+    return registry.create(name, {**missing, **options})
+
+
+def source_for(
+    registry: Registry, name: str, options: Mapping[str, Any], policy: SourcePolicy
+) -> Source:
+    """A source of a connector, made as `connector_for` does.
+
+    Raises ConnectorError also where the connector takes no requests.
+    """
+    connector = connector_for(registry, name, options)
+    if not isinstance(connector, WebhookConnector):
+        raise ConnectorError(
+            f"connector {name!r} takes no requests: for files, see touchline import --dry-run"
+        )
+    return Source(connector, policy)
+
+
+def request_of(
+    payload: bytes, *, method: str, path: str, query: str, headers: Mapping[str, str]
+) -> Request:
+    """A request that brings these bytes; without a Content-Type it is told from them."""
+    named = {name.lower(): value for name, value in headers.items()}
+    if "content-type" not in named:
+        is_json = payload.lstrip()[:1] in (b"{", b"[")
+        named["content-type"] = "application/json" if is_json else _FORM
+    url = _URL + path + (f"?{query}" if query else "")
+    return Request(method, path, query, url, named, payload)
+
+
+def results(source: Source, request: Request, received_ms: int) -> list[Accepted | Rejection]:
+    """What becomes of each event of a request, as in the gateway."""
+    return list(judged(source, request, received_ms, GatewayConfig()))
+
+
+def documents(found: Sequence[Accepted | Rejection]) -> list[dict[str, Any]]:
+    """The results for a program."""
+    return [
+        {"touchpoint": json.loads(one.value), "violations": list(map(str, _differences(one)))}
+        if isinstance(one, Accepted)
+        else {"rejection": {"reason": one.reason, "detail": one.detail, "event_id": one.event_id}}
+        for one in found
+    ]
+
+
+def lines(found: Sequence[Accepted | Rejection]) -> Iterator[str]:
+    """The results for a person."""
+    touches = sum(isinstance(one, Accepted) for one in found)
+    yield f"{_count(touches, 'touchpoint')}, {_count(len(found) - touches, 'rejection')}"
+    for number, one in enumerate(found, 1):
+        yield ""
+        if isinstance(one, Rejection):
+            yield f"{number}. refused ({one.reason}): {one.detail}"
+        else:
+            yield from _touchpoint(number, json.loads(one.value))
+            for violation in _differences(one):
+                yield f"   violates the tracking plan: {violation}"
+
+
+def _differences(accepted: Accepted) -> Sequence[Violation]:
+    return accepted.violations.found if accepted.violations else ()
+
+
+def _touchpoint(number: int, row: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{number}. {row['type']} ({row['channel']}, {row['direction']}) {row['occurred_at']}"
+    told = [("event_id", row["event_id"]), *_identifiers(row), *_rest(row)]
+    width = max(len(name) for name, _ in told)
+    for name, value in told:
+        yield f"   {name:<{width}}  {value}"
+
+
+def _identifiers(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for kind, values in row["identifiers"].items():
+        for value in values:
+            leads = (kind, value) == (row["lead_kind"], row["lead_value"])
+            yield kind, f"{value}  (leads)" if leads else value
+
+
+def _rest(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for column, value in row.items():
+        if column in _TOLD:
+            continue
+        if column == "value_amount":
+            yield "value", f"{value} {row.get('value_currency') or '(no currency)'}"
+            continue
+        inside = json.loads(value) if column == "properties" else value
+        if isinstance(inside, dict):
+            for name, content in inside.items():
+                yield f"{column}.{name}", json.dumps(content, ensure_ascii=False)
+        else:
+            yield column, str(value)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,1 @@
+"""Engagement: how much happened per hour, channel, type, source, campaign and currency."""

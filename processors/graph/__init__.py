@@ -1,0 +1,1 @@
+"""The graph: which identifiers are one person."""

@@ -1,0 +1,316 @@
+"""The row of a profile: the newest trail of each identifier, and its memberships.
+
+A row is changed by `ProfileChange`: take trails, evaluate the segments, save. `again` and `settle`
+see to it that no change of a segment is lost, whatever crashes lie between.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Literal, Protocol
+
+import msgspec
+
+from processors.profiles.merge import Merged, merge
+from processors.segments import Segment
+from processors.segments.truth import NEVER
+from processors.stage import Decision, Output
+from schemas import rows, topics, trail
+from schemas.identifiers import Identifier, IdentityPolicy
+from schemas.messages import TrailUpdate
+from schemas.times import MINUTE_MS, rfc3339
+
+Cause = Literal["event", "time", "identity", "definition"]
+PREFIX = b"r:"
+#: That a touch came in so shortly after the clock may be the fault of a host's clock: then only
+#: the time at which it occurred tells whether it is later.
+_HOSTS_DIFFER_MS = 5 * MINUTE_MS
+_DEADLINE = struct.Struct(">Q")
+_DEADLINE_END = rows.SIZE + _DEADLINE.size
+
+
+class Rules(Protocol):
+    """By what a row is evaluated."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that its values carry."""
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """The definitions."""
+
+    @property
+    def policy(self) -> IdentityPolicy:
+        """Which identifiers are the stronger ones."""
+
+    @property
+    def names(self) -> Set[str]:
+        """The definitions' names."""
+
+    @property
+    def digest(self) -> str:
+        """What tells these definitions from others."""
+
+
+class Entry(msgspec.Struct, array_like=True):
+    """The newest of an identifier; `trail` is None where it moved away, empty if it led none."""
+
+    kind: str
+    value: str
+    version: int
+    changes: int
+    trail: bytes | None
+
+
+class Membership(msgspec.Struct, array_like=True):
+    """The last change of a profile in a segment; `version` is the row's revision at that time."""
+
+    is_member: bool
+    changed_ms: int
+    cause: str
+    version: int
+
+
+class ProfileRow(msgspec.Struct, array_like=True):
+    """The body of a row behind its deadline."""
+
+    entries: dict[str, Entry]
+    segments: dict[str, Membership]
+    #: The clock at the last evaluation; it never goes back.
+    evaluated_ms: int = 0
+    #: `ProfilesStage.digest` at the last evaluation.
+    definitions: str = ""
+    #: Earlier changes of segments that crashes may have kept from being published.
+    earlier: list[tuple[str, Membership]] = []
+
+
+class _Profile(msgspec.Struct):
+    """A row of `profiles`."""
+
+    epoch: int
+    profile_id: str
+    customer_id: str
+    email: str
+    phone: str
+    display_name: str
+    traits: Mapping[str, str]
+    first_seen_at: str
+    last_seen_at: str
+    touchpoints: int
+    channels: dict[str, int]
+    orders: int
+    revenue: dict[str, str]
+    engagement_points: float
+    segments: list[str]
+    consent: Mapping[str, bool]
+    updated_at: str
+    received_at: str
+    version: int
+
+
+class _SegmentChange(msgspec.Struct):
+    """A row of `segment_changes`."""
+
+    epoch: int
+    segment: str
+    profile_id: str
+    change: str
+    changed_at: str
+    cause: str
+    version: int
+
+
+_line = msgspec.json.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(ProfileRow)
+
+
+def deadline(stored: bytes) -> int | None:
+    """When the next verdict of a row changes by time alone (ms)."""
+    moment: int = _DEADLINE.unpack_from(stored, rows.SIZE)[0]
+    return moment or None
+
+
+class ProfileChange:
+    """A row while a batch changes it."""
+
+    def __init__(self, rules: Rules, profile: bytes, stored: bytes | None) -> None:
+        self.rules = rules
+        self.profile = profile
+        self.profile_id = profile.decode()
+        #: See `stay_due`: whether the last change was published is not known.
+        self.unpublished = False
+        self.repeated = False
+        self.cause: Cause = "event"
+        self.changed: list[str] = []
+        self.merged: Merged | None = None
+        self.deadline = 0
+        if stored is None:
+            self.applied, self.rev = -1, 0
+            self.row = ProfileRow({}, {})
+        else:
+            self.applied, self.rev = rows.header(stored)[2:]
+            self.row = _decoder.decode(memoryview(stored)[_DEADLINE_END:])
+            self.unpublished = deadline(stored) == self.row.evaluated_ms + 1
+
+    def again(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
+        """Whether what the row has applied already may not have been published yet."""
+        return self.unpublished or any(offset <= self.applied for offset, _ in updates)
+
+    def take(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
+        """Keep what is newer; whether anything was."""
+        changed = False
+        for offset, update in updates:
+            self.applied = max(self.applied, offset)
+            old = self.row.entries.get(update.identifier_id)
+            if old is not None and (update.version, update.changes) <= (old.version, old.changes):
+                continue
+            if self.row.entries and _comes_or_goes(old, update):
+                self.cause = "identity"
+            self.row.entries[update.identifier_id] = Entry(
+                update.kind, update.value, update.version, update.changes, update.trail
+            )
+            changed = True
+        return changed
+
+    def merge(self) -> Merged:
+        """The merge of the trails that are here now."""
+        if self.merged is None:
+            present = [entry for entry in self.row.entries.values() if entry.trail is not None]
+            self.merged = merge(
+                [Identifier(entry.kind, entry.value) for entry in present],
+                [trail.decode(entry.trail) for entry in present if entry.trail],
+                self.rules.policy,
+            )
+        return self.merged
+
+    def evaluate(self, clock: int, cause: Cause, stamp_ms: int) -> None:
+        """Bring the memberships up to a clock; changes are stamped with the later of the two.
+
+        After an outage touches are read that are later than the clock, and a window that is as of
+        the clock may hold touches that no window ever held together. So what will be over before
+        the newest of them came in changes nothing yet: the row is due when it would be over.
+        """
+        row = self.row
+        now = row.evaluated_ms = max(row.evaluated_ms, clock)
+        stamp_ms = max(now, stamp_ms)
+        if cause != "identity" and row.definitions and row.definitions != self.rules.digest:
+            cause = "definition"
+        row.definitions = self.rules.digest
+        self.rev += 1
+        merged = self.merge()
+        view, nobody, until = merged.view, not merged.touches, NEVER
+        received_ms = merged.received_ms
+        newest_ms = min(received_ms, max(merged.last_ms, received_ms - _HOSTS_DIFFER_MS))
+        for segment in self.rules.segments:
+            before = row.segments.get(segment.name)
+            was_member = before is not None and before.is_member
+            is_member = False
+            if not nobody:
+                is_member, changes = segment.test(view, now)
+                if changes < until:
+                    until = changes
+                if changes <= newest_ms:
+                    is_member = was_member
+            if is_member != was_member:
+                self._change(segment.name, is_member, stamp_ms, cause)
+        self.deadline = 0 if until >= NEVER else until
+        for name in sorted(row.segments.keys() - self.rules.names):
+            if row.segments[name].is_member:
+                self._change(name, False, stamp_ms, "definition")
+
+    def _change(self, name: str, is_member: bool, stamp_ms: int, cause: Cause) -> None:
+        before = self.row.segments.get(name)
+        if before is not None and self.repeated:
+            self.row.earlier = [*self.row.earlier, (name, before)]
+        self.row.segments[name] = Membership(is_member, stamp_ms, cause, self.rev)
+        self.changed.append(name)
+
+    def stay_due(self) -> None:
+        """After a tick that changed memberships, have the next one look at the row again.
+
+        No record comes again if this tick is logged and not published. But the next tick comes
+        only when this one was published; until then the row says that it is due, also to another
+        process that has nothing but the changelog.
+        """
+        if self.changed:
+            self.deadline = self.row.evaluated_ms + 1
+
+    def save(self, decision: Decision) -> None:
+        """Log, apply and publish the row."""
+        body = _DEADLINE.pack(self.deadline) + _encode(self.row)
+        decision.rows[PREFIX + self.profile] = rows.pack(
+            self.rules.epoch, self.applied, self.rev, body
+        )
+        self.publish(decision)
+
+    def settle(self, decision: Decision, *, again: bool) -> None:
+        """Before others take their place, see to the changes of segments that were decided.
+
+        `again`: they may not have been published, so they are once more; and until that is sure
+        the row keeps them, however many crashes follow. Otherwise they were.
+        """
+        self.repeated = again
+        if again:
+            changes = [*self.row.earlier, *sorted(self.row.segments.items())]
+            decision.outputs += [self._change_output(*change) for change in changes]
+        else:
+            self.row.earlier = []
+
+    def publish(self, decision: Decision) -> None:
+        """The profile's row, and the changes of segments that were just decided."""
+        for name in self.changed:
+            decision.outputs.append(self._change_output(name, self.row.segments[name]))
+            change = "entered" if self.row.segments[name].is_member else "exited"
+            count = f"segment.{name}.{change}"
+            decision.counts[count] = decision.counts.get(count, 0) + 1
+        decision.outputs.append(Output(topics.PROFILES.name, self.profile, self._profile_line()))
+
+    def _change_output(self, name: str, membership: Membership) -> Output:
+        change = "entered" if membership.is_member else "exited"
+        row = _SegmentChange(
+            self.rules.epoch,
+            name,
+            self.profile_id,
+            change,
+            rfc3339(membership.changed_ms),
+            membership.cause,
+            membership.version,
+        )
+        return Output(topics.SEGMENT_CHANGES.name, self.profile, _line(row))
+
+    def _profile_line(self) -> bytes:
+        merged = self.merge()
+        view = merged.view
+        return _line(
+            _Profile(
+                epoch=self.rules.epoch,
+                profile_id=self.profile_id,
+                customer_id=(view.identifiers.get("customer_id") or [""])[0],
+                email=merged.shown("email"),
+                phone=merged.shown("phone"),
+                display_name=merged.display_name(),
+                traits=view.traits,
+                first_seen_at=rfc3339(merged.first_ms),
+                last_seen_at=rfc3339(merged.last_ms),
+                touchpoints=merged.touches,
+                channels=merged.channels,
+                orders=merged.orders,
+                revenue=merged.revenue_text(),
+                engagement_points=merged.points,
+                segments=sorted(n for n, m in self.row.segments.items() if m.is_member),
+                consent=view.consent,
+                updated_at=rfc3339(self.row.evaluated_ms),
+                received_at=rfc3339(merged.received_ms),
+                version=self.rev,
+            )
+        )
+
+
+def _comes_or_goes(old: Entry | None, update: TrailUpdate) -> bool:
+    """Whether touches joined or left the profile with an identifier that changed hands."""
+    was = old is not None and bool(old.trail)
+    comes = bool(update.trail)
+    return was != comes and (update.version > 0 or update.trail is None)

@@ -1,0 +1,134 @@
+"""Profiles: one row per person, merged from the newest trail of each of its identifiers.
+
+Input: `trails`, keyed by profile id. Of the trails of an identifier the newest version wins, and
+the merge of trails is a join; so the row is the same whatever the order. Segments are evaluated
+on the merged profile whenever it changes, and when a deadline comes: the next moment at which
+time alone changes a verdict. The clock is the minimum of the homes' watermarks, so that nothing
+expires while touches are still unread.
+
+Rows: ``r:`` profile id (`processors.profiles.rows`). Their body begins with the deadline, 8 bytes,
+which the engine indexes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from processors.profiles.rows import PREFIX, ProfileChange, deadline
+from processors.segments import Segment
+from processors.stage import Decision, Record, Store, Tick
+from schemas import messages, topics
+from schemas.identifiers import IdentityPolicy
+from schemas.messages import TrailUpdate, Watermark
+
+#: Due rows, and rows under a changed definition, that one tick looks at.
+MOST_PER_TICK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesStage:
+    """The stage `profiles`; see the module."""
+
+    epoch: int
+    #: Number of home partitions, whose watermarks make the clock.
+    homes: int
+    segments: Sequence[Segment] = ()
+    policy: IdentityPolicy = field(default_factory=IdentityPolicy)
+    names: Set[str] = frozenset()
+    digest: str = ""
+
+    name = "profiles"
+    inputs = (topics.TRAILS.name,)
+    atomic = False
+    timed = True
+    deduplicates = False
+
+    @classmethod
+    def of(
+        cls, epoch: int, homes: int, segments: Sequence[Segment], policy: IdentityPolicy
+    ) -> ProfilesStage:
+        """The stage for these definitions."""
+        named = ",".join(f"{segment.name}={segment.digest}" for segment in segments)
+        digest = blake2b(named.encode(), digest_size=8).hexdigest()
+        return cls(epoch, homes, segments, policy, {segment.name for segment in segments}, digest)
+
+    def decide(self, records: Sequence[Record], store: Store) -> Decision:
+        """Take the newest trails and evaluate the profiles that they changed."""
+        updates: dict[bytes, list[tuple[int, TrailUpdate]]] = {}
+        for record in records:
+            message = messages.decode_trail_message(record.value)
+            if isinstance(message, Watermark):
+                self._advance(store, message)
+            elif record.key is not None:
+                updates.setdefault(record.key, []).append((record.offset, message))
+        decision = Decision()
+        stored = store.get_many([PREFIX + profile for profile in updates])
+        clock = self._clock(store)
+        for (profile, changes), row in zip(updates.items(), stored, strict=True):
+            one = ProfileChange(self, profile, row)
+            again = one.again(changes)
+            one.settle(decision, again=again)
+            if one.take(changes):
+                newest = max(update.at_ms for _, update in changes)
+                one.evaluate(newest if clock is None else clock, one.cause, newest)
+                one.save(decision)
+            elif again:
+                one.publish(decision)
+        return decision
+
+    def tick(self, tick: Tick, store: Store) -> Decision:
+        """Evaluate the profiles whose deadline has come, and those under new definitions."""
+        decision = Decision()
+        clock = self._clock(store)
+        if clock is None:
+            return decision
+        for entry, key in store.due(clock, MOST_PER_TICK):
+            decision.fired.append(entry)
+            row = store.get(key)
+            if row is None or key in decision.rows:
+                continue
+            one = ProfileChange(self, key[len(PREFIX) :], row)
+            due_ms = deadline(row)
+            due = due_ms is not None and due_ms <= clock
+            # Evaluated already and not due: the process may have ended before the rest.
+            one.settle(decision, again=one.unpublished or not due)
+            if due:
+                one.evaluate(clock, "time", clock)
+                one.stay_due()
+                one.save(decision)
+            else:
+                one.publish(decision)
+        self._sweep(store, clock, decision)
+        return decision
+
+    def deadline(self, key: bytes, value: bytes) -> int | None:
+        """When the next verdict changes by time alone (ms)."""
+        if not key.startswith(PREFIX):
+            return None
+        return deadline(value)
+
+    def _advance(self, store: Store, watermark: Watermark) -> None:
+        homes: dict[int, int] = store.memory.setdefault("watermarks", {})
+        homes[watermark.home] = max(homes.get(watermark.home, 0), watermark.at_ms)
+
+    def _clock(self, store: Store) -> int | None:
+        """Up to when every home has processed its touches; None until each has said so."""
+        homes: dict[int, int] = store.memory.get("watermarks", {})
+        return min(homes.values()) if len(homes) >= self.homes else None
+
+    def _sweep(self, store: Store, clock: int, decision: Decision) -> None:
+        """After a start, look once at every row for definitions that changed meanwhile."""
+        after = store.memory.get("swept", b"")
+        if after is None:
+            return
+        found = store.scan(PREFIX, MOST_PER_TICK, after)
+        for key, row in found:
+            one = ProfileChange(self, key[len(PREFIX) :], row)
+            if one.row.definitions != self.digest and key not in decision.rows:
+                one.settle(decision, again=one.unpublished)
+                one.evaluate(clock, "definition", clock)
+                one.stay_due()
+                one.save(decision)
+        store.memory["swept"] = found[-1][0] if len(found) == MOST_PER_TICK else None

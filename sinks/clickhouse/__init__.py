@@ -1,0 +1,1 @@
+"""ClickHouse: the client, the writer that fills the tables, migrations and epochs."""

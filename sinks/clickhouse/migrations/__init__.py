@@ -1,0 +1,1 @@
+"""The numbered SQL files that `sinks.clickhouse.migrate` applies."""

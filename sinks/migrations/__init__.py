@@ -1,1 +1,0 @@
-"""The numbered SQL files that `sinks.migrate` applies."""

@@ -1,0 +1,93 @@
+"""Topics: created once, compared afterwards, on both brokers."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pytest
+
+from deploy.config.sections import KafkaSettings
+from deploy.kafka.topics import Cluster, KafkaNotReady, Wanted, connect, ensure, wanted
+from deploy.local.broker import MockBroker
+from deploy.local.kafka import LocalKafka
+from schemas.topics import PUBLIC, changelog
+
+
+class MemoryCluster:
+    """A broker without a broker."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, int] = {}
+        self.configured: dict[str, dict[str, str]] = {}
+
+    def cluster_id(self) -> str:
+        return "memory"
+
+    def partitions(self, names: Sequence[str]) -> dict[str, int]:
+        return {name: self.topics[name] for name in names if name in self.topics}
+
+    def create(self, topics: Iterable[Wanted]) -> None:
+        self.topics |= {topic.name: topic.partitions for topic in topics}
+
+    def names(self) -> set[str]:
+        return set(self.topics)
+
+    def configure(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
+        self.configured |= {name: dict(config) for name in topics}
+
+    def delete(self, topics: Sequence[str]) -> None:
+        for name in topics:
+            self.topics.pop(name, None)
+
+    def members(self, groups: Sequence[str]) -> dict[str, int]:
+        return dict.fromkeys(groups, 1)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(params=["memory", "mock", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, KafkaSettings]]:
+    if request.param == "memory":
+        yield MemoryCluster(), KafkaSettings()
+        return
+    if request.param == "mock":
+        mock: MockBroker = request.getfixturevalue("mock_broker")
+        kafka = KafkaSettings(bootstrap_servers=mock.bootstrap_servers, embedded=True)
+    else:
+        real: LocalKafka = request.getfixturevalue("kafka_broker")
+        kafka = KafkaSettings(bootstrap_servers=real.bootstrap_servers, partitions=3)
+    cluster = connect(kafka)
+    yield cluster, kafka
+    cluster.close()
+
+
+def test_topics_are_created_once(broker: tuple[Cluster, KafkaSettings]):
+    cluster, kafka = broker
+    namespace = f"n{uuid.uuid4().hex[:8]}"
+    group = f"{namespace}.touchline-trails"
+    topics = wanted(kafka, namespace, [changelog(group, "rows", expires=False)])
+    names = {topic.name for topic in topics}
+    assert len(names) == len(PUBLIC) + 1
+
+    assert set(ensure(cluster, topics, dry_run=True).created) == names
+    assert cluster.partitions(sorted(names)) == {}
+    assert set(ensure(cluster, topics).created) == names
+    again = ensure(cluster, topics)
+    assert not again.created
+    assert not again.differing
+    assert set(again.unchanged) == names
+    assert cluster.cluster_id()
+
+
+def test_another_number_of_partitions_is_said_and_left():
+    cluster = MemoryCluster()
+    ensure(cluster, wanted(KafkaSettings(partitions=4), "", []))
+    outcome = ensure(cluster, wanted(KafkaSettings(partitions=6), "", []))
+    assert "topic touchpoints has 4 partitions, but 6 are configured" in outcome.differing[0]
+    assert cluster.topics["touchpoints"] == 4
+    assert "identity.links" in outcome.unchanged
+
+
+def test_no_broker_is_one_clear_line():
+    with pytest.raises(KafkaNotReady, match=r"^Kafka at 127\.0\.0\.1:1 does not answer"):
+        connect(KafkaSettings(bootstrap_servers="127.0.0.1:1"), timeout=0)

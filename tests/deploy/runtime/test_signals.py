@@ -1,0 +1,53 @@
+"""Signals raise, but not while a process is started."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.runtime.signals import Interrupts
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    interrupts = Interrupts()
+    interrupts.take()
+    yield interrupts
+    interrupts.give_back()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_either_signal_raises(interrupts: Interrupts, number: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+
+
+def test_a_deferred_signal_raises_at_the_end(interrupts: Interrupts) -> None:
+    reached = []
+
+    def start_a_process() -> None:
+        with interrupts.deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        start_a_process()
+    assert reached
+
+
+def test_during_the_stop_a_signal_calls_and_does_not_raise(interrupts: Interrupts) -> None:
+    called: list[bool] = []
+    interrupts.call_instead(lambda: called.append(True))
+    os.kill(os.getpid(), signal.SIGINT)
+    assert called == [True]
+
+
+def test_afterwards_the_signals_do_what_they_did_before() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    interrupts = Interrupts()
+    interrupts.take()
+    interrupts.give_back()
+    assert signal.getsignal(signal.SIGTERM) is before

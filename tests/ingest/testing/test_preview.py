@@ -1,0 +1,117 @@
+"""`touchline connectors try`: what a payload gives, without Kafka."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from deploy.cli.main import run
+from ingest import connectors
+
+PAYLOADS = Path(connectors.__file__).parent
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOUCHLINE_CONFIG", raising=False)
+
+
+def write(tmp_path: Path, *events: object) -> str:
+    file = tmp_path / "payload.json"
+    file.write_text(json.dumps(events))
+    return str(file)
+
+
+CALL = {
+    "event_id": "1",
+    "channel": "phone",
+    "type": "call_completed",
+    "occurred_at": "2026-05-01T00:00:00Z",
+    "identifiers": [{"kind": "phone", "value": "090-1234-5678"}, {"kind": "x", "value": "@Ada"}],
+    "value": {"amount": "12.5"},
+    "traits": {"name": "山田"},
+    "properties": {"queue": ["a"]},
+}
+
+
+def test_touchpoints_and_refusals_are_shown_to_a_person(tmp_path: Path, capsys: Capture):
+    config = tmp_path / "touchline.yaml"
+    config.write_text(
+        "sources: {crm: {connector: touchpoint, token: t, default_region: JP, currency: JPY}}\n"
+    )
+    file = write(tmp_path, CALL, {"event_id": "2"})
+    told = ["--config", str(config), "connectors", "try", "touchpoint", "--source", "crm"]
+    assert run([*told, "--payload", file]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "1 touchpoint, 1 rejection"
+    assert out[2] == "1. call_completed (phone, inbound) 2026-05-01T00:00:00.000Z"
+    shown = [tuple(line.split(None, 1)) for line in out[3:9]]
+    assert shown == [
+        ("event_id", "1"),
+        ("phone", "+819012345678  (leads)"),
+        ("x", "ada"),
+        ("traits.name", '"山田"'),
+        ("value", "12.5 JPY"),
+        ("properties.queue", '["a"]'),
+    ]
+    assert out[10].startswith("2. refused (invalid): ")
+
+
+def test_a_program_gets_the_rows(tmp_path: Path, capsys: Capture):
+    told = ["connectors", "try", "touchpoint", "--json", "--payload", write(tmp_path, CALL, {})]
+    assert run(told) == 1
+    touch, refusal = json.loads(capsys.readouterr().out)
+    assert touch["touchpoint"]["identifiers"] == {"x": ["ada"]}
+    assert refusal["rejection"]["reason"] == "invalid"
+
+
+def test_secrets_are_made_up_and_other_options_asked_for(capsys: Capture):
+    line = str(PAYLOADS / "line" / "events.json")
+    assert run(["connectors", "try", "line", "--payload", line]) == 0
+    mails = ["connectors", "try", "sendgrid", "--payload"]
+    mails.append(str(PAYLOADS / "sendgrid" / "engagement.json"))
+    assert run(mails) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "public_key is missing (options: --option NAME=VALUE, or --source NAME)" in said
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    assert run([*mails, "--option", f"public_key={pem}"]) == 0
+    assert "6 touchpoints, 0 rejections" in capsys.readouterr().out
+
+
+def test_wrong_use_is_said_in_one_line(tmp_path: Path, capsys: Capture):
+    file = write(tmp_path, CALL)
+    assert run(["connectors", "try", "nothing", "--payload", file]) == 1
+    assert "there is no connector 'nothing'" in capsys.readouterr().err
+    told = ["connectors", "try", "touchpoint", "--payload", file]
+    assert run([*told, "--source", "crm"]) == 2
+    assert run([*told, "--header", "no colon"]) == 2
+    assert "expected NAME:VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("validate", ["warn", "reject"])
+def test_what_violates_the_tracking_plan_of_the_source_is_said(
+    tmp_path: Path, capsys: Capture, validate: str
+):
+    config = tmp_path / "touchline.yaml"
+    crm = f"{{connector: touchpoint, token: t, validate: {validate}}}"
+    config.write_text(f"tracking_plan: plan\nsources: {{crm: {crm}}}\n")
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "call_completed.yaml").write_text("required: [duration_s]")
+    told = ["--config", str(config), "connectors", "try", "touchpoint", "--source", "crm"]
+    told += ["--payload", write(tmp_path, CALL)]
+    difference = "duration_s: expected a value, came nothing"
+    assert run(told) == (validate == "reject")
+    assert difference in capsys.readouterr().out
+    run([*told, "--json"])
+    [found] = json.loads(capsys.readouterr().out)
+    if validate == "warn":
+        assert found["violations"] == [difference]
+    else:
+        assert found["rejection"]["reason"] == "violates_plan"

@@ -1,0 +1,46 @@
+"""A migrated ClickHouse and a sink's surroundings for each test, in a namespace of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from deploy.local.broker import MockBroker
+from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.writer import SinkConfig
+from tests.support.clickhouse import LocalClickHouse
+from tests.support.sinking import Producer, Store
+
+
+@pytest.fixture
+def store(clickhouse: LocalClickHouse, namespace: str) -> Iterator[Store]:
+    """Migrated, with epoch 1 shown since 1 November 2026."""
+    client = ClickHouse(ClickHouseConfig(url=clickhouse.url))
+    migrate(client, namespace)
+    store = Store(clickhouse, client, namespace)
+    store.epochs.ensure("cluster-1", datetime(2026, 11, 1, tzinfo=UTC))
+    yield store
+    client.close()
+
+
+@pytest.fixture
+async def producer(mock_broker: MockBroker, namespace: str) -> AsyncIterator[Producer]:
+    client = AIOKafkaProducer(bootstrap_servers=mock_broker.bootstrap_servers, acks="all")
+    await client.start()
+    yield Producer(client, namespace)
+    await client.stop()
+
+
+@pytest.fixture
+def config(mock_broker: MockBroker, clickhouse: LocalClickHouse, namespace: str) -> SinkConfig:
+    return SinkConfig(
+        bootstrap_servers=mock_broker.bootstrap_servers,
+        clickhouse=ClickHouseConfig(url=clickhouse.url, connect_timeout_s=2, timeout_s=10),
+        namespace=namespace,
+        max_backoff_s=0.3,
+        session_timeout_s=3,
+    )
