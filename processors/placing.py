@@ -2,9 +2,10 @@
 
 A person's identifiers have the profile of the strongest. A group follows its *host*, if it has one:
 
-* all its links with kinds that join are with one person: that person;
-* it has no such link: the person or the group whose profile all the groups of stronger following
-  kinds have that it was linked with (a browser its device).
+* the person with whom it has all its links with kinds that join;
+* without any such link, it looks at the groups of stronger following kinds that it was linked with:
+  if all of them have one profile, its host is the person or group of that profile (a browser
+  follows its device).
 
 A host accepts followers up to the limit of their kind, the strongest first. A group without a host,
 or beyond the limit of its host, has a profile of its own.

@@ -159,7 +159,7 @@ def _end_of(hour: int) -> int:
 
 
 def hourly(packed: bytes, since_ms: int) -> Iterable[tuple[int, int]]:
-    """(hour since 1970, count) of the buckets that start at or after `since_ms`."""
+    """Yield (hour since 1970, count) of the buckets that start at or after `since_ms`."""
     flags, n_hours, _ = HEAD.unpack_from(packed)[5:]
     begin = BEHIND_DAYS if flags & DAYS else HEAD.size
     both = array("I", packed[begin : begin + 8 * n_hours])

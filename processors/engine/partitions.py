@@ -47,8 +47,7 @@ class Partitions:
         return self._deduplicates and self.seen(partition).expire(clock)
 
     def drop_scratch(self, partition: int) -> None:
-        """Drop the stage's scratch memory: a decision that was not carried out may be part of
-        it."""
+        """Drop the stage's scratch memory: it may be of a decision not carried out."""
         self._memory(partition).scratch.clear()
 
     def clear(self) -> None:

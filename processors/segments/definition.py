@@ -258,7 +258,7 @@ class Definition(Part):
         return plain
 
     def digest(self) -> str:
-        """Identify the meaning: changes when `when` does, not when wording, units or layout do."""
+        """Return a digest of the meaning: wording, units and layout of `when` do not change it."""
         text = json.dumps(self.plain(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
