@@ -1,1 +1,1 @@
-"""For those who write or set up a connector."""
+"""Tools for writing and setting up a connector."""
