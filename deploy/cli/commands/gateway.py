@@ -82,7 +82,7 @@ async def _follow(
 
 
 def _publishing(settings: Settings, namespace: str) -> KafkaPublisherConfig:
-    config = KafkaPublisherConfig(wiring.kafka_connection(settings, namespace))
+    config = KafkaPublisherConfig(factories.kafka_connection(settings, namespace))
     # The embedded broker gives a reader one record set at a time, so record sets should be large.
     return replace(config, linger_s=EMBEDDED_LINGER_S) if settings.kafka.embedded else config
 

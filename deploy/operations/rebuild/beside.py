@@ -42,7 +42,7 @@ def build(site: Site, before: Present) -> tuple[Present, int]:
 
 
 def refused_order(site: Site) -> str | None:
-    """Return why a rebuild must refuse the policy, or None: see `deploy.config.identity_policy.reordered`."""
+    """Return why a rebuild refuses the policy, or None: see `identity_policy.reordered`."""
     shown = site.epochs.shown()
     if shown is None:
         return None
