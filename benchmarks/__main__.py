@@ -1,9 +1,9 @@
-"""`make bench`: what Touchline does in a second, alone and against its peers.
+"""`make bench`: Touchline's throughput and latency, alone and against its peers.
 
     python -m benchmarks [--full] [--only PART,...] [--json FILE]
 
 Without --full it takes a few minutes: fewer events and one regime. Tables are Markdown, as in
-docs/benchmarks.md, which says what each of them measures.
+docs/benchmarks.md, which describes the measurement of each.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from deploy.local.kafka import LocalKafka
 
 
 class Options(NamedTuple):
-    """What was asked for; None where the part's own size is taken."""
+    """The options of the command; None selects the part's own size."""
 
     full: bool
     events: int | None
@@ -37,12 +37,12 @@ class Options(NamedTuple):
     profiles: Sequence[int]
 
     def size(self, short: int, full: int) -> int:
-        """Events of a part."""
+        """Return the number of events of a part."""
         return self.events or (full if self.full else short)
 
 
 def main() -> None:
-    """Run the parts that are wanted and print their tables."""
+    """Run the selected parts and print their tables."""
     parser = _parser()
     arguments = parser.parse_args()
     parts = arguments.only or [name for name in PARTS if arguments.full or name not in _LONG]
@@ -105,7 +105,7 @@ def _kafka() -> Iterator[LocalKafka]:
 
 
 def _stages(options: Options) -> Iterator[Table]:
-    """Each stage by itself."""
+    """Measure each stage by itself."""
     now_ms = int(time.time() * 1000)
     for regime in options.regimes:
         events = workload(
@@ -118,7 +118,7 @@ def _stages(options: Options) -> Iterator[Table]:
 
 
 def _compare(options: Options) -> Iterator[Table]:
-    """Ours and the peers."""
+    """Compare ours and the peers."""
     plan = compare.Plan(
         options.contenders,
         options.size(100_000, 500_000),
@@ -137,37 +137,37 @@ def _compare(options: Options) -> Iterator[Table]:
 
 
 def _gateway(options: Options) -> Iterator[Table]:
-    """Requests, single and in batches."""
+    """Measure the gateway with requests, single and in batches."""
     seconds = 10.0 if options.full else 4.0
     yield gateway.run(gateway.Plan(seconds, options.customers))
 
 
 def _sink(options: Options) -> Iterator[Table]:
-    """Rows into ClickHouse."""
+    """Measure inserts of rows into ClickHouse."""
     yield sink.run(options.size(100_000, 500_000), options.customers)
 
 
 def _recovery(options: Options) -> Iterator[Table]:
-    """A worker without its local state."""
+    """Measure the recovery of a worker without its local state."""
     with _kafka() as node:
         yield recovery.recovery(options.size(30_000, 1_000_000), node)
 
 
 def _latency(options: Options) -> Iterator[Table]:
-    """Until it can be queried."""
+    """Measure the time until a touch can be queried."""
     with _kafka() as node:
         seconds, events = (120, 100_000) if options.full else (20, 20_000)
         yield latency.latency(seconds, options.events or events, options.customers, node)
 
 
 def _workers(options: Options) -> Iterator[Table]:
-    """One worker, two workers."""
+    """Measure one worker, then two workers."""
     with _kafka() as node:
         yield growth.workers(options.size(50_000, 300_000), options.customers, node)
 
 
 def _state(options: Options) -> Iterator[Table]:
-    """A hundred thousand profiles, a million profiles."""
+    """Measure a hundred thousand profiles, then a million profiles."""
     sizes = options.profiles or ((100_000, 1_000_000) if options.full else (10_000, 100_000))
     with _kafka() as node:
         yield growth.state(sizes, options.size(50_000, 200_000), node)
@@ -183,7 +183,7 @@ PARTS: dict[str, Callable[[Options], Iterator[Table]]] = {
     "workers": _workers,
     "state": _state,
 }
-#: Only in the full form, or when asked for.
+#: Run only in the full form, or when named.
 _LONG = ("workers", "state")
 
 

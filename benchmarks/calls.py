@@ -1,4 +1,4 @@
-"""What the gateway is called with: touchpoints, Segment's calls and SendGrid's events, as bytes."""
+"""The requests to the gateway: touchpoints, Segment's calls and SendGrid's events, as bytes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ CASES = (
 
 
 def requests(case: Case, count: int, customers: Iterator[int], keys: Keys) -> list[bytes]:
-    """HTTP requests with `count` events together, of the customers in turn."""
+    """Return HTTP requests with `count` events together, of the customers in turn."""
     rng = random.Random(1)
     now_ms = int(time.time() * 1000)
     make = _MAKERS[case.path]
@@ -113,7 +113,7 @@ def _when(now_ms: int, rng: random.Random) -> int:
 
 
 def _touchpoint(customer: int, now_ms: int, rng: random.Random) -> dict[str, Any]:
-    """What an own system sends to /v1/events."""
+    """Return a touchpoint as a company's own system sends it to /v1/events."""
     channel, event_type = rng.choice(_TYPES)
     identifiers = [{"kind": "customer_id", "value": f"c{customer}"}]
     if channel == "phone":
@@ -140,7 +140,7 @@ def _touchpoint(customer: int, now_ms: int, rng: random.Random) -> dict[str, Any
 
 
 def _call(customer: int, now_ms: int, rng: random.Random) -> dict[str, Any]:
-    """What Segment's browser SDK sends."""
+    """Return a call as Segment's browser SDK sends it."""
     call: dict[str, Any] = {
         "type": "track",
         "event": rng.choice(("Product Viewed", "Product Added", "Order Completed")),
@@ -172,7 +172,7 @@ def _call(customer: int, now_ms: int, rng: random.Random) -> dict[str, Any]:
 
 
 def _mail(customer: int, now_ms: int, rng: random.Random) -> dict[str, Any]:
-    """What SendGrid's Event Webhook sends."""
+    """Return an event as SendGrid's Event Webhook sends it."""
     event = rng.choice(("processed", "delivered", "open", "click"))
     mail: dict[str, Any] = {
         "email": f"customer.{customer}@example.com",

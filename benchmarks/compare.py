@@ -1,4 +1,4 @@
-"""Ours and its peers, one after another on one broker, on the same events.
+"""Comparison of ours and its peers, one after another on one broker, on the same events.
 
 A wrong result has no figures.
 """
@@ -22,7 +22,7 @@ from deploy.local.kafka import LocalKafka
 
 
 class Run(NamedTuple):
-    """One run of a contender on so many events, or the median of some."""
+    """One run of a contender on a number of events, or the median of several."""
 
     contender: str
     events: int
@@ -30,12 +30,12 @@ class Run(NamedTuple):
 
     @property
     def per_second(self) -> float:
-        """Events per second."""
+        """Return events per second."""
         return self.events / self.measured.seconds
 
 
 class Plan(NamedTuple):
-    """What to run. Plain Faust gets fewer events: it takes as long for them."""
+    """The runs to do. Plain Faust gets fewer events: they take it as long."""
 
     contenders: Sequence[str] = tuple(MAKERS)
     events: int = 500_000
@@ -45,7 +45,10 @@ class Plan(NamedTuple):
 
 
 def compare(plan: Plan, regime: Regime, node: LocalKafka, wrong: list[str]) -> Iterator[Run]:
-    """The median run of every contender. `wrong` takes who has no figures, and why."""
+    """Yield the median run of every contender.
+
+    `wrong` collects the contenders without figures, with reasons.
+    """
     now_ms = int(time.time() * 1000)
     made: dict[int, Workload] = {}
     for name in plan.contenders:
@@ -61,7 +64,7 @@ def compare(plan: Plan, regime: Regime, node: LocalKafka, wrong: list[str]) -> I
 
 
 def _median(runs: Sequence[Run]) -> Run:
-    """Each figure's median."""
+    """Return each figure's median."""
     figures = zip(*(run.measured for run in runs), strict=True)
     return runs[0]._replace(measured=Measured(*map(median, figures)))
 
@@ -81,7 +84,7 @@ def _run(name: str, work: Workload, now_ms: int, node: LocalKafka) -> Run:
 
 
 def table(regime: Regime, runs: Sequence[Run]) -> Table:
-    """A regime's runs, with what the others are to the first."""
+    """Return a regime's runs, with the ratios of the others to the first."""
     columns = (
         "",
         "events",

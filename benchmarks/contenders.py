@@ -1,4 +1,4 @@
-"""Who is compared: how each is set up and started, and where its results are.
+"""The contenders: the setup and start of each, and the location of its results.
 
 Each gets topics of its own with the same bytes in them. The settings that matter are the same for
 all: RocksDB, a changelog, acks=all, at least once, commits every second, snappy.
@@ -29,7 +29,7 @@ _KAFKA_STREAMS = ROOT / "benchmarks" / "kafka_streams"
 
 
 class Process(NamedTuple):
-    """A process of a contender, if wanted on one core."""
+    """A process of a contender, optionally pinned to one core."""
 
     command: list[str]
     environment: dict[str, str]
@@ -37,17 +37,17 @@ class Process(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """One run of somebody: topics are there, the processes are not."""
+    """One run of a contender: its topics exist, its processes do not."""
 
-    #: In all names of its topics.
+    #: Prefix of all names of its topics.
     prefix: str
     processes: list[Process]
     kafka: KafkaSettings
     input: str
     results: Topics
-    #: All whose lag is zero when the work is done, those nearest to the source first.
+    #: All readers whose lag is zero when the work is done, those nearest to the source first.
     readers: list[Reader]
-    #: Topics that go on being written to when the work is done.
+    #: Topics that are still written to when the work is done.
     endless: tuple[str, ...] = ()
 
 
@@ -56,7 +56,7 @@ Maker = Callable[[Path, str, str], Contender]
 
 
 def touchline(folder: Path, servers: str, prefix: str) -> Contender:
-    """The worker with all its stages: identity, trails, profiles, segments and metrics."""
+    """Return the worker with all its stages: identity, trails, profiles, segments and metrics."""
     ours = Deployment(folder, servers, prefix)
     ours.create()
     return Contender(
@@ -71,13 +71,13 @@ def touchline(folder: Path, servers: str, prefix: str) -> Contender:
             ours_payload,
         ),
         ours.stage_readers(),
-        # The watermarks of every second.
+        # The topics of the watermarks, written every second.
         (ours.topic(topics.TRAILS), ours.topic(topics.CONTROL)),
     )
 
 
 def pinned(contender: Contender, folder: Path, workers: int) -> Contender:
-    """So many workers, each on one core, with a state of its own."""
+    """Return the contender with so many workers, each on one core, with a state of its own."""
     one = contender.processes[0]
     cores = os.cpu_count() or 1
     processes = [
@@ -92,20 +92,20 @@ def pinned(contender: Contender, folder: Path, workers: int) -> Contender:
 
 
 def quix(folder: Path, servers: str, prefix: str) -> Contender:
-    """Quix Streams, one process."""
+    """Return Quix Streams, one process."""
     command = [quix_python(), "-m", "benchmarks.quix", servers, prefix, prefix, str(folder)]
     return _peer(servers, prefix, command)
 
 
 def plain_faust(folder: Path, servers: str, prefix: str) -> Contender:
-    """Faust as its documentation shows it, one process."""
+    """Return Faust as its documentation shows it, one process."""
     command = [sys.executable, "-m", "benchmarks.plain_faust", servers, prefix, str(folder)]
     tables = [f"{prefix}-{name}-changelog" for name in ("seen", "profiles")]
     return _peer(servers, prefix, [*command, "worker"], tables)
 
 
 def kafka_streams(folder: Path, servers: str, prefix: str) -> Contender:
-    """Kafka Streams, two threads."""
+    """Return Kafka Streams, two threads."""
     command = ["java", "-Xmx1g", "-XX:+UseParallelGC", "-cp", kafka_streams_classes()]
     return _peer(servers, prefix, [*command, "touchline.Profiles", servers, prefix, str(folder)])
 
@@ -132,9 +132,9 @@ def _peer(
 
 
 def quix_python() -> str:
-    """The Python of an environment of its own, made once: Quix Streams needs other packages.
+    """Return the Python of a separate environment, created once: Quix Streams needs other packages.
 
-    Once for each interpreter: what is compared must run on the same.
+    There is one for each interpreter: all contenders must run on the same.
     """
     ours = hashlib.sha256(f"{sys.base_prefix} {sys.version}".encode()).hexdigest()[:8]
     folder = _CACHE / f"{_QUIX.replace('==', '-')}-{ours}"
@@ -148,7 +148,7 @@ def quix_python() -> str:
 
 
 def kafka_streams_classes() -> str:
-    """The class path of the Kafka Streams peer, compiled by Maven where its source is newer."""
+    """Return the class path of the Kafka Streams peer, compiled by Maven if its source is newer."""
     target = _KAFKA_STREAMS / "target"
     stamp = target / "complete"
     sources = [_KAFKA_STREAMS / "pom.xml", *_KAFKA_STREAMS.glob("src/**/*.java")]

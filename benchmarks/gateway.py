@@ -2,9 +2,10 @@
 
     python -m benchmarks.gateway [--seconds S] [--customers N] [--unknown] [--case WORD]
 
-Load, broker and gateway share the cores, so what counts is the gateway's own CPU time: the rate of
-a core is 1e6 over its microseconds. The wall rate is what all three together reached. Latencies are
-taken at a moderate rate. Every case ends with a count: what was answered 2xx is on the topic.
+Load, broker and gateway share the cores, so the relevant figure is the gateway's own CPU time: the
+rate of a core is 1e6 over its microseconds. The wall rate is that of all three together. Latencies
+are measured at a moderate rate. Every case ends with a count: all events answered 2xx are on the
+topic.
 """
 
 from __future__ import annotations
@@ -30,32 +31,32 @@ from deploy.runtime.processes import free_port, wait_until
 from schemas import topics
 
 CONNECTIONS = 16
-#: Events in the requests of a case; they go round.
+#: Events in the requests of a case; they are sent round and round.
 EVENTS = 100_000
-#: Latencies are taken at this part of the rate that a core can do.
+#: Latencies are measured at this fraction of the rate of a core.
 MODERATE = 0.25
 
 
 class Figures(NamedTuple):
-    """Of one case: at full load, then latencies in milliseconds at a moderate rate."""
+    """The figures of one case: at full load, then latencies in milliseconds at a moderate rate."""
 
     case: Case
     full: Answers
-    #: The gateway's, at full load.
+    #: CPU seconds of the gateway, at full load.
     cpu_seconds: float
-    #: Resident at the end of it.
+    #: Resident memory at the end of the full load.
     mb: float
     moderate: Answers
     rate: float
 
     @property
     def cpu_us(self) -> float:
-        """CPU microseconds a request."""
+        """Return CPU microseconds a request."""
         return self.cpu_seconds / self.full.good * 1e6
 
 
 class Plan(NamedTuple):
-    """What to run: seconds of a phase, customers with skew or each only once, which cases."""
+    """The runs to do: seconds of a phase, customers with skew or each only once, which cases."""
 
     seconds: float = 10.0
     customers: int = 30_000
@@ -69,7 +70,7 @@ def main() -> None:
 
 
 def run(plan: Plan) -> Table:
-    """The cases, one after another."""
+    """Run the cases, one after another."""
     keys = Keys.new()
     with tempfile.TemporaryDirectory(prefix="touchline-bench-gateway-") as name:
         folder = Path(name)
@@ -100,7 +101,7 @@ class Running(NamedTuple):
 
 @contextlib.contextmanager
 def gateway(folder: Path, servers: str, keys: Keys) -> Iterator[Running]:
-    """A gateway that is ready, as `touchline gateway` runs it."""
+    """Yield a gateway that is ready, as `touchline gateway` runs it."""
     port = free_port()
     ours = Deployment(
         folder,
@@ -124,7 +125,7 @@ def gateway(folder: Path, servers: str, keys: Keys) -> Iterator[Running]:
 
 
 def measure(case: Case, at: Running, servers: str, keys: Keys, plan: Plan) -> Figures:
-    """One case at full load, then at a moderate rate."""
+    """Measure one case at full load, then at a moderate rate."""
     calls = requests(case, EVENTS, _customers(plan), keys)
     ends = Ends(servers, [topics.TOUCHPOINTS.name])
     before = ends.count()
@@ -151,7 +152,7 @@ def measure(case: Case, at: Running, servers: str, keys: Keys, plan: Plan) -> Fi
 
 
 def _customers(plan: Plan) -> Iterator[int]:
-    """With skew, or each only once."""
+    """Yield customers, with skew, or each only once."""
     if plan.unknown:
         return itertools.count()
     rng = random.Random(2)

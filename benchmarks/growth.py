@@ -1,4 +1,4 @@
-"""How throughput grows with workers, and what it and memory come to as the state grows."""
+"""Growth: throughput by number of workers, and throughput and memory by size of state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deploy.local.kafka import LocalKafka
 
 
 def workers(events: int, customers: int, node: LocalKafka) -> Table:
-    """One worker on one core, then two on one core each; the broker is on the same cores."""
+    """Measure one worker on one core, then two on one core each; the broker shares the cores."""
     now_ms = int(time.time() * 1000)
     work = workload(events, customers, now_ms, "bursty")
     rows = []
@@ -38,7 +38,7 @@ def workers(events: int, customers: int, node: LocalKafka) -> Table:
 
 
 def state(sizes: Sequence[int], events: int, node: LocalKafka) -> Table:
-    """Every profile has a touch already; then the same events, of the first size's customers."""
+    """Measure the same events, of the first size's customers, after a touch of every profile."""
     rows: list[list[Cell]] = []
     first = 0.0
     for size in sizes:
@@ -73,7 +73,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _complete(one: Contender, size: int, work: Workload, node: LocalKafka) -> None:
-    """Every event was accepted once; profile by profile `compare` has looked."""
+    """Check that every event was accepted once; `compare` has checked profile by profile."""
     ends = Ends(node.bootstrap_servers, [f"{one.prefix}.touchpoints.accepted"])
     found, wanted = ends.count(), size + len(work.touches)
     ends.close()

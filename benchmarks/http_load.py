@@ -1,8 +1,9 @@
 """A load generator for the gateway, as cheap as Python makes it, for a process of its own.
 
-Requests are bytes that were made before, over connections that stay open. Without a rate each
+Requests are bytes that were made before, sent over connections that stay open. Without a rate each
 connection sends the next request as soon as the last is answered. With a rate requests are due at
-fixed times, and a latency counts from then on: a gateway that stalls is not measured less often.
+fixed times, and a latency counts from the due time: a gateway that stalls is not measured less
+often.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _TICK_S = 0.001
-#: For what is still due when the time is over: a gateway that shares its cores may be far behind.
+#: The time for requests still due at the end: a gateway that shares its cores may be far behind.
 _PATIENCE_S = 300
 
 
 class Answers(NamedTuple):
-    """What a load met: requests answered 2xx, others, wall seconds, latencies in seconds."""
+    """The replies to a load: requests answered 2xx, others, wall seconds, latencies in seconds."""
 
     good: int
     bad: int
@@ -29,7 +30,7 @@ class Answers(NamedTuple):
     latencies: list[float]
 
     def percentile(self, percent: float) -> float:
-        """A latency that so many percent do not exceed, in milliseconds."""
+        """Return the latency that this percentage does not exceed, in milliseconds."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1000
 
@@ -37,7 +38,7 @@ class Answers(NamedTuple):
 def drive(
     port: int, requests: Sequence[bytes], connections: int, seconds: float, rate: float | None
 ) -> Answers:
-    """Send the requests round and round for so long; `rate` in requests a second."""
+    """Send the requests round and round for this time; `rate` in requests a second."""
     gc.freeze()
     gc.disable()
     return asyncio.run(_drive(port, requests, connections, seconds, rate))
@@ -76,7 +77,7 @@ async def _drive(
 
 
 class _Load:
-    """Which request goes next, over which connection, and what came back."""
+    """The state of a load: the next request, the free connections, and the replies."""
 
     def __init__(self, requests: Sequence[bytes], closed: bool) -> None:
         self._requests = itertools.cycle(requests)
@@ -89,7 +90,7 @@ class _Load:
         self.latencies: list[float] = []
 
     def free(self, connection: _Connection) -> None:
-        """The connection can take a request."""
+        """Note that the connection can send a request."""
         if self._due:
             self._send(connection, self._due.popleft())
         elif self._closed and (now := time.perf_counter()) < self.until:
@@ -98,14 +99,14 @@ class _Load:
             self._idle.append(connection)
 
     def due(self, when: float) -> None:
-        """A request should go out."""
+        """Note that a request is due."""
         if self._idle:
             self._send(self._idle.pop(), when)
         else:
             self._due.append(when)
 
     def answered(self, connection: _Connection, status: bytes) -> None:
-        """The reply to a connection's request has come."""
+        """Note the reply to a connection's request."""
         self.under_way -= 1
         self.latencies.append(time.perf_counter() - connection.since)
         if status[:1] == b"2":
@@ -120,7 +121,7 @@ class _Load:
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time."""
+    """A connection with one request at a time."""
 
     def __init__(self, load: _Load) -> None:
         self._load = load

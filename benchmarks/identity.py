@@ -1,9 +1,9 @@
-"""`python -m benchmarks.identity`: what identity costs, and what its hard cases come to.
+"""`python -m benchmarks.identity`: the cost of identity, and of its hard cases.
 
 The graph alone on one core, rows in RocksDB: links per second, memory and disk for each million of
-identifiers, single decisions about people and kiosks that are linked with thousands; the price of
-identity per touch; a profile of many identifiers and touches; and, on a real Kafka, how long after
-a restart the first link is answered, with local state and without it.
+identifiers, single decisions about people and kiosks that are linked with thousands; the cost of
+identity per touch; a profile of many identifiers and touches; and, on a real Kafka, the time after
+a restart until the first link is answered, with local state and without it.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ class Graph(Alone):
         self.offset = 0
 
     def feed(self, links: Iterable[tuple[Identifier, Identifier]]) -> None:
-        """Links that count for nothing."""
+        """Decide links without measuring them."""
         for batch in batches([request(*link) for link in links], BATCH):
             self.once(*batch)
 
     def once(self, *asked: LinkMessage) -> Figures:
-        """Decide these together; what that took and made."""
+        """Decide these together; return the time and the output."""
         records = [
             Record(topics.LINKS.name, 0, self.offset + i, NOW_MS, b"", messages.encode(one))
             for i, one in enumerate(asked)
@@ -107,17 +107,17 @@ class Figures(NamedTuple):
 
 
 def request(lead: Identifier, other: Identifier) -> LinkRequest:
-    """A link that some touch asks for."""
+    """Return a link request of some touch."""
     return LinkRequest(*lead, *other, "web", "e", NOW_MS, NOW_MS)
 
 
 def customer(number: int) -> Identifier:
-    """A customer."""
+    """Return a customer."""
     return Identifier("customer_id", f"customer-{number}")
 
 
 def browser(number: int) -> Identifier:
-    """A browser; ids are random, so that their order says nothing about their age."""
+    """Return a browser; ids are random, so that their order says nothing about their age."""
     return Identifier("anonymous_id", blake2b(b"%d" % number, digest_size=16).hexdigest())
 
 
@@ -125,7 +125,7 @@ def browser(number: int) -> Identifier:
 
 
 def hard_cases() -> Iterator[Figure]:
-    """Single decisions about those that are linked with many."""
+    """Measure single decisions about identifiers that are linked with many."""
     kiosk = Identifier("device_id", "kiosk")
     mail = Identifier("email", "a@example.com")
     with Graph() as graph:
@@ -166,7 +166,7 @@ def hard_cases() -> Iterator[Figure]:
 
 
 def _case(what: str, graph: Graph, lead: Identifier) -> Figure:
-    """The mean of many, because now and then one displaces another."""
+    """Return the mean of many decisions, because now and then one displaces another."""
     took = [graph.once(request(lead, browser(1_000_000 + n * 7919))) for n in range(200)]
     count = len(took)
     mean = Figures(*(sum(column) / count for column in zip(*took, strict=True)))
@@ -182,7 +182,10 @@ def _figure(what: str, figures: Figures, note: str = "") -> Figure:
 
 
 def growth(identifiers: int) -> Iterator[Figure]:
-    """New customers with an e-mail address, a device and a browser each, so many in all."""
+    """Measure new customers with an e-mail address, a device and a browser each.
+
+    `identifiers` is the total number.
+    """
     people = identifiers // 4
     with Graph() as graph:
         before = _resident_mb()
@@ -213,7 +216,7 @@ def _resident_mb() -> float:
 
 
 def price(count: int) -> Iterator[Figure]:
-    """The stages trails and graph over the same touches, with and without second identifiers."""
+    """Measure trails and graph on the same touches, with and without second identifiers."""
     events = workload(count, count // 10, NOW_MS).readable()
     alone = [_only_lead(event) for event in events]
     plain, _ = _trails(alone)
@@ -233,7 +236,7 @@ def _only_lead(event: Event) -> Event:
 def _trails(
     events: Sequence[Event], answers: Sequence[Record] = ()
 ) -> tuple[float, Sequence[Record]]:
-    """CPU µs a touch; the graph's answers are worked in, or asked for if there are none."""
+    """Return CPU µs a touch; the graph's answers are processed, or requested if there are none."""
     with Alone(TrailsStage(1, PARTITIONS)) as trails, Graph() as graph:
         for batch in batches(answers, BATCH):
             trails.take(batch)
@@ -265,7 +268,7 @@ def _records(outputs: Iterable[Output], topic: str, first: int) -> list[Record]:
 
 
 def large_profile(identifiers: int = 100, touches: int = 10_000) -> Iterator[Figure]:
-    """A person of 100 identifiers and 10,000 touches over a year: what one more touch costs."""
+    """Measure one more touch of a person with 100 identifiers and 10,000 touches over a year."""
     segments = load_segments(SEGMENTS)
     profiles = ProfilesStage.of(1, PARTITIONS, segments, IdentityPolicy())
     profile_id = identifier_id(*customer(0))
@@ -315,7 +318,7 @@ def _touches(numbers: Iterable[int], identifiers: int, offset: int) -> list[Reco
 
 
 def _moved(published: Iterable[Output], profile_id: str) -> Iterator[Output]:
-    """The trails as they would be published once their identifiers belong to this profile."""
+    """Yield the trails as published once their identifiers belong to this profile."""
     for output in published:
         if output.topic == topics.TRAILS.name:
             yield output._replace(key=profile_id.encode())
@@ -325,7 +328,7 @@ def _moved(published: Iterable[Output], profile_id: str) -> Iterator[Output]:
 
 
 def restart(identifiers: int) -> Iterator[Figure]:
-    """The stage graph as a process: from its start to its first answer."""
+    """Measure the stage graph as a process: from its start to its first answer."""
     people = identifiers // 4
     with tempfile.TemporaryDirectory(prefix="touchline-bench-identity-") as name:
         folder = Path(name)
@@ -361,7 +364,7 @@ def _publish(ours: Deployment, asked: Iterable[LinkMessage]) -> None:
 
 
 def _answered(ours: Deployment, state: str, count: int) -> float:
-    """Seconds from the start of the process until so many more decisions are published."""
+    """Return the seconds from the process's start until `count` more decisions are published."""
     ends = Ends(ours.settings.kafka.bootstrap_servers, [ours.topic(topics.VERDICTS)])
     goal = ends.count() + count
     command = ours.command("worker", "--stage", "graph")

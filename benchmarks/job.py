@@ -1,8 +1,8 @@
-"""The job for comparison, for peers in Python: what becomes of a profile with one more event.
+"""The job for comparison, for peers in Python: the update of a profile by one more event.
 
-Malformed events are told apart; counts per channel, first and last seen, orders, revenue, daily
+Malformed events are separated; counts per channel, first and last seen, orders, revenue, daily
 buckets, score and five segments (benchmarks/segments/) are kept in one compact state. Written for
-speed, with nothing of Touchline's: how a competent user of Faust or Quix Streams would.
+speed, with nothing of Touchline's, as a competent user of Faust or Quix Streams would write it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Event(msgspec.Struct, gc=False):
 
 
 class Day(msgspec.Struct, array_like=True, gc=False):
-    """One day of a customer: what the score and the segments ask for."""
+    """One day of a customer: the data for the score and the segments."""
 
     points: int = 0
     viewed: int = 0
@@ -60,7 +60,7 @@ class Profile(msgspec.Struct, array_like=True):
 
 
 class Change(NamedTuple):
-    """What one event changes: the state, the profile to publish, the changes of segments."""
+    """The changes by one event: the state, the profile to publish, the changes of segments."""
 
     state: bytes
     row: bytes
@@ -74,7 +74,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def read(value: bytes) -> Event:
-    """The event of a record. Raises MalformedEvent."""
+    """Decode the event of a record. Raises MalformedEvent."""
     return _decoder.decode(value)
 
 
@@ -123,7 +123,7 @@ def _fold(profile: Profile, event: Event, at_ms: int) -> None:
 
 
 def _segments(profile: Profile) -> list[str]:
-    """The names, sorted. A day counts until all of it is older than the window."""
+    """Return the segments' names, sorted. A day counts until all of it is older than the window."""
     today = profile.received_ms
     week, month, year = ((today - days * DAY_MS) // DAY_MS for days in (7, 30, 365))
     viewed = orders_of_week = orders_of_month = opened = cents = 0

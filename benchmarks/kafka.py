@@ -1,4 +1,4 @@
-"""A real Apache Kafka, the workload in it, and what its topics say of how somebody got on."""
+"""A real Apache Kafka, the workload in it, and a contender's progress as its topics show it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from schemas.topics import partition_of
 
 @contextlib.contextmanager
 def broker(data: Path) -> Iterator[LocalKafka]:
-    """Apache Kafka on the same cores. It stamps each record with the time when it was appended."""
+    """Run Apache Kafka on the same cores. It stamps each record with the time of appending it."""
     stamped = {"log.message.timestamp.type": "LogAppendTime"}
     with LocalKafka(KafkaNode(data, free_port(), heap="768m", properties=stamped)) as node:
         yield node
 
 
 def create(servers: str, names: Sequence[str], partitions: int = PARTITIONS) -> None:
-    """Topics of one replica."""
+    """Create topics of one replica."""
     admin: Any = KafkaAdminClient(bootstrap_servers=servers)
     admin.create_topics([NewTopic(name, partitions, 1) for name in names])
     admin.close()
 
 
 def topics_of(servers: str, prefix: str) -> list[str]:
-    """Every topic of a contender; some libraries put words in front of the prefix."""
+    """Return every topic of a contender; some libraries put words in front of the prefix."""
     admin: Any = KafkaAdminClient(bootstrap_servers=servers)
     names = [name for name in admin.list_topics() if prefix in name]
     admin.close()
@@ -41,7 +41,7 @@ def topics_of(servers: str, prefix: str) -> list[str]:
 
 
 def delete(servers: str, names: Sequence[str]) -> None:
-    """Topics that are done with, so that the next contender finds memory and disk free."""
+    """Delete finished topics, so that the next contender finds memory and disk free."""
     admin: Any = KafkaAdminClient(bootstrap_servers=servers)
     admin.delete_topics(list(names))
     admin.close()
@@ -63,7 +63,7 @@ def fill(servers: str, topic: str, events: Iterable[Event]) -> None:
 
 
 class Ends:
-    """How many records some topics have."""
+    """A counter of the records in some topics."""
 
     def __init__(self, servers: str, topics: Sequence[str]) -> None:
         self._consumer: Any = KafkaConsumer(bootstrap_servers=servers)
@@ -74,7 +74,7 @@ class Ends:
         ]
 
     def count(self) -> int:
-        """Records published so far."""
+        """Return the number of records published so far."""
         return sum(self._consumer.end_offsets(self._partitions).values())
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class Ends:
 
 
 def positions(servers: str, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    """The next offset of every partition of these topics."""
+    """Return the next offset of every partition of these topics."""
     consumer: Any = KafkaConsumer(bootstrap_servers=servers)
     names = [TopicPartition(t, n) for t in topics for n in consumer.partitions_for_topic(t)]
     found: dict[TopicPartition, int] = consumer.end_offsets(names)
@@ -94,7 +94,7 @@ def positions(servers: str, topics: Sequence[str]) -> dict[TopicPartition, int]:
 def published_last(
     servers: str, topics: Sequence[str], since: Mapping[TopicPartition, int]
 ) -> float:
-    """When the last record since some positions was appended (s since 1970)."""
+    """Return the time when the last record since some positions was appended (s since 1970)."""
     consumer: Any = KafkaConsumer(bootstrap_servers=servers)
     times = []
     for name, end in positions(servers, topics).items():

@@ -1,9 +1,9 @@
-"""From the request to the gateway until ClickHouse's views show the touch, at half of capacity.
+"""Latency from the request to ClickHouse's views showing the touch, at half of capacity.
 
 Gateway, worker, sink, Kafka and ClickHouse run as in production, all on the same cores. Capacity is
-taken first: how fast a number of touches goes through, until all of them are in ClickHouse. Then,
-at half of that, a new customer touches every tenth of a second, and four times a second the views
-of touchpoints and of profiles are asked whether they know them.
+measured first: the rate at which a number of touches goes through, until all of them are in
+ClickHouse. Then, at half of that, a new customer touches every tenth of a second, and four times a
+second the views of touchpoints and of profiles are queried for them.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from sinks.clickhouse.tables import databases
 from tests.support.clickhouse import LocalClickHouse
 
 _CASE = Case("events, 20", "/v1/events", 20)
-#: So many that the gateway never waits for them: each waits for Kafka most of the time.
+#: Enough that the gateway never waits for them: each waits for Kafka most of the time.
 _CONNECTIONS = 64
 _WARM_UP = 5000
 _PATIENCE = 60.0
 _PROBE_EVERY = 0.1
 _ASK_EVERY = 0.25
-#: The oldest that are not shown yet: parameters are part of the URL.
+#: The most customers in a query, the oldest that are not shown yet: parameters are part of the URL.
 _MOST_ASKED = 50
-#: What is asked of the views, each by what it is sorted by.
+#: The queries of the views, each by the column that the view is sorted by.
 _QUERIES = {
     "touchpoints": (
         "SELECT lead_value AS customer FROM {}.touchpoints"
@@ -58,7 +58,7 @@ _QUERIES = {
 
 
 def latency(seconds: float, capacity_events: int, customers: int, node: LocalKafka) -> Table:
-    """p50 and p99 of both views."""
+    """Return p50 and p99 of both views."""
     with contextlib.ExitStack() as stack:
         name = stack.enter_context(tempfile.TemporaryDirectory(prefix="touchline-bench-latency-"))
         folder = Path(name)
@@ -120,7 +120,7 @@ def _row(view: str, times: list[float]) -> list[Cell]:
 
 
 class _Load:
-    """Touches of many customers, from a process of its own."""
+    """A load of touches of many customers, from a process of its own."""
 
     def __init__(self, port: int, customers: int) -> None:
         rng = random.Random(2)
@@ -135,25 +135,25 @@ class _Load:
         self._process.shutdown()
 
     def start(self, events: float, seconds: float) -> Future[Answers]:
-        """So many events spread over so many seconds; more slowly if the gateway is slower."""
+        """Send this number of events over this time; more slowly if the gateway is slower."""
         calls = requests(_CASE, int(events), self._who, Keys.new())
         rate = len(calls) / seconds
         return self._process.submit(drive, self._port, calls, _CONNECTIONS, seconds, rate)
 
 
 class _Probes:
-    """New customers with one touch each, and how long it took until both views knew them."""
+    """New customers with one touch each, and the time until both views showed them."""
 
     def __init__(self, port: int, store: ClickHouse, database: str) -> None:
         self.seconds: dict[str, list[float]] = {view: [] for view in _QUERIES}
         self._port = port
         self._store = store
         self._database = database
-        #: View -> customer -> when the request began.
+        #: View -> customer -> start of the request.
         self._waiting: dict[str, dict[str, float]] = {view: {} for view in _QUERIES}
 
     def run(self, seconds: float) -> None:
-        """Touch for so long, and ask until all are shown."""
+        """Send touches for this time, and query until all are shown."""
         with ThreadPoolExecutor(1) as thread:
             touching = thread.submit(self._touch, seconds)
             deadline = time.monotonic() + seconds + _PATIENCE

@@ -1,9 +1,9 @@
 """One run of a contender: from the moment at which it may begin to the last record it publishes.
 
-It is started on one record of each partition. When it is done with them it is stopped (SIGSTOP),
-the other events are published, and it goes on. So neither its start nor the filling counts, and
+It is started on one record of each partition. When it has processed them it is paused (SIGSTOP),
+the other events are published, and it is resumed. So neither its start nor the filling counts, and
 its first batch does. The end is the last record by the broker's clock, changelogs included: the
-waiting until the broker says that everything is committed does not count.
+wait until the broker reports that everything is committed does not count.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _LONGEST_STOP_S = 40.0
 
 
 class Measured(NamedTuple):
-    """What a run took."""
+    """The figures of a run."""
 
     seconds: float
     cpu_seconds: float
-    #: Of the broker, meanwhile.
+    #: CPU seconds of the broker, meanwhile.
     broker_seconds: float
     #: All processes of the contender together.
     peak_mb: float
 
 
 def load(contender: Contender, folder: Path, node: LocalKafka, events: Iterable[Event]) -> float:
-    """Have it do all these events, however many; seconds, its start included."""
+    """Run all these events, without limit of number; return seconds, its start included."""
     fill(node.bootstrap_servers, contender.input, events)
     began = time.monotonic()
     with _started(contender, folder) as started:
@@ -53,7 +53,7 @@ def load(contender: Contender, folder: Path, node: LocalKafka, events: Iterable[
 def measure(
     contender: Contender, folder: Path, node: LocalKafka, events: Iterable[Event]
 ) -> Measured:
-    """Publish the events, run it until it has done all of them, then stop it."""
+    """Publish the events, run the contender until it has processed all of them, then stop it."""
     servers = node.bootstrap_servers
     waiting = iter(events)
     fill(servers, contender.input, _one_of_each_partition(waiting))
@@ -74,7 +74,7 @@ def measure(
 
 
 def _one_of_each_partition(events: Iterator[Event]) -> list[Event]:
-    """As many of the first as it takes."""
+    """Return the first events, up to the one with which every partition has one."""
     first, missing = list[Event](), set(range(PARTITIONS))
     for event in events:
         first.append(event)
@@ -85,7 +85,7 @@ def _one_of_each_partition(events: Iterator[Event]) -> list[Event]:
 
 
 class _Started:
-    """A contender at work."""
+    """A running contender."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class _Started:
         self._log = log
 
     def finish(self) -> None:
-        """Wait until it has done all that is there."""
+        """Wait until it has processed all published events."""
         done = drain(
             self._lags,
             _TIMEOUT,
@@ -114,7 +114,7 @@ class _Started:
 
     @contextlib.contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Stop the processes meanwhile; not as long as Kafka waits for their heartbeats."""
+        """Pause the processes meanwhile; for less time than Kafka waits for their heartbeats."""
         began = time.monotonic()
         pids = [one for pid in self.pids for one in tree(pid)]
         for pid in pids:

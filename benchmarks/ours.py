@@ -24,7 +24,7 @@ SEGMENTS = Path(__file__).resolve().parent / "segments"
 
 
 class Deployment:
-    """Its configuration and its topics; `folder` keeps the state and the logs."""
+    """The configuration and the topics of a deployment; `folder` keeps the state and the logs."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Deployment:
         self.settings: Settings = load(self.file).settings
 
     def create(self) -> None:
-        """Topics and the epoch, without ClickHouse."""
+        """Create topics and the epoch, without ClickHouse."""
         cluster = connect(self.settings.kafka)
         wanted = [*lasting_topics(self.settings), *generation_topics(self.settings, self.namespace)]
         ensure(cluster, wanted)
@@ -56,7 +56,7 @@ class Deployment:
         cluster.close()
 
     def setup(self) -> None:
-        """Everything that `touchline setup` makes, ClickHouse's tables too."""
+        """Create everything that `touchline setup` makes, ClickHouse's tables too."""
         with (self.folder / "setup.log").open("wb") as log:
             command = self.command("setup")
             done = subprocess.run(
@@ -66,25 +66,25 @@ class Deployment:
             raise SystemExit(f"touchline setup failed, see {log.name}")
 
     def topic(self, topic: Topic) -> str:
-        """A topic's name on the broker."""
+        """Return a topic's name on the broker."""
         return full_name(self.namespace, topic.name)
 
     def stage_readers(self, stage: str = "") -> list[Reader]:
-        """What a stage reads, or all of them, those nearest to the source first."""
+        """Return the readers of a stage, or of all stages, those nearest to the source first."""
         found = readers(self.settings, self.namespace)
         return [r for r in found if "touchline-sink" not in r.group and r.group.endswith(stage)]
 
     def command(self, *arguments: str) -> list[str]:
-        """A command of Touchline's."""
+        """Return a command of Touchline's."""
         return [sys.executable, "-m", "deploy", *arguments]
 
     def environment(self, state: str = "state") -> dict[str, str]:
-        """The environment of a process, with its local state in a folder of this name."""
+        """Return the environment of a process, with its local state in a folder of this name."""
         return child_environment(self.file, {"state": str(self.folder / state)})
 
 
 def ready(port: int) -> bool:
-    """Whether the gateway on this port takes touches."""
+    """Return True if the gateway on this port accepts touches."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
             return True

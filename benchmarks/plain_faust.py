@@ -18,7 +18,7 @@ PARTITIONS = 4
 
 
 def application(servers: str, name: str, data: str) -> faust.App:
-    """The application, ready for `main`; the name is its group and the prefix of its topics."""
+    """Return the application, ready for `main`; `name` is its group and its topics' prefix."""
     app = faust.App(
         name,
         broker=f"aiokafka://{servers}",

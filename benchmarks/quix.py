@@ -35,7 +35,7 @@ class ValueOfOut(Serializer):  # type: ignore[misc]
 
 
 def process(value: bytes, state: State[Any, Any]) -> list[Out]:
-    """One event: what it publishes. The state is that of the record's key."""
+    """Process one event; return the records to publish. The state is that of the record's key."""
     try:
         event = job.read(value)
     except job.MalformedEvent:
@@ -50,7 +50,7 @@ def process(value: bytes, state: State[Any, Any]) -> list[Out]:
 
 
 def application(servers: str, group: str, prefix: str, state: str) -> Application:
-    """The application, ready to run."""
+    """Return the application, ready to run."""
     app = Application(
         broker_address=servers,
         consumer_group=group,

@@ -1,8 +1,8 @@
-"""How long a rebuild takes: all that is stored through all stages, beside a running system.
+"""The duration of a rebuild: all stored data through all stages, beside a running system.
 
     python -m benchmarks.rebuild [--touches N] [--customers N] [--partitions N]
 
-Touchpoints are put straight into ClickHouse's table, their links are decided by the graph; then
+Touchpoints are written directly into ClickHouse's table, their links are decided by the graph; then
 `touchline rebuild` runs on a real Apache Kafka, with the worker and the sink of the present epoch
 idle beside it, all on the same cores. A rebuild whose profiles do not add up is not counted.
 """
@@ -63,7 +63,7 @@ class Customers:
         self.bytes = 0
 
     def rows(self) -> Iterator[list[bytes]]:
-        """All touches in batches; `links` holds what they ask the graph afterwards."""
+        """Yield all touches in batches; afterwards `links` holds their requests to the graph."""
         batch: list[bytes] = []
         for number in range(self._touches):
             row = self._row(number)
@@ -105,7 +105,7 @@ class Customers:
         )
 
     def _identifiers(self, customer: int) -> list[Identifier]:
-        """The strongest first: a visit without a name, or a named one."""
+        """Return the identifiers, the strongest first, of an anonymous or of a named visit."""
         rng = self._random
         browser = ("anonymous_id", f"browser-{customer}-{rng.randrange(3)}")
         if rng.random() < 0.3:
@@ -127,13 +127,13 @@ class Customers:
 
 
 class Peaks:
-    """The largest memory that each process had, by what it is."""
+    """The peak memory of each process, by its name."""
 
     def __init__(self) -> None:
         self.mb: dict[str, float] = {}
 
     def look(self, pid: int, name: str) -> None:
-        """A process and those below it, by the stage that they run."""
+        """Record a process and its descendants, by the stage that they run."""
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
             part = f"{name}: {_part(arguments)}"
@@ -207,7 +207,7 @@ def _decide(settings: Settings, links: list[Message]) -> None:
 
 
 def _timed(ours: Deployment, output: Path, present: Supervisor) -> tuple[dict[str, float], Peaks]:
-    """When each line was said, in seconds; the processes of the former epoch go over."""
+    """Return the time of each line of output (s); the former epoch's processes switch over."""
     peaks, began = Peaks(), time.monotonic()
     said: dict[str, float] = {}
     with running(ours.command("rebuild"), ours.environment(), output) as process:
@@ -235,7 +235,7 @@ def _print(touches: int, said: dict[str, float], peaks: Peaks) -> None:
         console.print(f"{at:8.1f} s  {line}", highlight=False)
     replayed = _at(said, "catching up") - _at(said, "deciding")
     shown = _at(said, "the views show")
-    # Starting, draining and switching take the same time however much there is.
+    # Starting, draining and switching take the same time whatever the number of touches.
     ten_million = (shown - replayed + replayed / touches * 1e7) / 60
     table = Table(title="a rebuild beside a running system, all on the same cores")
     for column in ("", "value"):

@@ -1,4 +1,4 @@
-"""How fast a worker whose local state is lost has it back from Kafka, stage by stage."""
+"""Recovery time of a worker whose local state is lost, from Kafka, stage by stage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TIMEOUT = 1800.0
 
 
 def recovery(customers: int, node: LocalKafka) -> Table:
-    """Seconds until a record is processed, with the local state and without it."""
+    """Measure the seconds until a record is processed, with the local state and without it."""
     servers = node.bootstrap_servers
     rows: list[list[Cell]] = []
     with tempfile.TemporaryDirectory(prefix="touchline-bench-recovery-") as name:

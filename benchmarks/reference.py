@@ -1,4 +1,4 @@
-"""What a correct result says, computed slowly from the touches, and whether a contender's is so."""
+"""The correct result, computed slowly from the touches, and the check of a contender's result."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from benchmarks.workload import Touch, Workload
 from processors.profiles.score import WEIGHTS
 from schemas.times import DAY_MS, parse_ms
 
-#: Whether a bucket is a day or an hour moves a score by less than this share.
+#: The choice of a day or an hour as bucket moves a score by less than this fraction.
 _TOLERANCE = 0.025
 
 
 class WrongResult(Exception):
-    """A contender's result is not that of the workload; it has no figures."""
+    """A contender's result differs from that of the workload; it has no figures."""
 
 
 class Profile(NamedTuple):
-    """A customer, as far as all contenders say the same."""
+    """A customer's profile, limited to the fields that all contenders publish."""
 
     first_ms: int
     last_ms: int
@@ -36,7 +36,7 @@ class Profile(NamedTuple):
 
 
 class Topics(NamedTuple):
-    """Where a contender publishes, and how a dead letter says its bytes."""
+    """The topics of a contender's results, and the decoder of its dead letters' bytes."""
 
     profiles: str
     changes: str
@@ -45,12 +45,12 @@ class Topics(NamedTuple):
 
 
 def ours_payload(value: bytes) -> bytes:
-    """The bytes that a row of `touchpoints.rejected` keeps."""
+    """Return the bytes that a row of `touchpoints.rejected` keeps."""
     return base64.b64decode(msgspec.json.decode(value)["payload_base64"])
 
 
 class Published(NamedTuple):
-    """All that a contender has published, each topic in the order of its partitions."""
+    """All records that a contender has published, each topic in the order of its partitions."""
 
     profiles: Iterable[bytes]
     changes: Iterable[bytes]
@@ -59,7 +59,7 @@ class Published(NamedTuple):
 
 
 def published(servers: str, topics: Topics) -> Published:
-    """What stands in a contender's topics."""
+    """Read the content of a contender's topics."""
     return Published(
         _values(servers, topics.profiles),
         _values(servers, topics.changes),
@@ -68,7 +68,7 @@ def published(servers: str, topics: Topics) -> Published:
 
 
 def check(found: Published, workload: Workload, now_ms: int) -> None:
-    """Raises WrongResult unless profiles, memberships and dead letters are those expected."""
+    """Raise WrongResult unless profiles, memberships and dead letters are those expected."""
     wanted = expected(workload.touches, now_ms)
     profiles = _profiles(found.profiles)
     if missing := wanted.keys() ^ profiles.keys():
@@ -83,7 +83,7 @@ def check(found: Published, workload: Workload, now_ms: int) -> None:
 
 
 def expected(touches: Iterable[Touch], now_ms: int) -> dict[str, Profile]:
-    """The profile of every customer."""
+    """Return the profile of every customer."""
     by_customer: dict[str, list[Touch]] = defaultdict(list)
     for touch in touches:
         by_customer[touch.profile_id].append(touch)
@@ -107,7 +107,7 @@ def _profile(touches: Sequence[Touch], now_ms: int) -> Profile:
 
 
 def _segments(touches: Sequence[Touch], now_ms: int) -> Iterable[str]:
-    """benchmarks/segments/, in the order of their names."""
+    """Yield the segments of benchmarks/segments/ that match, in the order of their names."""
 
     def count(event_type: str, days: int) -> int:
         since = now_ms - days * DAY_MS
@@ -145,7 +145,7 @@ def _profiles(values: Iterable[bytes]) -> dict[str, Profile]:
 
 
 def _read(row: dict[str, Any]) -> Profile:
-    """Ours says times as text and revenue as decimal text."""
+    """Convert our row, with times as text and revenue as decimal text."""
     ours = "revenue" in row
     return Profile(
         parse_ms(row["first_seen_at"]) if ours else row["first_seen_ms"],
@@ -162,7 +162,7 @@ def _read(row: dict[str, Any]) -> Profile:
 
 
 def _members(values: Iterable[bytes]) -> set[tuple[str, str]]:
-    """(segment, profile) of the last change of each, where it was an entry."""
+    """Return (segment, profile) for each whose last change was an entry."""
     last: dict[tuple[str, str], tuple[int, bool]] = {}
     for value in values:
         row = msgspec.json.decode(value)
@@ -173,7 +173,7 @@ def _members(values: Iterable[bytes]) -> set[tuple[str, str]]:
 
 
 def _values(servers: str, topic: str) -> Iterable[bytes]:
-    """Everything in a topic, each partition in its order."""
+    """Return everything in a topic, each partition in its order."""
     consumer: Any = KafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
     partitions = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic)]
     consumer.assign(partitions)

@@ -18,24 +18,24 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Cell]]
 
     def markdown(self) -> str:
-        """The table with its title."""
+        """Return the table with its title."""
         head = [self.columns, ["---", *("---:" for _ in self.columns[1:])]]
         lines = [*head, *([_text(cell) for cell in row] for row in self.rows)]
         return "\n".join([f"**{self.title}**\n", *(f"| {' | '.join(line)} |" for line in lines)])
 
     def figures(self) -> list[dict[str, Cell]]:
-        """A dictionary for each row."""
+        """Return a dictionary for each row."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
 def write_json(path: Path, tables: Sequence[Table]) -> None:
-    """All tables by their titles."""
+    """Write all tables by their titles."""
     content = {table.title: table.figures() for table in tables}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _text(cell: Cell) -> str:
-    """Three digits that say something, thousands apart."""
+    """Format a number with three significant digits and a separator of thousands."""
     if isinstance(cell, str):
         return cell
     if isinstance(cell, int) or abs(cell) >= 100:

@@ -3,8 +3,8 @@
     python -m benchmarks.sink [--events N] [--customers N]
 
 ClickHouse is the local one, chDB in a process of its own, on the same cores as all else; CPU
-microseconds a row tell the sink's work from the engine's. A run that does not end in the distinct
-events of the workload is not counted.
+microseconds a row separate the sink's work from the engine's. A run that does not end in the
+distinct events of the workload is not counted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.support.clickhouse import LocalClickHouse
 
 
 class Figures(NamedTuple):
-    """Rows that went in, wall seconds, CPU seconds of the sink and of the engine."""
+    """Rows inserted, wall seconds, CPU seconds of the sink and of the engine."""
 
     name: str
     rows: int
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def run(count: int, customers: int) -> Table:
-    """Both ways, one after another."""
+    """Run both ways, one after another."""
     work = workload(count, customers, int(time.time() * 1000))
     events = work.readable()
     figures = [inserted(events), consumed(events, len(work.touches))]
@@ -75,7 +75,7 @@ def run(count: int, customers: int) -> Table:
 
 @contextlib.contextmanager
 def _clickhouse() -> Iterator[tuple[LocalClickHouse, ClickHouse]]:
-    """A fresh database and a client."""
+    """Yield a fresh database and a client."""
     with tempfile.TemporaryDirectory(prefix="touchline-bench-sink-") as folder:
         server = LocalClickHouse(Path(folder)).start()
         client = ClickHouse(ClickHouseConfig(server.url))
@@ -88,7 +88,7 @@ def _clickhouse() -> Iterator[tuple[LocalClickHouse, ClickHouse]]:
 
 
 def inserted(events: Sequence[Event]) -> Figures:
-    """Bytes of rows, in batches as the sink makes them, one after another."""
+    """Measure inserts of bytes of rows, in batches as the sink makes them, one after another."""
     database, table = databases("").storage, TOUCHPOINTS.name
     rows = [event.value for event in events]
     with _clickhouse() as (server, client):
@@ -102,7 +102,7 @@ def inserted(events: Sequence[Event]) -> Figures:
 
 
 def consumed(events: Sequence[Event], distinct: int) -> Figures:
-    """`touchline sink` as a process, from its first insert until it has committed all."""
+    """Measure `touchline sink` as a process, from its first insert until it has committed all."""
     with _clickhouse() as (server, client), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with broker(folder / "kafka") as node:

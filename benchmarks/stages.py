@@ -38,17 +38,17 @@ class Timing(NamedTuple):
 
     @property
     def per_second(self) -> float:
-        """Records per second of one core."""
+        """Return records per second of one core."""
         return self.records / self.seconds if self.seconds else 0.0
 
     @property
     def microseconds(self) -> float:
-        """CPU microseconds a record."""
+        """Return CPU microseconds a record."""
         return self.seconds / max(1, self.records) * 1e6
 
 
 def measure(events: Sequence[Event], now_ms: int, segments_folder: Path) -> list[Timing]:
-    """Decode, trails with engagement, graph, profiles with segments."""
+    """Measure each stage: decode, trails with engagement, graph, profiles with segments."""
     segments = load_segments(segments_folder)
     gc.collect()
     gc.freeze()
@@ -107,7 +107,7 @@ class Alone:
         self._folder.cleanup()
 
     def take(self, batch: Sequence[Record]) -> Decision:
-        """Decide and apply one batch; `seconds` grows by the CPU time of it."""
+        """Decide and apply one batch; add its CPU time to `seconds`."""
         begin = time.process_time()
         table = PartitionRows(self._rows, self._memory)
         known = PartitionSeen(self._seen, 7 * 86_400)

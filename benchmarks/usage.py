@@ -1,4 +1,4 @@
-"""Running a process and what it uses: CPU and memory of itself and all below it, over time."""
+"""Running a process and measuring its CPU and memory, with all its descendants, over time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EVERY = 0.2
 
 
 class Sample(NamedTuple):
-    """What a process tree had used at a moment (seconds since 1970): CPU seconds, resident MB."""
+    """The usage of a process tree at a moment (seconds since 1970): CPU seconds, resident MB."""
 
     at: float
     cpu: float
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 
 class Usage:
-    """Samples of process trees together, taken in a thread until `stop`."""
+    """Samples of several process trees together, collected in a thread until `stop`."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids
@@ -38,16 +38,16 @@ class Usage:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more samples."""
+        """Stop sampling."""
         self._stopped.set()
         self._thread.join()
 
     def cpu(self, begin: float, end: float) -> float:
-        """CPU seconds between two moments."""
+        """Return CPU seconds between two moments."""
         return self._cpu_at(end) - self._cpu_at(begin)
 
     def peak_mb(self) -> float:
-        """The most memory that all processes had together."""
+        """Return the peak memory of all processes together."""
         return max(one.mb for one in self._samples)
 
     def _run(self) -> None:
@@ -67,7 +67,7 @@ class Usage:
 def running(
     command: Sequence[str], environment: dict[str, str] | None, log: Path, core: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with what it says in a file, if wanted on one core; stopped at the end."""
+    """Run a process with its output in a file, optionally on one core; stop it at the end."""
     if core is not None:
         command = ["taskset", "--cpu-list", str(core), *command]
     with log.open("ab") as out:
@@ -85,7 +85,7 @@ def running(
 
 
 def sample(*pids: int) -> Sample:
-    """What processes and their descendants have used so far, and have resident now."""
+    """Return the CPU time and the resident memory of processes and their descendants so far."""
     cpu, pages = 0.0, 0
     for one in [one for pid in pids for one in tree(pid)]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -96,7 +96,7 @@ def sample(*pids: int) -> Sample:
 
 
 def tree(pid: int) -> list[int]:
-    """A process and its descendants."""
+    """Return a process and its descendants."""
     children = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for file in Path(f"/proc/{pid}/task").glob("*/children"):

@@ -1,7 +1,7 @@
-"""What all contenders process: records of the topic `touchpoints`, as the gateway writes them.
+"""The workload of all contenders: records of the topic `touchpoints`, as the gateway writes them.
 
 Customers come in one of four regimes; 2 % of the events are redelivered, one record in a thousand
-cannot be read. `Touch` is what a result is checked against: each event once, whatever its bytes.
+cannot be read. Results are checked against `Touch`: each event once, whatever its bytes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Regime = Literal["bursty", "skewed", "uniform", "hot"]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 PARTITIONS = 4
-#: Sessions that are under way at the same time, and the mean number of touches in one.
+#: Sessions in progress at the same time, and the mean number of touches in one.
 SESSIONS = 1000
 SESSION_TOUCHES = 8
 REDELIVERED = 0.02
 MALFORMED = 0.001
 _HOT = 0.3
-#: A redelivery comes at most so many events later.
+#: A redelivery comes at most this number of events later.
 _REDELIVERED_WITHIN = 5000
 _LATE = 0.1
 #: Beyond the numbers of all other events.
@@ -55,7 +55,7 @@ class Event(NamedTuple):
 
 
 class Touch(NamedTuple):
-    """What an event says; `cents` is 0 where nothing was bought."""
+    """The content of an event; `cents` is 0 if nothing was bought."""
 
     profile_id: str
     channel: str
@@ -65,14 +65,14 @@ class Touch(NamedTuple):
 
 
 class Workload(NamedTuple):
-    """The records in their order, the distinct touches, and what cannot be read."""
+    """The records in their order, the distinct touches, and the unreadable payloads."""
 
     events: list[Event]
     touches: list[Touch]
     malformed: list[bytes]
 
     def readable(self) -> list[Event]:
-        """The records that can be read."""
+        """Return the records that can be read."""
         broken = set(self.malformed)
         return [event for event in self.events if event.value not in broken]
 
@@ -80,7 +80,7 @@ class Workload(NamedTuple):
 def workload(
     count: int, customers: int, now_ms: int, regime: Regime = "bursty", seed: int = 1
 ) -> Workload:
-    """`count` records; the first of each partition cannot be read."""
+    """Return `count` records; the first of each partition cannot be read."""
     rng = random.Random(seed)
     who = _customers(regime, customers, rng)
     made = Workload([], [], [])
@@ -106,14 +106,14 @@ def workload(
 
 
 def once_each(customers: int, now_ms: int) -> Iterator[Event]:
-    """One event of every customer: what makes a state so large."""
+    """Yield one event of every customer, to fill a state of that size."""
     rng = random.Random(2)
     for customer in range(customers):
         yield _event(_FIRST_OF_EACH + customer, customer, now_ms, rng)[0]
 
 
 def _customers(regime: Regime, customers: int, rng: random.Random) -> Callable[[], int]:
-    """Who makes the next event."""
+    """Return a function that chooses the customer of the next event."""
 
     def skewed() -> int:
         return int(customers * rng.random() ** 2)
@@ -170,10 +170,10 @@ def _event(number: int, customer: int, now_ms: int, rng: random.Random) -> tuple
 
 
 def _ago(rng: random.Random) -> int:
-    """Most events are of the last minutes, some are late.
+    """Choose an event's age: most events are of the last minutes, some are late.
 
-    None is near the end of a window of seven or thirty days: counting by the hour or by the day,
-    a little earlier or later, gives the same segments.
+    None is near the end of a window of seven or thirty days: counting by the hour or by the day, a
+    little earlier or later, gives the same segments.
     """
     if rng.random() >= _LATE:
         return rng.randrange(HOUR_MS // 6)
@@ -181,7 +181,7 @@ def _ago(rng: random.Random) -> int:
 
 
 def _broken(value: bytes, number: int) -> bytes:
-    """Cut off, no JSON at all, or without the event's id; no two alike."""
+    """Return a broken record: cut off, no JSON at all, or without the event's id; no two alike."""
     mark = str(number).encode()
     return (
         value[: len(value) // 2],
@@ -191,6 +191,6 @@ def _broken(value: bytes, number: int) -> bytes:
 
 
 def batches(events: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """The events in slices."""
+    """Yield the events in slices."""
     for start in range(0, len(events), size):
         yield events[start : start + size]

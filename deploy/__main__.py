@@ -1,4 +1,4 @@
-"""`python -m deploy`: the same as `touchline`."""
+"""Run `python -m deploy`: the same as `touchline`."""
 
 from deploy.cli.main import main
 

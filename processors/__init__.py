@@ -1,1 +1,1 @@
-"""Stream processors: who is who, profiles, segments and engagement, as pure functions."""
+"""Stream processors: identity resolution, profiles, segments and engagement, as pure functions."""

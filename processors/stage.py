@@ -1,4 +1,4 @@
-"""What a stage is: a pure decision over a batch of records, run by an engine.
+"""The interface of a stage: a pure decision over a batch of records, run by an engine.
 
 A stage never touches Kafka, a disk or a clock. The engine hands it the records of one
 partition of one input topic and a reader of that partition's rows; the stage answers with a
@@ -50,8 +50,8 @@ class Output(NamedTuple):
 class Failure(NamedTuple):
     """A record that cannot be processed: the exception's type, and the line that raised it.
 
-    Not the exception: its traceback holds the whole batch, in a cycle with what holds the failure,
-    and the engine has switched off the collector of cycles.
+    The exception is not stored: its traceback references the whole batch, in a cycle with the
+    holder of the failure, and the engine has switched off the collector of cycles.
     """
 
     record: Record
@@ -60,21 +60,21 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, record: Record, error: Exception) -> Failure:
-        """What may be said of the exception that a record raised."""
+        """Return the safe description of the exception that a record raised."""
         return cls(record, type(error).__name__, where_raised(error))
 
 
 @dataclass(slots=True)
 class Decision:
-    """What a batch changes. Empty by default."""
+    """The changes that a batch makes. Empty by default."""
 
     #: Rows to log and to apply; `None` deletes. Values begin with the header of `schemas.rows`.
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
-    #: Event ids seen: 16-byte hash -> offset of the first delivery. Logged apart, expires.
+    #: Event ids seen: 16-byte hash -> offset of the first delivery. Logged separately; they expire.
     seen: dict[bytes, int] = field(default_factory=dict)
     #: Records to publish, in this order.
     outputs: list[Output] = field(default_factory=list)
-    #: Index entries that a `tick` has dealt with; the engine forgets them after publishing.
+    #: Index entries that a `tick` has processed; the engine forgets them after publishing.
     fired: list[bytes] = field(default_factory=list)
     #: Records that cannot be read: rejected with their bytes, one by one.
     failed: list[Failure] = field(default_factory=list)
@@ -89,27 +89,27 @@ class Store(Protocol):
     memory: dict[str, Any]
 
     def get(self, key: bytes) -> bytes | None:
-        """The row's stored bytes, header included, or None."""
+        """Return the row's stored bytes, header included, or None."""
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The rows of `keys`, in their order, with one read."""
+        """Return the rows of `keys`, in their order, with one read."""
 
     def scan(self, prefix: bytes, limit: int, after: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """At most `limit` rows whose key begins with `prefix`, in key order, behind `after`."""
+        """Return at most `limit` rows whose key begins with `prefix`, sorted, after key `after`."""
 
     def seen_many(self, hashes: Sequence[bytes]) -> list[int | None]:
-        """For each 16-byte hash, the offset of the first delivery, or None."""
+        """Return for each 16-byte hash the offset of the first delivery, or None."""
 
     def due(self, until: int, limit: int) -> Iterator[tuple[bytes, bytes]]:
-        """Index entries `(entry, row key)` due by `until` (ms, included), earliest first."""
+        """Yield index entries `(entry, row key)` due by `until` (ms, included), earliest first."""
 
 
 class Tick(NamedTuple):
-    """A moment for what only time changes, about once a second and partition.
+    """A tick for changes that depend on time alone, about once a second and partition.
 
     `now_ms` is the engine's clock; `position_ms` is the time up to which all inputs of the
-    partition are processed: `now_ms` when nothing is waiting, otherwise the record time of the
-    last record processed (0 when none was).
+    partition are processed: `now_ms` if nothing is waiting, otherwise the record time of the last
+    record processed (0 if there was none).
     """
 
     partition: int
@@ -125,23 +125,23 @@ class Stage(Protocol):
     #: The rows of one decision must be logged in one Kafka record batch (the engine halves the
     #: records until they fit).
     atomic: bool
-    #: Whether rows have deadlines at all: to ask every row would cost more than to write it.
+    #: True if rows have deadlines at all: checking every row would cost more than writing it.
     timed: bool
-    #: Whether the stage uses `Decision.seen`.
+    #: True if the stage uses `Decision.seen`.
     deduplicates: bool
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Logical names of the input topics; all have the same number of partitions."""
+        """Return the logical names of the input topics; all have the same number of partitions."""
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
-        """What these records, all of one topic and partition in offset order, change."""
+        """Return the changes by these records, all of one topic and partition, in offset order."""
 
     def tick(self, tick: Tick, store: Store) -> Decision:
-        """What time alone changes."""
+        """Return the changes that time alone makes."""
 
     def deadline(self, key: bytes, value: bytes) -> int | None:
-        """When (ms) this row wants to be looked at by `tick`, read from its stored bytes.
+        """Return the time (ms) at which `tick` must evaluate this row, read from its stored bytes.
 
         The engine keeps an index of deadlines beside the rows, also while it recovers them.
         """

@@ -1,1 +1,1 @@
-"""What travels between the processes: touchpoints, identifiers, trails, topics and rows."""
+"""The data sent between the processes: touchpoints, identifiers, trails, topics and rows."""

@@ -1,10 +1,10 @@
-"""What may be said of an exception in logs: never its text, which might hold customers' data."""
+"""Safe descriptions of exceptions for logs: never their text, which might hold customers' data."""
 
 from __future__ import annotations
 
 
 def where_raised(error: BaseException) -> str:
-    """Module and line where an exception was raised."""
+    """Return the module and line where an exception was raised."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

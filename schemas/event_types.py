@@ -1,4 +1,4 @@
-"""The event types that we know, with their channel and the fields expected of them.
+"""The known event types, with their channel and the fields expected of them.
 
 A source may send any other type; these are the names to use where they fit, so that a segment or
 a report written for one provider serves the next.

@@ -9,13 +9,13 @@ from typing import NamedTuple
 from schemas.features import BEHIND_DAYS, DAYS, EXACT_WINDOW_MS, HEAD, LONGEST_WINDOW_MS, MONEY
 from schemas.times import DAY_MS, HOUR_MS
 
-#: Exact times are kept this long behind the last touch: the window, and a day because a touch may
-#: be that far in the future.
+#: Exact times are stored this long behind the last touch: the window, plus a day because a touch
+#: may lie that far in the future.
 _EXACT_KEPT_MS = EXACT_WINDOW_MS + DAY_MS
 _BUCKETS_KEPT_DAYS = (LONGEST_WINDOW_MS + DAY_MS) // DAY_MS
 _MOST_EXACT = 256
-#: More hours than 31 days have: whoever is here around the clock, a kiosk or a test, has a row of
-#: bounded size, and a window of a month still goes by the hour.
+#: The limit exceeds the hours of 31 days: a profile with touches around the clock (a kiosk, a test)
+#: has a row of bounded size, and a window of a month still works by the hour.
 _MOST_HOURS = 31 * 24
 _NEVER = -(2**62)
 _LARGEST = 2**63 - 1
@@ -26,9 +26,10 @@ Touch = tuple[int, int]
 
 
 def with_touches(packed: bytes | None, touches: list[Touch], *, money: bool) -> bytes:
-    """The packed feature with these touches, at least one; None begins one. Sorts `touches`.
+    """Return the packed feature with these touches, at least one, added. Sorts `touches`.
 
-    All touches of a batch at once: to take the packed form apart costs more than to add to it.
+    None as `packed` begins a new feature. All touches of a batch are added at once, because
+    unpacking costs more than adding.
     """
     if len(touches) > 1:
         touches.sort()
@@ -52,7 +53,7 @@ def with_touches(packed: bytes | None, touches: list[Touch], *, money: bool) -> 
 
 
 def united(one: bytes | None, other: bytes, *, money: bool) -> bytes:
-    """The packed feature of the touches of both, which have none in common."""
+    """Return the packed feature of the touches of both features, which must have none in common."""
     if one is None:
         return other
     both = _unpacked(one, money), _unpacked(other, money)
@@ -87,7 +88,7 @@ def united(one: bytes | None, other: bytes, *, money: bool) -> bytes:
 
 
 class _Feature(NamedTuple):
-    """A feature taken apart.
+    """An unpacked feature.
 
     `head`: first, last, spilled (ms), count, amount. `hours` holds the hours, then as many counts;
     `amounts` and `of_times` belong to features with money.
@@ -128,7 +129,7 @@ def _packed(feature: _Feature) -> bytes:
 
 
 def _spill(times: array[int], of_times: array[int] | None, last_ms: int, spilled_ms: int) -> int:
-    """Drop what is no longer kept exactly; returns the new `spilled`."""
+    """Drop the exact times that are no longer stored; return the new `spilled`."""
     gone = max(bisect_right(times, last_ms - _EXACT_KEPT_MS), len(times) - _MOST_EXACT)
     if gone <= 0:
         return spilled_ms
@@ -163,7 +164,7 @@ def _count(
 
 
 def _bound(hours: array[int], amounts: array[int] | None, last_ms: int, first_day: int) -> int:
-    """Drop days that are too old, put hours together that are too many; the new `first_day`."""
+    """Drop days that are too old and merge surplus hours into days; return the new `first_day`."""
     n = len(hours) // 2
     oldest_day = last_ms // DAY_MS - _BUCKETS_KEPT_DAYS
     gone = bisect_left(hours, oldest_day * 24, 0, n)
@@ -174,15 +175,15 @@ def _bound(hours: array[int], amounts: array[int] | None, last_ms: int, first_da
             del amounts[:gone]
     if n > _MOST_HOURS:
         first_day = _by_the_day(hours, amounts, first_day)
-    # Where nothing that was put together is left, the bytes do not tell that something was.
+    # If no merged day is left, the bytes must not show that there was one.
     return first_day if first_day > oldest_day else 0
 
 
 def _by_the_day(hours: array[int], amounts: array[int] | None, first_day: int) -> int:
-    """Put the hours of all days together but those of the newest hours; returns the first of these.
+    """Merge the hours of each day, except the newest hours; return the first hour of these.
 
-    Which hours are the newest is a function of the set of touches, and later touches only add
-    newer ones. So it makes no difference when hours are put together.
+    The newest hours are a function of the set of touches, and later touches only add newer ones. So
+    the time of merging makes no difference.
     """
     n = len(hours) // 2
     begin = bisect_left(hours, first_day * 24, 0, n)
@@ -204,12 +205,12 @@ def _by_the_day(hours: array[int], amounts: array[int] | None, first_day: int) -
 
 
 def _last_hour(hour: int) -> int:
-    """The last hour of an hour's day, which stands for all of them."""
+    """Return the last hour of an hour's day; it represents the whole day."""
     return hour - hour % 24 + 23
 
 
 def _sorted(times: array[int], of_times: array[int] | None) -> tuple[array[int], array[int] | None]:
-    """By time; equal times by amount, so that the bytes do not tell which came first."""
+    """Sort by time, then by amount, so that the bytes do not depend on the order of arrival."""
     if of_times is None:
         return array("q", sorted(times)), None
     pairs = sorted(zip(times, of_times, strict=True))

@@ -33,15 +33,15 @@ from typing import NamedTuple
 from schemas.times import DAY_MS, HOUR_MS
 
 MICROS = 1_000_000
-#: Windows up to this are exact, longer ones go by the hour.
+#: Windows up to this length are exact; longer ones work by the hour.
 EXACT_WINDOW_MS = 2 * DAY_MS
-#: Buckets older than this behind the last touch are dropped; the totals keep them.
+#: Buckets that lie further behind the last touch are dropped; the totals still contain them.
 LONGEST_WINDOW_MS = 400 * DAY_MS
-#: What a packed feature begins with.
+#: The head of a packed feature.
 HEAD = struct.Struct("<qqqQqBII")
 #: Flags.
 MONEY, DAYS = 1, 2
-#: With days, where the buckets begin.
+#: The offset of the buckets if the feature has days.
 BEHIND_DAYS = HEAD.size + 4
 _TOTALS = struct.Struct("<qq8xQq")
 _read_u32 = struct.Struct("<I").unpack_from
@@ -56,21 +56,21 @@ class Totals(NamedTuple):
     amount: int
 
 
-#: Touches that leave a window together: the moment they stand for (ms), count, amount.
+#: Touches that leave a window together: their common time (ms), count, amount.
 Entry = tuple[int, int, int]
 
 
 def totals(packed: bytes) -> Totals:
-    """The totals of a packed feature."""
+    """Return the totals of a packed feature."""
     return Totals._make(read_totals(packed))
 
 
-#: The same as a plain tuple, which segments read several times per touch.
+#: Returns the same as a plain tuple; segments read it several times per touch.
 read_totals = _TOTALS.unpack_from
 
 
 def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
-    """What of a packed feature is in the window now, oldest first.
+    """Return the touches of a packed feature that are in the window now, oldest first.
 
     An entry is in the window while its moment is > now - window; so it leaves at moment + window.
     """
@@ -101,7 +101,7 @@ def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
 
 
 def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tuple[int, int]]:
-    """(moment, touches) of what `within` gives, newest first, until so many touches are covered.
+    """Return (moment, touches) of entries of `within`, newest first, up to so many touches.
 
     What a condition such as "at least three" needs, without reading the rest.
     """
@@ -136,18 +136,21 @@ def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tup
 
 
 def _first_hour(hours: array[int], after_ms: int) -> int:
-    """Index of the first hour that does not end until after a moment."""
+    """Return the index of the first hour that ends after a moment."""
     return bisect_left(hours, (after_ms + 1) // HOUR_MS)
 
 
 def exact_from(packed: bytes) -> int:
-    """From when on (ms) exact times are complete: a short window that begins there goes by them."""
+    """Return the time (ms) from which exact times are complete.
+
+    A short window that begins at or after it uses them.
+    """
     spilled_ms: int = HEAD.unpack_from(packed)[2]
     return spilled_ms
 
 
 def hour_end(at_ms: int) -> int:
-    """The last millisecond of the hour of a moment."""
+    """Return the last millisecond of the hour of a moment."""
     return _end_of(at_ms // HOUR_MS)
 
 
@@ -156,7 +159,7 @@ def _end_of(hour: int) -> int:
 
 
 def hourly(packed: bytes, since_ms: int) -> Iterable[tuple[int, int]]:
-    """(hour since 1970, count) of the buckets that start at or after `since_ms`."""
+    """Yield (hour since 1970, count) of the buckets that start at or after `since_ms`."""
     flags, n_hours, _ = HEAD.unpack_from(packed)[5:]
     begin = BEHIND_DAYS if flags & DAYS else HEAD.size
     both = array("I", packed[begin : begin + 8 * n_hours])
@@ -165,12 +168,12 @@ def hourly(packed: bytes, since_ms: int) -> Iterable[tuple[int, int]]:
 
 
 def micros(amount: str) -> int:
-    """An amount in decimal text as micros."""
+    """Convert an amount in decimal text to micros."""
     return int(Decimal(amount) * MICROS)
 
 
 def amount_text(amount: int) -> str:
-    """Micros as decimal text without trailing zeros."""
+    """Convert micros to decimal text without trailing zeros."""
     whole, rest = divmod(abs(amount), MICROS)
     sign = "-" if amount < 0 else ""
     return f"{sign}{whole}.{rest:06d}".rstrip("0").rstrip(".")

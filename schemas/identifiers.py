@@ -19,7 +19,7 @@ from typing import NamedTuple
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-#: The id of nobody.
+#: The id that stands for no person.
 NOBODY = str(uuid.UUID(int=0))
 #: Namespace of all identifier ids. It never changes: profile ids are derived from it.
 NAMESPACE = uuid.UUID("6f1d3b1e-6a0c-5b52-9b0a-4b8f4f6f2a11")
@@ -36,8 +36,8 @@ class Identifier(NamedTuple):
 
 @lru_cache(maxsize=65_536)
 def identifier_id(kind: str, value: str) -> str:
-    """The identifier's own id: uuid5 of "kind:value", as text."""
-    # As `uuid.uuid5` does it (RFC 9562), without an object in between: a third of the time.
+    """Return the identifier's own id: uuid5 of "kind:value", as text."""
+    # Same as `uuid.uuid5` (RFC 9562), without an intermediate object: a third of the time.
     name = f"{kind}:{value}".encode()
     raw = bytearray(hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
     raw[6] = raw[6] & 0x0F | 0x50
@@ -48,11 +48,11 @@ def identifier_id(kind: str, value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KindPolicy:
-    """How identifiers of one kind may tie touches to people.
+    """The rules by which identifiers of one kind tie touches to people.
 
-    `strength`: smaller is stronger. `joins`: whether a link to it unites two people; a kind that
-    does not join follows the person it was seen with. `limit`: how many of the kind one profile
-    holds. `unique`: two of them are never the same person.
+    `strength`: smaller is stronger. `joins`: True if a link to it unites two people; a kind that
+    does not join follows the person it was seen with. `limit`: the number of identifiers of the
+    kind that one profile holds. `unique`: two of them are never the same person.
     """
 
     name: str
@@ -74,7 +74,8 @@ BUILT_IN_KINDS = (
     KindPolicy("device_id", 900, joins=False, limit=20),
     KindPolicy("anonymous_id", 910, joins=False, limit=100),
 )
-#: Strength of kinds that a plug-in brings: behind the built-in ones that join, ordered by name.
+#: Strength of kinds that a plug-in brings: weaker than the built-in ones that join, ordered by
+#: name.
 PLUG_IN_STRENGTH = 500
 
 BLOCKED_VALUES = frozenset(
@@ -85,7 +86,8 @@ BLOCKED_VALUES = frozenset(
 )  # fmt: skip
 _ZEROS = re.compile(r"[\W_]*0[\W_0]*")
 _NO_REPLY = re.compile(r"(no|do[-_.]?not)[-_.]?reply@.*")
-#: An address that needs no Unicode, no quotes and no Punycode: so many ASCII letters as bytes.
+#: Matches an address that needs no Unicode, no quotes and no Punycode: its ASCII letters are its
+#: bytes.
 _PLAIN_EMAIL = re.compile(
     r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@((?!.*xn--)[a-z0-9.-]+)",
     re.ASCII | re.IGNORECASE,
@@ -95,7 +97,7 @@ _MAX_EMAIL_LENGTH = 254
 
 @dataclass(frozen=True)
 class IdentityPolicy:
-    """The policy of a deployment: its kinds, its limits and what is no identity."""
+    """The policy of a deployment: its kinds, its limits and its blocked values."""
 
     kinds: Mapping[str, KindPolicy] = field(
         default_factory=lambda: {kind.name: kind for kind in BUILT_IN_KINDS}
@@ -105,9 +107,9 @@ class IdentityPolicy:
     joins_per_day: int = 20
 
     def kind(self, name: str) -> KindPolicy:
-        """The policy of a kind; one that is not listed is a plug-in's: 5 a profile.
+        """Return the policy of a kind; an unlisted kind is a plug-in's, with a limit of 5.
 
-        It joins, unless a stronger kind follows.
+        An unlisted kind joins, unless a stronger kind follows.
         """
         return self.kinds.get(name) or KindPolicy(name, PLUG_IN_STRENGTH, self._plug_ins_join)
 
@@ -122,11 +124,11 @@ class IdentityPolicy:
         )
 
     def leads_followers(self, name: str) -> bool:
-        """Whether some kind that follows is weaker than this one."""
+        """Return True if a weaker kind than this one follows."""
         return (self.kind(name).strength, name) < self._weakest_that_follows
 
     def with_kinds(self, overrides: Mapping[str, Mapping[str, object]]) -> IdentityPolicy:
-        """This policy with single settings of kinds replaced.
+        """Return this policy with single settings of kinds replaced.
 
         Raises ValueError when a setting is unknown or a kind that follows would be stronger than
         one that joins.
@@ -148,26 +150,27 @@ class IdentityPolicy:
         return replace(self, kinds=kinds)
 
     def strength(self, identifier: Identifier) -> tuple[int, str, bytes]:
-        """Sort key: the smallest is the strongest. Ties within a kind go by the value's bytes."""
+        """Return a sort key, the smallest for the strongest; ties within a kind go by the bytes."""
         kind = identifier.kind
         return self.kind(kind).strength, kind, identifier.value.encode()
 
     def split_from(self, one: Identifier, mates: Iterable[Identifier]) -> list[Identifier]:
-        """Those of an identifier's person from whom a split of it sets it apart.
+        """Return the identifiers of the same person from which a split separates this identifier.
 
-        Not those of weaker kinds that follow: they choose anew, so that an e-mail address takes
-        along the browsers that only it was seen with. If there is nobody else, it is they.
+        Followers of weaker kinds are left out: their host is determined anew, so that an e-mail
+        address keeps the browsers that were seen only with it. If there are no others, they are
+        returned.
         """
         rest = [mate for mate in mates if mate != one]
         kind = self.strength(one)[:2]
         return [m for m in rest if self.kind(m.kind).joins or self.strength(m)[:2] <= kind] or rest
 
     def is_blocked(self, value: str) -> bool:
-        """Whether a value is a placeholder and no identity."""
+        """Return True if a value is a placeholder and no identity."""
         return _is_blocked(value, self.blocked)
 
     def normalize(self, kind: str, value: str, region: str | None) -> Identifier | None:
-        """The identifier in normal form, or None where it cannot be one.
+        """Return the identifier in normal form, or None if it cannot be one.
 
         `region` (ISO 3166, for instance "JP") reads phone numbers written without a country code.
         """
@@ -178,7 +181,7 @@ class IdentityPolicy:
     def normalize_all(
         self, identifiers: Iterable[tuple[str, str]], region: str | None
     ) -> list[Identifier]:
-        """All that are identities, without repetition, the strongest (the lead) first."""
+        """Return all valid identifiers, without repetition, the strongest (the lead) first."""
         normal = {self.normalize(kind, value, region) for kind, value in identifiers}
         found = [identifier for identifier in normal if identifier is not None]
         if len(found) > 1:
@@ -199,7 +202,7 @@ def _is_blocked(value: str, blocked: frozenset[str]) -> bool:
 def _identifier(
     kind: str, value: str, region: str | None, blocked: frozenset[str]
 ) -> Identifier | None:
-    """See `IdentityPolicy.normalize`. The same customers come again and again."""
+    """Implement `IdentityPolicy.normalize`; cached, as the same customers come repeatedly."""
     if not _KIND.fullmatch(kind) or _is_blocked(value, blocked):
         return None
     normal = _normal(kind, value, region)
@@ -229,7 +232,7 @@ def _email(value: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _plain_domain(domain: str) -> str | None:
-    """The domain in normal form, as the library judges it; customers share few of them."""
+    """Return the library's normal form of a domain; cached, because customers share few of them."""
     address = _validated(f"a@{domain}")
     return address and address[2:]
 

@@ -1,4 +1,4 @@
-"""What travels between the stages, in a compact binary form (msgpack arrays).
+"""The messages that travel between the stages, in a compact binary form (msgpack arrays).
 
 Everything here is absolute and versioned: received twice, late or out of order it changes nothing.
 """
@@ -9,7 +9,7 @@ import msgspec
 
 
 class LinkRequest(msgspec.Struct, array_like=True, frozen=True, tag="l"):
-    """Topic `identity.links`: a touch named two identifiers whose link has no verdict yet.
+    """Topic `identity.links`: a request to link two identifiers of a touch that has no verdict yet.
 
     The lead is the stronger one. `source`, `event_id`, `occurred_ms` and `received_ms` say which
     touch it was.
@@ -26,30 +26,30 @@ class LinkRequest(msgspec.Struct, array_like=True, frozen=True, tag="l"):
 
 
 class SplitCommand(msgspec.Struct, array_like=True, frozen=True, tag="s"):
-    """Topic `identity.links`: an operator undoes links, or with `lift` lifts what was undone.
+    """Topic `identity.links`: an operator undoes links, or with `lift` lifts an earlier command.
 
-    Without a lead it is about all links of the identifier with the rest of its person, and stands
-    against every later one between the two sides. With a lead it is about that one link, and
-    stands against touches of `source` that repeat it, '' for those of every source.
+    Without a lead it concerns all links of the identifier with the rest of its person, and blocks
+    every later one between the two sides. With a lead it concerns that one link, and blocks touches
+    of `source` that repeat it, '' for those of every source.
     """
 
     split_id: str
     lift: bool
-    #: Time of the command. Later touches may make again what is lifted, earlier ones not.
+    #: Time of the command. Later touches may make a lifted link again, earlier ones not.
     at_ms: int
     kind: str
     value: str
     lead_kind: str = ""
     lead_value: str = ""
     source: str = ""
-    #: (kind, value) of whom the identifier is split from; empty: the rest of its person now.
+    #: (kind, value) of the identifiers to split it from; empty: the rest of its person now.
     against: list[tuple[str, str]] = []
-    #: Why, in the operator's words.
+    #: The reason, in the operator's words.
     note: str = ""
 
 
 class Withdrawal(msgspec.Struct, array_like=True, frozen=True, tag="w"):
-    """Topic `identity.links`: the graph goes on with what a command withdraws, slice by slice.
+    """Topic `identity.links`: the graph continues a command's withdrawal, slice by slice.
 
     `ends` are ids of the identifiers that the command concerned. Links with one of them that were
     refused to a touch received up to `at_ms` are open again.
@@ -65,10 +65,10 @@ LinkMessage = LinkRequest | SplitCommand | Withdrawal
 
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):
-    """Whether a link holds, decided at a position of the log of links.
+    """The decision whether a link holds, made at a position of the log of links.
 
-    `sources`: None where that is so whatever source names the link again; otherwise it is open to
-    touches of all sources but these that were received after `closed_ms`.
+    `sources`: None if the verdict is final for every source; otherwise touches of all sources but
+    these that were received after `closed_ms` may have the link decided anew.
     """
 
     holds: bool
@@ -77,13 +77,13 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     closed_ms: int = 0
 
     def open_to(self, source: str, received_ms: int) -> bool:
-        """Whether such a touch may have the link decided anew."""
+        """Return True if a touch of this source and time may have the link decided anew."""
         sources = self.sources
         return sources is not None and source not in sources and received_ms > self.closed_ms
 
 
 class Assignment(msgspec.Struct, array_like=True, frozen=True):
-    """Topic `identity.assignments`, keyed by identifier id: whose an identifier is.
+    """Topic `identity.assignments`, keyed by identifier id: the profile an identifier belongs to.
 
     `version` is the position in the log of links at which `profile_id` last changed, plus one; 0
     while the identifier belongs to its own profile because nothing ever changed it. `verdicts`:
@@ -118,7 +118,7 @@ class TrailUpdate(msgspec.Struct, array_like=True, frozen=True, tag="t"):
 
 
 class Watermark(msgspec.Struct, array_like=True, frozen=True, tag="w"):
-    """Topic `trails`, to every partition: all touches of a home partition up to a time are in."""
+    """Topic `trails`, to every partition: all touches of a home partition up to a time are done."""
 
     home: int
     at_ms: int
@@ -133,22 +133,22 @@ _trails = msgspec.msgpack.Decoder(TrailMessage)
 
 
 def encode(message: LinkMessage | Assignment | TrailMessage) -> bytes:
-    """The message's bytes."""
+    """Encode the message."""
     return _encoder.encode(message)
 
 
 def decode_link(data: bytes) -> LinkMessage:
-    """A record of `identity.links`. Raises msgspec.DecodeError."""
+    """Decode a record of `identity.links`. Raises msgspec.DecodeError."""
     message: LinkMessage = _links.decode(data)
     return message
 
 
 def decode_assignment(data: bytes) -> Assignment:
-    """A record of `identity.assignments`. Raises msgspec.DecodeError."""
+    """Decode a record of `identity.assignments`. Raises msgspec.DecodeError."""
     return _assignments.decode(data)
 
 
 def decode_trail_message(data: bytes) -> TrailUpdate | Watermark:
-    """A record of `trails`. Raises msgspec.DecodeError."""
+    """Decode a record of `trails`. Raises msgspec.DecodeError."""
     message: TrailUpdate | Watermark = _trails.decode(data)
     return message

@@ -1,4 +1,4 @@
-"""A refusal: what could not be understood, kept with its bytes and a typed reason."""
+"""A rejection: input that could not be processed, stored with its bytes and a typed reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Reason = Literal[
     "sink_rejected",  # ClickHouse could not read the row
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
-#: What the payload of a refusal is.
+#: The form of a rejection's payload.
 Form = Literal[
     "",  # not known: kept by an older version, or by a connector that does not say
     "body",  # the whole body of a request
@@ -36,7 +36,7 @@ Form = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What was refused: reason, a detail that a person understands, the original bytes.
+    """A rejected input: reason, a detail for people to read, the original bytes.
 
     The detail names the field and what was expected; it never repeats a value of the event.
     """
@@ -44,24 +44,23 @@ class Rejection:
     reason: Reason
     detail: str
     payload: bytes
-    #: The event's id where it could be read; only for the reply to the sender.
+    #: The event's id if it could be read; only for the reply to the sender.
     event_id: str | None = None
-    #: With the reason `violates_plan`: how it differs from the tracking plan.
+    #: The differences from the tracking plan, with the reason `violates_plan`.
     violations: Violations | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a payload came from: what it takes, beside the bytes, to replay it.
+    """The origin of a payload: all that a replay needs beside the bytes.
 
-    Of a body or an event `request` is what is kept of the HTTP request
-    (`ingest.intake.replay_context`). Of a record the logical
-    topic, partition and key say where it stood, and `epoch` in which computation; 0
-    where that is not known.
+    For a body or an event, `request` is the stored part of the HTTP request
+    (`ingest.intake.replay_context`). For a record, the logical topic, partition and key are its
+    position, and `epoch` is its computation; 0 if unknown.
     """
 
     form: Form = ""
-    #: The configured source, '' of a record.
+    #: The configured source, '' for a record.
     source: str = ""
     connector: str = ""
     request: str = ""
@@ -78,7 +77,7 @@ def rejected_row(
     rejected_id: str,
     received_ms: int,
 ) -> bytes:
-    """The row of `rejected_touchpoints`, one line of JSON."""
+    """Return the row of `rejected_touchpoints`, one line of JSON."""
     return msgspec.json.encode(
         {
             "rejected_id": rejected_id,

@@ -25,7 +25,7 @@ ORDER_TO = SIZE
 
 
 class NewerFormat(Exception):
-    """A later release has written this: `where` it stands, and its `format`."""
+    """A later release has written this: `where` it was found, and its `format`."""
 
     def __init__(self, where: str, number: int) -> None:
         super().__init__(f"{where} has format {number}, this release knows up to {FORMAT}")
@@ -43,12 +43,12 @@ class Header(NamedTuple):
 
 
 def pack(epoch: int, applied: int, rev: int, body: bytes) -> bytes:
-    """A row's stored bytes."""
+    """Return a row's stored bytes."""
     return _HEADER.pack(FORMAT, epoch, applied + 1, rev) + body
 
 
 def header(row: bytes) -> Header:
-    """The header of a row's stored bytes."""
+    """Return the header of a row's stored bytes."""
     fmt, epoch, applied, rev = _HEADER.unpack_from(row)
     return Header(fmt, epoch, applied - 1, rev)
 
@@ -56,7 +56,7 @@ def header(row: bytes) -> Header:
 def refuse_newer(where: str, stored: Iterable[bytes | None]) -> None:
     """Raise `NewerFormat` if a later release wrote one of these rows. None is no row.
 
-    For the ways by which rows come in, so that nothing is checked where they are read.
+    Call it where rows enter the process, so that reading need not check anything.
     """
     newest = max((row[0] for row in stored if row), default=0)
     if newest > FORMAT:
@@ -64,5 +64,5 @@ def refuse_newer(where: str, stored: Iterable[bytes | None]) -> None:
 
 
 def order(row: bytes) -> bytes:
-    """What decides which of two versions of a row is newer: the greater one."""
+    """Return the sort key of a row's version: of two versions the greater one is newer."""
     return row[ORDER_FROM:ORDER_TO]

@@ -20,7 +20,7 @@ class Topic:
     name: str
     key: str
     doc: str
-    #: None: as many as the deployment has (`kafka.partitions`).
+    #: None: the deployment's number of partitions (`kafka.partitions`).
     partitions: int | None = None
     cleanup: Literal["delete", "compact"] = "delete"
     retention_ms: int = 7 * DAY_MS
@@ -28,7 +28,7 @@ class Topic:
     min_compaction_lag_ms: int = 0
 
     def config(self) -> dict[str, str]:
-        """The topic's Kafka configuration."""
+        """Return the topic's Kafka configuration."""
         config = {"cleanup.policy": self.cleanup, "max.message.bytes": "1048576"}
         if self.cleanup == "delete":
             config["retention.ms"] = str(self.retention_ms)
@@ -85,12 +85,12 @@ PUBLIC = (
     TOUCHPOINTS, REJECTED, ACCEPTED, TRAILS, ENGAGEMENT, IDENTITIES, LINKS, ASSIGNMENTS,
     CONFLICTS, VERDICTS, SPLITS, PROFILES, SEGMENT_CHANGES, VIOLATIONS, CONTROL, CURSORS,
 )  # fmt: skip
-#: Outside of all generations: a rebuild leaves them alone.
+#: Topics outside of all generations: a rebuild leaves them alone.
 LASTING = (CONTROL, CURSORS)
 
 
 def changelog(group: str, table: str, partitions: int | None = None, *, expires: bool) -> Topic:
-    """The changelog topic of a stage's table, under the name that Faust gives it."""
+    """Return the changelog topic of a stage's table, under the name that Faust gives it."""
     return Topic(
         f"{group}-{table}-changelog",
         "row key",
@@ -103,10 +103,10 @@ def changelog(group: str, table: str, partitions: int | None = None, *, expires:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key: CRC-32 modulo the number of partitions."""
+    """Return the partition of a key: CRC-32 modulo the number of partitions."""
     return zlib.crc32(key) % partitions
 
 
 def full_name(namespace: str, name: str) -> str:
-    """A topic's or group's name on the broker: the deployment's namespace stands in front."""
+    """Return a topic's or group's name on the broker: the deployment's namespace is its prefix."""
     return f"{namespace}.{name}" if namespace else name

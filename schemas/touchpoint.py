@@ -1,7 +1,7 @@
 """The touchpoint: one touch of a customer with the company, on any channel.
 
-`Touchpoint` is what connectors yield and what `/v1/events` takes: strings are strings, numbers
-are numbers, nothing is guessed. Fields that it does not know are kept in `properties`.
+`Touchpoint` is the type that connectors yield and `/v1/events` accepts: strings are strings,
+numbers are numbers, nothing is guessed. Unknown fields are stored in `properties`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def _amount(value: object) -> Decimal:
 def _moment(value: object) -> object:
     if isinstance(value, str):
         if _PLAIN_TIME.fullmatch(value):
-            # The same moment in a third of the time, and its zone is Python's own. What is no
-            # date is the model's to explain.
+            # The same moment in a third of the time, with Python's own zone. The model explains the
+            # error if the text is no date.
             with suppress(ValueError):
                 return datetime.fromisoformat(value)
         return value
@@ -78,7 +78,7 @@ class Part(BaseModel):
 
 
 class IdentifierInput(Part):
-    """An identifier as the source writes it; it is brought to its normal form at the edge."""
+    """An identifier as the source writes it; the edge converts it to its normal form."""
 
     kind: Kind
     value: Annotated[str, Field(max_length=4096)]
@@ -95,7 +95,7 @@ class Campaign(Part):
 
 
 class Value(Part):
-    """Money: an exact amount, and the currency (ISO 4217) where it is known."""
+    """Money: an exact amount, and the currency (ISO 4217) if known."""
 
     amount: Annotated[Decimal, BeforeValidator(_amount)]
     currency: Currency | None = None
@@ -104,7 +104,8 @@ class Value(Part):
 class Touchpoint(Part):
     """One touch, as a source states it."""
 
-    #: Not a field: the bytes it was read from, or a function that gives them (`ingest.connector`).
+    #: Not a field: the bytes it was read from, or a function that returns them
+    #: (`ingest.connector`).
     __slots__ = ("original",)
 
     event_id: Annotated[str, Field(min_length=1, max_length=512)]
@@ -112,13 +113,13 @@ class Touchpoint(Part):
     type: EventType
     identifiers: Annotated[tuple[IdentifierInput, ...], Field(max_length=100, strict=False)]
     direction: Direction = "inbound"
-    #: When it happened; the time of receipt where the source does not say.
+    #: The time of the event; the time of receipt if the source does not state one.
     occurred_at: Moment | None = None
-    #: When the sender sent it, by the sender's clock: serves to correct a wrong clock.
+    #: The time of sending, by the sender's clock: serves to correct a wrong clock.
     sent_at: Moment | None = None
-    #: What is learned of the customer; null unsets. Text stays text, the rest becomes JSON text.
+    #: Traits learned of the customer; null unsets. Text stays text, other values become JSON text.
     traits: dict[Label, Any] = Field(default_factory=dict)
-    #: Decisions per purpose, for instance {"marketing": true}.
+    #: Consent decisions per purpose, for instance {"marketing": true}.
     consent: dict[Label, bool] = Field(default_factory=dict)
     campaign: Campaign | None = None
     value: Value | None = None
@@ -128,14 +129,14 @@ class Touchpoint(Part):
     sentiment: Annotated[float, Field(ge=-1, le=1, strict=False)] | None = None
     subject: Text | None = None
     url: Text | None = None
-    #: Anything else.
+    #: Everything else.
     properties: dict[str, Any] = Field(default_factory=dict)
     schema_version: Literal[1] = 1
 
     @model_validator(mode="before")
     @classmethod
     def _keep_unknown_fields(cls, data: Any) -> Any:
-        """Unknown fields become properties, so that nothing a source says is lost."""
+        """Move unknown fields to `properties`, so that no information of a source is lost."""
         if not isinstance(data, dict) or data.keys() <= _KNOWN_FIELDS:
             return data
         unknown = data.keys() - _KNOWN_FIELDS
@@ -146,13 +147,13 @@ class Touchpoint(Part):
         return {**known, "properties": {**extra, **data.get("properties", {})}}
 
 
-#: What the gateway sets; a source's own words on them are ignored.
+#: Fields that the gateway sets; a source's own values for them are ignored.
 SET_BY_THE_GATEWAY = frozenset({"source", "received_at"})
 _KNOWN_FIELDS = SET_BY_THE_GATEWAY | Touchpoint.model_fields.keys()
 
 
 def explain(error: ValidationError) -> str:
-    """A validation error in one line: which field, what was expected. No value is repeated."""
+    """Describe a validation error in one line: field and expectation. No value is repeated."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False)[:3]:
         where = ".".join(str(part) for part in problem["loc"]) or "the event"

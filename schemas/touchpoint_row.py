@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-#: The version of what a line may hold.
+#: The version of a line's content.
 SCHEMA_VERSION = 1
 
 
 class TouchpointRow(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The columns, in the table's order. Times are RFC 3339, UTC; '' where there is none.
+    """The columns, in the table's order. Times are RFC 3339, UTC; '' if absent.
 
-    What equals its default is not in the line, which makes most lines a third shorter: so a default
-    is that of the column's type, and columns that want another value have none.
+    Values equal to their default are left out of the line, which makes most lines a third shorter.
+    So a default is that of the column's type, and columns that want another value have none.
     """
 
     event_id: str
@@ -51,10 +51,10 @@ _decoder = msgspec.json.Decoder(TouchpointRow)
 
 
 def encode(row: TouchpointRow) -> bytes:
-    """The row as one line. Raises UnicodeEncodeError on text that is not Unicode."""
+    """Encode the row as one line. Raises UnicodeEncodeError on text that is not Unicode."""
     return _encoder.encode(row)
 
 
 def decode(line: bytes) -> TouchpointRow:
-    """The row of one line. Raises msgspec.DecodeError."""
+    """Decode the row of one line. Raises msgspec.DecodeError."""
     return _decoder.decode(line)

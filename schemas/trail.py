@@ -1,4 +1,4 @@
-"""A trail: all that one lead identifier has brought."""
+"""A trail: the accumulated touches of one lead identifier."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class FilterSpec(NamedTuple):
-    """Which touches a feature counts; '' stands for any."""
+    """A filter of touches that a feature counts; '' stands for any."""
 
     channel: str = ""
     type: str = ""
@@ -18,15 +18,15 @@ class FilterSpec(NamedTuple):
 
     @property
     def generic(self) -> bool:
-        """Whether the features per (channel, type), which every trail has, answer it."""
+        """Return True if the features per (channel, type), which all trails have, answer it."""
         return not (self.source or self.campaign or self.direction)
 
 
 class FeatureKey(msgspec.Struct, array_like=True, frozen=True):
-    """What a feature counts: a filter, and for sums the currency ('' for counts).
+    """The key of a feature: its filter, and for sums the currency ('' for counts).
 
     Every trail has a feature per (channel, type) and per (channel, type, currency); a filter with
-    source, campaign or direction has features of its own where a segment uses it.
+    source, campaign or direction has features of its own if a segment uses it.
     """
 
     channel: str = ""
@@ -38,18 +38,18 @@ class FeatureKey(msgspec.Struct, array_like=True, frozen=True):
 
 
 def feature_name(key: FeatureKey) -> str:
-    """The key's name within a trail."""
+    """Return the key's name within a trail."""
     parts = (key.channel, key.type, key.currency, key.source, key.campaign, key.direction)
     return "\x1f".join(parts).rstrip("\x1f")
 
 
 def feature_key(name: str) -> FeatureKey:
-    """The key of a name."""
+    """Parse a feature's name back to its key."""
     return FeatureKey(*name.split("\x1f"))
 
 
 class Stamped(msgspec.Struct, array_like=True, frozen=True):
-    """A value with what decides between two: the later touch, then source, then event id."""
+    """A value with its order of precedence: the later touch, then source, then event id."""
 
     at_ms: int
     source: str
@@ -57,22 +57,22 @@ class Stamped(msgspec.Struct, array_like=True, frozen=True):
     value: str | bool | None
 
     def order(self) -> tuple[int, str, str]:
-        """The greater wins."""
+        """Return the order of precedence; the greater wins."""
         return self.at_ms, self.source, self.event_id
 
 
 class Trail(msgspec.Struct, array_like=True):
-    """All that one lead identifier has brought. Times in ms."""
+    """The accumulated touches of one lead identifier. Times in ms."""
 
     first_ms: int
     last_ms: int
     #: Time of receipt of the newest touch.
     received_ms: int
-    #: Last value per trait; None where it was unset.
+    #: Last value per trait; None if it was unset.
     traits: dict[str, Stamped]
-    #: Last decision per purpose.
+    #: Last consent decision per purpose.
     consent: dict[str, Stamped]
-    #: "email:…" and "phone:…" -> when it was last named with this lead.
+    #: "email:…" and "phone:…" -> the last time it was named with this lead.
     named: dict[str, int]
     #: `feature_name` -> packed feature.
     features: dict[str, bytes]
@@ -83,10 +83,10 @@ _decoder = msgspec.msgpack.Decoder(Trail)
 
 
 def encode(trail: Trail) -> bytes:
-    """The trail's bytes."""
+    """Encode the trail."""
     return _encoder.encode(trail)
 
 
 def decode(data: bytes) -> Trail:
-    """The trail of its bytes."""
+    """Decode a trail."""
     return _decoder.decode(data)

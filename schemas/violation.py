@@ -1,4 +1,4 @@
-"""A violation of the tracking plan: where an event differs from what its source has planned."""
+"""A violation of the tracking plan: a difference between an event and the plan of its source."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NAMESPACE = uuid.UUID("5b1f6f0e-6a0e-5b52-9c3e-0d6f4c2f7a11")
 
 
 class Violation(NamedTuple):
-    """One difference: what was expected, what came. Never a value of the event."""
+    """One difference: the expected and the received type. Never a value of the event."""
 
     #: The field, such as `properties.items[].sku`; '' for the event as a whole.
     place: str
-    #: The keyword of JSON Schema that was not met, or `unplanned`.
+    #: The keyword of JSON Schema that was violated, or `unplanned`.
     rule: str
     expected: str
-    #: A JSON type, `nothing`, or that it is another one.
+    #: A JSON type, `nothing`, or a note that it is another one.
     came: str
 
     def __str__(self) -> str:
@@ -37,22 +37,22 @@ class Violations:
 
     event_id: str
     type: str
-    #: The type as the plan names it, '' where the plan has none of this name.
+    #: The type's name in the plan, '' if the plan has none of this name.
     planned_type: str
     found: tuple[Violation, ...]
-    #: Whether the event was refused for it.
+    #: True if the event was rejected for it.
     rejected: bool
     #: The event as it was sent.
     payload: Callable[[], bytes]
 
     @property
     def action(self) -> str:
-        """`rejected` or `warned`."""
+        """Return `rejected` or `warned`."""
         return "rejected" if self.rejected else "warned"
 
 
 def violation_id(source: str, event_id: str, violation: Violation) -> str:
-    """The id of one difference of one event: a redelivery of the event has the same."""
+    """Return the id of one difference of one event: a redelivery of the event has the same."""
     name = [source, event_id, violation.place, violation.rule]
     return str(uuid.uuid5(_NAMESPACE, json.dumps(name)))
 
@@ -60,7 +60,10 @@ def violation_id(source: str, event_id: str, violation: Violation) -> str:
 def violation_row(
     violation: Violation, of: Violations, *, source: str, received_ms: int, example: bytes
 ) -> bytes:
-    """The row of `plan_violations`, one line of JSON. `example`: the event as sent, or nothing."""
+    """Return the row of `plan_violations`, one line of JSON.
+
+    `example`: the event as sent, or nothing.
+    """
     return msgspec.json.encode(
         {
             "violation_id": violation_id(source, of.event_id, violation),

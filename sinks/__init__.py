@@ -1,1 +1,1 @@
-"""From Kafka to ClickHouse: storage, views, migrations and the consumer that fills them."""
+"""The way from Kafka to ClickHouse: storage, views, migrations and the consumer that fills them."""

@@ -8,17 +8,17 @@ _FIRST_S = 0.1
 
 
 class Stopped(Exception):
-    """The process is asked to stop; what is not done is left to the next start."""
+    """The process is asked to stop; unfinished work is left to the next start."""
 
 
 class Backoff:
-    """The pauses of one thing that is tried again."""
+    """The pauses between attempts of one operation."""
 
     def __init__(self, stop: asyncio.Event, longest_s: float) -> None:
         self._stop = stop
         self._longest_s = longest_s
         self.attempts = 0
-        #: How long the next pause is.
+        #: The length of the next pause.
         self.next_s = min(_FIRST_S, longest_s)
 
     async def wait(self) -> None:

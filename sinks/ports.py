@@ -1,4 +1,4 @@
-"""What the sink tells the outside: a port for metrics, and a double that keeps nothing."""
+"""The port for the sink's metrics, and a double that ignores them."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from typing import Protocol
 
 
 class SinkMetrics(Protocol):
-    """Where the sink reports; `table` is a table's name, every time is in seconds."""
+    """The metrics of the sink; `table` is a table's name, every time is in seconds."""
 
     def inserted(self, table: str, rows: int, size: int, seconds: float) -> None:
-        """An insert of so many rows and bytes went in and took so long."""
+        """Report an insert of this number of rows and bytes, and its duration."""
 
     def retried(self, table: str, cause: str) -> None:
-        """Something is tried again; cause is insert, reject, commit, poll or connect."""
+        """Report a retry; cause is insert, reject, commit, poll or connect."""
 
     def rejected(self, table: str, rows: int) -> None:
-        """Rows that ClickHouse cannot read were set aside."""
+        """Report rows that ClickHouse cannot read and that were set aside."""
 
     def unwritten(self, table: str, age: float) -> None:
-        """Age of the oldest record in hand that is not in ClickHouse yet; 0 when there is none."""
+        """Report the age of the oldest record read that is not in ClickHouse yet, 0 for none."""
 
     def queryable(self, table: str, seconds: Sequence[float]) -> None:
-        """For a sample of an insert's rows: from the gateway's receipt to the end of the insert."""
+        """Report seconds from the gateway's receipt to the insert's end, for a sample of rows."""
 
 
 class NoMetrics:
-    """Metrics that nobody reads."""
+    """Metrics that are ignored."""
 
     def inserted(self, table: str, rows: int, size: int, seconds: float) -> None:
-        """Nothing."""
+        """Ignore."""
 
     def retried(self, table: str, cause: str) -> None:
-        """Nothing."""
+        """Ignore."""
 
     def rejected(self, table: str, rows: int) -> None:
-        """Nothing."""
+        """Ignore."""
 
     def unwritten(self, table: str, age: float) -> None:
-        """Nothing."""
+        """Ignore."""
 
     def queryable(self, table: str, seconds: Sequence[float]) -> None:
-        """Nothing."""
+        """Ignore."""

@@ -1,4 +1,4 @@
-"""Blocking calls beside asyncio that never hold up the end of the process."""
+"""Blocking calls beside asyncio that never delay the end of the process."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
-    """The function's result, from a thread of its own.
+    """Return the function's result, from a thread of its own.
 
-    Unlike `asyncio.to_thread` the thread is a daemon: a call that hangs in the network when the
-    process must end is abandoned.
+    Unlike with `asyncio.to_thread` the thread is a daemon: a call that hangs in the network when
+    the process must end is abandoned.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -31,7 +31,7 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:
         result, failure = None, None
         try:
             result = function(*arguments)
-        except BaseException as error:  # handed to whoever awaits
+        except BaseException as error:  # raised in the awaiting task
             failure = error
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, result, failure)

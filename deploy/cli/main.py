@@ -1,6 +1,6 @@
 """The command line `touchline`.
 
-Exit status: 0 on success, 1 on a failure, said in one line on stderr, 2 on wrong usage.
+Exit status: 0 on success; 1 on a failure, reported in one line on stderr; 2 on wrong usage.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import click
 
 from deploy.cli.options import Options
 
-#: Command -> what it does. Its module is `deploy.cli.options.<name>`; one whose name is a word of
-#: Python's has `_` behind it.
+#: Command -> its description. Its module is `deploy.cli.commands.<name>`, with `_` appended if the
+#: name
+#: is a Python keyword.
 COMMANDS = {
     "demo": "Run the whole pipeline on sample data and print a report.",
     "up": "Run gateway, worker and sink, with an embedded Kafka and ClickHouse if none are named.",
@@ -40,7 +41,8 @@ COMMANDS = {
     "tap": "Show accepted touches as they pass.",
     "schema": "Print JSON Schemas.",
 }
-#: How a failure that is nobody's bug is known: module and class, looked up only when one happens.
+#: Module and class of each error that is an expected failure, not a bug; looked up only when an
+#: error occurs.
 FAILURES = (
     ("deploy.config.yaml_file", "ConfigurationError"),
     ("deploy.kafka.topics", "KafkaNotReady"),
@@ -63,14 +65,14 @@ FAILURES = (
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when it is called, so that each starts fast."""
+    """A group that imports a command's module only when the command is called, for a fast start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of the help."""
+        """Return all commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, or None if there is none of that name."""
+        """Return the command, or None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
@@ -80,7 +82,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without loading them."""
+        """Write the list of commands, without loading them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -104,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status."""
+    """Run a command and return its exit status."""
     try:
         result = cli.main(arguments, prog_name="touchline", standalone_mode=False)
     except click.ClickException as error:

@@ -1,6 +1,6 @@
-"""The commands of `touchline`, a module each, loaded only when it is called.
+"""The commands of `touchline`, one module each, loaded only when the command is called.
 
-Each module has `command`, a click command. What they share is here.
+Each module has `command`, a click command. This module holds the functions that they share.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from schemas.times import parse_ms
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What stands in front of the command's name."""
+    """The global options, given before the command's name."""
 
     config: Path | None = None
 
 
 def configuration(context: click.Context, process: str) -> Configuration:
-    """The configuration, and logs set up for this process. Raises `ConfigurationError`."""
+    """Load the configuration and set up logs for this process. Raises `ConfigurationError`."""
     options = context.find_object(Options) or Options()
     loaded = load(options.config)
     logs.configure(loaded.settings.logs, process)
@@ -40,19 +40,19 @@ def configuration(context: click.Context, process: str) -> Configuration:
 
 
 def running(context: click.Context, process: str, data: Path) -> Settings:
-    """The settings, with the addresses of the `up` on a folder where they name none."""
+    """Return the settings, completed with the addresses of the `up` on a folder."""
     return running_configuration(context, process, data).settings
 
 
 def running_configuration(context: click.Context, process: str, data: Path) -> Configuration:
-    """The same, with the file that they came from."""
+    """Return the same as `running`, with the file that the settings came from."""
     loaded = configuration(context, process)
     settings = at_running_stack(loaded.settings, data)
     return loaded.model_copy(update={"settings": settings})
 
 
 def identifier_of(settings: Settings, text: str) -> Identifier:
-    """KIND:VALUE in normal form. Raises click.BadParameter."""
+    """Return KIND:VALUE as an identifier in normal form. Raises click.BadParameter."""
     kind, colon, value = text.partition(":")
     if not colon:
         raise click.BadParameter("expected KIND:VALUE, for instance email:ada@example.com")
@@ -63,7 +63,7 @@ def identifier_of(settings: Settings, text: str) -> Identifier:
 
 
 def option_pairs(given: Iterable[str], between: str = "=") -> dict[str, str]:
-    """NAME=VALUE options by name. Raises click.BadParameter."""
+    """Return NAME=VALUE options as a mapping. Raises click.BadParameter."""
     pairs = {}
     for text in given:
         name, found, value = text.partition(between)
@@ -74,13 +74,13 @@ def option_pairs(given: Iterable[str], between: str = "=") -> dict[str, str]:
 
 
 def nobody_known(identifier: Identifier | None) -> int:
-    """Say that an identifier or id was never seen, without its value; the exit status."""
+    """Report an unknown identifier or id on stderr, without its value; return the exit status."""
     warn(f"touchline: nobody is known by this {identifier.kind if identifier else 'id'}")
     return 1
 
 
 def stop_signal() -> asyncio.Event:
-    """Set by SIGTERM and SIGINT. Call it in the running loop."""
+    """Return an event that SIGTERM and SIGINT set. Call this in the running loop."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -88,12 +88,12 @@ def stop_signal() -> asyncio.Event:
 
 
 class Time(click.ParamType):
-    """A time on the command line, as milliseconds since 1970; without a zone it is UTC."""
+    """A time on the command line, as milliseconds since 1970; UTC if it names no zone."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """See click. A day is its begin."""
+        """Convert a value, see click. A day stands for its start."""
         try:
             return parse_ms(value)
         except ValueError:
@@ -101,23 +101,23 @@ class Time(click.ParamType):
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """An answer for people, on stdout."""
+    """Print an answer for people on stdout."""
     for line in lines:
         click.echo(line)
 
 
 def say_json(value: Any) -> None:
-    """An answer for programs: one JSON document on stdout."""
+    """Print an answer for programs on stdout: one JSON document."""
     click.echo(json.dumps(value, ensure_ascii=False, default=str, indent=2))
 
 
 def warn(message: str) -> None:
-    """A line for people, on stderr."""
+    """Print a line for people on stderr."""
     click.echo(message, file=sys.stderr)
 
 
 def now_ms() -> int:
-    """The time, milliseconds since 1970."""
+    """Return the current time, milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
@@ -130,5 +130,5 @@ data_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
-#: A rebuild runs the processes of the epoch that it builds with it.
+#: Set by a rebuild when it starts the processes of the epoch that it builds.
 next_option = click.option("--next", "following", is_flag=True, hidden=True)

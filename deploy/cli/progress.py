@@ -1,4 +1,4 @@
-"""Progress for people: a bar in a terminal, a line now and then in a log."""
+"""Progress for people: a bar in a terminal, lines at intervals in a log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINE_EVERY_S = 5.0
 
 @contextmanager
 def bar(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Shows how far something is; the context is a function that takes how much is done."""
+    """Show progress; the context is a function that accepts the amount done so far."""
     shown = _bar if console.is_terminal else _lines
     with shown(console, title, total) as done:
         yield done

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration beyond its own file: sources, segments, tracking plans."""
+"""Checks of a configuration beyond its own file: sources, segments, tracking plans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from processors.segments import SegmentError
 
 
 def problems(configuration: Configuration) -> list[str]:
-    """Every problem, one line each, with file and line; none if all processes would start."""
+    """Return every problem as one line with file and line; none if all processes would start."""
     found: list[str] = []
     plan = configuration.settings.tracking_plan
     checks: tuple[Callable[[], object], ...] = (
@@ -26,7 +26,7 @@ def problems(configuration: Configuration) -> list[str]:
         try:
             check()
         except (ConfigurationError, SegmentError) as error:
-            # The plan of all sources is read for those that it is enforced for, too.
+            # The plan of all sources is also read for each source that enforces it.
             found += (line for line in map(str, error.problems) if line not in found)
         except ValueError as error:  # sources that cannot stand beside each other
             found.append(str(configuration.problem(("sources",), str(error))))

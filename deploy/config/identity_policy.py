@@ -1,7 +1,7 @@
-"""The identity policy that an epoch was built with, against the one that is configured.
+"""The identity policy of an epoch, compared with the configured one.
 
-A policy takes effect with a rebuild, never on state that another one has made: two kinds that join
-today would leave people apart who were seen together yesterday.
+A policy takes effect with a rebuild, never on state that another one has made: with two kinds that
+join only from today on, people who were seen together yesterday would stay apart.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from deploy.config.yaml_file import Location
 from schemas.identifiers import IdentityPolicy, KindPolicy
 from sinks.clickhouse.epochs import Epochs
 
-#: What a rebuild can change; the order of strength it cannot.
+#: Settings that a rebuild can change; it cannot change the order of strength.
 _SETTINGS = ("joins", "unique", "limit")
 
 
 def described(policy: IdentityPolicy) -> str:
-    """What decides about identities, as JSON text that is the same for the same policy."""
+    """Return the deciding part of a policy as JSON text, identical for identical policies."""
     kinds = {name: asdict(kind) for name, kind in sorted(policy.kinds.items())}
     for kind in kinds.values():
         del kind["name"]
@@ -29,9 +29,9 @@ def described(policy: IdentityPolicy) -> str:
 
 
 def restored(description: str, configured: IdentityPolicy) -> IdentityPolicy:
-    """The policy of a description; what is no identity is as configured.
+    """Return the policy of a description; blocked values are taken from the configuration.
 
-    Without a description (an epoch from before they were kept) the configured policy.
+    An empty description (an epoch from before they were stored) gives the configured policy.
     """
     if not description:
         return configured
@@ -41,7 +41,7 @@ def restored(description: str, configured: IdentityPolicy) -> IdentityPolicy:
 
 
 def shown(epochs: Epochs, configured: IdentityPolicy) -> IdentityPolicy:
-    """The policy by which the epoch was built that the views show.
+    """Return the policy with which the shown epoch was built.
 
     Raises `sinks.clickhouse.client.ClickHouseError`.
     """
@@ -52,7 +52,7 @@ def shown(epochs: Epochs, configured: IdentityPolicy) -> IdentityPolicy:
 def differences(
     built: IdentityPolicy, configured: IdentityPolicy
 ) -> Iterable[tuple[Location, str]]:
-    """What a rebuild would change: the setting's place and how it differs."""
+    """Yield the changes that a rebuild would make: the setting's place and the difference."""
     if built.joins_per_day != configured.joins_per_day:
         yield (
             ("identity", "joins_per_day"),
@@ -73,9 +73,9 @@ def differences(
 def reordered(
     built: IdentityPolicy, configured: IdentityPolicy, kinds: Iterable[str]
 ) -> tuple[str, str] | None:
-    """Two of these kinds, of which the first is now the stronger one and was the weaker; or None.
+    """Return two of these kinds of which the first is now stronger but was weaker; or None.
 
-    Of a stored touch the strongest identifier is its lead, and stays it.
+    The lead of a stored touch is its strongest identifier, and never changes.
     """
 
     def strength(policy: IdentityPolicy, name: str) -> tuple[int, str]:
@@ -89,7 +89,7 @@ def reordered(
 
 
 def order_problem(configured: IdentityPolicy, described: str) -> str | None:
-    """Why touches would be led by other identifiers than those that are stored; or None.
+    """Return the reason for which stored touches would have other lead identifiers; or None.
 
     `described` is the policy that the present epoch was built with.
     """
@@ -99,7 +99,7 @@ def order_problem(configured: IdentityPolicy, described: str) -> str | None:
 
 
 def reordering(stronger: str, weaker: str) -> str:
-    """What is wrong with a changed order, and what to do."""
+    """Describe the problem of a changed order and its solution."""
     return (
         f"{stronger!r} is now stronger than {weaker!r}, but the touches that are stored were led "
         "by the kinds as they were: their lead identifier cannot change; put the order of "

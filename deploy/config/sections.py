@@ -1,4 +1,4 @@
-"""The sections of `touchline.yaml`, with their defaults and what each value must be."""
+"""The sections of `touchline.yaml`, with their defaults and the constraints of each value."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@A-Z]+")
 
 
 def _origin(value: str) -> str:
-    """It is compared with a header, in which no upper case and no default port stands."""
+    """Validate an origin: the header that it must equal has no upper case and no default port."""
     default = value.startswith("https:") and value.endswith(":443")
     default |= value.startswith("http:") and value.endswith(":80")
     if default or not _ORIGIN.fullmatch(value):
@@ -53,7 +53,7 @@ class Section(BaseModel):
 
 
 class KafkaSettings(Section):
-    """How to reach Kafka, and how topics are created."""
+    """Connection to Kafka, and creation of topics."""
 
     bootstrap_servers: str = "localhost:9092"
     partitions: int = Field(default=4, ge=1, le=1_000)
@@ -65,15 +65,15 @@ class KafkaSettings(Section):
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
-    #: Seconds without a sign of life after which others take over what a process reads. None: 60
+    #: Seconds without a heartbeat after which the partitions of a process are reassigned. None: 60
     #: for stages, 30 for sinks.
     session_timeout_s: float | None = Field(default=None, ge=6, le=1800)
-    #: The broker is librdkafka's in-memory one: what it cannot do is done otherwise.
+    #: The broker is librdkafka's in-memory one: its missing features are replaced.
     embedded: bool = False
 
 
 class ClickHouseSettings(Section):
-    """How to reach ClickHouse over HTTP."""
+    """Connection to ClickHouse over HTTP."""
 
     url: str = Field(default="http://localhost:8123", pattern="^https?://")
     username: str = "default"
@@ -81,7 +81,7 @@ class ClickHouseSettings(Section):
 
 
 class LimitSettings(Section):
-    """What the gateway takes."""
+    """Limits of the requests that the gateway accepts."""
 
     body_bytes: int = Field(default=5 * 1024 * 1024, ge=1024)
     event_bytes: int = Field(default=256 * 1024, ge=256, le=900_000)
@@ -91,18 +91,18 @@ class LimitSettings(Section):
 
 
 class GatewaySettings(Section):
-    """The HTTP gateway. `public_url` is the address as providers call it: some sign it."""
+    """The HTTP gateway. `public_url` is the address that providers call: some sign it."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
     public_url: str | None = Field(default=None, pattern="^https?://[^/]+")
-    #: Addresses or networks of the proxies that are believed about scheme, host and request id.
+    #: Addresses or networks of the proxies that are trusted for scheme, host and request id.
     trusted_proxies: tuple[Network, ...] = ()
     limits: LimitSettings = LimitSettings()
 
 
 class MetricsSettings(Section):
-    """Where the processes serve their Prometheus metrics; a worker's stages use the next ports."""
+    """Address of the Prometheus metrics of each process; a worker's stages use the next ports."""
 
     host: str = "127.0.0.1"
     port: Port = 9464
@@ -116,7 +116,7 @@ class LogSettings(Section):
 
 
 class KindSettings(Section):
-    """What differs from a kind's default policy."""
+    """Changes to a kind's default policy."""
 
     strength: int | None = Field(default=None, ge=1)
     joins: bool | None = None
@@ -129,7 +129,7 @@ class IdentitySettings(Section):
 
     default_region: Region | None = None
     kinds: dict[str, KindSettings] = {}
-    #: Values that are no identity, besides the built-in ones.
+    #: Values that identify nobody, in addition to the built-in ones.
     blocked: tuple[str, ...] = ()
     joins_per_day: int = Field(default=20, ge=1)
 
@@ -140,7 +140,7 @@ class IdentitySettings(Section):
         return kinds
 
     def policy(self) -> IdentityPolicy:
-        """The policy that connectors and stages go by."""
+        """Return the policy that connectors and stages apply."""
         default = IdentityPolicy()
         blocked = default.blocked | {value.strip().casefold() for value in self.blocked}
         return IdentityPolicy(blocked=blocked, joins_per_day=self.joins_per_day).with_kinds(
@@ -149,7 +149,7 @@ class IdentitySettings(Section):
 
 
 class RateSettings(Section):
-    """Events that a source may send; without a burst, those of two seconds at once."""
+    """Rate of events that a source may send; the default burst is that of two seconds."""
 
     events_per_second: float = Field(gt=0)
     burst: float | None = Field(default=None, gt=0)
@@ -165,19 +165,19 @@ class SourceSettings(BaseModel):
     currency: Currency | None = None
     channel: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None = None
     rate_limit: RateSettings | None = None
-    #: What becomes of events that differ from the tracking plan. None: they are not compared.
+    #: Action for events that differ from the tracking plan. None: they are not compared.
     validation: Literal["warn", "reject"] | None = Field(default=None, alias="validate")
     #: Folder of the schemas of this source's events; by default that of all sources.
     tracking_plan: Path | None = None
-    #: The pages that may send to it from a browser, by their origins; without it all pages.
+    #: Origins of the pages that may send to it from a browser; by default all pages.
     origins: tuple[Origin, ...] | None = None
-    #: False: its touches are added to their customers, but never join people or make an
-    #: identifier follow one. For sources that cannot be trusted to name one person at a time.
+    #: False: its touches are added to their customers, but never join people or make an identifier
+    #: follow one. For sources that cannot be trusted to name one person at a time.
     links: bool = True
 
     @property
     def options(self) -> dict[str, Any]:
-        """The connector's own options; secrets are in it in clear, so never log it."""
+        """The connector's own options; secrets are in clear in it, so never log it."""
         return dict(self.model_extra or {})
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""All configuration, read and validated once: `TOUCHLINE_*` variables over `touchline.yaml`.
+"""All configuration, read and validated once; `TOUCHLINE_*` variables override `touchline.yaml`.
 
-This is the only module that reads the environment. Nested settings are written with two
-underscores (`TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS`); a whole section may be given as JSON.
+This is the only module that reads the environment. Nested settings are written with two underscores
+(`TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS`); a whole section may be given as JSON.
 """
 
 from __future__ import annotations
@@ -82,31 +82,31 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment over what `load` read from the file."""
+        """Give the environment precedence over the values that `load` read from the file."""
         return env_settings, init_settings
 
     @property
     def topic_partitions(self) -> int:
-        """Partitions of the topics; the embedded broker has a fixed number."""
+        """Number of partitions of the topics; the embedded broker has a fixed number."""
         return EMBEDDED_PARTITIONS if self.kafka.embedded else self.kafka.partitions
 
     @property
     def names_kafka(self) -> bool:
-        """Whether a Kafka was configured, rather than left to `up`."""
+        """True if a Kafka was configured, rather than left to `up`."""
         return "bootstrap_servers" in self.kafka.model_fields_set
 
     @property
     def names_clickhouse(self) -> bool:
-        """Whether a ClickHouse was configured, rather than left to `up`."""
+        """True if a ClickHouse was configured, rather than left to `up`."""
         return "url" in self.clickhouse.model_fields_set
 
 
-#: The definitions that come along; without a configuration file they are used.
-SHIPPED_SEGMENTS = Path(__file__).parents[1] / "segments"
+#: The definitions shipped with the package; they are used if there is no configuration file.
+SHIPPED_SEGMENTS = Path(__file__).parent / "segments"
 
 
 class Configuration(BaseModel):
-    """Settings, with the file that they came from, to name its lines."""
+    """Settings, with the file that they were read from, so that problems can name its lines."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
@@ -114,12 +114,12 @@ class Configuration(BaseModel):
     file: ConfigFile
 
     def problem(self, location: Location, message: str) -> Problem:
-        """A problem with a setting, at its place."""
+        """Return a problem with a setting, at its place."""
         return Problem(_place(self.file, location), f"{_dotted(location)}: {message}")
 
 
 def load(config: Path | None = None) -> Configuration:
-    """The configuration of `config`, else of TOUCHLINE_CONFIG, else of ./touchline.yaml if any.
+    """Load the configuration of `config`, else TOUCHLINE_CONFIG, else ./touchline.yaml if any.
 
     Raises `ConfigurationError`, one problem a line: file, line and what was expected.
     """
@@ -149,7 +149,7 @@ def load(config: Path | None = None) -> Configuration:
 
 
 def _relative_to(folder: Path, section: Any, names: Sequence[str]) -> Any:
-    """A section of a file, in which the settings of these names are paths relative to the file."""
+    """Return a section of a file with the named settings made paths relative to the file."""
     if not isinstance(section, dict):
         return section
     paths = {name: section[name] for name in names if isinstance(section.get(name), str)}
@@ -157,7 +157,7 @@ def _relative_to(folder: Path, section: Any, names: Sequence[str]) -> Any:
 
 
 def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """The settings with single ones replaced, nested as in the file."""
+    """Return the settings with single ones replaced, nested as in the file."""
     updates: dict[str, Any] = {}
     for name, value in changes.items():
         present = getattr(settings, name)
@@ -171,7 +171,7 @@ def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def child_environment(file: Path | None, changes: Mapping[str, Any]) -> dict[str, str]:
-    """The environment of a process that shall see this configuration with these changes."""
+    """Return the environment for a child process with this configuration and these changes."""
     environment = dict(os.environ)
     if file is not None:
         environment[f"{_PREFIX}CONFIG"] = str(file.absolute())
@@ -186,7 +186,7 @@ def child_environment(file: Path | None, changes: Mapping[str, Any]) -> dict[str
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment without our variables, for a process with a configuration of its own."""
+    """Return the environment without our variables, for a process with its own configuration."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
 
 
@@ -212,7 +212,7 @@ def _problem(file: ConfigFile, error: ErrorDetails) -> Problem:
 
 
 def _expected(error: ErrorDetails) -> str:
-    """What was expected, in words; never the value that was given."""
+    """Describe the expected value in words; never repeat the value that was given."""
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "string_pattern_mismatch":
         return f"expected text like {error['ctx']['pattern']}"
@@ -220,7 +220,7 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def _suggestion(location: Location) -> str:
-    """The settings that exist beside an unknown one: the closest, else all."""
+    """Return a suggestion for an unknown setting: the closest of the known ones, else all."""
     model: Any = Settings
     for name in location[:-1]:
         field = getattr(model, "model_fields", {}).get(name)
@@ -233,7 +233,7 @@ def _suggestion(location: Location) -> str:
 
 
 def _place(file: ConfigFile, location: Location) -> str:
-    """The variable that set it, where one did, otherwise the line of the file."""
+    """Return the variable that set it, if one did, otherwise the line of the file."""
     for size in range(len(location), 0, -1):
         name = _PREFIX + "__".join(str(part).upper() for part in location[:size])
         if name in os.environ:

@@ -1,4 +1,4 @@
-"""Reading a folder with the schemas of a tracking plan: all that is wrong, with file and line."""
+"""A reader of the folder of a tracking plan's schemas: reports all problems with file and line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """Type -> its JSON Schema, one from each *.yaml, *.yml and *.json file, named by the file.
+    """Return type -> its JSON Schema, from each *.yaml, *.yml and *.json file, named by the file.
 
     Raises `ConfigurationError` with every problem of every file.
     """

@@ -1,4 +1,4 @@
-"""Reading `touchline.yaml`: values, the line of each, and `${NAME}` from the environment."""
+"""A reader of `touchline.yaml`: values, the line of each, and `${NAME}` from the environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, and what was expected. Never holds a configured value."""
+    """One problem: its place, and the expected value. Never holds a configured value."""
 
     place: str
     message: str
@@ -26,7 +26,7 @@ class Problem:
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; `str()` gives one line per problem."""
+    """An unusable configuration; `str()` gives one line per problem."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -40,11 +40,11 @@ class ConfigFile:
     path: Path | None = None
     data: dict[str, Any] = field(default_factory=dict, repr=False)
     lines: dict[Location, int] = field(default_factory=dict, repr=False)
-    #: Files that stand in the place of a setting.
+    #: Files that replace the value of a setting.
     parts: dict[Location, ConfigFile] = field(default_factory=dict, repr=False)
 
     def place(self, location: Location) -> str:
-        """`file:line` of a setting, or of the nearest enclosing one that the file has."""
+        """Return `file:line` of a setting, or of the nearest enclosing one that the file has."""
         if self.path is None:
             return "configuration"
         for above, part in self.parts.items():
@@ -57,7 +57,7 @@ class ConfigFile:
 
 
 def read(path: Path, environment: Mapping[str, str]) -> ConfigFile:
-    """The file's content with `${NAME}` in texts replaced by the environment's value.
+    """Return the file's content, with `${NAME}` in texts replaced by the environment's value.
 
     Raises `ConfigurationError` for a file that cannot be read, is not YAML, names a key twice or
     refers to a variable that is not set.
@@ -86,7 +86,7 @@ def read(path: Path, environment: Mapping[str, str]) -> ConfigFile:
 
 
 def with_mappings(file: ConfigFile, environment: Mapping[str, str]) -> ConfigFile:
-    """The file with the content of another one wherever a source's `mapping` names one.
+    """Return the file with each source's `mapping` that names a file replaced by its content.
 
     Names are relative to the file. Raises `ConfigurationError` as `read` does.
     """

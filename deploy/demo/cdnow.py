@@ -1,8 +1,8 @@
-"""The sample purchases, moved to the present.
+"""The sample purchases, shifted to the present.
 
 Dates are shifted so that the last day of the file is the day before `today`; amounts and the days
-between two purchases are unchanged. The file knows days only: each customer gets one time of day,
-derived from the customer's id, so that also shifted to seconds the gaps stay what they were.
+between two purchases are unchanged. The file has dates without times: each customer gets one time
+of day, derived from the customer's id, so that the gaps are unchanged in seconds too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CURRENCY = "USD"
 
 
 class Purchase(NamedTuple):
-    """One row of the file: its number (from 1), who bought, when (ms UTC), CDs, dollars."""
+    """One row of the file: its number (from 1), customer, time (ms UTC), CDs, dollars."""
 
     row: int
     customer_id: str
@@ -34,12 +34,12 @@ class Purchase(NamedTuple):
 
     @property
     def event_id(self) -> str:
-        """From file and row number: equal rows may be different purchases."""
+        """The event id, made of file and row number: equal rows may be different purchases."""
         return f"cdnow:{self.row:05d}"
 
 
 class Totals(NamedTuple):
-    """What the file adds up to."""
+    """Totals of the file."""
 
     purchases: int
     customers: int
@@ -47,7 +47,7 @@ class Totals(NamedTuple):
 
 
 def purchases(today: date) -> list[Purchase]:
-    """All purchases in the file's order, the last day being the day before `today` (UTC)."""
+    """Return all purchases in the file's order; the last day is the day before `today` (UTC)."""
     packed = (resources.files("deploy.demo") / "data" / FILE).read_bytes()
     rows = list(csv.reader(io.StringIO(gzip.decompress(packed).decode("ascii"))))[1:]
     days = [_day(day) for _, day, _, _ in rows]
@@ -64,7 +64,7 @@ def purchases(today: date) -> list[Purchase]:
 
 
 def totals(rows: Sequence[Purchase]) -> Totals:
-    """Purchases, customers and dollars of these rows."""
+    """Return the number of purchases, of customers, and the dollars of these rows."""
     return Totals(
         len(rows),
         len({row.customer_id for row in rows}),
@@ -73,7 +73,7 @@ def totals(rows: Sequence[Purchase]) -> Totals:
 
 
 def time_of_day_ms(customer_id: str) -> int:
-    """The customer's time of day, ms after midnight: the same on every day."""
+    """Return the customer's time of day, ms after midnight: the same on every day."""
     return zlib.crc32(customer_id.encode()) % (DAY_MS // SECOND_MS) * SECOND_MS
 
 

@@ -1,4 +1,4 @@
-"""What is sent to the gateway, before it is signed: the generator's side of the ledger."""
+"""Requests to the gateway before they are signed: the generator's side of the ledger."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ CONNECTORS: Mapping[Source, str] = {
 class Delivery:
     """One HTTP request of a provider or an SDK.
 
-    `content` is a JSON value, the form fields of Twilio, or raw bytes that are sent as they are.
+    `content` is a JSON value, the form fields of Twilio, or raw bytes that are sent unchanged.
     `kept` are the ids under which its good events must be stored, `refused` the reasons of its bad
-    ones; both are what the generator intended, not what the gateway said.
+    ones; both are what the generator intended, not what the gateway answered.
     """
 
-    #: When the sender sends it, ms UTC. The order of all deliveries.
+    #: Time of sending, ms UTC. All deliveries are ordered by it.
     at_ms: int
     source: Source
     content: Any
     kept: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
-    #: What stands behind the path of the hook, as configured at the provider.
+    #: Query string of the hook's URL, as configured at the provider.
     query: str = ""
     #: Only for `crm`: the content is a batch of CloudEvents.
     cloud_events: bool = False
-    #: Sent before; nothing in it may count again.
+    #: Sent before; none of its events may count again.
     again: bool = False
     #: Signed with a wrong key: must be answered 401 and leave no trace.
     forged: bool = False
-    #: How far the sender's clock is ahead, ms.
+    #: Offset by which the sender's clock is ahead, ms.
     clock_ahead_ms: int = 0
-    #: HTTP status that the gateway must give, unless it asks to wait.
+    #: HTTP status that the gateway must answer, unless it asks the client to wait.
     status: int | None = None
 
 
 def segment_batch(source: Source, calls: list[dict[str, Any]], at_ms: int) -> Delivery:
-    """Calls of the Segment protocol as one batch; each is kept under its messageId."""
+    """Return calls of the Segment protocol as one batch; each is stored under its messageId."""
     return Delivery(at_ms, source, calls, kept=tuple(call["messageId"] for call in calls))
 
 
 def chunks(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
-    """The items in order, at most `size` at a time."""
+    """Yield the items in order, at most `size` at a time."""
     for start in range(0, len(items), size):
         yield list(items[start : start + size])

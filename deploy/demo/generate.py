@@ -1,4 +1,4 @@
-"""All traffic of the demo: the purchases of the file, and what is generated around them.
+"""All traffic of the demo: the purchases of the file, and the traffic generated around them.
 
 The same seed and the same `now` give the same deliveries, in the same order.
 """
@@ -24,7 +24,7 @@ BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is sent: the first purchases of the file, and what is generated around them."""
+    """Amount of traffic: first purchases of the file, and the traffic generated around them."""
 
     purchases: int = 69_659
     customers: int = 1_500
@@ -40,7 +40,7 @@ class Size:
     troubled: int = 12
 
     def scaled(self, factor: float) -> Size:
-        """The same mixture, smaller."""
+        """Return the same mixture, smaller."""
         return Size(
             **{name: max(2, round(getattr(self, name) * factor)) for name in self.__slots__}
         )
@@ -48,23 +48,23 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is sent, and what must be true in the end."""
+    """All deliveries, and the results that they must lead to."""
 
     #: The purchases, in the file's order.
     history: list[Delivery]
     #: Everything generated, in the order in which it is sent.
     generated: list[Delivery]
-    #: The rows of the file, and what they add up to.
+    #: The rows of the file, and their totals.
     rows: list[Purchase]
     file: Totals
-    #: Whom an identifier must belong to in the end: a customer, or nobody (None).
+    #: Expected owner of each identifier in the end: a customer, or nobody (None).
     owners: dict[Identifier, str | None] = field(default_factory=dict)
     #: E-mail addresses that two customers claim: one of the two is refused.
     disputed: frozenset[str] = frozenset()
 
 
 def traffic(now_ms: int, seed: int = SEED, size: Size | None = None) -> Traffic:
-    """The demo's traffic as of `now_ms`."""
+    """Return the demo's traffic as of `now_ms`."""
     size = size or Size()
     rows = purchases(from_ms(now_ms).date())[: size.purchases]
     cast = People(seed, sorted({row.customer_id for row in rows}), size.customers, size.prospects)
@@ -81,7 +81,7 @@ def traffic(now_ms: int, seed: int = SEED, size: Size | None = None) -> Traffic:
 
 
 def history(rows: Iterable[Purchase]) -> Iterator[Delivery]:
-    """The purchases as `Order Completed` calls, 100 a batch, as a shop's server sends them."""
+    """Yield the purchases as a shop's server sends them: `Order Completed` calls, 100 a batch."""
     for batch in chunks(list(rows), BATCH):
         calls = [
             {
@@ -103,7 +103,7 @@ def history(rows: Iterable[Purchase]) -> Iterator[Delivery]:
 
 
 class _Scene:
-    """Who does what, from one random generator; collects what must be true afterwards."""
+    """The generator of all actions, with one random generator; collects the expected results."""
 
     def __init__(self, rng: random.Random, cast: People, size: Size, now_ms: int) -> None:
         self._rng = rng
@@ -114,7 +114,7 @@ class _Scene:
         self.disputed: set[str] = set()
 
     def play(self) -> Iterator[Delivery]:
-        """All deliveries, in no particular order."""
+        """Yield all deliveries, in no particular order."""
         good = [*self._ordinary(), *self._families(), *self._collectors(), *self._wrong_clocks()]
         yield from good
         yield from self._again(good)
@@ -148,7 +148,7 @@ class _Scene:
                 self._owns(person, kind, getattr(person, kind))
 
     def _families(self) -> Iterator[Delivery]:
-        """Tablets that two people log in on, and addresses that two customers use."""
+        """Yield logins of two people on one tablet, and of two customers with one address."""
         rng, size = self._rng, self._size
         pairs = iter(rng.sample(self._cast.customers, 2 * (size.tablets + size.shared_addresses)))
         for number, (one, other) in enumerate(zip(pairs, pairs, strict=True)):
@@ -169,7 +169,7 @@ class _Scene:
                 yield self._login(random_id(rng), alias, at_ms + HOUR_MS)
 
     def _collectors(self) -> Iterator[Delivery]:
-        """Customers who use more e-mail addresses than a profile may hold."""
+        """Yield logins of customers who use more e-mail addresses than a profile may hold."""
         for person in self._rng.sample(self._cast.customers, self._size.collectors):
             browser = Browser(self._rng, random_id(self._rng))
             at_ms = self._now_ms - 3 * DAY_MS
@@ -181,7 +181,7 @@ class _Scene:
             yield segment_batch("shop-web", calls, at_ms + 7 * MINUTE_MS)
 
     def _wrong_clocks(self) -> Iterator[Delivery]:
-        """Visits whose browser is two hours ahead; the gateway corrects the times."""
+        """Yield visits whose browser is two hours ahead; the gateway corrects the times."""
         ahead_ms = 2 * HOUR_MS
         for person in self._rng.sample(self._cast.customers, 15):
             at_ms = self._now_ms - 20 * MINUTE_MS
@@ -195,7 +195,7 @@ class _Scene:
         return segment_batch("shop-web", calls, at_ms + 2 * MINUTE_MS)
 
     def _again(self, good: Sequence[Delivery]) -> Iterator[Delivery]:
-        """One delivery in 25 comes a second time: its sender missed the first answer."""
+        """Yield one delivery in 25 a second time, as if its sender had missed the first answer."""
         for first in self._rng.sample(good, len(good) // 25):
             content = first.content
             if first.source == "line":

@@ -24,7 +24,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def emails(rng: random.Random, readers: Sequence[Person], now_ms: int) -> Iterator[Delivery]:
-    """Three campaigns to all readers; SendGrid posts what happens in batches of up to 80."""
+    """Yield three campaigns to all readers; SendGrid posts events in batches of up to 80."""
     events: list[dict[str, Any]] = []
     for number, campaign in enumerate(CAMPAIGNS):
         sent_ms = now_ms - HISTORY_MS + (number * 14 + 2) * DAY_MS
@@ -74,7 +74,7 @@ def _email_events(
 
 
 def calls(rng: random.Random, callers: Sequence[Person], now_ms: int) -> Iterator[Delivery]:
-    """One voice call each with the status callback at its end, inbound or outbound."""
+    """Yield one voice call each, with the status callback at its end, inbound or outbound."""
     statuses = ["completed"] * 15 + ["no-answer"] * 3 + ["busy", "failed", "canceled"]
     for person in callers:
         inbound = rng.random() < 0.6
@@ -98,7 +98,7 @@ def calls(rng: random.Random, callers: Sequence[Person], now_ms: int) -> Iterato
 
 
 def texts(rng: random.Random, people: Sequence[Person], now_ms: int) -> Iterator[Delivery]:
-    """A text message each: half are written by the customer, half are sent to them."""
+    """Yield one text message each: half are written by the customer, half are sent to them."""
     for person in people:
         sid = f"SM{rng.getrandbits(128):032x}"
         at_ms = now_ms - HOUR_MS - rng.randrange(HISTORY_MS)
@@ -114,12 +114,12 @@ def texts(rng: random.Random, people: Sequence[Person], now_ms: int) -> Iterator
 
 
 def _twilio(at_ms: int, fields: dict[str, str], event_id: str) -> Delivery:
-    """Twilio calls the address it was given, query included: here it says what this is."""
+    """Return a delivery of Twilio; the query of the URL that it calls marks it as generated."""
     return Delivery(at_ms, "support", fields, kept=(event_id,), query="generated=true")
 
 
 def line_messages(rng: random.Random, friends: Sequence[Person], now_ms: int) -> Iterator[Delivery]:
-    """Each friend follows the account, writes, presses a button; a few leave again."""
+    """Yield LINE events: each friend follows, writes, presses a button; a few unfollow again."""
     for person in friends:
         at_ms = now_ms - HISTORY_MS + rng.randrange(HISTORY_MS - 4 * DAY_MS)
         events = [_line_event(rng, person, "follow", at_ms, follow={"isUnblocked": False})]
@@ -139,7 +139,7 @@ def line_messages(rng: random.Random, friends: Sequence[Person], now_ms: int) ->
 
 
 def line_webhook(events: list[dict[str, Any]]) -> Delivery:
-    """LINE posts one or a few events at a time, each with its own id."""
+    """Return a webhook of LINE, which posts one or a few events at a time, each with its own id."""
     return Delivery(
         events[-1]["timestamp"] + SECOND_MS,
         "line",

@@ -13,7 +13,7 @@ from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_ms, rfc3339
 
 
 def line_links(rng: random.Random, friends: Sequence[Person], now_ms: int) -> Iterator[Delivery]:
-    """A customer connects a LINE account: the touch that tells who a LINE user is."""
+    """Yield the linking of LINE accounts: the touches that tell to whom a LINE user id belongs."""
     touches = [
         _touch(
             rng,
@@ -29,7 +29,7 @@ def line_links(rng: random.Random, friends: Sequence[Person], now_ms: int) -> It
 
 
 def sign_ups(rng: random.Random, readers: Sequence[Person], now_ms: int) -> Iterator[Delivery]:
-    """A paper form in the shop: name, address, and whether marketing mail is welcome."""
+    """Yield paper forms from the shop: name, address, and consent to marketing mail."""
     touches = [
         _touch(
             rng,
@@ -46,7 +46,7 @@ def sign_ups(rng: random.Random, readers: Sequence[Person], now_ms: int) -> Iter
 
 
 def store_visits(rng: random.Random, people: Sequence[Person], now_ms: int) -> Iterator[Delivery]:
-    """A visit to the shop, told by the till as a CloudEvent (structured, in batches)."""
+    """Yield visits to the shop, sent by the till as CloudEvents (structured, in batches)."""
     for batch in chunks(list(people), 20):
         at_ms = now_ms - HOUR_MS - rng.randrange(HISTORY_MS)
         events = [
@@ -72,7 +72,7 @@ def store_visits(rng: random.Random, people: Sequence[Person], now_ms: int) -> I
 
 
 def note(event_id: str, at_ms: int, identifiers: list[dict[str, str]]) -> dict[str, Any]:
-    """The least that `/v1/events` takes, labelled as generated."""
+    """Return the minimal touchpoint that `/v1/events` accepts, labelled as generated."""
     return {
         "event_id": event_id,
         "channel": "store",

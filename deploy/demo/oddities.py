@@ -1,7 +1,7 @@
-"""What goes wrong in real life, generated on purpose: malformed events, forged requests.
+"""Faults of real traffic, generated on purpose: malformed events, forged requests.
 
 Each reason for a refusal that can come from outside appears here; a batch with a bad event always
-carries a good one, which must be kept.
+contains a good one, which must be stored.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from schemas.times import DAY_MS, HOUR_MS, rfc3339
 
 #: One event over the gateway's limit of 256 KiB.
 _HUGE = "x" * (300 * 1024)
-#: The gateway takes 10,000 events a batch.
+#: The gateway accepts 10,000 events per batch.
 _TOO_MANY = 10_001
 
 
 def malformed(rng: random.Random, people: list[Person], now_ms: int) -> Iterator[Delivery]:
-    """Bad events of every reason, a few per person."""
+    """Yield bad events for every reason, a few per person."""
     at_ms = now_ms - HOUR_MS
     for index, person in enumerate(people):
         yield from _bad_calls(rng, person, at_ms, huge=index % 4 == 0)
@@ -34,7 +34,7 @@ def malformed(rng: random.Random, people: list[Person], now_ms: int) -> Iterator
 
 
 def _bad_calls(rng: random.Random, person: Person, at_ms: int, *, huge: bool) -> Iterator[Delivery]:
-    """Calls of the Segment protocol as broken trackers send them."""
+    """Yield calls of the Segment protocol as broken trackers send them."""
     browser = Browser(rng, random_id(rng))
 
     def beside_a_good_one(bad: dict[str, Any], reason: str) -> Delivery:
@@ -60,7 +60,7 @@ def _bad_calls(rng: random.Random, person: Person, at_ms: int, *, huge: bool) ->
 
 
 def _bad_webhooks(rng: random.Random, person: Person, at_ms: int) -> Iterator[Delivery]:
-    """Webhooks that are signed properly and still cannot be used."""
+    """Yield webhooks that are signed correctly and still cannot be used."""
     withheld = {
         "CallSid": f"CA{rng.getrandbits(128):032x}",
         "AccountSid": TWILIO_ACCOUNT,
@@ -84,7 +84,7 @@ def _bad_webhooks(rng: random.Random, person: Person, at_ms: int) -> Iterator[De
 
 
 def forged(rng: random.Random, people: list[Person], now_ms: int) -> Iterator[Delivery]:
-    """Requests in order, but signed with a key that is not ours."""
+    """Yield well-formed requests that are signed with a wrong key."""
     at_ms = now_ms - HOUR_MS
     for person in people:
         page = Browser(rng, random_id(rng)).page(at_ms, "/")

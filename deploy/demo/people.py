@@ -1,6 +1,6 @@
 """Generated people around the customers of the file.
 
-Nobody here exists: names are put together from two lists, e-mail addresses lie in domains that
+The people are fictional: names are combined from two lists, e-mail addresses lie in domains that
 are reserved for examples (RFC 2606), phone numbers are those that North America reserves for
 fiction (555-0100 to 555-0199). Everything is a function of the seed.
 """
@@ -29,7 +29,7 @@ AREA_CODES = tuple(code for code in range(201, 990) if code % 100 != 11 and code
 
 @dataclass(slots=True)
 class Person:
-    """Somebody who touches the company. Without a `customer_id` it is a prospect."""
+    """A person who touches the company; a prospect if it has no `customer_id`."""
 
     number: int
     customer_id: str | None
@@ -42,7 +42,7 @@ class Person:
 
 
 class People:
-    """The cast: customers of the file chosen by the seed, and prospects who never bought."""
+    """The population: customers of the file chosen by the seed, and prospects who never bought."""
 
     def __init__(self, seed: int, customer_ids: Sequence[str], customers: int, prospects: int):
         rng = random.Random(f"{seed}:people")  # noqa: S311 - sample data, nothing secret
@@ -52,7 +52,7 @@ class People:
 
     @property
     def everybody(self) -> list[Person]:
-        """Customers, then prospects."""
+        """Return customers, then prospects."""
         return [*self.customers, *self.prospects]
 
 
@@ -70,11 +70,11 @@ def _person(rng: random.Random, number: int, customer_id: str | None) -> Person:
 
 
 def ascii_name(name: str) -> str:
-    """A name as it stands in an e-mail address."""
+    """Return a name in the form used in an e-mail address."""
     plain = name.encode("ascii", "ignore").decode().lower()
     return plain or "demo"
 
 
 def random_id(rng: random.Random) -> str:
-    """A UUID of the seed."""
+    """Return a UUID derived from the seed."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))

@@ -1,4 +1,4 @@
-"""How long a touch takes when nothing else is going on: sent one by one, looked for until seen."""
+"""Latency of single touches on an idle system: sent one by one, polled for until visible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from schemas.identifiers import identifier_id
 from sinks.clickhouse.client import ClickHouse
 
 TOUCHES = 20
-#: A touch that is not seen after this many seconds counts as lost.
+#: A touch that is not visible after this many seconds counts as lost.
 _BOUND_S = 15.0
 _POLL_S = 0.02
 
@@ -32,7 +32,7 @@ SELECT touchpoints AS n FROM touchline_bi.profiles WHERE profile_id = {profile:U
 
 @dataclass(slots=True)
 class Probe:
-    """Seconds from sending a touch to seeing it, and to seeing its customer's profile with it."""
+    """Seconds from sending a touch to seeing it, and to seeing it in its customer's profile."""
 
     touchpoints: list[float] = field(default_factory=list)
     profiles: list[float] = field(default_factory=list)
@@ -41,13 +41,13 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Prober:
-    """Sends single touches and looks for them in the views."""
+    """A prober that sends single touches and polls the views for them."""
 
     sender: Sender
     db: ClickHouse
 
     async def probe(self, customer_ids: list[str]) -> Probe:
-        """One page view for each customer, each sent after the one before was seen."""
+        """Send one page view for each customer, each after the one before was seen."""
         found = Probe()
         async with aiohttp.ClientSession(self.sender.url) as session:
             for customer_id in customer_ids:
@@ -75,7 +75,7 @@ class Prober:
     async def _until(
         self, query: str, parameters: dict[str, str], wanted: int, started: float
     ) -> float | None:
-        """Seconds from `started` until the query gives at least `wanted`; None if it never does."""
+        """Return the seconds from `started` until the query reaches `wanted`; None on timeout."""
         while time.monotonic() - started < _BOUND_S:
             if await self._number(query, parameters) >= wanted:
                 return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""The proofs: what was sent, compared with what ClickHouse shows. Nothing is sampled."""
+"""The proofs: all data sent, compared with all data in ClickHouse, without sampling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploy.demo.send import Ledger
 from schemas.identifiers import Identifier, identifier_id
 from sinks.clickhouse.client import ClickHouse
 
-#: Where sales can be read -> number and amount there.
+#: Place where sales can be read -> number and amount there.
 _SALES = {
     "touchpoints": (
         "SELECT count() AS n, sum(value_amount) AS amount FROM touchline_bi.touchpoints"
@@ -32,7 +32,7 @@ _SALES = {
 
 
 class Check(NamedTuple):
-    """One proof: what must be true, whether it is, and the numbers."""
+    """One proof: the claim, its result, and the numbers."""
 
     claim: str
     holds: bool
@@ -40,7 +40,7 @@ class Check(NamedTuple):
 
 
 def prove(db: ClickHouse, ledger: Ledger, traffic: Traffic) -> Iterator[Check]:
-    """All checks, in the order in which they are shown."""
+    """Yield all checks, in the order in which they are shown."""
     yield _answers(ledger)
     yield _exactly_once(db, ledger)
     yield _counted_once(db, ledger)
@@ -68,7 +68,7 @@ def _exactly_once(db: ClickHouse, ledger: Ledger) -> Check:
 
 
 def compare_events(accepted: Set[tuple[str, str]], stored: Mapping[tuple[str, str], int]) -> Check:
-    """Whether exactly the accepted events are stored, each once."""
+    """Check that exactly the accepted events are stored, each once."""
     missing = len(accepted - stored.keys())
     foreign = len(stored.keys() - accepted)
     doubled = sum(count > 1 for count in stored.values())
@@ -108,7 +108,7 @@ def _purchases(db: ClickHouse, file: Totals) -> Iterator[Check]:
 
 
 def _each_customer(db: ClickHouse, rows: Iterable[Purchase]) -> Check:
-    """Each customer's profile has this customer's orders and revenue."""
+    """Check that each customer's profile has this customer's orders and revenue."""
     by_customer: dict[str, list[Purchase]] = {}
     for row in rows:
         by_customer.setdefault(row.customer_id, []).append(row)
@@ -132,9 +132,9 @@ def _each_customer(db: ClickHouse, rows: Iterable[Purchase]) -> Check:
 
 
 def _rejected(db: ClickHouse, ledger: Ledger) -> Check:
-    """What was malformed is stored as such; what was forged left no trace.
+    """Check that malformed events are stored as rejected and that forged ones left no trace.
 
-    A request that had to be repeated may have left its refusals twice: they are no events.
+    A request that had to be repeated may have left its refusals twice: refusals are not events.
     """
     found = Counter(
         {
@@ -156,7 +156,7 @@ def _rejected(db: ClickHouse, ledger: Ledger) -> Check:
 
 
 def _owners(db: ClickHouse, traffic: Traffic) -> Check:
-    """Identifiers belong to whom the generator gave them; shared tablets to nobody."""
+    """Check that identifiers belong to their intended owners, and shared tablets to nobody."""
     found = {
         Identifier(row["kind"], row["value"]): row["profile_id"]
         for row in db.rows("SELECT kind, value, profile_id FROM touchline_bi.identities")

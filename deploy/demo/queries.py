@@ -1,4 +1,4 @@
-"""The report's questions to the views. They are also examples of how to ask."""
+"""The report's queries on the views, which also serve as examples."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ WHERE customer_id != ''
 ORDER BY channels DESC, touchpoints DESC, profile_id LIMIT 3
 """
 
-#: A visit, a call, a mail: what happens on one channel within an hour is one line.
+#: One line of the timeline: everything on one channel within an hour, such as a visit or a call.
 TIMELINE = """
 SELECT formatDateTime(min(first), '%Y-%m-%d %H:%i') AS at, channel,
        arrayStringConcat(arrayMap(t -> if(t.2 > 1, concat(t.1, ' ×', toString(t.2)), t.1),
@@ -106,7 +106,7 @@ FROM
 GROUP BY class ORDER BY class
 """
 
-#: When a row became queryable is in the storage tables; the views leave it out.
+#: The time at which a row became queryable is in the storage tables; the views omit it.
 LATENCY = """
 SELECT what, count() AS n, quantileExact(0.5)(ms) / 1000 AS p50,
        quantileExact(0.95)(ms) / 1000 AS p95, max(ms) / 1000 AS most
@@ -126,7 +126,7 @@ SELECT reason, source, count() AS n, any(detail) AS example
 FROM touchline_bi.rejected_touchpoints GROUP BY reason, source ORDER BY n DESC, reason, source
 """
 
-#: Shown at the end, to be tried.
+#: Queries shown at the end, for the user to try.
 EXAMPLES = (
     "SELECT segment, count() FROM touchline_bi.segment_members GROUP BY segment",
     "SELECT * FROM touchline_bi.profiles ORDER BY engagement_score DESC LIMIT 1 FORMAT Vertical",

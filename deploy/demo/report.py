@@ -1,6 +1,6 @@
-"""The report: what a marketer would ask of the data, answered by the views for BI.
+"""The report: questions of a marketer, answered by the views for BI.
 
-Tables of plain characters, so that it reads the same in a terminal and in a log.
+Tables use plain characters, so that they read the same in a terminal and in a log.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Rows = list[dict[str, Any]]
 
 
 class Report:
-    """Prints section after section."""
+    """A printer of the report's sections."""
 
     def __init__(self, console: Console, db: ClickHouse) -> None:
         self._console = console
         self._db = db
 
     def touches(self) -> None:
-        """Touches by channel and source."""
+        """Print touches by channel and source."""
         rows = self._db.rows(queries.TOUCHES)
         self._heading("Touches", "What customers and company did, by channel and source.")
         columns = ("channel", "source", "touches", "people", "first", "last")
@@ -46,7 +46,7 @@ class Report:
         )
 
     def people(self, traffic: Traffic) -> None:
-        """People, identifiers, merges and conflicts."""
+        """Print people, identifiers, merges and conflicts."""
         self._heading("People", "Who is behind the touches.")
         identities = self._db.rows(queries.IDENTITIES)
         moved = [r for r in identities if r["profile_id"] != identifier_id(r["kind"], r["value"])]
@@ -68,7 +68,7 @@ class Report:
         self._table(("", "number"), lines)
 
     def segments(self, segments: Sequence[Segment]) -> None:
-        """Segments with sizes, empty ones too."""
+        """Print segments with their sizes, including empty ones."""
         self._heading("Segments", "Who is in which segment now; entries and exits are live.")
         found = {row["segment"]: row for row in self._db.rows(queries.SEGMENTS)}
         empty = {"people": 0, "revenue": 0}
@@ -80,7 +80,7 @@ class Report:
         )
 
     def engagement(self) -> None:
-        """Engagement by channel, the last 30 days."""
+        """Print engagement by channel for the last 30 days."""
         self._heading(
             "Engagement",
             "The last 30 days by channel; minutes are those on the phone or in the shop.",
@@ -99,7 +99,7 @@ class Report:
         )
 
     def timelines(self) -> None:
-        """The last touches of the three busiest customers."""
+        """Print the last touches of the three busiest customers."""
         self._heading(
             "Busiest customers",
             "On the most channels, then with the most touches; what they did last, by the hour.",
@@ -121,7 +121,7 @@ class Report:
             )
 
     def abc(self) -> None:
-        """The ABC split of revenue."""
+        """Print the ABC split of revenue."""
         self._heading(
             "ABC split of revenue",
             "Customers by revenue: A bring the first 80 %, B the next 15 %, C the rest.",
@@ -141,7 +141,7 @@ class Report:
         )
 
     def latency(self, probe: Probe) -> None:
-        """From received to queryable, under load and when idle."""
+        """Print the latency from received to queryable, under load and when idle."""
         self._heading(
             "How fresh the data is",
             "Seconds from received by the gateway to queryable; under load means while the demo\n"
@@ -161,7 +161,7 @@ class Report:
         )
 
     def refused(self, ledger: Ledger) -> None:
-        """What was refused, and what came twice."""
+        """Print refused events, and the number of redeliveries."""
         self._heading("What was not taken", "Kept with its bytes and a reason, to be replayed.")
         self._table(
             ("reason", "source", "events", "for instance"),
@@ -180,7 +180,7 @@ class Report:
         )
 
     def proof(self, checks: Sequence[Check]) -> None:
-        """The proofs, one line each and the numbers below."""
+        """Print the proofs, one line each and the numbers below."""
         self._heading("Proof", "What was sent, compared with what ClickHouse has; nothing sampled.")
         for check in checks:
             mark = "ok    " if check.holds else "FAILED"
@@ -213,7 +213,7 @@ class Report:
 
 
 def spread(seconds: Sequence[float]) -> tuple[float, float, float]:
-    """Median, 95th percentile (nearest rank) and greatest; zeros of nothing."""
+    """Return median, 95th percentile (nearest rank) and maximum; zeros if there are no values."""
     ordered = sorted(seconds)
     if not ordered:
         return 0.0, 0.0, 0.0
@@ -225,12 +225,12 @@ def spread(seconds: Sequence[float]) -> tuple[float, float, float]:
 
 
 def money(amount: object) -> str:
-    """An amount with thousands and cents."""
+    """Format an amount with thousands separators and cents."""
     return f"{float(str(amount or 0)):,.2f}"
 
 
 def shown(value: object) -> str:
-    """A cell's text."""
+    """Return a cell's text."""
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -27,7 +27,7 @@ from deploy.runtime.signals import Interrupts
 from processors.segments.loader import load_segments
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig, ClickHouseError
 
-#: Columns of the report where there is no terminal.
+#: Columns of the report if there is no terminal.
 LOG_WIDTH = 120
 _INTRODUCTION = """\
 Touchline's demo: a music shop, its customers and all they do. The purchases are real (CDNOW, moved
@@ -39,11 +39,11 @@ goes through the HTTP gateway, signed as the providers sign it; then ClickHouse 
 def run(
     *, keep: bool = False, data: Path | None = None, seed: int = SEED, size: Size | None = None
 ) -> int:
-    """Run the demo; 0 if every proof holds.
+    """Run the demo; return 0 if every proof holds.
 
-    `data`: the folder to work in, a new temporary one by default; it stays, with all data and
-    logs. `keep` leaves the stack running and prints how to use and to stop it. Whatever happens
-    otherwise, no process is left behind.
+    `data`: the folder to work in, a new temporary one by default; it stays, with all data and logs.
+    `keep` leaves the stack running and prints how to use and to stop it. In every other case no
+    process is left behind.
     """
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -1,8 +1,8 @@
-"""Sends deliveries through the HTTP gateway and keeps its own account of them.
+"""A sender of deliveries through the HTTP gateway, with a ledger of its own.
 
-It behaves as an SDK: asked to wait (429, 503) it waits as long as Retry-After says and sends the
-same again, and so it does when the connection breaks. The ledger records what the gateway
-answered; what was in a request it takes from the generator, never from the system under test.
+It behaves as an SDK: if asked to wait (429, 503) it waits as long as Retry-After says and sends the
+same request again; it does the same if the connection breaks. The ledger records the gateway's
+answers; the content of a request it takes from the generator, never from the system under test.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import aiohttp
 from deploy.demo.delivery import Delivery
 from deploy.demo.wire import Keys, request
 
-#: Requests under way at once.
+#: Concurrent requests.
 CONCURRENCY = 16
-#: A request is given up when it could not be delivered for this long, in seconds.
+#: Seconds without a successful delivery after which a request is given up.
 PATIENCE_S = 180.0
 _MOST_PROBLEMS = 20
 
 
 class GatewayGone(Exception):
-    """The gateway does not answer, and never will. One line."""
+    """The gateway does not answer and has ended. The message is one line."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What was sent, and what the gateway said."""
+    """The record of all requests sent and of the gateway's answers."""
 
     #: Events that the gateway accepted, as (source, event id).
     accepted: set[tuple[str, str]] = field(default_factory=set)
@@ -40,15 +40,15 @@ class Ledger:
     #: Accepted events that had been accepted before.
     repeated: int = 0
     requests: int = 0
-    #: Requests with a wrong signature that were turned away, and ids that they carried.
+    #: Requests with a wrong signature that were answered 401.
     forged: int = 0
     #: Times that the gateway asked to wait, or the connection broke.
     waits: int = 0
-    #: What should not have happened, one line each.
+    #: Unexpected results, one line each.
     problems: list[str] = field(default_factory=list)
 
     def record(self, delivery: Delivery, status: int) -> None:
-        """Enter the answer to one delivery."""
+        """Record the answer to one delivery."""
         self.requests += 1
         expected = delivery.status or (202 if delivery.source == "crm" else 200)
         if status != expected:
@@ -66,14 +66,14 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends to the gateway at `url`, as long as that is `alive`."""
+    """A sender to the gateway at `url`, as long as that is `alive`."""
 
     url: str
     keys: Keys
     ledger: Ledger
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     alive: Callable[[], bool] = lambda: True
-    #: Signs what is forged.
+    #: The keys that sign forged requests.
     wrong_keys: Keys = field(default_factory=Keys)
 
     async def send_all(
@@ -81,7 +81,7 @@ class Sender:
         deliveries: Iterable[Delivery],
         advance: Callable[[Delivery], None] = lambda delivery: None,
     ) -> None:
-        """Send in the given order, a few at once; `advance` is called after each answer.
+        """Send in the given order, several concurrently; call `advance` after each answer.
 
         Raises `GatewayGone`.
         """
@@ -105,7 +105,7 @@ class Sender:
             advance(delivery)
 
     async def send(self, session: aiohttp.ClientSession, delivery: Delivery) -> int:
-        """Send one delivery until it is answered for good; the status, 0 if it never was.
+        """Send one delivery until the answer is final; return the status, 0 if there was none.
 
         Raises `GatewayGone`.
         """
@@ -124,7 +124,7 @@ class Sender:
     async def _attempt(
         self, session: aiohttp.ClientSession, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, float | None]:
-        """Status, and how long to wait before the next attempt if there must be one."""
+        """Send once; return the status, and the seconds to wait if it must be sent again."""
         try:
             async with session.post(path, headers=headers, data=body) as response:
                 await response.read()

@@ -1,4 +1,4 @@
-"""Waiting until everything that was accepted is to be seen in ClickHouse."""
+"""Waiting until everything that was accepted is visible in ClickHouse."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 from deploy.demo.send import Ledger
 from sinks.clickhouse.client import ClickHouse, Unreachable
 
-#: Numbers must not have changed for this long, in seconds; stages publish once a second.
+#: Seconds without a change after which the numbers count as final; stages publish once a second.
 QUIET_S = 3.0
-#: While something is missing and nothing changes for this long, in seconds, nothing more will come.
+#: Seconds without a change, while something is missing, after which the wait is given up.
 STALL_S = 60.0
-#: Asking costs the machine that is waited for: a pause is at least this long, in seconds, and
-#: several times what the questions took.
+#: Polling slows down the machine that is waited for: a pause is at least this long, in seconds, and
+#: several times as long as the queries took.
 _PAUSE_S = 1.0
 _PAUSE_RATIO = 4
 
-#: Cheap: how far the slowest are. Only when they have everything is the whole asked for.
+#: A cheap query for the slowest tables. Only when they are complete is everything queried.
 _PROGRESS = """
 SELECT
     (SELECT sum(touchpoints) FROM touchline_bi.profiles) AS in_profiles,
@@ -37,7 +37,7 @@ SELECT
 
 
 class Progress(NamedTuple):
-    """How many touches are visible in profiles and in engagement; touches and refusals later."""
+    """Numbers of touches visible in profiles and in engagement; later also touches and refusals."""
 
     in_profiles: int = 0
     in_engagement: int = 0
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Whether everything became visible, and what was there in the end."""
+    """The result of the wait: completeness, duration, and the last progress."""
 
     complete: bool
     seconds: float
@@ -55,7 +55,7 @@ class Settled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """Waits until all is visible and no number changes any more; `tell` hears how far it is."""
+    """A wait until all is visible and no number changes any more; `tell` receives the progress."""
 
     db: ClickHouse
     ledger: Ledger
@@ -64,7 +64,7 @@ class Settling:
     sleep: Callable[[float], None] = time.sleep
 
     def wait(self) -> Settled:
-        """Returns once everything has settled, or when nothing more comes (`STALL_S`)."""
+        """Wait until all numbers are final, or until nothing has changed for `STALL_S`."""
         started = since = self.clock()
         seen: dict[str, Any] = {}
         while True:

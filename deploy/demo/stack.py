@@ -18,23 +18,23 @@ from deploy.runtime.processes import die_with_parent, stop
 from deploy.runtime.signals import Interrupts
 
 _START_TIMEOUT_S = 90.0
-#: `up` needs its time to let everything flow through; then it is killed.
+#: Seconds that `up` gets to process everything that is in flight before it is killed.
 _STOP_GRACE_S = 60.0
 
 
 class StackFailed(Exception):
-    """The stack did not start, or ended. One line."""
+    """The stack did not start, or ended. The message is one line."""
 
 
 class Addresses(NamedTuple):
-    """Where the stack answers."""
+    """Addresses of the stack."""
 
     gateway: str
     clickhouse: str
 
 
 class DemoStack:
-    """Runs `touchline up` below a folder; a context manager that leaves no process behind.
+    """A running `touchline up` below a folder; a context manager that leaves no process behind.
 
     With `keep` the stack stays after a clean exit, and is not tied to this process.
     """
@@ -50,16 +50,16 @@ class DemoStack:
 
     @property
     def logs(self) -> Path:
-        """The folder of the processes' logs."""
+        """Return the folder of the processes' logs."""
         return self.data / "logs"
 
     @property
     def pid(self) -> int:
-        """The process to be ended (SIGTERM) when the stack was kept."""
+        """Return the process to be ended (SIGTERM) when the stack was kept."""
         return self._process.pid if self._process else 0
 
     def start(self) -> Addresses:
-        """Start everything; returns when all is ready. Raises `StackFailed`."""
+        """Start everything; return when all is ready. Raises `StackFailed`."""
         self._configure()
         command = [sys.executable, "-m", "deploy", "--config", str(self._config)]
         with self.log.open("ab") as log, self._interrupts.deferred():
@@ -69,14 +69,14 @@ class DemoStack:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=plain_environment(),
-                # Ctrl-C reaches only us: we stop the stack in order.
+                # Ctrl-C reaches only this process, which stops the stack in order.
                 start_new_session=True,
                 preexec_fn=None if self._keep else die_with_parent,  # noqa: PLW1509 - a system call
             )
         return self._addresses()
 
     def alive(self) -> bool:
-        """Whether the stack still runs."""
+        """Return True if the stack still runs."""
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:

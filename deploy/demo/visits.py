@@ -13,12 +13,12 @@ from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_ms, rfc33
 SITE = "https://shop.example.com"
 GENRES = ("jazz", "classical", "rock", "folk", "electronic", "soundtracks")
 CAMPAIGNS = ("spring-sale", "new-releases", "win-back")
-#: How far back the generated traffic goes.
+#: Length of the generated history.
 HISTORY_MS = 45 * DAY_MS
 
 
 class Browser:
-    """A browser with the SDK: it stamps each call with its anonymous id, once known the user's."""
+    """A browser with the SDK: each call has its anonymous id and, once known, the user's id."""
 
     def __init__(self, rng: random.Random, anonymous_id: str) -> None:
         self._rng = rng
@@ -27,7 +27,7 @@ class Browser:
         self.user_id: str | None = None
 
     def call(self, kind: str, at_ms: int, **fields: Any) -> dict[str, Any]:
-        """One call of the Segment protocol, labelled as generated."""
+        """Return one call of the Segment protocol, labelled as generated."""
         context: dict[str, Any] = {"library": {"name": "analytics.js", "version": "next-1.70.0"}}
         if self._campaign:
             context["campaign"] = self._campaign
@@ -44,16 +44,16 @@ class Browser:
         return call
 
     def page(self, at_ms: int, path: str) -> dict[str, Any]:
-        """A page view."""
+        """Return a page view."""
         properties = {"url": SITE + path, "path": path, "title": path[1:] or "home"}
         return self.call("page", at_ms, name=path, properties={**properties, "generated": True})
 
     def track(self, at_ms: int, event: str, **properties: Any) -> dict[str, Any]:
-        """A named event."""
+        """Return a named event."""
         return self.call("track", at_ms, event=event, properties={**properties, "generated": True})
 
     def identify(self, at_ms: int, person: Person) -> dict[str, Any]:
-        """The visitor says who they are: a customer logs in, a prospect leaves an address."""
+        """Return an identify call: a customer logs in, or a prospect leaves an address."""
         self.user_id = person.customer_id
         traits = {"name": person.name, "email": person.email, "generated": True}
         if person.number % 3 == 0:
@@ -65,7 +65,7 @@ class Browser:
         return call
 
     def arrive(self) -> None:
-        """A new visit begins, sometimes through a campaign."""
+        """Begin a new visit, sometimes through a campaign."""
         self._campaign = None
         if self._rng.random() < 0.3:
             name = self._rng.choice(CAMPAIGNS)
@@ -73,11 +73,10 @@ class Browser:
 
 
 def visits(rng: random.Random, person: Person, now_ms: int) -> Iterator[Delivery]:
-    """All visits of one person with all their browsers.
+    """Yield all visits of one person with all their browsers.
 
-    A customer logs in during one of the visits of each browser; what the browser did before was
-    anonymous. A prospect leaves an address once in three times, and one browser in twelve never
-    says whose it is.
+    A customer logs in during one of the visits of each browser; the visits before were anonymous.
+    One prospect in three leaves an address, and one browser in twelve is never identified.
     """
     for anonymous_id in person.browsers:
         count = rng.randint(1, 3)
@@ -91,7 +90,7 @@ def visits(rng: random.Random, person: Person, now_ms: int) -> Iterator[Delivery
 
 
 def identifies(person: Person, anonymous_id: str) -> bool:
-    """Whether this browser ever says whose it is."""
+    """Return True if this browser is ever identified."""
     if person.customer_id is None:
         return person.number % 3 == 0
     return int(anonymous_id[:4], 16) % 12 != 0
@@ -123,7 +122,7 @@ def _visit(
 
 
 def _batch(rng: random.Random, calls: list[dict[str, Any]]) -> Delivery:
-    """The visit as one batch, sent when it ends; one in forty was offline and arrives days late."""
+    """Return the visit as one batch, sent at its end; one in forty was offline and is days late."""
     ended_ms = parse_ms(calls[-1]["timestamp"])
     late_ms = rng.randint(2, 9) * DAY_MS if rng.random() < 0.025 else 0
     return segment_batch("shop-web", calls, ended_ms + late_ms)

@@ -1,10 +1,10 @@
-"""How each provider shapes and signs what it sends, and the configuration that expects it.
+"""The providers' request formats and signatures, and the configuration that expects them.
 
 The demo plays the providers, so it makes their keys: new ones for every run.
 
 Sources: SendGrid signs timestamp and body (ECDSA on P-256, SHA-256); Twilio signs the address with
-the sorted form fields (HMAC-SHA1); LINE signs the body (HMAC-SHA256); Segment's SDKs show the
-write key as the user of Basic auth and send gzip from servers.
+the sorted form fields (HMAC-SHA1); LINE signs the body (HMAC-SHA256); Segment's SDKs send the write
+key as the user of Basic auth and send gzip from servers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from deploy.demo.delivery import CONNECTORS, Delivery
 from schemas.times import rfc3339
 
-#: The address as providers know it: behind a proxy it is not where the gateway listens.
+#: The address as providers know it: behind a proxy it differs from the gateway's own address.
 PUBLIC_URL = "https://touch.example.com"
 
 
@@ -56,7 +56,7 @@ class Keys:
     )
 
     def sources(self) -> dict[str, dict[str, str]]:
-        """The section `sources` of the configuration."""
+        """Return the section `sources` of the configuration."""
         public = self.newsletter.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -72,7 +72,7 @@ class Keys:
 
 
 def request(delivery: Delivery, keys: Keys, now_ms: int) -> HttpRequest:
-    """The delivery as its provider would send it at this moment."""
+    """Return the request as the delivery's provider would send it at this moment."""
     shape = _SHAPES[CONNECTORS[delivery.source]]
     return shape(delivery, keys, now_ms)
 
@@ -83,7 +83,7 @@ def _segment(delivery: Delivery, keys: Keys, now_ms: int) -> HttpRequest:
     body = _body(delivery, lambda calls: {"batch": calls, "sentAt": sent_at})
     headers = {"Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}
     if delivery.source == "shop":
-        # What a server's SDK sends, gzip under any label; a browser sends plain text.
+        # A server's SDK sends gzip; a browser's sends plain text.
         headers |= {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         return HttpRequest("/v1/batch", headers, gzip.compress(body, 1, mtime=0))
     return HttpRequest("/v1/batch", {**headers, "Content-Type": "text/plain"}, body)

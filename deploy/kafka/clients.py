@@ -1,4 +1,4 @@
-"""What the two Kafka clients need to know of the configuration."""
+"""Arguments of the two Kafka client libraries, made from the configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.local.broker import API_VERSION
 
 
 def security(kafka: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments of aiokafka's clients besides `bootstrap_servers`."""
+    """Return keyword arguments of aiokafka's clients besides `bootstrap_servers`."""
     options: dict[str, Any] = {"security_protocol": kafka.security_protocol}
     if kafka.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(kafka)
@@ -24,7 +24,7 @@ def security(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def blocking(kafka: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments of kafka-python's clients."""
+    """Return keyword arguments of kafka-python's clients."""
     options = {"bootstrap_servers": kafka.bootstrap_servers.split(","), **security(kafka)}
     if kafka.embedded:
         options["api_version"] = tuple(int(part) for part in API_VERSION.split("."))

@@ -1,9 +1,9 @@
-"""The epoch, as `setup` and `rebuild` write it to the topic `control` and all processes read it.
+"""The epoch: `setup` and `rebuild` write it to the topic `control`, all processes read it there.
 
 An epoch works on a *generation*: Kafka topics, consumer groups and changelogs of its own. The first
-has the plain names of the deployment; one that is built beside it has `g<epoch>.` in front. The
-topic `control` is outside of them, under the plain name. It says which epoch is present, and while
-a rebuild is under way which one is next.
+generation has the plain names of the deployment; one that is built beside it has the prefix
+`g<epoch>.`. The topic `control` is outside of the generations, under the plain name. It says which
+epoch is present, and during a rebuild which one is next.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from deploy.kafka.topics import KafkaNotReady
 from schemas.topics import CONTROL, full_name
 
 PRESENT, NEXT = "epoch", "next"
-#: Whatever number of partitions the broker gave it.
+#: One fixed partition, regardless of the number of partitions that the broker gave the topic.
 _PARTITION = 0
 _RETRY = 2.0
-#: A Kafka that does not answer within this time is away.
+#: A Kafka that does not answer within this time counts as unreachable.
 _BOOTSTRAP_MS = 5_000
 _POLL_MS = 1_000
 _log = structlog.get_logger(__name__)
@@ -39,48 +39,48 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """An epoch and what its processes have to know of it."""
+    """An epoch, with everything that its processes need to know of it."""
 
     epoch: int
     cluster_id: str
-    #: In front of the names of its topics and groups: the deployment's namespace, and with a
-    #: generation of its own that too.
+    #: Prefix of the names of its topics and groups: the deployment's namespace, followed by that of
+    #: the generation if it has one of its own.
     namespace: str
-    #: Of its topics; 0 where that is not known: as configured.
+    #: Number of partitions of its topics; 0 if unknown: as configured.
     partitions: int = 0
-    #: Its identity policy (`deploy.config.identity_policy.described`), '' where that is not known.
+    #: Its identity policy (`deploy.config.identity_policy.described`), '' if unknown.
     policy: str = ""
-    #: The namespace that it takes over from, if it was built beside another one.
+    #: The namespace of the epoch that it replaces, if it was built beside another one.
     before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What the topic says."""
+    """The content of the topic `control`."""
 
     present: Present | None = None
     next: Present | None = None
 
     def names(self, number: int) -> bool:
-        """Whether an epoch is worked on, shown or to be."""
+        """Return True if an epoch is the present or the next one."""
         return any(one is not None and one.epoch == number for one in (self.present, self.next))
 
 
 def namespace_of(namespace: str, number: int) -> str:
-    """The Kafka namespace of the generation that an epoch of this deployment brings with it."""
+    """Return the Kafka namespace of the generation that belongs to an epoch of this deployment."""
     return full_name(namespace, f"g{number}")
 
 
 def encode(what: Present) -> bytes:
-    """The record's value, one line of JSON."""
+    """Return the record's value, one line of JSON."""
     return json.dumps(asdict(what)).encode()
 
 
 def decode(value: bytes, namespace: str) -> Present:
-    """What a record says, of a deployment with this namespace.
+    """Decode a record of a deployment with this namespace.
 
-    What an older release wrote says less. What a later one says besides is passed over: gateways
-    read this while the others are replaced.
+    A record of an older release lacks some fields. Unknown fields of a later release are ignored:
+    gateways read the record while the other processes are being upgraded.
     """
     return msgspec.convert({"namespace": namespace, **json.loads(value)}, Present)
 
@@ -88,7 +88,7 @@ def decode(value: bytes, namespace: str) -> Present:
 def announce(
     kafka: KafkaSettings, namespace: str, what: Present | None, setting: str = PRESENT
 ) -> None:
-    """Write the epoch that is present or next; None: there is none. Raises `KafkaNotReady`."""
+    """Write the present or next epoch; None deletes it. Raises `KafkaNotReady`."""
     value = None if what is None else encode(what)
     try:
         with contextlib.closing(KafkaProducer(**blocking(kafka), acks="all")) as producer:
@@ -100,7 +100,7 @@ def announce(
 
 
 def wait_for(kafka: KafkaSettings, namespace: str, setting: str = PRESENT) -> Present:
-    """The present epoch; waits for Kafka and for somebody to run `setup`, and says so once each."""
+    """Return the present epoch; wait for Kafka and for `setup`, and log each wait once."""
     said = ""
     while True:
         try:
@@ -117,7 +117,7 @@ def wait_for(kafka: KafkaSettings, namespace: str, setting: str = PRESENT) -> Pr
 
 
 def present(settings: Settings) -> Present:
-    """The present epoch; `namespace` is where its topics are.
+    """Return the present epoch; its `namespace` is that of its topics.
 
     Raises `KafkaNotReady` if Kafka does not answer or `setup` never ran.
     """
@@ -133,16 +133,16 @@ def present(settings: Settings) -> Present:
 
 
 def read(kafka: KafkaSettings, namespace: str, setting: str = PRESENT) -> Present | None:
-    """The epoch written last; None if there is none. Raises kafka-python's KafkaError, soon.
+    """Return the epoch written last; None if there is none. Raises kafka-python's KafkaError, soon.
 
-    With `NEXT` the one that is built, which becomes the present one when it is complete.
+    `NEXT` returns the epoch that is being built, which becomes the present one when complete.
     """
     control = read_control(kafka, namespace)
     return control.present if setting == PRESENT else control.next or control.present
 
 
 def read_control(kafka: KafkaSettings, namespace: str) -> Control:
-    """All that the topic says. Raises kafka-python's KafkaError, soon."""
+    """Return the whole content of the topic. Raises kafka-python's KafkaError, soon."""
     with contextlib.closing(_consumer(kafka)) as consumer:
         partition = _begin(consumer, namespace)
         if partition is None:
@@ -155,9 +155,9 @@ def read_control(kafka: KafkaSettings, namespace: str) -> Control:
 
 
 def follow(kafka: KafkaSettings, namespace: str) -> Iterator[Control]:
-    """What the topic says, now and whenever that changes; never ends, waits out outages.
+    """Yield the content of the topic, now and after each change; never end, wait out outages.
 
-    Says what it waits for only as long as it never knew anything.
+    Logs the reason for waiting only until the first content is known.
     """
     known: Control | None = None
     said = ""
@@ -191,7 +191,7 @@ def _changes(consumer: Any, namespace: str, known: Control | None) -> Iterator[C
 
 
 def watch(kafka: KafkaSettings, namespace: str, changed: Callable[[Control], None]) -> None:
-    """Call `changed` with what the topic says, from a thread of its own, as long as we live."""
+    """Call `changed` with each content of the topic, from a separate daemon thread."""
 
     def run() -> None:
         for control in follow(kafka, namespace):

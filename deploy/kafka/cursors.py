@@ -1,9 +1,9 @@
-"""How far imports and pulls are: text by key, in the compacted topic `cursors`.
+"""Positions of imports and pulls: text by key, in the compacted topic `cursors`.
 
-The embedded broker forgets its topics when it ends while ClickHouse keeps what came through them,
-so there a file in the folder of `touchline up` takes the place of the topic.
+The embedded broker loses its topics when it ends, while ClickHouse keeps the records that came
+through them. With that broker a file in the folder of `touchline up` therefore replaces the topic.
 
-A key is the kind of what is read (`file` or `pull`), its source, and more: `file/crm/4f1c…`.
+A key consists of the kind of input (`file` or `pull`), its source, and more: `file/crm/4f1c…`.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ _POLL_MS = 1_000
 
 
 class Cursors(Protocol):
-    """Where cursors are kept."""
+    """A store of cursors."""
 
     def of(self, prefix: str) -> dict[str, bytes]:
-        """Those whose keys begin so. Raises `NotAcknowledged`."""
+        """Return the cursors whose keys start with `prefix`. Raises `NotAcknowledged`."""
 
     def move(self, key: str, value: bytes) -> None:
-        """Keep one; returns when it is kept. Raises `NotAcknowledged`."""
+        """Store one cursor; return when it is durable. Raises `NotAcknowledged`."""
 
     def close(self) -> None:
         """Disconnect."""
 
 
 def cursors(settings: Settings, data: Path) -> Cursors:
-    """Where this deployment keeps its cursors. `data`: the folder of `touchline up`."""
+    """Return this deployment's store of cursors. `data`: the folder of `touchline up`."""
     if settings.kafka.embedded:
         return FolderCursors(data / f"{full_name(settings.namespace, CURSORS.name)}.json")
     return TopicCursors(settings)
 
 
 class TopicCursors:
-    """`Cursors` in the topic."""
+    """`Cursors` in the Kafka topic."""
 
     def __init__(self, settings: Settings) -> None:
         self._kafka = settings.kafka
@@ -110,7 +110,7 @@ class TopicCursors:
 
 
 class FolderCursors:
-    """`Cursors` in a file of JSON, which is always whole. For one machine."""
+    """`Cursors` in a JSON file that is replaced atomically. For one machine."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""How far every consumer group is behind, asked of the broker itself."""
+"""Lag of every consumer group, read from the broker itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sinks.clickhouse.tables import TABLES
 
 _log = structlog.get_logger(__name__)
 _ATTEMPTS = 50
-#: A broker that has just started, or never had a group.
+#: Errors of a broker that has just started, or never had a group.
 _NOT_READY = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
 
 
@@ -37,7 +37,7 @@ class Reader(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """One partition as one group sees it. `committed` is 0 before the first commit."""
+    """One partition as seen by one group. `committed` is 0 before the first commit."""
 
     reader: Reader
     partition: int
@@ -47,15 +47,15 @@ class Lag(NamedTuple):
 
     @property
     def records(self) -> int:
-        """Records that the group has not committed yet."""
+        """Number of records that the group has not committed yet."""
         return max(0, self.end - max(self.committed, self.start))
 
 
 class Lags(Protocol):
-    """What the flow control and the draining need."""
+    """A source of lags, as flow control and draining need it."""
 
     def read(self) -> list[Lag]:
-        """Every partition of every reader, those nearest to the source first."""
+        """Return every partition of every reader, those nearest to the source first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Offsets:
 
 
 class BrokerLags:
-    """The lags as the broker tells them; works on Apache Kafka and on the embedded broker."""
+    """The lags as reported by the broker; works on Apache Kafka and on the embedded broker."""
 
     def __init__(self, kafka: KafkaSettings, readers: Iterable[Reader]) -> None:
         self._readers = tuple(readers)
@@ -73,7 +73,7 @@ class BrokerLags:
         self._partitions = self._describe()
 
     def read(self) -> list[Lag]:
-        """Commits are read before ends, so that a lag may be too great for a moment, never less."""
+        """Return all lags, never too low: commits are read before ends, so one may be too high."""
         committed = {group: self._committed(group) for group in {r.group for r in self._readers}}
         offsets = self._offsets()
         return [
@@ -102,7 +102,7 @@ class BrokerLags:
         }
 
     def _committed(self, group: str) -> dict[TopicPartition, int]:
-        """One group a request: the embedded broker knows no more."""
+        """Return the commits of one group; the embedded broker accepts one group per request."""
         wanted = [p for r in self._readers if r.group == group for p in self._partitions[r.topic]]
         for attempt in range(_ATTEMPTS):
             try:
@@ -125,7 +125,7 @@ class BrokerLags:
 
 
 def settled(kafka: KafkaSettings, readers: Iterable[Reader], timeout: float) -> bool:
-    """Wait as `drain` does, on the broker; False also if it cannot be reached."""
+    """Wait as `drain` does, on the broker; return False also if it cannot be reached."""
     try:
         with contextlib.closing(BrokerLags(kafka, readers)) as lags:
             return drain(lags, timeout)
@@ -135,7 +135,7 @@ def settled(kafka: KafkaSettings, readers: Iterable[Reader], timeout: float) -> 
 
 
 def sink_readers(namespace: str) -> list[Reader]:
-    """What the sinks read."""
+    """Return the readers of the sinks."""
     return [
         Reader(table.group(namespace), full_name(namespace, table.topic.name)) for table in TABLES
     ]
@@ -148,11 +148,11 @@ def drain(
     sleep: Callable[[float], None] = time.sleep,
     give_up: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Wait until everything that is in the topics now has gone all the way; False if it has not.
+    """Wait until all records now in the topics have reached ClickHouse; return False on timeout.
 
-    Reader by reader from the source on: what a reader has committed has been published before,
-    so the ends of the topics behind it are looked at only then. (Lag never stays zero by itself:
-    the stages send each other watermarks.)
+    Waits for one reader after the other, starting at the source: a reader publishes before it
+    commits, so the ends of the topics behind it are read only after it has caught up. (Lag never
+    stays zero by itself: the stages send each other watermarks.)
     """
     deadline = clock() + timeout
     for reader in dict.fromkeys(lag.reader for lag in lags.read()):

@@ -1,7 +1,7 @@
-"""The way to Kafka for what is read rather than received: to the topics of the present epoch.
+"""The Kafka publisher of imports and pulls, on the topics of the present epoch.
 
-A rebuild may make another epoch present meanwhile; what the broker refuses to take on the former
-topics then goes to the new ones.
+A rebuild may make another epoch present meanwhile; records that the broker then refuses on the
+former topics go to the new ones.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from deploy.runtime.stages import readers
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message, NotAcknowledged
 
-#: The embedded broker holds 5 MB a partition, and so much at once leaves room for what comes in.
+#: Bytes sent at once to the embedded broker, which holds 5 MB per partition: the rest of that is
+#: left for other traffic.
 _EMBEDDED_BYTES = 1_000_000
-#: How often it is looked which epoch is present.
+#: Interval at which the present epoch is read.
 _LOOK_S = 5.0
 _PAUSE_S = 0.5
 
@@ -35,10 +36,10 @@ def deliver(
     records: Sequence[Message],
     wait_s: float,
 ) -> None:
-    """Publish; returns once Kafka has all. Raises NotAcknowledged.
+    """Publish; return once Kafka has all records. Raises NotAcknowledged.
 
-    The embedded broker forgets what it holds when it ends, so there only what has gone all the way
-    into ClickHouse counts as sent.
+    The embedded broker loses its records when it ends, so there only records that have reached
+    ClickHouse count as sent.
     """
     if not settings.kafka.embedded:
         publisher.publish(records)
@@ -76,7 +77,7 @@ class KafkaOutlet:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`wait_s` bounds connecting and each sending. Connects with the first sending."""
+        """Prepare; the first `send` connects. `wait_s` bounds connecting and each sending."""
         self._settings = settings
         self._client_id = client_id
         self._wait_s = wait_s
@@ -87,7 +88,7 @@ class KafkaOutlet:
         self._looked = 0.0
 
     def send(self, records: Sequence[Message]) -> None:
-        """See `Outlet`. Raises NotAcknowledged when Kafka did not take it within `wait_s`."""
+        """See `Outlet`. Raises NotAcknowledged if Kafka does not accept them within `wait_s`."""
         deadline = self._clock() + self._wait_s
         while True:
             try:
@@ -118,7 +119,7 @@ class KafkaOutlet:
         return self._publisher
 
     def close(self) -> None:
-        """Disconnect; the next sending connects again."""
+        """Disconnect; the next `send` connects again."""
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
             with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""Creating every topic, and saying where a cluster differs from what is declared."""
+"""Creation of all topics, and a report of the differences between cluster and declaration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done, or with `dry_run` would be; `differing` says what is not as wanted."""
+    """The result, or with `dry_run` the plan; `differing` lists deviations from the declaration."""
 
     created: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -41,28 +41,28 @@ class Outcome:
 
 
 class Cluster(Protocol):
-    """What the administration needs of a broker."""
+    """The operations of a broker that the administration uses."""
 
     def cluster_id(self) -> str:
-        """The id of this cluster; another one means that all offsets begin anew."""
+        """Return the id of this cluster; with another cluster all offsets start again."""
 
     def partitions(self, names: Sequence[str]) -> dict[str, int]:
-        """The number of partitions of those topics that exist."""
+        """Return the number of partitions of those topics that exist."""
 
     def create(self, topics: Iterable[Wanted]) -> None:
-        """Create topics; one that has appeared meanwhile is fine."""
+        """Create topics; ignore one that has been created meanwhile."""
 
     def names(self) -> set[str]:
-        """Every topic that exists."""
+        """Return every topic that exists."""
 
     def configure(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
-        """Change settings of topics, those that are not named stay."""
+        """Change the named settings of topics; keep the others."""
 
     def delete(self, topics: Sequence[str]) -> None:
-        """Delete topics; one that does not exist is fine."""
+        """Delete topics; ignore one that does not exist."""
 
     def members(self, groups: Sequence[str]) -> dict[str, int]:
-        """How many members each consumer group has."""
+        """Return the number of members of each consumer group."""
 
     def close(self) -> None:
         """Disconnect."""
@@ -74,7 +74,7 @@ def wanted(
     changelogs: Iterable[Topic],
     declared: Iterable[Topic] = PUBLIC,
 ) -> list[Wanted]:
-    """All topics of a deployment. `changelogs` already have their names on the broker."""
+    """Return all topics of a deployment. `changelogs` already have their names on the broker."""
     public = [(full_name(namespace, topic.name), topic) for topic in declared]
     return [
         Wanted(
@@ -88,7 +88,7 @@ def wanted(
 
 
 def ensure(cluster: Cluster, topics: Sequence[Wanted], *, dry_run: bool = False) -> Outcome:
-    """Create what is missing; never change what exists. Safe to run again."""
+    """Create missing topics; never change existing ones. Safe to run again."""
     present = cluster.partitions([topic.name for topic in topics])
     missing = [topic for topic in topics if topic.name not in present]
     if missing and not dry_run:
@@ -106,7 +106,7 @@ def ensure(cluster: Cluster, topics: Sequence[Wanted], *, dry_run: bool = False)
 
 
 def connect(kafka: KafkaSettings, timeout: float = 30.0) -> Cluster:
-    """The cluster that is configured. Raises `KafkaNotReady` if none answers within `timeout`."""
+    """Connect to the configured cluster. Raises `KafkaNotReady` without an answer in `timeout`."""
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -149,7 +149,7 @@ class _Server:
         try:
             self._admin.create_topics(requests)
         except TopicAlreadyExistsError:
-            # Another `setup` at the same time; the rest of the request was carried out.
+            # Another `setup` ran at the same time; the rest of the request was carried out.
             pass
         except KafkaError as error:
             raise KafkaNotReady(f"Kafka refused to create topics: {error}") from error
@@ -173,7 +173,7 @@ class _Server:
             if present:
                 self._admin.delete_topics(present, timeout_ms=20_000)
         except UnknownTopicOrPartitionError:
-            # Somebody else was faster.
+            # Another process has deleted it already.
             pass
         except KafkaError as error:
             raise KafkaNotReady(f"Kafka refused to delete topics: {error}") from error
@@ -187,7 +187,7 @@ class _Server:
 
 
 class _Embedded(_Server):
-    """The in-memory broker: a topic appears, with its 4 partitions, when it is asked for."""
+    """The in-memory broker: a topic is created, with its 4 partitions, by a request for it."""
 
     def __init__(self, kafka: KafkaSettings, timeout_ms: int) -> None:
         super().__init__(kafka, timeout_ms)

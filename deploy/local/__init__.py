@@ -1,1 +1,1 @@
-"""The embedded stack: everything that production gets from servers, on one machine."""
+"""The embedded stack: local replacements, on one machine, for the servers of production."""

@@ -1,7 +1,7 @@
-"""Flow control for the embedded broker, which drops what it cannot hold.
+"""Flow control for the embedded broker, which drops records that it cannot hold.
 
-The broker keeps 5 MB a partition, so the gateway must not write faster than everybody reads. It
-asks `Backlog.admission` for each request; a watcher keeps the answer up to date from the offsets.
+The broker keeps 5 MB per partition, so the gateway must not write faster than all readers read. It
+asks `Backlog.admission` for each request; a thread keeps the answer up to date from the offsets.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from kafka.errors import KafkaError
 from deploy.kafka.lag import Lag, Lags
 from deploy.local.broker import PARTITION_BYTES
 
-#: Above this fill the gateway answers 503. What is in flight meanwhile must fit in the rest.
+#: Above this fill the gateway answers 503. Requests in flight at that moment must fit in the rest.
 HIGH = 0.5
 RETRY_AFTER = 1.0
 INTERVAL = 0.2
-#: Bytes of a record on the broker, compressed, assumed until the broker has dropped something
-#: and so has told how many records it really holds. On the high side for every topic.
+#: Assumed bytes of a record on the broker, compressed, until the broker has dropped a record, which
+#: tells how many records it really holds. On the high side for every topic.
 ASSUMED_RECORD_BYTES = 1_000
 
 _log = structlog.get_logger(__name__)
 
 
 def fill(lags: Iterable[Lag], source: str, between: str) -> float:
-    """How full the broker may get with what it already holds unread; 1 is where it loses records.
+    """Return the fill that the broker will reach with its unread records; at 1 it loses records.
 
-    What waits in the `source` topic will wait behind the first stage (in `between`) and then
-    behind the last, so that the fills along the way add up.
+    Records that wait in the `source` topic will wait behind the first stage (in `between`) and then
+    behind the last, so the fills along the way add up.
     """
     by_topic: dict[str, float] = {}
     for lag in lags:
@@ -41,15 +41,15 @@ def fill(lags: Iterable[Lag], source: str, between: str) -> float:
 
 
 def _capacity(lag: Lag) -> int:
-    """Records that this partition can hold."""
+    """Return the number of records that this partition can hold."""
     held = lag.end - lag.start
-    # Once it has dropped something it is full, and what it holds is what it can hold.
+    # Once it has dropped a record it is full, and its current size is its capacity.
     assumed = PARTITION_BYTES // ASSUMED_RECORD_BYTES
     return max(1, held if lag.start else max(held, assumed))
 
 
 class Backlog:
-    """Watches in a thread of its own; `admission` may be called from anywhere."""
+    """A monitor with a thread of its own; `admission` may be called from any thread."""
 
     def __init__(self, lags: Lags, source: str, between: str) -> None:
         self._lags = lags
@@ -59,20 +59,20 @@ class Backlog:
         self._thread = threading.Thread(target=self._watch, name="backlog", daemon=True)
 
     def admission(self) -> float | None:
-        """None: take the request. Otherwise the seconds after which to try again."""
+        """Return None to accept the request, otherwise the seconds after which to try again."""
         return self._retry_after
 
     def look(self) -> None:
-        """Bring the answer up to date."""
+        """Update the answer from the current lags."""
         level = fill(self._lags.read(), *self._topics)
         self._retry_after = RETRY_AFTER if level > HIGH else None
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the monitoring thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End watching."""
+        """Stop the monitoring thread."""
         self._stopped.set()
         self._thread.join()
 
@@ -81,6 +81,6 @@ class Backlog:
             try:
                 self.look()
             except (KafkaError, OSError) as error:
-                # Without knowledge nothing may be written: it could push out what is unread.
+                # Without current offsets nothing may be written: it could push out unread records.
                 self._retry_after = RETRY_AFTER
                 _log.warning("backlog_unknown", error=type(error).__name__)

@@ -1,18 +1,18 @@
 """librdkafka's in-memory broker in a process of its own: Kafka's protocol without a server.
 
-What it is for: `touchline demo`, `touchline up` without configuration, and quick tests. What it
-is not, as measured with librdkafka 2.16:
+It serves `touchline demo`, `touchline up` without configuration, and quick tests. Its limits, as
+measured with librdkafka 2.16:
 
-- it holds at most 5 MB (`PARTITION_BYTES`) a partition and then drops the oldest record sets,
-  read or not, without a word: who writes must watch the readers (`deploy.local.admission`);
-- it answers a fetch with one record set a partition, however many wait, so that small ones are
+- it holds at most 5 MB (`PARTITION_BYTES`) per partition and then silently drops the oldest record
+  sets, read or not: a writer must watch the readers (`deploy.local.admission`);
+- it answers a fetch with one record set per partition, however many wait, so that small ones are
   read slowly;
 - everything is gone when it stops;
 - every topic has 4 partitions (`PARTITIONS`) and appears with the first metadata request for it;
-- it knows no CreateTopics, no ListGroups and no rebalance between two members;
-- it answers an ApiVersions request of a version that it does not know in a form of its own, so
-  kafka-python must be told a protocol of Kafka 2.3 (`API_VERSION`); aiokafka and librdkafka find
-  out themselves.
+- it supports no CreateTopics, no ListGroups and no rebalance between two members;
+- it answers an ApiVersions request of a version that it does not know in a non-standard form, so
+  kafka-python must be configured with a protocol of Kafka 2.3 (`API_VERSION`); aiokafka and
+  librdkafka detect it themselves.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class MockBroker:
         self.bootstrap_servers = ""
 
     def start(self) -> MockBroker:
-        """Start, and return once `bootstrap_servers` is known."""
+        """Start the broker; return once `bootstrap_servers` is known."""
         errors = self._log.open("ab") if self._log else subprocess.DEVNULL
         self._process = subprocess.Popen(
             [sys.executable, "-m", "deploy.local.broker"],
             stdout=subprocess.PIPE,
             stderr=errors,
-            # Ctrl-C reaches only the parent, which stops this last.
+            # Ctrl-C reaches only the parent, which stops this process last.
             process_group=0,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call, no Python state
         )
@@ -63,11 +63,11 @@ class MockBroker:
         return self
 
     def poll(self) -> int | None:
-        """The exit status if the broker has ended."""
+        """Return the exit status if the broker has ended."""
         return self._process.poll() if self._process else None
 
     def stop(self) -> None:
-        """End the broker and all that it holds."""
+        """Stop the broker; all its records are lost."""
         if self._process is not None:
             stop(self._process)
             if self._process.stdout is not None:
@@ -88,7 +88,7 @@ def main() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    # The mock cluster lives inside a client; the address given here is never used.
+    # The mock cluster runs inside a client; the address given here is never used.
     cluster = Producer({"bootstrap.servers": "unused:1", "test.mock.num.brokers": 1})
     brokers = cluster.list_topics(timeout=10).brokers.values()
     print(",".join(f"{broker.host}:{broker.port}" for broker in brokers), flush=True)

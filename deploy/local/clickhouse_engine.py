@@ -1,13 +1,13 @@
-"""chDB, the ClickHouse engine in this process, as something that answers one request at a time.
+"""chDB, the ClickHouse engine in this process, answering one request at a time.
 
 Each request gets a connection of its own (a fifth of a millisecond), so that its database, its
 settings and its parameters end with it, as they do on a server.
 
-chDB splits a text into statements at a blank line even within the data of an INSERT, and runs
-what follows. The data of an INSERT therefore never stands in a text here: `split_insert` takes
-the statement apart, and the bytes go in as a file. (chDB's streaming insert would take them too,
-but 26.9 reports rows as written although writing them failed: full disk, too many parts, a
-constraint.)
+chDB splits a text into statements at a blank line even within the data of an INSERT, and runs the
+rest as statements. The data of an INSERT are therefore never part of a text here: `split_insert`
+separates the statement from them, and the bytes are passed as a file. (chDB's streaming insert
+would accept them too, but 26.9 reports rows as written although writing them failed: full disk, too
+many parts, a constraint.)
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class EngineUnavailable(Exception):
 
 
 class QueryFailed(Exception):
-    """ClickHouse refused a query: its code and its text."""
+    """A query that ClickHouse refused: the error's code and text."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -57,7 +57,7 @@ class QueryFailed(Exception):
 
 
 class Insert(NamedTuple):
-    """An INSERT whose data follow it: what into, the format, the data, the SETTINGS clause.
+    """An INSERT followed by its data: target, format, data, SETTINGS clause.
 
     The data are a view of the request's bytes, which may be many.
     """
@@ -70,20 +70,20 @@ class Insert(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One request. `text` is the statement, with the data behind it if it is an INSERT."""
+    """One request. `text` is the statement, followed by the data if it is an INSERT."""
 
     text: bytes
     database: str = ""
     default_format: str = "TabSeparated"
     settings: Mapping[str, str] = field(default_factory=dict)
-    #: Values of `{name:Type}`, escaped as TabSeparated.
+    #: Values of `{name:Type}`, escaped as in TabSeparated.
     parameters: Mapping[str, str] = field(default_factory=dict)
-    #: Refuse what writes (ClickHouse's `readonly=2`).
+    #: Refuse statements that write (ClickHouse's `readonly=2`).
     readonly: bool = False
 
 
 class Answer(NamedTuple):
-    """What a request returned; `format` is empty for a statement that has no result."""
+    """The result of a request; `format` is empty for a statement that has no result."""
 
     body: bytes
     format: str
@@ -95,10 +95,10 @@ class Answer(NamedTuple):
 
 
 def split_insert(text: bytes, default_format: str) -> Insert | None:
-    """Take an INSERT with data apart; None for any other statement, INSERT … SELECT included."""
+    """Split an INSERT with data; return None for other statements, INSERT … SELECT included."""
     words: list[bytes] = []
     depth = 0
-    # Where what names the table and its columns ends.
+    # End of the part that names the table and its columns.
     end: int | None = None
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup
@@ -131,17 +131,17 @@ def _from(text: bytes, place: int | None) -> str:
 
 
 class Engine:
-    """chDB on one folder, which no other process may use meanwhile. Safe to use from threads."""
+    """chDB on one folder, which no other process may use meanwhile. Thread-safe."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Open the folder, made if missing; raises `EngineUnavailable`."""
+        """Open the folder, and create it if missing; raise `EngineUnavailable`."""
         self._path = str(data_dir.absolute())
         if "?" in self._path:
-            # chDB would take what follows for options.
+            # chDB would parse the rest as options.
             raise EngineUnavailable(f"the folder {data_dir} must not have a ? in its name")
         self._lock = _lock(data_dir)
         try:
-            # Held open: the engine stops with its last connection.
+            # Kept open: the engine stops with its last connection.
             self._root = Session(self._path)
             self.version, self.timezone = self._text("SELECT version(), timezone()").split("\t")
         except Exception as error:
@@ -150,12 +150,12 @@ class Engine:
             raise EngineUnavailable(f"ClickHouse cannot open {data_dir}: {reason}") from error
 
     def close(self) -> None:
-        """Write out what is in memory and release the folder."""
+        """Flush memory to disk and release the folder."""
         self._root.close()
         self._lock.close()
 
     def run(self, query: Query) -> Answer:
-        """Run one statement; raises `QueryFailed`."""
+        """Run one statement; raise `QueryFailed`."""
         session = Session(self._path)
         try:
             _prepare(session, query)
@@ -169,7 +169,7 @@ class Engine:
             session.close()
 
     def cancel(self) -> None:
-        """Break off whatever runs; those queries fail with ClickHouse's code 394."""
+        """Cancel all running queries; they fail with ClickHouse's code 394."""
         self._root.query("KILL QUERY WHERE query NOT ILIKE 'KILL QUERY%' ASYNC")
 
     def _text(self, sql: str) -> str:
@@ -182,7 +182,7 @@ class Engine:
 
 
 def _message(error: Exception) -> str:
-    """What chDB said. Text that repeats bytes which are not UTF-8 becomes another error."""
+    """Return chDB's message, also if it repeats bytes that are not UTF-8 (another error type)."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UnicodeDecodeError):
@@ -192,7 +192,7 @@ def _message(error: Exception) -> str:
 
 
 def _lock(data_dir: Path) -> IO[str]:
-    """Take the folder for this process. The lock ends with the process, however it ends."""
+    """Lock the folder for this process. The lock ends with the process, however that ends."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         handle = (data_dir / "touchline.lock").open("w")
@@ -252,7 +252,7 @@ def _insert(session: Any, insert: Insert) -> Answer:
 
 @contextmanager
 def _file(data: bytes | memoryview) -> Iterator[str]:
-    """The path under which the engine reads the bytes; in memory where the system can."""
+    """Yield the path from which the engine reads the bytes; in memory if the system supports it."""
     if sys.platform == "linux":
         with open(os.memfd_create("rows"), "wb") as file:
             file.write(data)

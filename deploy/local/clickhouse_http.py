@@ -1,9 +1,9 @@
-"""A ClickHouse server without a server: chDB behind the HTTP interface that ClickHouse has.
+"""A ClickHouse server without a server: chDB behind ClickHouse's HTTP interface.
 
-clickhouse-connect, curl and BI tools that speak HTTP use it as they use a server. It knows no
-users: any name and password is taken, so it listens on this machine only unless told otherwise.
-What it does not do, it refuses by name: sessions are tolerated but keep nothing between requests
-(no temporary tables), ClickHouse's own block compression (`compress=1`) and external tables.
+clickhouse-connect, curl and BI tools that speak HTTP use it like a server. It has no users: any
+name and password is accepted, so it listens on this machine only unless told otherwise. Unsupported
+features are refused by name: ClickHouse's own block compression (`compress=1`) and external tables;
+sessions are tolerated but keep nothing between requests (no temporary tables).
 
     python -m deploy.local.clickhouse_http --data DIR [--host 127.0.0.1] [--port 8123]
 """
@@ -31,9 +31,9 @@ from deploy.local.clickhouse_engine import (
     QueryFailed,
 )
 
-#: Queries that run at once.
+#: Concurrent queries.
 _WORKERS = 4
-#: What runs when the stop comes may take so long to end.
+#: Seconds that running queries get to end after a stop.
 _SHUTDOWN_S = 3.0
 #: Parameters of the HTTP interface itself; every other one is a setting.
 _RESERVED = frozenset(
@@ -44,7 +44,7 @@ _RESERVED = frozenset(
     }
 )  # fmt: skip
 _STATUS = {
-    # What ClickHouse's HTTPHandler answers for these codes; 500 for all others.
+    # Status codes of ClickHouse's HTTPHandler for these error codes; 500 for all others.
     **dict.fromkeys((6, 25, 26, 27, 38, 41, 43, 44, 53, 62, 72, 117, 321, 456, 457), 400),
     **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 81, 115), 404),
     48: 501,
@@ -65,15 +65,15 @@ _DECOMPRESSORS: Mapping[str, Callable[[bytes], object]] = {
     "gzip": cramjam.gzip.decompress,
     "deflate": cramjam.zlib.decompress,
 }
-#: Smaller bodies are sent as they are.
+#: Smaller bodies are sent uncompressed.
 _COMPRESS_FROM = 1024
 _ENGINE: web.AppKey[Engine] = web.AppKey("engine", Engine)
 _POOL: web.AppKey[ThreadPoolExecutor] = web.AppKey("pool", ThreadPoolExecutor)
 
 
 def application(engine: Engine) -> web.Application:
-    """The HTTP interface over an engine, which stays the caller's to close."""
-    # No limit of the body's size, as on a server.
+    """Return the HTTP interface over an engine; the caller closes the engine."""
+    # No limit on the body's size, as on a server.
     app = web.Application(client_max_size=0)
     app[_ENGINE] = engine
     app[_POOL] = ThreadPoolExecutor(_WORKERS, thread_name_prefix="clickhouse")
@@ -82,7 +82,7 @@ def application(engine: Engine) -> web.Application:
     app.router.add_route("*", "/", _query)
 
     async def stop(app: web.Application) -> None:
-        # Requests had their time to end; what still runs would hold up the process.
+        # Requests had their time to end; queries that still run would delay the process.
         await asyncio.to_thread(engine.cancel)
         await asyncio.to_thread(app[_POOL].shutdown, wait=True, cancel_futures=True)
 
@@ -96,10 +96,10 @@ async def serve(
     port: int = 8123,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve the folder until SIGTERM or SIGINT, then write everything out and return.
+    """Serve the folder until SIGTERM or SIGINT, then flush all data and return.
 
-    `on_ready` is told the address once queries are answered; port 0 takes a free one. Raises
-    `EngineUnavailable`, whose message is one line, if the folder is in use or the port is taken.
+    `on_ready` receives the address once queries are answered; port 0 picks a free one. Raises
+    `EngineUnavailable`, with a one-line message, if the folder or the port is in use.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -121,7 +121,7 @@ async def serve(
                 raise EngineUnavailable(
                     f"cannot listen on {host}:{port}: {error.strerror}"
                 ) from error
-            # After the engine, which brings signal handlers of its own.
+            # After the engine, which installs signal handlers of its own.
             for name in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(name, stop.set)
             bound_host, bound_port = runner.addresses[0][:2]
@@ -173,7 +173,7 @@ async def _run(app: web.Application, query: Query) -> Answer:
 
 
 async def _read(request: web.Request) -> Query:
-    """The request as a query: text and body joined as ClickHouse joins them."""
+    """Return the request as a query: text and body joined as ClickHouse joins them."""
     arguments = dict(request.query)
     for name in ("compress", "decompress"):
         if arguments.get(name) == "1":
@@ -223,7 +223,7 @@ async def _body(request: web.Request) -> bytes:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a multipart form, which clients use for long queries."""
+    """Return the fields of a multipart form, which clients use for long queries."""
     fields: dict[str, str] = {}
     async for part in await request.multipart():
         name = getattr(part, "name", None)
@@ -241,7 +241,7 @@ def _unsupported(what: str) -> QueryFailed:
 
 
 def _encoding(request: web.Request) -> str | None:
-    """The first encoding that the client accepts and we have."""
+    """Return the first encoding that the client accepts and this server has; None if none."""
     if request.query.get("enable_http_compression", "1") != "1":
         return None
     offered = request.headers.get("Accept-Encoding", "")
@@ -250,7 +250,7 @@ def _encoding(request: web.Request) -> str | None:
 
 
 def _summary(answer: Answer) -> str:
-    """Counts as strings, as ClickHouse sends them."""
+    """Return the counts as strings, as ClickHouse sends them."""
     return json.dumps(
         {
             "read_rows": str(answer.read_rows),
@@ -266,7 +266,7 @@ def _summary(answer: Answer) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve a folder from the command line; prints the address when ready."""
+    """Serve a folder from the command line; print the address when ready."""
     parser = argparse.ArgumentParser(prog="python -m deploy.local.clickhouse_http")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
     parser.add_argument("--host", default="127.0.0.1")

@@ -1,4 +1,4 @@
-"""Whether a Kafka is the embedded one of `touchline up`, asked of itself."""
+"""Detection of the embedded Kafka of `touchline up`, by asking the broker itself."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kafka.errors import KafkaError
 from deploy.config.settings import Settings, with_changes
 from deploy.kafka.clients import blocking
 
-#: How the cluster ids of librdkafka's in-memory broker begin.
+#: Prefix of the cluster ids of librdkafka's in-memory broker.
 _MOCK = "mockCluster"
 
 
 def knows_embedded(settings: Settings) -> Settings:
-    """The settings, with `kafka.embedded` set if the Kafka that answers is the embedded one."""
+    """Return the settings, with `kafka.embedded` set if the Kafka at their address is embedded."""
     if settings.kafka.embedded:
         return settings
     mock = with_changes(settings, {"kafka": {"embedded": True}})

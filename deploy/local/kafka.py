@@ -1,7 +1,7 @@
-"""A real Apache Kafka, one node in KRaft mode, without any installation but Java and Maven.
+"""A real Apache Kafka, one node in KRaft mode, that requires only Java and Maven.
 
-Its jars come from Maven Central once and stay in a cache folder. This is what the tests about
-durability, rebalancing and faults run on, and what `touchline local-kafka` starts.
+Its jars are downloaded once from Maven Central and stay in a cache folder. The tests of durability,
+rebalancing and faults run on it, and `touchline local-kafka` starts it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class KafkaUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KafkaNode:
-    """How the node runs. `data` keeps everything that must survive a restart."""
+    """Configuration of the node. `data` keeps everything that must survive a restart."""
 
     data: Path
     port: int = 9092
@@ -60,7 +60,7 @@ class KafkaNode:
 
 
 def missing_tools() -> str | None:
-    """What this machine lacks to run Apache Kafka, in words; None if it has all."""
+    """Describe what this machine lacks to run Apache Kafka; None if nothing is missing."""
     java = shutil.which("java")
     if java is None:
         return f"Java {_MINIMUM_JAVA} or newer is not installed"
@@ -74,7 +74,7 @@ def missing_tools() -> str | None:
 
 
 def default_cache() -> Path:
-    """Where the jars are kept, for all projects of this user."""
+    """Return the folder of the cached jars, shared by all projects of this user."""
     return Path.home() / ".cache" / "touchline" / f"kafka-{_SCALA}-{VERSION}"
 
 
@@ -83,7 +83,7 @@ def _jars(cache: Path) -> list[Path]:
 
 
 def class_path(cache: Path | None = None) -> str:
-    """The Java class path of Apache Kafka; the first call fetches the jars with Maven.
+    """Return the Java class path of Apache Kafka; the first call downloads the jars with Maven.
 
     Raises `KafkaUnavailable` if Java or Maven is missing or Maven Central cannot be reached.
     """
@@ -96,7 +96,7 @@ def class_path(cache: Path | None = None) -> str:
 
 
 def _fetch(cache: Path) -> None:
-    """Resolve into a neighbouring folder and rename, so that a cache is complete or absent."""
+    """Download into a neighbouring folder and rename, so that a cache is complete or absent."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=cache.parent) as work:
         (Path(work) / "pom.xml").write_text(_POM, encoding="utf-8")
@@ -123,7 +123,7 @@ def _fetch(cache: Path) -> None:
 
 
 class LocalKafka:
-    """A running node; a context manager. `stop` and `start` again keep what was stored."""
+    """A running node; a context manager. Data survive `stop` and `start`."""
 
     def __init__(self, node: KafkaNode) -> None:
         self._node = node
@@ -131,7 +131,7 @@ class LocalKafka:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients connect."""
+        """Address for clients."""
         return f"{self._node.host}:{self._node.port}"
 
     @property
@@ -147,7 +147,7 @@ class LocalKafka:
         return self._node.data / "kafka.log"
 
     def start(self) -> LocalKafka:
-        """Format the storage if it is new, start, and return once connections are accepted."""
+        """Format new storage, start the broker, and return once connections are accepted."""
         self._node.data.mkdir(parents=True, exist_ok=True)
         properties = self._node.data / "server.properties"
         properties.write_text(_properties(self._node), encoding="utf-8")
@@ -174,17 +174,17 @@ class LocalKafka:
         return self
 
     def poll(self) -> int | None:
-        """The exit status if the broker has ended by itself."""
+        """Return the exit status if the broker has ended by itself."""
         return self._process.poll() if self._process else None
 
     def stop(self) -> None:
-        """End the broker cleanly; nothing if it is not running."""
+        """Stop the broker cleanly; do nothing if it is not running."""
         if self._process is not None:
             stop(self._process, grace=20)
             self._process = None
 
     def kill(self) -> None:
-        """End the broker as a crash would."""
+        """Kill the broker, as a crash would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -210,7 +210,7 @@ class LocalKafka:
         data = self._node.data
         properties = [
             f"-Dlog4j2.configurationFile={_log4j(data)}",
-            # Java unpacks its native libraries there, and a killed one leaves them.
+            # Java unpacks its native libraries there, and a killed JVM leaves them behind.
             f"-Djava.io.tmpdir={data}",
         ]
         return [java, heap, "-XX:+UseSerialGC", *properties, "-cp", path, main, *arguments]
@@ -237,7 +237,7 @@ def _log4j(data: Path) -> Path:
 
 
 def _properties(node: KafkaNode) -> str:
-    # A quorum of one may move: nobody else needs to find it.
+    # A quorum of one may use another port each time: no other node needs to find it.
     controller = f"{node.host}:{free_port(node.host)}"
     settings = {
         "process.roles": "broker,controller",
@@ -247,7 +247,7 @@ def _properties(node: KafkaNode) -> str:
         "listeners": f"PLAINTEXT://{node.host}:{node.port},CONTROLLER://{controller}",
         "advertised.listeners": f"PLAINTEXT://{node.host}:{node.port}",
         "log.dirs": str(node.data / "logs"),
-        # `touchline setup` is the only one who creates topics.
+        # Topics are created only by `touchline setup`.
         "auto.create.topics.enable": "false",
         # One node: internal topics cannot have more replicas.
         "offsets.topic.replication.factor": "1",
@@ -256,7 +256,7 @@ def _properties(node: KafkaNode) -> str:
         "transaction.state.log.min.isr": "1",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
-        # Waiting for more members of a new group only slows a single machine down.
+        # Waiting for more members of a new group would only delay a single machine.
         "group.initial.rebalance.delay.ms": "0",
         **node.properties,
     }

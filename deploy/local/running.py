@@ -1,4 +1,4 @@
-"""The stack that `touchline up` runs on this machine, for commands that look at it from outside."""
+"""The stack that `touchline up` runs on this machine, for commands that connect from outside."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from deploy.config.settings import Settings, with_changes
 
-#: What `up` without any source takes: two of them, with keys that are no secret.
+#: The sources of `up` if none is configured: two of them, with keys that are not secret.
 DEVELOPMENT_SOURCES = {
     "web": {"connector": "segment", "write_key": "dev"},
     "events": {"connector": "touchpoint", "token": "dev"},
 }
-#: In `up`'s folder; it is there as long as `up` runs.
+#: File in the folder of `up`; it exists as long as `up` runs.
 STACK_FILE = "stack.json"
 
 
 def at_running_stack(settings: Settings, data: Path) -> Settings:
-    """The settings, with the addresses of the `up` on this folder where they name none.
+    """Return the settings, with missing addresses taken from the `up` on this folder.
 
-    The sources too: `up` makes some where none are configured.
+    Missing sources are added too: `up` creates some if none are configured.
     """
     try:
         stack = json.loads((data / STACK_FILE).read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
-"""`touchline up`: all processes on one machine, in order, with what is missing embedded.
+"""`touchline up`: all processes on one machine, in order; unconfigured servers are embedded.
 
-Start: broker, ClickHouse, setup, worker, sink, then (on the embedded broker, which has forgotten
-everything) the stored touchpoints once more, then the gateway, and a pull where a source has to be
-pulled. Stop: gateway and pull first, so that nothing new comes in; then, on the embedded broker,
-once everything is in ClickHouse, the others, backwards.
+Start: broker, ClickHouse, setup, worker, sink, then (on the embedded broker, which has lost
+everything) a replay of the stored touchpoints, then the gateway, and a pull if a source has to be
+pulled. Stop: gateway and pull first, so that no new records arrive; then, on the embedded broker
+once everything is in ClickHouse, the others in reverse order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from deploy.runtime.supervisor import Child, ChildFailed, Supervisor
 from sinks.clickhouse.tables import databases
 
 DRAIN_TIMEOUT = 30.0
-#: After a run that was killed its processes need a moment to let go of the data.
+#: Seconds that the processes of a killed run get to release the data.
 _PREDECESSOR_TIMEOUT = 20.0
 
 
@@ -44,7 +44,7 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everything listens; the content of stack.json."""
+    """Addresses of all processes; the content of stack.json."""
 
     gateway: str
     clickhouse: str
@@ -54,10 +54,10 @@ class Addresses:
 
 
 class Stack:
-    """Everything that runs; a context manager for the main thread.
+    """All processes of the stack; a context manager for the main thread.
 
-    While it is entered, SIGTERM is a KeyboardInterrupt too, so that a `with` block always ends in
-    an orderly stop. During the stop a second signal skips waiting for what is unread.
+    While it is entered, SIGTERM raises KeyboardInterrupt too, so that a `with` block always ends in
+    an orderly stop. During the stop a second signal skips the wait for unread records.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Stack:
 
     @property
     def settings(self) -> Settings:
-        """The configuration, with the addresses as they are now."""
+        """The configuration, with the present addresses."""
         return with_changes(self._given, self._changes)
 
     @property
     def bi_database(self) -> str:
-        """The database that BI queries."""
+        """The database for BI queries."""
         return databases(self._given.namespace).bi
 
     @property
@@ -108,7 +108,7 @@ class Stack:
             self._interrupts.give_back()
 
     def run_until_signal(self) -> None:
-        """Watch over the processes until Ctrl-C or SIGTERM. Raises `StackError`."""
+        """Supervise the processes until Ctrl-C or SIGTERM. Raises `StackError`."""
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 with self._interrupts.deferred():
@@ -170,12 +170,12 @@ class Stack:
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics
         self._changes["gateway"] = {"port": self._ports.take(gateway.port, host=gateway.host)}
-        # One for each stage, the sink and the pull; the gateway serves its own.
+        # One port for each stage, the sink and the pull; the gateway serves its own metrics.
         first = self._ports.take(metrics.port, len(STAGE_NAMES) + 1 + self._pulls, metrics.host)
         self._changes["metrics"] = {"port": first}
 
     def _start_servers(self) -> None:
-        """Kafka and ClickHouse, where they are not configured."""
+        """Start Kafka and ClickHouse, unless they are configured."""
         if not self._given.names_clickhouse:
             self._say("starting ClickHouse")
             port = self._ports.take(8123)
@@ -189,7 +189,7 @@ class Stack:
                 "bootstrap_servers": self._broker.bootstrap_servers,
                 "embedded": True,
             }
-            # Rows of another broker lifetime: their offsets mean nothing any more.
+            # State of an earlier broker lifetime: its offsets mean nothing any more.
             shutil.rmtree(self._data / "state", ignore_errors=True)
         if not self._given.names_clickhouse:
             self._wait_for_clickhouse(port)
@@ -214,7 +214,7 @@ class Stack:
             self._start_clickhouse(port)
 
     def _start_consumers(self) -> dict[str, str]:
-        """Worker and sink; the addresses of their metrics."""
+        """Start worker and sink; return the addresses of their metrics."""
         host, first = _reachable(self.settings.metrics.host), self.settings.metrics.port
         names = (*STAGE_NAMES, "sink")
         metrics = {name: f"http://{host}:{first + i}/metrics" for i, name in enumerate(names)}
@@ -236,7 +236,7 @@ class Stack:
         return bool(pulled(self._configuration))
 
     def _start_pull(self) -> str:
-        """The address of its metrics."""
+        """Start the pull; return the address of its metrics."""
         port = self.settings.metrics.port + len(STAGE_NAMES) + 1
         url = f"http://{_reachable(self.settings.metrics.host)}:{port}/metrics"
         arguments = ("pull", "--data", str(self._data))
@@ -262,7 +262,7 @@ class Stack:
         return self._data / STACK_FILE
 
     def _write_addresses(self) -> None:
-        """All at once: who waits for the file never reads half of it."""
+        """Write the addresses atomically: a reader of the file never sees a part of it."""
         draft = self._stack_file.with_suffix(".tmp")
         draft.write_text(json.dumps(asdict(self.addresses), indent=2) + "\n", encoding="utf-8")
         draft.replace(self._stack_file)
@@ -270,7 +270,7 @@ class Stack:
     # Stop ---------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Stop all; returns when no process is left. Safe to call at any point of a start."""
+        """Stop all; return when no process is left. Safe to call at any point of a start."""
         if not self._lock.taken:
             return
         self._stack_file.unlink(missing_ok=True)
@@ -285,7 +285,7 @@ class Stack:
         self._lock.release()
 
     def _drain(self) -> None:
-        """What the embedded broker holds is lost with it, so it has to be in ClickHouse first."""
+        """Wait until ClickHouse has all records of the embedded broker, which would lose them."""
         try:
             with contextlib.closing(
                 BrokerLags(self.settings.kafka, readers(self.settings, self.settings.namespace))
@@ -301,7 +301,7 @@ class Stack:
 
 
 def _reachable(host: str) -> str:
-    """An address to connect to, for one to listen on."""
+    """Return an address to connect to, for one to listen on."""
     return "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - a comparison
 
 

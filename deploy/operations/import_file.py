@@ -1,4 +1,4 @@
-"""Importing a file: which source and connector, what becomes of it, and how far it is."""
+"""Importing a file: its source and connector, the results for its rows, and its position."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.preview import connector_for
 
-#: Refused rows that are named one by one.
+#: Refused rows that are listed one by one.
 SHOWN = 5
 
 
 class ImportProblem(Exception):
-    """An import cannot be made, or not to its end; one line."""
+    """An import cannot be made or cannot be completed; the message is one line."""
 
 
 def source_of(
     loaded: Configuration, source: str, connector: str, options: Mapping[str, Any]
 ) -> BatchSource:
-    """What reads the file: `source` and `connector` may each be '' where the other tells it.
+    """Return the source that reads the file.
 
-    A source that is configured brings its policy, and the options of its connector where the same
-    is asked for. Raises ImportProblem and `ConnectorError`.
+    `source` or `connector` may be '' if the other implies it. A configured source brings its
+    policy, and the options of its connector if the same connector is requested. Raises
+    ImportProblem and `ConnectorError`.
     """
     settings = loaded.settings
     if not source:
@@ -71,17 +72,17 @@ def source_of(
 
 @dataclass(slots=True)
 class Counts:
-    """What came of an import. `already` rows were imported before, and are not read."""
+    """The result of an import. `already` rows were imported before, and are not read."""
 
     already: int = 0
     rows: int = 0
     accepted: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    #: Of the first refused rows: where and why.
+    #: Place and reason of the first refused rows.
     details: list[str] = field(default_factory=list)
 
     def add(self, batch: Batch) -> None:
-        """Count what Kafka has now."""
+        """Count a batch that Kafka has acknowledged."""
         self.rows += batch.rows
         self.accepted += len(batch.accepted)
         self.rejected += batch.reasons
@@ -90,7 +91,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Imports files into a source."""
+    """An importer of files into a source."""
 
     reading: Reading
     cursors: Cursors
@@ -103,18 +104,19 @@ class Import:
         again: bool = False,
         beat: Callable[[Counts, float | None], None] = lambda *_: None,
     ) -> Counts:
-        """Import what of the file Kafka does not have yet; `again`: all of it once more.
+        """Import the rows of the file that Kafka does not have yet; `again`: all rows once more.
 
-        `beat` hears what Kafka has, and how much of the file that is. Raises OSError and
-        FileProblem for the file, NotAcknowledged for Kafka. What is in Kafka by
-        then stays, and the same once more goes on behind it.
+        `beat` receives the counts of what Kafka has, and the part of the file that this is. Raises
+        OSError and FileProblem for the file, NotAcknowledged for Kafka. Rows that are in Kafka by
+        then stay, and the same call again continues after them.
         """
         known = [decode(value) for value in self.cursors.of(self._key("")).values()]
         file, so_far = identify(path, known)
         if again:
             so_far = replace(so_far, cursor=None, rows=0)
         counts = Counts(already=so_far.rows)
-        # Before anything is sent: a file that grows before its first rows are in keeps its id.
+        # Stored before any row is sent: a file that grows before its first rows are in keeps its
+        # id.
         self._keep(so_far)
 
         def move(batch: Batch, position: Position) -> None:
@@ -139,6 +141,6 @@ class Import:
 
 
 def first_rows(reading: Reading, path: Path, limit: int) -> list[Judgement]:
-    """What would become of the first rows of a file. Raises OSError and FileProblem."""
+    """Return the results for the first rows of a file. Raises OSError and FileProblem."""
     file, _ = identify(path, ())
     return list(islice(reading.judgements(None, file), limit))

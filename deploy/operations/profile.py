@@ -23,14 +23,14 @@ class Customer:
     touchpoints: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         return asdict(self)
 
 
 def identifier_with_id(
     clickhouse: ClickHouse, namespace: str, own_id: uuid.UUID
 ) -> Identifier | None:
-    """The identifier whose own id this is, as every profile's id is; None if none has it.
+    """Return the identifier with this id, as every profile's id is one; None if none has it.
 
     Raises `sinks.clickhouse.client.ClickHouseError`.
     """
@@ -44,7 +44,7 @@ def identifier_with_id(
 
 
 def find(clickhouse: ClickHouse, namespace: str, identifier: Identifier) -> Customer | None:
-    """The customer of an identifier in normal form; None if it was never seen.
+    """Return the customer of an identifier in normal form; None if it was never seen.
 
     Raises `sinks.clickhouse.client.ClickHouseError`.
     """

@@ -27,31 +27,31 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `setup` did, or with `dry_run` would do. `epoch` is None in a dry run."""
+    """The result of `setup`, or with `dry_run` of its dry run. `epoch` is None in a dry run."""
 
     topics: Outcome
     migrations: list[str] = field(default_factory=list)
     epoch: Epoch | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         return asdict(self)
 
 
 def set_up(
     settings: Settings, *, dry_run: bool = False, new_epoch: bool = False, timeout: float = 60.0
 ) -> Report:
-    """Create topics, migrate ClickHouse, tell the workers the epoch.
+    """Create topics, migrate ClickHouse, announce the epoch to the workers.
 
-    Waits for Kafka and ClickHouse at most `timeout` seconds each. `new_epoch` begins one even if
-    the cluster is the same as before. Raises `KafkaNotReady`, `MigrationError` or
+    Waits for Kafka and ClickHouse at most `timeout` seconds each. `new_epoch` begins an epoch even
+    if the cluster is the same as before. Raises `KafkaNotReady`, `MigrationError` or
     `ClickHouseError`.
     """
     cluster = connect(settings.kafka, timeout)
     try:
         cluster_id = cluster.cluster_id()
         known = None if new_epoch else read(settings.kafka, settings.namespace)
-        # The topics of another lifetime of the broker are gone with it.
+        # Topics of an earlier lifetime of the broker are gone with it.
         known = known if known is not None and known.cluster_id == cluster_id else None
         outcome = _topics(cluster, settings, known, dry_run=dry_run)
     finally:
@@ -76,7 +76,7 @@ def set_up(
 def _topics(
     cluster: Cluster, settings: Settings, known: Present | None, *, dry_run: bool
 ) -> Outcome:
-    """Those of the present generation, whose number of partitions stays as it is."""
+    """Create the topics of the present generation, whose number of partitions is unchanged."""
     namespace, partitions = (
         (known.namespace, partitions_of(settings, known)) if known else (settings.namespace, 0)
     )
@@ -86,7 +86,7 @@ def _topics(
 
 
 def repartitioned(settings: Settings, known: Present | None) -> list[str]:
-    """Says that another number of partitions is configured than the present epoch has."""
+    """Report that the configured number of partitions differs from that of the present epoch."""
     if known is None or partitions_of(settings, known) == settings.topic_partitions:
         return []
     return [
@@ -104,7 +104,7 @@ def _epoch(
     *,
     new_epoch: bool,
 ) -> Epoch:
-    """The one that is present; the newest may be one that a rebuild has not completed."""
+    """Return the present epoch; the newest may be one that a rebuild has not completed."""
     epochs = Epochs(store, settings.namespace)
     if known is not None and (epoch := epochs.of(known.epoch)) is not None:
         return epoch
@@ -115,7 +115,7 @@ def _epoch(
 
 
 def _present(settings: Settings, epoch: Epoch, known: Present | None) -> Present:
-    """What the processes are told; a record of an older version is completed."""
+    """Return the record for the processes; complete a record of an older version."""
     policy = epoch.policy or described(settings.identity.policy())
     if known is not None and known.epoch == epoch.number:
         return replace(
@@ -129,7 +129,7 @@ def _present(settings: Settings, epoch: Epoch, known: Present | None) -> Present
 
 
 def _once_reachable(action: Callable[[], T], timeout: float) -> T:
-    """The action's result, tried again while nobody answers."""
+    """Return the action's result; retry it while ClickHouse is unreachable."""
     deadline = time.monotonic() + timeout
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Touches as they pass: what the gateway accepts, read from Kafka beside everybody else."""
+"""A live view of the touches that the gateway accepts, read from Kafka without a consumer group."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from schemas.topics import TOUCHPOINTS, full_name
 from schemas.touchpoint_row import TouchpointRow
 
 _POLL_MS = 250
-#: How often it is looked whether another generation of topics is present.
+#: Interval at which the present generation of topics is read.
 _LOOK_S = 5.0
-#: So much of a masked value is shown where it is much longer.
+#: Characters shown of a masked value, if it is much longer.
 _SHOWN = 2
 _LONG = 6
 
 
 class Wanted(NamedTuple):
-    """Which touches are shown; '' and None stand for any."""
+    """A filter of the touches to show; '' and None match any."""
 
     source: str = ""
     channel: str = ""
@@ -35,7 +35,7 @@ class Wanted(NamedTuple):
     identifier: Identifier | None = None
 
     def matches(self, row: TouchpointRow) -> bool:
-        """Whether this touch is one of them."""
+        """Return True if the filter matches this touch."""
         return (
             self.source in ("", row.source)
             and self.channel in ("", row.channel)
@@ -48,10 +48,10 @@ class Wanted(NamedTuple):
 
 
 def passing(settings: Settings, ready: Callable[[], None]) -> Iterator[TouchpointRow]:
-    """Touches that come in from now on, in their order within a partition; without end.
+    """Yield touches that arrive from now on, in their order within a partition; without end.
 
-    `ready` is called when none that comes is missed any more. Follows a rebuild to its topics.
-    Raises `KafkaNotReady` if Kafka does not answer or `setup` never ran.
+    `ready` is called once no new touch can be missed. Follows a rebuild to its topics. Raises
+    `KafkaNotReady` if Kafka does not answer or `setup` never ran.
     """
     namespace, looked = present(settings).namespace, time.monotonic()
     consumer: Any = KafkaConsumer(**blocking(settings.kafka), enable_auto_commit=False)
@@ -61,7 +61,7 @@ def passing(settings: Settings, ready: Callable[[], None]) -> Iterator[Touchpoin
         while True:
             for records in consumer.poll(_POLL_MS).values():
                 for record in records:
-                    # What cannot be read is for the stages to set aside.
+                    # Unreadable records are left to the stages, which set them aside.
                     with contextlib.suppress(msgspec.DecodeError):
                         yield touchpoint_row.decode(record.value)
             if time.monotonic() - looked > _LOOK_S:
@@ -83,7 +83,7 @@ def _begin(consumer: Any, namespace: str) -> None:
 
 
 def document(row: TouchpointRow, *, personal: bool) -> dict[str, Any]:
-    """A touch for a program; without `personal` what tells of the customer is masked."""
+    """Return a touch for a program; without `personal`, mask the customer's data."""
     columns = {name: getattr(row, name) for name in row.__struct_fields__}
     if personal:
         return columns
@@ -99,7 +99,7 @@ def document(row: TouchpointRow, *, personal: bool) -> dict[str, Any]:
 
 
 def line(row: TouchpointRow, *, personal: bool) -> str:
-    """A touch for a person, on one line."""
+    """Return a touch for a person, on one line."""
     shown = document(row, personal=personal)
     parts = [row.occurred_at, f"{row.source}  {row.channel} {row.type}"]
     parts += [f"{kind} {', '.join(values)}" for kind, values in shown["identifiers"].items()]
@@ -118,7 +118,7 @@ def _named(what: str, values: Mapping[str, Any], *, personal: bool) -> Iterator[
 
 
 def masked(value: str) -> str:
-    """Enough of a value to tell two from each other in a test, not to know whose it is."""
+    """Mask a value: enough remains to tell two apart in a test, not to identify a customer."""
     if not value:
         return ""
     return f"{value[:_SHOWN]}…" if len(value) >= _LONG else "…"

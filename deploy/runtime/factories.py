@@ -1,4 +1,4 @@
-"""From settings to the configurations and ports that the packages ask for."""
+"""Conversion of the settings to the configurations and ports that the packages require."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from sinks.clickhouse.writer import SinkConfig
 
 
 def clickhouse(settings: Settings) -> ClickHouse:
-    """A connection, made when first used."""
+    """Return a connection, which connects on first use."""
     return ClickHouse(clickhouse_config(settings))
 
 
 def clickhouse_config(settings: Settings) -> ClickHouseConfig:
-    """Where ClickHouse is."""
+    """Return the address and credentials of ClickHouse."""
     given = settings.clickhouse
     return ClickHouseConfig(given.url, given.username, given.password.get_secret_value())
 
 
 def kafka_connection(settings: Settings, namespace: str) -> KafkaConnection:
-    """How the publishers reach Kafka, and the namespace of the generation that they write to."""
+    """Return the publishers' connection to Kafka; they write to the namespace of a generation."""
     return KafkaConnection(
         settings.kafka.bootstrap_servers,
         namespace,
@@ -51,7 +51,7 @@ def kafka_connection(settings: Settings, namespace: str) -> KafkaConnection:
 
 
 def sink_config(settings: Settings, namespace: str) -> SinkConfig:
-    """From where to where the sink writes: the namespace is that of the generation."""
+    """Return the sink's configuration; the namespace is that of the generation that it reads."""
     kafka = settings.kafka
     return SinkConfig(
         settings.kafka.bootstrap_servers,
@@ -59,13 +59,13 @@ def sink_config(settings: Settings, namespace: str) -> SinkConfig:
         settings.namespace,
         security(settings.kafka),
         kafka_namespace=namespace,
-        # The in-memory broker lets a new process in only when the session of the old one is over.
+        # The in-memory broker admits a new member only when the session of the old one is over.
         session_timeout_s=6.0 if kafka.embedded else kafka.session_timeout_s or 30.0,
     )
 
 
 def engine_config(settings: Settings, present: Present, stage: str) -> EngineConfig:
-    """How a stage runs on the topics of an epoch, and where it keeps its rows."""
+    """Return a stage's configuration for the topics of an epoch, with the folder of its state."""
     session = settings.kafka.session_timeout_s or 60.0
     return EngineConfig(
         settings.kafka.bootstrap_servers,
@@ -74,14 +74,14 @@ def engine_config(settings: Settings, present: Present, stage: str) -> EngineCon
         present.namespace,
         security(settings.kafka),
         session_timeout=session,
-        # Long before somebody else may own what is sent.
+        # Long before another process may own the partitions.
         send_timeout=min(20.0, session / 2),
         epoch=present.epoch,
     )
 
 
 def gateway_config(settings: Settings) -> GatewayConfig:
-    """The gateway's address and limits."""
+    """Return the gateway's address and limits."""
     gateway, limits = settings.gateway, settings.gateway.limits
     return GatewayConfig(
         host=gateway.host,
@@ -96,7 +96,7 @@ def gateway_config(settings: Settings) -> GatewayConfig:
 
 
 def gateway_sources(configuration: Configuration) -> list[Source]:
-    """The sources that the gateway serves; those that are read in batches are left out.
+    """Return the sources that the gateway serves; sources that are read in batches are left out.
 
     Raises `ConfigurationError` with a problem for each source that cannot be made.
     """
@@ -108,7 +108,7 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
 
 
 def batch_sources(configuration: Configuration) -> list[BatchSource]:
-    """The sources that are read: files and providers that are pulled. Raises as above."""
+    """Return the sources that are read: files and pulled providers. Raises as `gateway_sources`."""
     return [
         BatchSource(made.connector, made.policy, made.plan)
         for made in _made(configuration)
@@ -117,7 +117,7 @@ def batch_sources(configuration: Configuration) -> list[BatchSource]:
 
 
 def read_sources(configuration: Configuration) -> list[ReadSource]:
-    """The sources of which a part that was refused can be read again. Raises as above."""
+    """Return the sources that can read a refused part again. Raises as `gateway_sources`."""
     return [
         ReadingSource(made.connector, made.policy, made.plan)
         for made in _made(configuration)
@@ -126,7 +126,7 @@ def read_sources(configuration: Configuration) -> list[ReadSource]:
 
 
 class _Made(NamedTuple):
-    """A source as it is configured, and what was made of it."""
+    """A configured source, with the objects made from it."""
 
     source: SourceSettings
     connector: AnyConnector
@@ -160,7 +160,7 @@ def _made(configuration: Configuration) -> list[_Made]:
 
 
 def source_policy(settings: Settings, name: str) -> SourcePolicy:
-    """What the configuration says about all touches of a source."""
+    """Return the configured policy for all touches of a source."""
     source = settings.sources[name]
     return SourcePolicy(
         name,
@@ -180,7 +180,7 @@ class Plans:
         self._read: dict[Path, dict[str, Any]] = {}
 
     def of(self, name: str) -> Plan | None:
-        """The plan that a source is compared with. Raises `ConfigurationError`."""
+        """Return the plan that a source is compared with. Raises `ConfigurationError`."""
         settings = self._configuration.settings
         source = settings.sources[name]
         folder = source.tracking_plan or settings.tracking_plan
@@ -210,13 +210,13 @@ def _origins(source: SourceSettings) -> frozenset[str] | None:
 
 
 def source_problem(configuration: Configuration, name: str, message: str) -> Problem:
-    """At the option that the message names, if the source has it, else at the source."""
+    """Return a problem at the option of the source that the message names, else at the source."""
     source = configuration.settings.sources[name]
     found = next((one for one in _places(message) if one[0] in source.options), ())
     return configuration.problem(("sources", name, *found), message)
 
 
 def _places(text: str) -> Iterator[Location]:
-    # Behind the connector's own name, which may be an option's too.
+    # After the connector's own name, which may also be the name of an option.
     for match in re.finditer(r"\w+(?:\.\w+)*", text.partition(": ")[2]):
         yield tuple(int(part) if part.isdigit() else part for part in match[0].split("."))

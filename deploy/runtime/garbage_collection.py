@@ -1,4 +1,4 @@
-"""Python's cyclic garbage collector in processes that serve: rare, and not over what stays."""
+"""Python's cyclic garbage collector in servers: it runs rarely and skips startup objects."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _NEW_OBJECTS = 100_000
 
 
 def collect_rarely() -> None:
-    """Call it once everything is loaded.
+    """Make collections rare. Call this once everything is loaded.
 
-    Requests and batches are freed by their reference counts, so a collection finds next to
-    nothing; but each one walks through what is in hand, and a full one through all modules too.
+    Requests and batches are freed by their reference counts, so a collection finds next to nothing;
+    but each one walks through the objects in use, and a full one through all modules too.
     """
     gc.collect()
     gc.freeze()

@@ -13,21 +13,21 @@ import structlog
 
 from deploy.config.sections import LogSettings
 
-#: Client libraries that report what we report ourselves, with more noise.
+#: Client libraries whose reports duplicate those of this code, with more noise.
 QUIET = ("kafka", "aiokafka", "clickhouse_connect", "urllib3", "faust", "mode", "aiohttp.access")
-#: Here Faust's services log under the names of our subclasses.
+#: Faust's services log under these names of their subclasses.
 FEWER = tuple(f"processors.engine.{name}" for name in ("app", "consumer", "store", "tables"))
-#: The client library whose errors are worth a line, but not hundreds (see `Condensed`). Whoever
-#: has connected, and says so itself when that fails, sets its level to ERROR.
+#: The client library whose errors deserve a line, but not hundreds (see `Condensed`). A process
+#: that has connected, and reports failures itself, sets its level to ERROR.
 CONDENSED = "aiokafka"
 _QUIET_S = 10.0
 _REMIND_S = 60.0
 
 
 class Condensed(logging.Handler):
-    """One line for an outage that a library reports over and over, without its stack traces.
+    """A handler that logs one line, without stack traces, for an outage reported repeatedly.
 
-    A new one after 10 seconds without any report, or a minute after the last line.
+    It logs again after 10 seconds without any report, or a minute after the last line.
     """
 
     def __init__(self, event: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class Condensed(logging.Handler):
         self._reported = self._said = -math.inf
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it, unless it was just said."""
+        """Log the event, unless it was just logged."""
         now = self._clock()
         news = now - self._reported > _QUIET_S or now - self._said >= _REMIND_S
         self._reported = now
@@ -47,7 +47,7 @@ class Condensed(logging.Handler):
 
 
 def configure(settings: LogSettings, process: str) -> None:
-    """Send all logs of this process, those of libraries too, to stderr.
+    """Send all logs of this process, including those of libraries, to stderr.
 
     Fields must be free of customer data: names of processes, topics and partitions, counts, times
     and classes of errors only.

@@ -1,4 +1,4 @@
-"""What a process of one generation has to see to: its end, its folder, a policy that differs."""
+"""Duties of a process of one generation: its end, its state folder, a check of its policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 def joined(settings: Settings, which: str) -> epoch.Present:
-    """The epoch to work on, once it is known; a signal meanwhile ends the process in order."""
+    """Wait for the epoch to work on and return it; a signal meanwhile ends the process cleanly."""
     before = {
         number: signal.signal(number, lambda *_: sys.exit(0))
         for number in (signal.SIGTERM, signal.SIGINT)
@@ -32,14 +32,14 @@ def joined(settings: Settings, which: str) -> epoch.Present:
 
 
 def end_with(settings: Settings, present: epoch.Present) -> None:
-    """End this process as by SIGTERM when its epoch is neither present nor next any more.
+    """End this process as by SIGTERM when its epoch is no longer present or next.
 
-    Whoever started it starts it again, and it learns the new names.
+    The supervisor restarts it, and it then reads the new names.
     """
     ending = threading.Event()
 
     def changed(control: epoch.Control) -> None:
-        # A topic that says nothing is no reason: that is an outage of the broker's data.
+        # An empty topic is no reason to end: the broker has lost its data.
         if control.present is None or control.names(present.epoch) or ending.is_set():
             return
         ending.set()
@@ -51,9 +51,9 @@ def end_with(settings: Settings, present: epoch.Present) -> None:
 
 
 def state_folder(state: Path, deployment: str, namespace: str, stage: str) -> Path:
-    """Where a stage keeps its rows, apart for each generation; those of others are deleted.
+    """Return the folder of a stage's local state, one per generation; delete those of others.
 
-    Offsets of one generation mean nothing in another one.
+    Offsets of one generation are meaningless in another one.
     """
     own = namespace.removeprefix(deployment).removeprefix(".")
     present = state / own if own else state
@@ -64,7 +64,7 @@ def state_folder(state: Path, deployment: str, namespace: str, stage: str) -> Pa
 
 
 def warn_if_changed(settings: Settings, present: epoch.Present) -> None:
-    """Log once that the configured identity policy is not that of the epoch."""
+    """Log once if the configured identity policy differs from that of the epoch."""
     configured = settings.identity.policy()
     changed = [
         ".".join(map(str, place))

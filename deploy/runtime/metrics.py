@@ -1,4 +1,4 @@
-"""The catalogue of Prometheus metrics, and the ports of gateway, engine and sinks over it.
+"""The catalogue of Prometheus metrics, and the metric ports of gateway, engine and sinks.
 
 Every metric that Touchline exposes is declared here. No label ever holds a value that a customer
 can choose: labels are names from the configuration or from the code.
@@ -43,7 +43,7 @@ class Metric:
     buckets: Sequence[float] = ()
 
     def make(self, registry: CollectorRegistry) -> Any:
-        """The live metric, registered."""
+        """Create and register the metric."""
         options: dict[str, Any] = {"buckets": self.buckets} if self.buckets else {}
         name = PREFIX + self.name
         live: MetricWrapperBase = self.kind(
@@ -109,7 +109,7 @@ DEADLINE_LATENESS = Metric(
     ("stage",),
     _END_TO_END,
 )
-#: What stages and engine count, by the name under which they do.
+#: Counters of stages and engine, by the name under which the code counts.
 COUNTS = {
     "redelivered": Metric(
         Counter, "redelivered_touchpoints_total", "events that had come before and changed nothing"
@@ -130,7 +130,7 @@ COUNTS = {
         Counter, "relogged_rows_total", "rows logged again after a late foreign write"
     ),
 }
-#: The same with labels: `conflicts.REASON`, `segment.NAME.CHANGE`.
+#: Counters with labels: `conflicts.REASON`, `segment.NAME.CHANGE`.
 LABELLED_COUNTS = {
     "conflicts": Metric(Counter, "conflicts_total", "links that the policy refused", ("reason",)),
     "segment": Metric(
@@ -170,7 +170,7 @@ CATALOGUE: tuple[Metric, ...] = (
 
 
 class GatewayCounters:
-    """`ingest.gateway.GatewayMetrics`."""
+    """An implementation of `ingest.gateway.GatewayMetrics`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._received = RECEIVED.make(registry)
@@ -182,36 +182,36 @@ class GatewayCounters:
         self._request = REQUEST.make(registry)
 
     def received(self, source: str, connector: str, events: int) -> None:
-        """Events read from verified requests."""
+        """Count events read from verified requests."""
         self._received.labels(source, connector).inc(events)
 
     def accepted(self, source: str, connector: str, events: int) -> None:
-        """Events acknowledged by Kafka."""
+        """Count events acknowledged by Kafka."""
         self._accepted.labels(source, connector).inc(events)
 
     def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
-        """Events refused."""
+        """Count refused events."""
         self._rejected.labels(source, connector, reason).inc(events)
 
     def violated(self, source: str, planned_type: str, action: str) -> None:
-        """An event that differs from the tracking plan."""
+        """Count an event that differs from the tracking plan."""
         self._violated.labels(source, planned_type, action).inc()
 
     def published(self, seconds: float, acknowledged: bool) -> None:
-        """One publish."""
+        """Record one publish."""
         self._publish.labels("yes" if acknowledged else "no").observe(seconds)
 
     def bounded(self, size: int) -> None:
-        """How many bytes may wait for Kafka."""
+        """Set the number of bytes that may wait for Kafka."""
         self._bound.set(size)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """One HTTP request."""
+        """Record one HTTP request."""
         self._request.labels(route, method, str(status)).observe(seconds)
 
 
 class PullCounters:
-    """`ingest.files.pull.PullMetrics`."""
+    """An implementation of `ingest.files.pull.PullMetrics`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._received = RECEIVED.make(registry)
@@ -221,7 +221,7 @@ class PullCounters:
         self._complete = PULL_COMPLETE.make(registry)
 
     def pulled(self, source: str, connector: str, batch: Batch) -> None:
-        """A batch is in Kafka."""
+        """Count a batch that Kafka has acknowledged."""
         refused = len(batch.refused)
         self._received.labels(source, connector).inc(len(batch.accepted) + refused)
         self._accepted.labels(source, connector).inc(len(batch.accepted))
@@ -229,16 +229,16 @@ class PullCounters:
             self._rejected.labels(source, connector, reason).inc(number)
 
     def failed(self, source: str, connector: str, cause: str) -> None:
-        """A pull was broken off."""
+        """Count a pull that failed."""
         self._failures.labels(source, connector, cause).inc()
 
     def complete(self, source: str, connector: str) -> None:
-        """A source was read to its end."""
+        """Record the time at which a source was read to its end."""
         self._complete.labels(source, connector).set_to_current_time()
 
 
 class EngineCounters:
-    """`processors.engine.EngineMetrics`."""
+    """An implementation of `processors.engine.EngineMetrics`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._processed = PROCESSED.make(registry)
@@ -253,29 +253,29 @@ class EngineCounters:
         self._labelled = {name: metric.make(registry) for name, metric in LABELLED_COUNTS.items()}
 
     def batch(self, stage: str, records: int, seconds: float) -> None:
-        """A batch went through all steps."""
+        """Record a batch that went through all steps."""
         self._processed.labels(stage).inc(records)
         self._batch_records.labels(stage).observe(records)
         self._batch_seconds.labels(stage).observe(seconds)
 
     def lag(self, stage: str, topic: str, partition: int, records: int, seconds: float) -> None:
-        """How far an input partition is behind."""
+        """Set the lag of an input partition."""
         self._lag_records.labels(stage, topic, str(partition)).set(records)
         self._lag_seconds.labels(stage, topic, str(partition)).set(seconds)
 
     def state(self, stage: str, partition: int, keys: int, size: int) -> None:
-        """How much a partition keeps."""
+        """Set the size of a partition's state."""
         self._state_keys.labels(stage, str(partition)).set(keys)
         self._state_bytes.labels(stage, str(partition)).set(size)
 
     def fired(self, stage: str, late: float) -> None:
-        """How late deadlines were dealt with."""
+        """Record the delay with which deadlines were processed."""
         self._lateness.labels(stage).observe(max(0.0, late))
 
     def count(self, name: str, increment: int) -> None:
-        """A counter of a stage or of the engine, its labels behind dots (`segment.NAME.CHANGE`).
+        """Increase a counter of a stage or the engine; dots precede labels (`segment.NAME.CHANGE`).
 
-        One that is not declared is logged, not lost.
+        A counter that is not declared is logged, not lost.
         """
         counter, *labels = name.split(".")
         if labels and counter in self._labelled:
@@ -287,7 +287,7 @@ class EngineCounters:
 
 
 class SinkCounters:
-    """`sinks.ports.SinkMetrics`."""
+    """An implementation of `sinks.ports.SinkMetrics`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._rows = SINK_ROWS.make(registry)
@@ -299,47 +299,47 @@ class SinkCounters:
         self._end_to_end = END_TO_END.make(registry)
 
     def inserted(self, table: str, rows: int, size: int, seconds: float) -> None:
-        """An insert went in."""
+        """Record a completed insert."""
         self._rows.labels(table).inc(rows)
         self._bytes.labels(table).inc(size)
         self._insert.labels(table).observe(seconds)
 
     def retried(self, table: str, cause: str) -> None:
-        """Something is tried again."""
+        """Count a retry."""
         self._retries.labels(table, cause).inc()
 
     def rejected(self, table: str, rows: int) -> None:
-        """Rows were set aside."""
+        """Count rows that were rejected."""
         self._rejected.labels(table).inc(rows)
 
     def unwritten(self, table: str, age: float) -> None:
-        """Age of the oldest record in hand."""
+        """Set the age of the oldest unwritten record."""
         self._unwritten.labels(table).set(age)
 
     def queryable(self, table: str, seconds: Sequence[float]) -> None:
-        """Latencies of a sample of rows."""
+        """Record the latencies of a sample of rows."""
         latency = self._end_to_end.labels(table)
         for value in seconds:
             latency.observe(value)
 
 
 def build_info(registry: CollectorRegistry = REGISTRY) -> None:
-    """Say which version runs."""
+    """Export the running version."""
     BUILD.make(registry).labels(version("touchline")).set(1)
 
 
 class Exposition:
-    """/metrics of one process, served from a thread; a context manager."""
+    """The /metrics endpoint of one process, served from a thread; a context manager."""
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry = REGISTRY) -> None:
-        """Raises OSError if the port is taken; port 0 takes a free one."""
+        """Start serving; raise OSError if the port is in use; port 0 picks a free one."""
         build_info(registry)
         self._ready = READY.make(registry)
         self._server, self._thread = start_http_server(port, host, registry)
         self.port: int = self._server.server_port
 
     def ready(self) -> None:
-        """Say that the process does its work now."""
+        """Mark the process as ready."""
         self._ready.set(1)
 
     def __enter__(self) -> Exposition:
@@ -352,5 +352,5 @@ class Exposition:
 
 
 def text(registry: CollectorRegistry = REGISTRY) -> bytes:
-    """What /metrics answers, for a process with an HTTP server of its own."""
+    """Return the body of /metrics, for a process with an HTTP server of its own."""
     return generate_latest(registry)

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us, free ports and waiting with a bound."""
+"""Child processes that never outlive this one, free ports, and bounded waits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def die_with_parent() -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on at this moment."""
+    """Return a TCP port on which no process listens at this moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -40,7 +40,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether nobody listens on a port at this moment."""
+    """Return True if no process listens on a port at this moment."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -51,7 +51,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def port_or_free(port: int, host: str = "127.0.0.1") -> int:
-    """`port` if nobody listens on it, otherwise a free one."""
+    """Return `port` if no process listens on it, otherwise a free one."""
     return port if is_free(port, host) else free_port(host)
 
 
@@ -60,7 +60,7 @@ class AlreadyHeld(Exception):
 
 
 class FileLock:
-    """A file that one process at a time may hold; the kernel frees it when that process ends."""
+    """A file that one process at a time can lock; the kernel unlocks it when that process ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -68,11 +68,11 @@ class FileLock:
 
     @property
     def taken(self) -> bool:
-        """Whether we hold it."""
+        """True if this process holds the lock."""
         return self._file is not None
 
     def take(self) -> None:
-        """Hold it, and write our process id into it. Raises `AlreadyHeld`."""
+        """Lock the file, and write this process's id into it. Raises `AlreadyHeld`."""
         while True:
             file = self._path.open("a+", encoding="ascii")
             try:
@@ -90,14 +90,14 @@ class FileLock:
         self._file = file
 
     def _is_present(self, file: TextIO) -> bool:
-        """Whether the path still names the file that was locked: its holder removes it."""
+        """Return True if the path still names the locked file: its holder removes it on release."""
         try:
             return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Remove the file, so that others can have it; nothing if we do not hold it."""
+        """Remove the file and unlock it; do nothing if this process does not hold the lock."""
         if self._file is not None:
             self._path.unlink(missing_ok=True)
             self._file.close()
@@ -107,15 +107,15 @@ class FileLock:
 class Ports:
     """Ports chosen for children that will listen on them later.
 
-    Two stacks that start at the same time would choose the same ones, so each is also claimed by
-    a lock on a file until `release`.
+    Two stacks that start at the same time would choose the same ports, so each port is also
+    reserved by a lock on a file until `release`.
     """
 
     def __init__(self) -> None:
         self._claims: list[FileLock] = []
 
     def take(self, wanted: int, count: int = 1, host: str = "127.0.0.1") -> int:
-        """The first of `count` neighbouring ports: `wanted` if all can be had, else free ones."""
+        """Return the first of `count` adjacent ports: `wanted` if all are free, else free ones."""
         first = wanted or free_port(host)
         while first + count > 65_536 or not all(
             is_free(port, host) and self._claim(port) for port in range(first, first + count)
@@ -124,7 +124,7 @@ class Ports:
         return first
 
     def release(self) -> None:
-        """Let others have them."""
+        """Release all reserved ports."""
         for claim in self._claims:
             claim.release()
         self._claims.clear()
@@ -141,7 +141,7 @@ class Ports:
 
 
 def fetch(url: str, timeout: float = 2.0) -> bytes | None:
-    """What a local HTTP server answers with 200; None if it does anything else."""
+    """Return the body of a local HTTP server's 200 answer; None for anything else."""
     with contextlib.suppress(OSError, HTTPException), urlopen(url, timeout=timeout) as response:  # noqa: S310 - our own addresses
         body: bytes = response.read()
         return body
@@ -149,14 +149,14 @@ def fetch(url: str, timeout: float = 2.0) -> bytes | None:
 
 
 def listening(host: str, port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Return True if a server accepts connections at this address."""
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=0.5):
         return True
     return False
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 0.05) -> bool:
-    """Poll `condition` until it is true; False if it was not within `timeout` seconds."""
+    """Poll `condition` until it is true; return False if it is not within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -166,7 +166,7 @@ def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 
 
 
 def stop(process: subprocess.Popen[bytes], grace: float = 10.0) -> int:
-    """End a child: SIGTERM, then SIGKILL after `grace` seconds; its exit status."""
+    """Stop a child: SIGTERM, then SIGKILL after `grace` seconds; return its exit status."""
     if process.poll() is None:
         process.terminate()
         try:

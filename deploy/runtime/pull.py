@@ -18,16 +18,16 @@ from ingest.files.pull import Pull, PullMetrics
 from ingest.files.reader import BatchSource, Reading
 
 _SEND_S = 60.0
-#: After a stop a batch under way may take so long; then it is given up, and read again later.
+#: Seconds that a batch in progress gets after a stop; then it is given up, and read again later.
 _GRACE_S = 10.0
 
 
 class PullProblem(Exception):
-    """There is nothing to pull; one line."""
+    """There is nothing to pull. The message is one line."""
 
 
 def pulled(loaded: Configuration) -> dict[str, BatchSource]:
-    """The sources that are pulled. Raises `ConfigurationError`."""
+    """Return the sources that are pulled. Raises `ConfigurationError`."""
     return {
         source.name: source
         for source in factories.batch_sources(loaded)
@@ -36,7 +36,7 @@ def pulled(loaded: Configuration) -> dict[str, BatchSource]:
 
 
 def pulled_sources(loaded: Configuration, names: Sequence[str] = ()) -> list[BatchSource]:
-    """All that are pulled, or those of these names. Raises PullProblem where there are none."""
+    """Return all pulled sources, or those of these names. Raises PullProblem if there are none."""
     found = pulled(loaded)
     if unknown := [name for name in names if name not in found]:
         raise PullProblem(f"no source that is pulled has the name {', '.join(unknown)}")
@@ -47,7 +47,7 @@ def pulled_sources(loaded: Configuration, names: Sequence[str] = ()) -> list[Bat
 
 @dataclass(frozen=True, slots=True)
 class Puller:
-    """Pulls sources into Kafka; `settings` say where that is, `data` is `up`'s folder."""
+    """A puller of sources into Kafka, which `settings` name; `data` is the folder of `up`."""
 
     loaded: Configuration
     settings: Settings
@@ -56,7 +56,7 @@ class Puller:
     stop: threading.Event
 
     def once(self, source: BatchSource) -> bool:
-        """Read a source to its end; whether that went well."""
+        """Read a source to its end; return True if it succeeded."""
         with self._pull(source) as pull:
             _, complete = pull.once()
         return complete

@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM as KeyboardInterrupt, but never in the middle of starting a process.
 
-What a signal handler raises while Python forks is dropped by the hooks that it runs there, and the
-lock of the logging module, which one of those hooks was about to release, then stays taken for
-ever. And a process that was just made must be entered somewhere before anything else happens.
+An exception that a signal handler raises while Python forks is dropped by the hooks that run there,
+and the lock of the logging module, which one of those hooks was about to release, then stays locked
+for ever. Also, a new process must be recorded before any other code runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Interrupts:
-    """Takes both signals between `take` and `give_back`. For the main thread."""
+    """A handler of both signals between `take` and `give_back`. For the main thread."""
 
     def __init__(self) -> None:
         self.seen = False
@@ -22,24 +22,24 @@ class Interrupts:
         self._before: dict[int, Any] = {}
 
     def take(self) -> None:
-        """From now on either signal raises KeyboardInterrupt."""
+        """Make either signal raise KeyboardInterrupt from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._handle)
 
     def call_instead(self, function: Callable[[], None]) -> None:
-        """From now on either signal calls this, and raises nothing."""
+        """Make either signal call this function from now on, and raise nothing."""
         for number in self._before:
             signal.signal(number, lambda *_: function())
 
     def give_back(self) -> None:
-        """From now on the signals do again what they did before."""
+        """Restore the previous handlers of both signals."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Within, a signal is only remembered; at the end it raises."""
+        """Only record a signal within the context; raise at its end."""
         self._deferred = True
         try:
             yield

@@ -17,14 +17,14 @@ from processors.stage import Stage
 from processors.trails.stage import TrailsStage
 from schemas.topics import LASTING, PUBLIC, full_name
 
-#: In the order of the flow.
+#: The stages in the order of the data flow.
 STAGE_NAMES = ("trails", "graph", "profiles")
 
 
 def make(
     name: str, settings: Settings, present: Present, segments: Iterable[Segment] = ()
 ) -> Stage:
-    """A stage by name, for an epoch: its identity policy is that of the epoch."""
+    """Make a stage by name, for an epoch and with the identity policy of that epoch."""
     policy = restored(present.policy, settings.identity.policy())
     partitions = partitions_of(settings, present)
     segments = tuple(segments)
@@ -37,24 +37,24 @@ def make(
 
 
 def partitions_of(settings: Settings, present: Present) -> int:
-    """How many partitions the topics of an epoch have."""
+    """Return the number of partitions of the topics of an epoch."""
     return present.partitions or settings.topic_partitions
 
 
 def untrusted(settings: Settings) -> frozenset[str]:
-    """The sources whose touches never join people (`links: false`)."""
+    """Return the sources whose touches never join people (`links: false`)."""
     return frozenset(name for name, source in settings.sources.items() if not source.links)
 
 
 def segments_of(settings: Settings) -> tuple[Segment, ...]:
-    """The segments that are configured. Raises `processors.segments.SegmentError`."""
+    """Return the configured segments. Raises `processors.segments.SegmentError`."""
     return load_segments(settings.segments) if settings.segments else ()
 
 
 def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -> list[Wanted]:
-    """Every topic of a generation, changelogs too, under its name on the broker.
+    """Return every topic of a generation, changelogs too, under its name on the broker.
 
-    With as many partitions as are configured unless it says otherwise.
+    `partitions`: their number of partitions; 0: as configured.
     """
     kafka = settings.kafka
     if partitions:
@@ -64,12 +64,12 @@ def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -
 
 
 def lasting_topics(settings: Settings) -> list[Wanted]:
-    """The topics outside of all generations."""
+    """Return the topics outside of all generations."""
     return wanted(settings.kafka, settings.namespace, (), LASTING)
 
 
 def readers(settings: Settings, namespace: str) -> list[Reader]:
-    """Everybody who reads a topic of a generation, those nearest to the source first."""
+    """Return all readers of topics of a generation, those nearest to the source first."""
     stages = {stage.name: stage for stage in _named(settings)}
 
     def reader(name: str, topic: str) -> Reader:
@@ -86,5 +86,5 @@ def readers(settings: Settings, namespace: str) -> list[Reader]:
 
 
 def _named(settings: Settings) -> list[Stage]:
-    """The stages, to ask them for names only."""
+    """Return the stages, only to read names from them."""
     return [make(name, settings, Present(0, "", "")) for name in STAGE_NAMES]

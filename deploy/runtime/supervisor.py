@@ -1,7 +1,7 @@
-"""Child processes in order: started, waited for, restarted when they die, stopped in reverse.
+"""A supervisor of child processes: starts, awaits, restarts, and stops them in reverse order.
 
 Each child is `python -m deploy COMMAND` in a process group of its own (Ctrl-C in the terminal
-reaches only us, so that the order of stopping is ours) and ends when we end.
+reaches only the parent, which thus controls the order of stopping) and ends when the parent ends.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from deploy.runtime.processes import die_with_parent, stop
 
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
-#: After this many seconds of life the next death counts as the first again.
+#: Seconds of life after which the next death counts as the first again.
 _STABLE_AFTER = 60.0
-#: What a child's arguments are given to.
+#: The program that receives a child's arguments.
 PROGRAM = (sys.executable, "-m", "deploy")
 
 
 class ChildFailed(Exception):
-    """A child could not start, or died and must not be restarted. One line."""
+    """A child could not start, or died and must not be restarted. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """What to run. `ready` is polled until true; it must answer fast and never raise."""
+    """A command to run. `ready` is polled until true; it must answer fast and never raise."""
 
     name: str
     arguments: tuple[str, ...]
@@ -52,9 +52,9 @@ class _Running:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs children. `start`, `check` and `stop` are called from one thread."""
+    """A supervisor of children. `start`, `check` and `stop` are called from one thread."""
 
-    #: Folder of the children's log files; None: they write where we write.
+    #: Folder of the children's log files; None: they write to the parent's streams.
     logs: Path | None
     say: Callable[[str], None]
     program: tuple[str, ...] = PROGRAM
@@ -62,7 +62,7 @@ class Supervisor:
     _running: dict[str, _Running] = field(default_factory=dict)
 
     def start(self, child: Child) -> None:
-        """Start a child; `wait` tells whether that went well."""
+        """Start a child; `wait` reports whether that succeeded."""
         self._running[child.name] = _Running(child, self._spawn(child), self.clock())
 
     def wait(self, name: str) -> None:
@@ -83,7 +83,7 @@ class Supervisor:
             time.sleep(0.05)
 
     def check(self) -> None:
-        """Restart what has died, each time after a longer pause. Call it often; never waits."""
+        """Restart children that died, after growing pauses. Call it often; it never waits."""
         now = self.clock()
         for name, running in self._running.items():
             status = running.process.poll()
@@ -103,28 +103,28 @@ class Supervisor:
                 running.backoff = min(2 * running.backoff, _LONGEST_BACKOFF)
 
     def stop(self, name: str) -> None:
-        """End one child and wait for it; nothing if there is none of that name."""
+        """Stop one child and wait for it; do nothing if there is none of that name."""
         if running := self._running.pop(name, None):
             stop(running.process, running.child.grace)
 
     def stop_all(self) -> None:
-        """End all children, the last started first."""
+        """Stop all children, the last started first."""
         for name in reversed(list(self._running)):
             self.stop(name)
 
     def stop_together(self) -> None:
-        """End all children at the same time."""
+        """Stop all children at the same time."""
         for running in self._running.values():
             if running.process.poll() is None:
                 running.process.terminate()
         self.stop_all()
 
     def running(self, name: str) -> bool:
-        """Whether a child was started and not stopped; it may be waiting for its restart."""
+        """Return True if a child was started and not stopped; it may be waiting for its restart."""
         return name in self._running
 
     def pid(self, name: str) -> int:
-        """The process id of a child."""
+        """Return the process id of a child."""
         return self._running[name].process.pid
 
     def _spawn(self, child: Child) -> subprocess.Popen[bytes]:
@@ -141,7 +141,7 @@ class Supervisor:
             )
 
     def _last_words(self, child: Child) -> str:
-        """The last line of a child's log: commands say in one line why they fail."""
+        """Return the last line of a child's log: commands report a failure in one line."""
         if self.logs is None:
             return "see its log"
         text = self._log(child).read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""The worker: one process a stage, so that no stage waits for another's rebalance or core."""
+"""The worker: one process per stage, so that no stage waits for another's rebalance or core."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def run_one(
 ) -> None:
     """Run one stage in this process until SIGTERM or SIGINT, on an epoch (`deploy.kafka.control`).
 
-    Raises `processors.segments.SegmentError` if a definition is wrong.
-    By `hook` and `wrap` tests end it after a step, change its clock, or plant a bug in it.
+    Raises `processors.segments.SegmentError` if a definition is wrong. Tests use `hook` and `wrap`
+    to end it after a step, change its clock, or plant a bug in it.
     """
     segments = segments_of(settings)
     port = settings.metrics.port and settings.metrics.port + STAGE_NAMES.index(name)
@@ -50,9 +50,9 @@ def run_worker(
 ) -> None:
     """Run a process for each stage until SIGTERM or SIGINT, then stop them all at once.
 
-    One that ends by itself, because it lost its place in its group or another epoch is present
-    for instance, is started again, later each time. `options` are given to each. `program` is what
-    runs `worker --stage NAME`.
+    A process that ends by itself, for instance because it left its group or another epoch is
+    present, is restarted, after growing pauses. `options` are passed to each. `program` is the
+    command that runs `worker --stage NAME`.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

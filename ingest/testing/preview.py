@@ -1,4 +1,4 @@
-"""What a connector makes of a payload, without Kafka and without a signature."""
+"""A dry run of a connector on a payload, without Kafka and without a signature."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.violation import Violation
 
-#: What stands for a secret that is not given: `parse` needs none.
+#: The stand-in for a secret that is not given: `parse` needs none.
 _SECRET = SecretStr("not-a-secret")
 _URL = "https://touch.example.com"
 _FORM = "application/x-www-form-urlencoded"
-#: Columns of a touchpoint that have a line of their own, or say nothing of the customer.
+#: Columns of a touchpoint that are shown on a line of their own, or do not describe the customer.
 _TOLD = frozenset(
     {
         "event_id", "channel", "type", "source", "direction", "occurred_at", "received_at",
@@ -30,9 +30,9 @@ _TOLD = frozenset(
 
 
 def connector_for(registry: Registry, name: str, options: Mapping[str, Any]) -> AnyConnector:
-    """A connector that nobody sends to; secrets that are not given are made up.
+    """Return a connector for a dry run; secrets that are not given are made up.
 
-    Raises ConnectorError where an option that is no secret is missing or wrong.
+    Raises ConnectorError if an option that is not a secret is missing or wrong.
     """
     model = registry.load(name).options
     missing = {
@@ -46,9 +46,9 @@ def connector_for(registry: Registry, name: str, options: Mapping[str, Any]) -> 
 def source_for(
     registry: Registry, name: str, options: Mapping[str, Any], policy: SourcePolicy
 ) -> Source:
-    """A source of a connector, made as `connector_for` does.
+    """Return a source with a connector, made as `connector_for` does.
 
-    Raises ConnectorError also where the connector takes no requests.
+    Also raises ConnectorError if the connector accepts no requests.
     """
     connector = connector_for(registry, name, options)
     if not isinstance(connector, WebhookConnector):
@@ -61,7 +61,7 @@ def source_for(
 def request_of(
     payload: bytes, *, method: str, path: str, query: str, headers: Mapping[str, str]
 ) -> Request:
-    """A request that brings these bytes; without a Content-Type it is told from them."""
+    """Return a request with this payload; a missing Content-Type is inferred from the bytes."""
     named = {name.lower(): value for name, value in headers.items()}
     if "content-type" not in named:
         is_json = payload.lstrip()[:1] in (b"{", b"[")
@@ -71,12 +71,12 @@ def request_of(
 
 
 def results(source: Source, request: Request, received_ms: int) -> list[Accepted | Rejection]:
-    """What becomes of each event of a request, as in the gateway."""
+    """Return the result for each event of a request, as the gateway computes it."""
     return list(judged(source, request, received_ms, GatewayConfig()))
 
 
 def documents(found: Sequence[Accepted | Rejection]) -> list[dict[str, Any]]:
-    """The results for a program."""
+    """Return the results for a program."""
     return [
         {"touchpoint": json.loads(one.value), "violations": list(map(str, _differences(one)))}
         if isinstance(one, Accepted)
@@ -86,7 +86,7 @@ def documents(found: Sequence[Accepted | Rejection]) -> list[dict[str, Any]]:
 
 
 def lines(found: Sequence[Accepted | Rejection]) -> Iterator[str]:
-    """The results for a person."""
+    """Yield the results for a person, line by line."""
     touches = sum(isinstance(one, Accepted) for one in found)
     yield f"{_count(touches, 'touchpoint')}, {_count(len(found) - touches, 'rejection')}"
     for number, one in enumerate(found, 1):

@@ -1,4 +1,4 @@
-"""A new connector as a package of its own, made of the one in `template/`."""
+"""Creation of a new connector as a separate package, copied from `template/`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ingest.registry import ConnectorError
 from schemas.identifiers import BUILT_IN_KINDS
 
 TEMPLATE = Path(__file__).parent / "template"
-#: With a longer one the lines of the template would have to be broken in other places.
+#: A longer name would require other line breaks in the template.
 MAX_NAME_LENGTH = 24
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 _TEXT = frozenset({".py", ".toml", ".json", ".md", ".typed"})
 
 
 def start(name: str, folder: Path, taken: Iterable[str]) -> list[Path]:
-    """Write the package of a connector into a folder that does not exist; its files.
+    """Write the package of a connector into a new folder and return its files.
 
-    Raises ConnectorError where the name is none, or is taken by a connector or a kind of
-    identifier, or where the folder exists.
+    Raises ConnectorError if the name is invalid or already belongs to a connector or a kind of
+    identifier, or if the folder exists.
     """
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         raise ConnectorError(

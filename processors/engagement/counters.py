@@ -1,4 +1,4 @@
-"""Engagement: how much happened per hour, channel, type, source, campaign and currency.
+"""Engagement: counters per hour, channel, type, source, campaign and currency.
 
 Each home partition owns its counters and publishes absolute values; the view sums over homes. A
 late touch updates the window in which it occurred.
@@ -19,7 +19,7 @@ PREFIX = b"e:"
 
 
 class Window(NamedTuple):
-    """What one counter counts; `start_ms` is the start of the hour."""
+    """The key of one counter; `start_ms` is the start of the hour."""
 
     start_ms: int
     channel: str
@@ -29,7 +29,7 @@ class Window(NamedTuple):
     currency: str
 
     def row_key(self) -> bytes:
-        """The key of the counter's row."""
+        """Return the key of the counter's row."""
         return PREFIX + "\x1f".join((str(self.start_ms), *self[1:])).encode()
 
 
@@ -54,7 +54,7 @@ _decoder = msgspec.msgpack.Decoder(Counter)
 
 
 def window(touch: TouchpointRow, occurred_ms: int) -> Window:
-    """The counter that a touch belongs to."""
+    """Return the window that a touch belongs to."""
     return Window(
         occurred_ms - occurred_ms % HOUR_MS,
         touch.channel,
@@ -66,17 +66,17 @@ def window(touch: TouchpointRow, occurred_ms: int) -> Window:
 
 
 def unpack(row: bytes) -> Counter:
-    """The counter of a row's stored bytes."""
+    """Decode the counter of a row's stored bytes."""
     return _decoder.decode(memoryview(row)[rows.SIZE :])
 
 
 def pack(counter: Counter) -> bytes:
-    """The body of a counter's row."""
+    """Encode the body of a counter's row."""
     return _encoder.encode(counter)
 
 
 def published(window: Window, counter: Counter, *, epoch: int, home: int, version: int) -> bytes:
-    """The row of ClickHouse's table `engagement`, one line of JSON."""
+    """Return the row of ClickHouse's table `engagement`, one line of JSON."""
     return msgspec.json.encode(
         {
             "epoch": epoch,

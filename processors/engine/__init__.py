@@ -1,6 +1,7 @@
 """The Faust adapter: runs a stage (`processors.stage`) over Kafka, in batches.
 
-Which of Faust's faults each override is for, and the tests: docs/faults.md, "Faust's own faults".
+docs/faults.md, "Faust's own faults", lists the fault that each override works around, and its
+tests.
 """
 
 from processors.engine.config import EngineConfig, changelogs, group

@@ -1,4 +1,4 @@
-"""The Faust application of a stage: its settings, and where the engine is told of rebalances."""
+"""The Faust application of a stage: its settings, and the rebalances it reports to the engine."""
 # mypy: disable-error-code="misc"
 # (Faust has no usable type information, so its classes are Any, which strict mypy does not let us
 # subclass.)
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class EngineFlowControl(FlowControlEvent):
-    """Flow control that does not lose what is already flowing.
+    """Flow control that does not lose input in flight.
 
-    Faust resumes once more at the end of a recovery, when input is already arriving, and each
-    resumption empties the queues: those batches were gone, and commits passed them.
+    At the end of a recovery Faust resumes a second time, when input is already arriving, and each
+    resumption empties the queues: those batches were lost, and commits passed them.
     """
 
     def resume(self) -> None:
@@ -63,7 +63,7 @@ class EngineApp(faust.App):
 
     @cached_property
     def flow_control(self) -> EngineFlowControl:
-        """See `EngineFlowControl`."""
+        """Return the flow control; see `EngineFlowControl`."""
         return EngineFlowControl(loop=self.loop)
 
     def _new_transport(self) -> EngineTransport:
@@ -83,7 +83,8 @@ class EngineApp(faust.App):
                 acks=False,
                 allow_empty=True,
             ),
-            # In batches. Not 1: Faust then goes on reading the changelog after the recovery.
+            # Counted in batches. Not 1: Faust then goes on reading the changelog after the
+            # recovery.
             recovery_buffer_size=2,
         )
         self.tables.add(table)
@@ -101,7 +102,7 @@ class EngineApp(faust.App):
         await super()._on_partitions_assigned(assigned, generation_id)
 
     def on_rebalance_end(self) -> None:
-        """All partitions are recovered."""
+        """Tell the engine that all partitions are recovered."""
         super().on_rebalance_end()
         self.engine.resume()
 

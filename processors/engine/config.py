@@ -1,4 +1,4 @@
-"""What the engine has to know, and the names that follow from it."""
+"""The configuration of the engine, and the names derived from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DECLARED = {topic.name: topic for topic in topics.PUBLIC}
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """One engine process. Times are in seconds."""
+    """The configuration of one engine process. Times are in seconds."""
 
     bootstrap_servers: str
     #: Each process that may run at the same time needs a folder of its own.
@@ -27,23 +27,24 @@ class EngineConfig:
     #: Keyword arguments of aiokafka's clients: security_protocol, sasl_*, ssl_context.
     security: Mapping[str, Any] = field(default_factory=dict)
     session_timeout: float = 60.0
-    #: A send that is not acknowledged by then ends the process: another member may own the
+    #: A send that is not acknowledged within this time ends the process: another member may own the
     #: partition soon. Must be below the session timeout.
     send_timeout: float = 20.0
     commit_interval: float = 1.0
     tick_interval: float = 1.0
-    #: How long a graceful stop may take before the process ends anyway.
+    #: The longest duration of a graceful stop; then the process ends anyway.
     stop_timeout: float = 10.0
-    #: How long the ids of events are remembered, in Kafka's record time.
+    #: The duration for which ids of events are remembered, in Kafka's record time.
     seen_window: float = 7 * 86_400.0
     max_batch_records: int = 30_000
-    #: The longest that a partition without news delays the fetch from its neighbours.
+    #: The longest time by which a partition without new records delays the fetch from its
+    #: neighbours.
     fetch_max_wait: float = 0.05
     #: Shared by all partitions of the process.
     cache_bytes: int = 256 << 20
-    #: Static membership: see `processors.engine.static_membership`, which gives it its value.
+    #: Static membership: see `processors.engine.static_membership`, which sets the value.
     instance_id: str | None = None
-    #: The computation that the process takes part in, 0 where that is not known.
+    #: The epoch that the process computes, 0 if unknown.
     epoch: int = 0
 
     def __post_init__(self) -> None:
@@ -51,23 +52,23 @@ class EngineConfig:
             raise ValueError("send_timeout must be below session_timeout")
 
     def partitions_of(self, topic: str) -> int:
-        """How many partitions a logical topic was declared with."""
+        """Return the number of partitions with which a logical topic was declared."""
         declared = _DECLARED.get(topic)
         return (declared.partitions if declared else None) or self.partitions
 
 
 def group(stage: Stage, namespace: str) -> str:
-    """The stage's consumer group, in front of which stands the deployment's namespace."""
+    """Return the stage's consumer group, prefixed by the deployment's namespace."""
     return topics.full_name(namespace, f"touchline-{stage.name}")
 
 
 def tables(stage: Stage) -> tuple[str, ...]:
-    """The tables of a stage."""
+    """Return the tables of a stage."""
     return (ROWS, SEEN) if stage.deduplicates else (ROWS,)
 
 
 def changelogs(stage: Stage, namespace: str) -> tuple[topics.Topic, ...]:
-    """The changelog topics that `setup` creates for a stage, under their names on the broker."""
+    """Return the changelog topics that `setup` creates for a stage, by their broker names."""
     declared = _DECLARED.get(stage.inputs[0])
     return tuple(
         topics.changelog(

@@ -1,7 +1,7 @@
 """Faust's consumer, adapted: batches instead of events, and commits that the engine decides.
 
-Each override names what it replaces in faust-streaming 0.15.3 and why; tests/processors/engine and
-tests/kafka have a test for the behaviour of each.
+Each override names the method it replaces in faust-streaming 0.15.3, and the reason;
+tests/processors/engine and tests/kafka have a test for the behaviour of each.
 """
 # mypy: disable-error-code="misc"
 # (Faust has no usable type information, so its classes are Any, which strict mypy does not let us
@@ -23,22 +23,22 @@ FETCH_BYTES = 16 << 20
 
 
 class BatchScheduler:
-    """One message per partition and fetch, its value the list of records.
+    """A scheduler that yields one message per partition and fetch, its value the list of records.
 
-    Instead of one message per record: Faust's path costs the same for a batch as for an event.
+    Faust's path costs the same for a batch as for a single event.
     """
 
     def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, list[Any]]]:
-        """The fetched partitions, each with all of its records."""
+        """Yield the fetched partitions, each with all of its records."""
         return iter([(tp, batch) for tp, batch in records.items() if batch])
 
 
 class EngineConsumerThread(driver.AIOKafkaConsumerThread):
-    """Creates the aiokafka consumer."""
+    """The thread that creates and runs the aiokafka consumer."""
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        # Faust's own waits up to 1.5 s in a fetch. A partition that was just read joins only the
-        # next fetch, so that a neighbour without news delayed it by as long.
+        # Faust's default waits up to 1.5 s in a fetch. A partition that was just read joins only
+        # the next fetch, so a neighbour without new records delayed it by that time.
         config: EngineConfig = self.app.engine.config
         self._assignor = self.app.assignor
         return AIOKafkaConsumer(
@@ -60,7 +60,7 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
         )
 
     async def on_thread_stop(self) -> None:
-        """Leave the group for good, as a static member too: somebody else may take over at once.
+        """Leave the group for good, also as a static member: another process may take over at once.
 
         Static membership is for a process that dies, and is back before its session ends.
         """
@@ -82,19 +82,19 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
                 act(driver.ensure_aiokafka_TP(tp))
 
     async def rewind(self, tp: TP, offset: int) -> None:
-        """Fetch again from this offset on. Runs in the consumer's thread."""
+        """Fetch again from this offset. Runs in the consumer's thread."""
         if self._consumer is not None and tp in self._consumer.assignment():
             self._consumer.seek(driver.ensure_aiokafka_TP(tp), offset)
 
     def handed_out(self, tp: TP) -> int | None:
-        """The offset behind the last record given to Faust, None if unknown."""
+        """Return the offset after the last record given to Faust, None if unknown."""
         if self._consumer is None or tp not in self._consumer.assignment():
             return None
         state = self._consumer._subscription.subscription.assignment.state_value(tp)
         return state.position if state.has_valid_position else None
 
     def polled_highwater(self, tp: TP, since_ms: int) -> int | None:
-        """The end offset that a fetch after `since_ms` (wall clock) saw, or None."""
+        """Return the end offset seen by a fetch after `since_ms` (wall clock), or None."""
         if self._consumer is None or tp not in self._consumer.assignment():
             return None
         polled = self._consumer.last_poll_timestamp(tp)
@@ -105,10 +105,11 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class NoReadOffsets(dict[Any, Any]):
-    """Faust's memory of what it read, which forgets at once.
+    """Faust's memory of read offsets, which stores nothing.
 
-    Faust drops what it believes to have read already, also what the engine asked for again, and
-    takes what lies between two batches for a gap. The engine itself knows what is next.
+    Faust drops records that it believes to have read already, even if the engine asked for them
+    again, and takes the distance between two batches for a gap. The engine tracks the next offset
+    itself.
     """
 
     def __getitem__(self, tp: Any) -> None:
@@ -118,22 +119,22 @@ class NoReadOffsets(dict[Any, Any]):
         pass
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class EngineConsumer(driver.Consumer):
-    """A consumer of batches that commits what the engine says, and nothing else."""
+    """A consumer of batches that commits only the offsets that the engine returns."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = NoReadOffsets()
 
     async def rewind(self, tp: TP, offset: int) -> None:
-        """Fetch again from this offset on."""
+        """Fetch again from this offset."""
         await self._thread.call_thread(self._thread.rewind, tp, offset)
 
     def handed_out(self, tp: TP) -> int | None:
-        """The offset behind the last record that aiokafka gave to Faust, None if unknown."""
+        """Return the offset after the last record that aiokafka gave to Faust, None if unknown."""
         offset: int | None = self._thread.handed_out(tp)
         return offset
 
@@ -141,8 +142,8 @@ class EngineConsumer(driver.Consumer):
         return EngineConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _to_message(self, tp: TP, record: list[Any]) -> ConsumerMessage:
-        # The message stands for all its records and bears the offset of the last one, so that
-        # Faust's counts of what was read and recovered come out right.
+        # The message represents all its records and has the offset of the last one, so that Faust's
+        # counts of read and recovered records are right.
         last = record[-1]
         return ConsumerMessage(
             last.topic,
@@ -161,7 +162,7 @@ class EngineConsumer(driver.Consumer):
         )
 
     def ack(self, message: Any) -> bool:
-        """The message is dealt with; only `wait_empty` needs to know. Commits nothing."""
+        """Mark the message as processed; only `wait_empty` needs to know. Commits nothing."""
         if message.acked:
             return False
         message.acked = True
@@ -187,36 +188,36 @@ class EngineConsumer(driver.Consumer):
         return done
 
     def on_buffer_full(self, tp: TP) -> None:
-        """No effect: with all partitions taken out Faust would sleep for a second.
+        """Do nothing: without any partition left to fetch from, Faust would sleep for a second.
 
-        The queue of two batches holds the fetcher back by itself.
+        The queue of two batches limits the fetcher by itself.
         """
 
     def on_buffer_drop(self, tp: TP) -> None:
-        """No effect, see `on_buffer_full`."""
+        """Do nothing, see `on_buffer_full`."""
 
     def pause_partitions(self, tps: Iterable[TP]) -> None:
-        """Pause, in aiokafka too: it would fetch changelogs once more and keep what it fetched."""
+        """Pause in aiokafka too: it would fetch changelogs once more and keep the records."""
         tps = set(tps)
         super().pause_partitions(tps)
         self._thread.pause(tps, paused=True)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """Resume, in aiokafka too."""
+        """Resume in aiokafka too."""
         tps = set(tps)
         super().resume_partitions(tps)
         self._thread.pause(tps, paused=False)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: Faust's watchdog takes paused changelogs for stalled ones."""
+        """Do nothing: Faust's watchdog mistakes paused changelogs for stalled ones."""
 
     def committed_offset(self, tp: TP) -> int | None:
-        """The group's committed offset as of the last commit or seek, None when there is none."""
+        """Return the group's committed offset as of the last commit or seek, or None."""
         offset: int | None = self._committed_offset.get(tp)
         return offset
 
     def polled_highwater(self, tp: TP, since_ms: int) -> int | None:
-        """See `EngineConsumerThread.polled_highwater`."""
+        """Return the end offset; see `EngineConsumerThread.polled_highwater`."""
         highwater: int | None = self._thread.polled_highwater(tp, since_ms)
         return highwater
 

@@ -1,4 +1,4 @@
-"""What a process brings along, and how it ends when it must not go on."""
+"""The hooks of a process: clock, metrics, probes, and the way it ends when it must not go on."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ def halt(reason: str, **fields: Any) -> NoReturn:
 
 
 def wall_clock_ms() -> int:
-    """Milliseconds since 1970, UTC."""
+    """Return milliseconds since 1970, UTC."""
     return time.time_ns() // 1_000_000
 
 
 def no_probe(step: str) -> None:
-    """Called after each step of the protocol (decide, log, apply, publish, commit); tests end the
-    process there."""
+    """Do nothing. Called after each step of the protocol (decide, log, apply, publish, commit).
+
+    Tests end the process there.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """The defaults are for production, but for the metrics."""
+    """The hooks of a process. The defaults are for production, except for the metrics."""
 
     metrics: EngineMetrics = field(default_factory=NoMetrics)
     probe: Callable[[str], None] = no_probe

@@ -1,4 +1,4 @@
-"""How far each input partition is processed, and whether anything of it is missing or waiting."""
+"""The position of each input partition, and the gaps and waiting records in front of it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from faust.types import TP
 
 @dataclass(slots=True)
 class Position:
-    """Of one input partition. Offsets are those of the input topic."""
+    """The position in one input partition. Offsets are those of the input topic."""
 
     generation: int
-    #: The next offset to process: committed, once it may be.
+    #: The next offset to process; it is committed once that is allowed.
     next_offset: int
     #: Record time (ms) of the last record processed, 0 before the first.
     time_ms: int = 0
-    #: Whether anything was processed since the partition was assigned.
+    #: True if any record was processed since the partition was assigned.
     moved: bool = False
-    #: First offsets of batches that came although others were expected -> how often.
+    #: First offsets of batches that came instead of the expected one -> number of times.
     suspects: Counter[int] = field(default_factory=Counter)
 
 
@@ -31,11 +31,11 @@ class Inputs:
         self._positions: dict[TP, Position] = {}
 
     def clear(self) -> None:
-        """Another assignment begins."""
+        """Forget all positions: another assignment begins."""
         self._positions.clear()
 
     def begin(self, tp: TP, generation: int, next_offset: int) -> None:
-        """Where reading starts."""
+        """Set the offset at which reading starts."""
         self._positions.setdefault(tp, Position(generation, next_offset))
 
     def __contains__(self, tp: object) -> bool:
@@ -48,22 +48,22 @@ class Inputs:
         return self._positions[tp]
 
     def advance(self, tp: TP, generation: int, next_offset: int, time_ms: int) -> None:
-        """Everything below `next_offset` is processed and published."""
+        """Note that everything below `next_offset` is processed and published."""
         self._positions[tp] = Position(generation, next_offset, time_ms, moved=True)
 
     def gap(self, tp: TP, first_offset: int) -> int:
-        """How many records before this one are missing: they were gone before they were read."""
+        """Return the number of records missing before this one, deleted before they were read."""
         position = self._positions.get(tp)
         return max(0, first_offset - position.next_offset) if position else 0
 
     def suspect(self, tp: TP, first_offset: int) -> int:
-        """Note a batch that does not follow; how often it has come."""
+        """Note a batch that does not continue the position; return how often it has come."""
         suspects = self._positions[tp].suspects
         suspects[first_offset] += 1
         return suspects[first_offset]
 
     def committable(self, generation: int) -> dict[TP, int]:
-        """The offsets to commit, those of the present generation only."""
+        """Return the offsets to commit, those of the present generation only."""
         return {
             tp: position.next_offset
             for tp, position in self._positions.items()
@@ -71,10 +71,10 @@ class Inputs:
         }
 
     def position_ms(self, highwaters: Mapping[TP, int | None], now_ms: int) -> int:
-        """Up to which record time these inputs are processed: now, when nothing is waiting.
+        """Return the record time up to which these inputs are processed: now, if none is waiting.
 
-        `highwaters` are the end offsets of the inputs as seen just now, None where unknown: then
-        something may be waiting.
+        `highwaters` are the end offsets of the inputs as seen just now, None if unknown: then a
+        record may be waiting.
         """
         moments = [now_ms]
         for tp, highwater in highwaters.items():

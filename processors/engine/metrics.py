@@ -1,4 +1,4 @@
-"""What the engine reports about itself; `deploy` turns it into Prometheus metrics."""
+"""The metrics that the engine reports; `deploy` turns them into Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -6,28 +6,36 @@ from typing import Protocol
 
 
 class EngineMetrics(Protocol):
-    """The port. Label values are names of stages, topics and partitions, never customers' data.
+    """The port for metrics.
+
+    Label values are names of stages, topics and partitions, never customers' data.
 
     Calls come from the engine's event loop and must not block.
     """
 
     def batch(self, stage: str, records: int, seconds: float) -> None:
-        """A batch of input records went through all steps up to publishing."""
+        """Report that a batch of input records went through all steps up to publishing."""
 
     def lag(self, stage: str, topic: str, partition: int, records: int, seconds: float) -> None:
-        """Records of an input partition that are not processed, and the age of the last one that
-        is. Reported about once a second for each assigned partition; zeros when it was revoked."""
+        """Report an input partition's unprocessed records and the age of the last processed one.
+
+        Called about once a second for each assigned partition; with zeros when it is revoked.
+        """
 
     def state(self, stage: str, partition: int, keys: int, size: int) -> None:
-        """The rows of an assigned partition: their number, estimated, and bytes on disk. Reported
-        about every ten seconds; zeros when it was revoked."""
+        """Report the rows of an assigned partition: their estimated number, and bytes on disk.
+
+        Called about every ten seconds; with zeros when the partition is revoked.
+        """
 
     def fired(self, stage: str, late: float) -> None:
-        """A tick dealt with deadlines; the earliest of them was due so many seconds ago."""
+        """Report that a tick processed deadlines; the earliest was due this many seconds ago."""
 
     def count(self, name: str, increment: int) -> None:
-        """A counter of the metrics catalogue went up: the stage's own (`Decision.counts`) or one
-        of `COUNTERS`."""
+        """Increment a counter of the metrics catalogue.
+
+        It is the stage's own (`Decision.counts`) or one of `COUNTERS`.
+        """
 
 
 #: Counters of the engine itself.
@@ -44,19 +52,19 @@ COUNTERS = {
 
 
 class NoMetrics:
-    """Reports nothing."""
+    """Metrics that ignore every report."""
 
     def batch(self, stage: str, records: int, seconds: float) -> None:
-        """Ignored."""
+        """Ignore."""
 
     def lag(self, stage: str, topic: str, partition: int, records: int, seconds: float) -> None:
-        """Ignored."""
+        """Ignore."""
 
     def state(self, stage: str, partition: int, keys: int, size: int) -> None:
-        """Ignored."""
+        """Ignore."""
 
     def fired(self, stage: str, late: float) -> None:
-        """Ignored."""
+        """Ignore."""
 
     def count(self, name: str, increment: int) -> None:
-        """Ignored."""
+        """Ignore."""

@@ -1,4 +1,4 @@
-"""Record batches as they travel: as few as possible, each of them atomic on the broker."""
+"""Packing of records into record batches: as few as possible, each of them atomic on the broker."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-#: Of a record batch before compression; topics accept 1 MiB.
+#: The limit of a record batch before compression; topics accept 1 MiB.
 MAX_BATCH_BYTES = 900_000
 _RECORD_OVERHEAD = 64
-#: How full a record batch of an atomic stage is to be.
+#: The target fill level of a record batch of an atomic stage.
 _FILL = 0.8
 _SEEN_ENTRY = struct.Struct(">16sQI")
 _SEEN_STORED = struct.Struct(">16s12s")
-#: 28 bytes each: a packed record stays below 850 KB.
+#: The most ids in a record, 28 bytes each: a packed record stays below 850 KB.
 _SEEN_ENTRIES = 30_000
 
 
 class TooLarge(Exception):
-    """Rows or outputs that no record batch can carry. Sending again would not help."""
+    """Rows or outputs that do not fit any record batch. Sending them again would not help."""
 
 
 class Packed(NamedTuple):
-    """A filled record batch (aiokafka's BatchBuilder) and where it goes, by its full name."""
+    """A filled record batch (aiokafka's BatchBuilder) and its destination, by full topic name."""
 
     topic: str
     partition: int
@@ -58,13 +58,13 @@ def pack(
 
 
 def fitting(records: int, rows: Mapping[bytes, bytes | None]) -> int:
-    """How many records of this kind give rows that surely fit one record batch; at least one."""
+    """Return the number of similar records whose rows surely fit one record batch; at least one."""
     size = sum(len(key) + len(value or b"") + _RECORD_OVERHEAD for key, value in rows.items())
     return max(1, int(records * _FILL * MAX_BATCH_BYTES / max(size, 1)))
 
 
 def pack_seen(seen: Mapping[bytes, int], times_ms: Mapping[int, int]) -> list[bytes]:
-    """The changelog records for event ids: as many ids to a record as fit.
+    """Return the changelog records for event ids, with as many ids in each as fit.
 
     `times_ms` is the record time of each offset that `seen` names.
     """
@@ -79,10 +79,10 @@ def pack_seen(seen: Mapping[bytes, int], times_ms: Mapping[int, int]) -> list[by
 
 
 def unpack_seen(packed: bytes) -> Iterator[Seen]:
-    """What a changelog record of `pack_seen` holds."""
+    """Yield the entries of a changelog record of `pack_seen`."""
     return (Seen(*entry) for entry in _SEEN_ENTRY.iter_unpack(packed))
 
 
 def split_seen(packed: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The same as pairs: hash, and offset and time as they stand there (12 bytes)."""
+    """Yield the entries as pairs: hash, and offset and time in packed form (12 bytes)."""
     return _SEEN_STORED.iter_unpack(packed)

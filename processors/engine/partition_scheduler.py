@@ -1,8 +1,8 @@
-"""Whose turn it is: of a partition one batch or tick at a time, of different partitions two.
+"""Scheduling of batches and ticks: one at a time per partition, two partitions at the same time.
 
-While one waits for Kafka's acknowledgements the other one is decided. Nothing that a batch reads or
-writes belongs to two partitions; what they publish into the same output partition comes from
-different homes, whose order means nothing.
+While one waits for Kafka's acknowledgements the other one is decided. Batches of different
+partitions share no state; records that they publish into the same output partition come from
+different homes, whose relative order does not matter.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
-#: Batches that are worked on at the same time; each has all of its outputs in memory.
+#: The number of batches processed at the same time; each has all of its outputs in memory.
 _AT_ONCE = 2
 
 Batch = Callable[[], Awaitable[None]]
 
 
 class Turns:
-    """The turns of one engine."""
+    """The locks and running batches of one engine."""
 
     def __init__(self) -> None:
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._batches: dict[int, asyncio.Task[None]] = {}
 
     def of(self, partition: int) -> asyncio.Lock:
-        """To be held while anything is read or written of a partition."""
+        """Return the partition's lock; hold it while reading or writing anything of it."""
         return self._locks[partition]
 
     async def start(self, partition: int, batch: Batch) -> None:
-        """Begin a batch once the one before it of its partition has ended, and there is room."""
+        """Start a batch once the previous one of its partition has ended and a slot is free."""
         if before := self._batches.get(partition):
             await asyncio.wait([before])
         while len(self._batches) >= _AT_ONCE:
@@ -37,7 +37,7 @@ class Turns:
         self._batches[partition] = asyncio.create_task(self._run(partition, batch))
 
     async def settled(self) -> None:
-        """Wait for the batches that have begun, and for the ticks that are being carried out."""
+        """Wait for the batches and ticks that have begun."""
         if self._batches:
             await asyncio.wait(list(self._batches.values()))
         for lock in list(self._locks.values()):
@@ -45,7 +45,7 @@ class Turns:
                 pass
 
     async def stop(self) -> None:
-        """End the batches where they are, as a crash does."""
+        """Cancel the running batches at any point, as a crash does."""
         batches = list(self._batches.values())
         for batch in batches:
             batch.cancel()

@@ -1,4 +1,4 @@
-"""What the engine holds of its partitions: databases, and what it remembers between batches."""
+"""The engine's state of its partitions: databases, and the memory between batches."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from processors.stage import Stage
 
 
 class Partitions:
-    """The assigned partitions' tables. Hand out nothing of a partition across an await."""
+    """The tables of the assigned partitions. Do not hold a partition's objects across an await."""
 
     def __init__(self, stage: Stage, config: EngineConfig) -> None:
         self._deduplicates = stage.deduplicates
         self._window_s = int(config.seen_window)
         self._memories: dict[int, PartitionMemory] = {}
-        #: Faust's tables by name, once there are any.
+        #: Faust's tables by name, once they exist.
         self.tables: Any = {}
 
     def rows(self, partition: int) -> PartitionRows:
-        """Raises `StorageError` if the partition is not assigned."""
+        """Return a partition's rows. Raises `StorageError` if it is not assigned."""
         db = self.tables[ROWS].data.database(partition)
         return PartitionRows(db, self._memory(partition))
 
     def seen(self, partition: int) -> PartitionSeen:
-        """Raises `StorageError` if the partition is not assigned."""
+        """Return a partition's seen ids. Raises `StorageError` if it is not assigned."""
         return PartitionSeen(self.tables[SEEN].data.database(partition), self._window_s)
 
     def view(self, partition: int) -> StageStore:
-        """What the stage may read for one decision."""
+        """Return the store that the stage may read for one decision."""
         memory = self._memory(partition)
         seen = self.seen(partition) if self._deduplicates else None
         return StageStore(self.rows(partition), seen, memory, memory.seen_clock)
 
     def reached(self, partition: int, time_ms: int) -> None:
-        """The partition's input has reached this record time; it never goes back."""
+        """Note that the partition's input has reached this record time; it never goes back."""
         memory = self._memory(partition)
         memory.seen_clock = max(memory.seen_clock, time_ms // 1000)
 
     def expire_seen(self, partition: int) -> bool:
-        """Forget some event ids that left the window; whether there may be more."""
+        """Forget some event ids that left the window; return True if there may be more."""
         clock = self._memory(partition).seen_clock
         return self._deduplicates and self.seen(partition).expire(clock)
 
     def drop_scratch(self, partition: int) -> None:
-        """A decision was not carried out: what the stage remembers may be of it."""
+        """Drop the stage's scratch memory: it may be of a decision not carried out."""
         self._memory(partition).scratch.clear()
 
     def clear(self) -> None:
-        """Another assignment begins."""
+        """Forget everything: another assignment begins."""
         self._memories.clear()
 
     def _memory(self, partition: int) -> PartitionMemory:

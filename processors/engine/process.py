@@ -36,7 +36,7 @@ def run_stage(stage: Stage, config: EngineConfig, hooks: Hooks | None = None) ->
     Waits for brokers and topics with a line of log for each attempt. Ends the process itself, with
     status `EXIT_HALTED`, when going on could damage the rows.
     """
-    # What Faust has to say of a failure comes with a stack trace; we say it in one line.
+    # Faust reports a failure with a stack trace; we log it in one line.
     for noisy in ("faust", "mode", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     asyncio.run(_until_signal(stage, config, hooks or Hooks()))
@@ -61,7 +61,7 @@ async def serve(stage: Stage, config: EngineConfig, hooks: Hooks, stop: asyncio.
     if running.done():
         if failure := running.exception():
             engine.on_crash(failure)
-        # From here on what aiokafka reports is news: a broker that does not answer any more.
+        # From here on aiokafka's reports matter: a broker that does not answer any more.
         logging.getLogger("aiokafka").setLevel(logging.ERROR)
         ticker = asyncio.ensure_future(running.result().run())
         await asyncio.wait({ticker, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -141,7 +141,7 @@ async def _connect(publisher: Publisher, config: EngineConfig) -> None:
 
 
 async def _wait_for_topics(publisher: Publisher, stage: Stage, config: EngineConfig) -> str:
-    """Wait until the stage's topics exist; the cluster's id."""
+    """Wait until the stage's topics exist; return the cluster's id."""
     names = [full_name(config.namespace, name) for name in stage.inputs]
     names += [topic.name for topic in changelogs(stage, config.namespace)]
     while True:
@@ -158,5 +158,5 @@ async def _wait_for_topics(publisher: Publisher, stage: Stage, config: EngineCon
 
 
 def data_folder(data_dir: Path, stage: str, cluster: str) -> Path:
-    """Where a stage keeps its rows: apart for each broker lifetime, whose offsets differ."""
+    """Return the folder of a stage's rows: one per broker lifetime, because offsets differ."""
     return data_dir / f"{stage}-{re.sub(r'[^A-Za-z0-9_-]', '_', cluster)}"

@@ -1,4 +1,4 @@
-"""Reading without a gap: each batch continues where the partition is, or is read again."""
+"""Reading without a gap: each batch continues at the partition's position, or is read again."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from processors.engine.metrics import INPUT_GAP, EngineMetrics
 
 log = structlog.get_logger(__name__)
 
-#: A batch that comes this often with the same first offset has nothing before it in the log
-#: (markers of transactions take offsets too).
+#: A batch that comes this often with the same first offset has no record before it in the log
+#: (markers of transactions use offsets too).
 _HOLE_AFTER = 3
 
 
 class Reading:
-    """Compares what arrives with what is next. `app` is Faust's, set before anything runs."""
+    """Compares the offset of each batch with the next one expected. `app` is Faust's, set first."""
 
     app: Any
 
@@ -29,9 +29,10 @@ class Reading:
         self._metrics = metrics
 
     async def begin(self, tp: TP, fallback: int | None = None) -> None:
-        """Note where reading of a partition starts: at its commit, or its first record.
+        """Note the offset at which reading of a partition starts: its commit, or its first record.
 
-        What is gone before that is reported. `fallback` is for a broker that does not answer now.
+        Records that were deleted before that are reported. `fallback` is for a broker that does not
+        answer now.
         """
         generation = self.app.consumer_generation_id
         committed = self.app.consumer.committed_offset(tp)
@@ -46,7 +47,7 @@ class Reading:
             self._report_gap(tp, start, start - committed if committed is not None else 0)
 
     async def follows(self, tp: TP, first: int) -> bool:
-        """Whether a batch continues where the partition is; if not, what lies between comes again.
+        """Return True if a batch continues at the partition's position; else read from there again.
 
         A gap is either in the log, whose oldest records may be gone, or Faust lost a batch on its
         way here: then skipping it would lose events, so the partition is read again.

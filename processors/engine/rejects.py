@@ -1,4 +1,4 @@
-"""What becomes of a record that a stage cannot process: a row of `touchpoints.rejected`."""
+"""The rejection of a record that a stage cannot process: a row of `touchpoints.rejected`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from processors.stage import Failure, Output
 from schemas import topics
 from schemas.rejection import Origin, Rejection, rejected_row
 
-#: base64 makes it a third longer, and the row must fit a record batch.
+#: base64 makes the payload a third longer, and the row must fit a record batch.
 _MAX_PAYLOAD = 600_000
 
 
 def rejected(failure: Failure, stage: str, epoch: int) -> Output:
-    """The rejection of a record: the same one however often it fails. No text of the error."""
+    """Return the rejection of a record, the same however often it fails. No text of the error."""
     record = failure.record
-    # The time too: offsets begin anew with each lifetime of the embedded broker.
+    # The time is included because offsets begin anew with each lifetime of the embedded broker.
     name = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp_ms}"
     rejected_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
     cut = len(record.value) > _MAX_PAYLOAD

@@ -1,8 +1,8 @@
-"""The engine: carries out what a stage decides, in the order that survives a crash at any point.
+"""The engine: carries out a stage's decisions, in the order that survives a crash at any point.
 
-Decide, log, apply, publish, commit (see `processors.stage`). Batches and ticks of a partition take
-turns (`partition_scheduler`). What must not go on ends the process by `halt`; the next start finds
-in the changelog what was decided.
+Decide, log, apply, publish, commit (see `processors.stage`). Batches and ticks of a partition run
+one at a time (`processors.engine.partition_scheduler`). An error that must not be passed over ends
+the process by `halt`; the next start recovers the decisions from the changelog.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _RELOG_ROWS = 1000
 
 
 class Engine:
-    """One stage at work."""
+    """The engine of one stage."""
 
     app: Any
 
@@ -75,14 +75,14 @@ class Engine:
             self._changelogs[ROWS],
             self._changelogs[SEEN],
         )
-        #: Records that are decided together. Of an atomic stage as many as gave rows for one record
-        #: batch lately: to decide, find them too many and decide again costs twice.
+        #: The number of records that are decided together. For an atomic stage it is the number
+        #: whose rows lately filled one record batch: deciding too many and then again costs twice.
         self._at_once = config.max_batch_records
-        #: The offset that our next record of a changelog partition must get.
+        #: The offset that our next record in a changelog partition must get.
         self._expected: dict[tuple[str, int], int] = {}
 
     def attach(self, app: Any) -> None:
-        """The Faust application that runs this engine; before anything else."""
+        """Set the Faust application that runs this engine; call it before anything else."""
         self.app = self.reading.app = app
         self.partitions.tables = app.tables
 
@@ -119,7 +119,7 @@ class Engine:
             self.metrics.batch(self.stage.name, len(records), elapsed)
 
     async def _process(self, records: Sequence[Record], generation: int) -> bool:
-        """Whether these records are done; not, if the partition was lost meanwhile."""
+        """Process these records; return False if the partition was lost meanwhile."""
         if len(records) > self._at_once:
             return await self._process_apart(records, self._at_once, generation)
         partition = records[0].partition
@@ -133,7 +133,8 @@ class Engine:
                 return await self._reject(records[0], error)
             return await self._process_apart(records, len(records) // 2, generation)
         if self.stage.atomic and len(records) > 1:
-            # One record says little of others: a heavy one must not slow down all that follow.
+            # A single record says little about others: a heavy one must not slow down all that
+            # follow.
             self._at_once = fitting(len(records), step.rows)
         return await self._carry_out(partition, step, generation)
 
@@ -161,7 +162,7 @@ class Engine:
         return step
 
     def decide_tick(self, partition: int, decide: Callable[[StageStore], Decision]) -> Step:
-        """The step that a tick decides."""
+        """Return the step that a tick decides."""
         store, began = self.partitions.view(partition), time.monotonic()
         return self._preparer.prepare(partition, decide(store), store, times_ms={}, began=began)
 
@@ -190,23 +191,23 @@ class Engine:
         return True
 
     def _stop_if_outlived(self, step: Step) -> None:
-        """End a process that stood still for longer than Kafka waits for it.
+        """End a process that was paused for longer than Kafka's session timeout.
 
-        Somebody else may have the partition and nobody told us yet. A revision that both publish
-        with other content would show whichever came last.
+        Another process may own the partition although this one was not told yet. If both publish a
+        revision with different content, the one that came last would win.
         """
         seconds = time.monotonic() - step.began
         if seconds > self.config.session_timeout:
             self.halt("outlived_session", stage=self.stage.name, seconds=round(seconds, 1))
 
     async def _log(self, batches: Sequence[Packed]) -> list[int]:
-        """Log to the changelogs; the offset of each batch's last record."""
+        """Write to the changelogs; return the offset of each batch's last record."""
         first = await self._publisher.send(batches)
         last = []
         for packed, offset in zip(batches, first, strict=True):
             changelog = (packed.topic, packed.partition)
             if offset != self._expected.get(changelog):
-                # Somebody else writes this partition's rows: what we know may be out of date.
+                # Another process writes this partition's rows: our state may be out of date.
                 self.halt("foreign_writer", topic=packed.topic, partition=packed.partition)
             self._expected[changelog] = offset + packed.batch.record_count()
             last.append(self._expected[changelog] - 1)
@@ -244,7 +245,7 @@ class Engine:
         )
         return rejected(failure, self.stage.name, self.config.epoch)
 
-    # --- what the partition is ---------------------------------------------------------------
+    # --- assignment --------------------------------------------------------------------------
 
     def _owns(self, partition: int, generation: int) -> bool:
         consumer = self.app.consumer
@@ -252,10 +253,10 @@ class Engine:
             TP(topic, partition) in consumer.assignment() for topic in self._logical
         )
 
-    # --- what Faust asks ---------------------------------------------------------------------
+    # --- callbacks of Faust ------------------------------------------------------------------
 
     def committable(self) -> dict[TP, int]:
-        """The next offsets of what is published, of the present generation."""
+        """Return the next offsets of published input, of the present generation."""
         return self.inputs.committable(self.app.consumer_generation_id)
 
     def recover(self, table: str, partition: int, records: Sequence[Any]) -> None:
@@ -274,7 +275,7 @@ class Engine:
             self._give_up("recover", error)
 
     async def on_recovered(self, changelogs: set[TP]) -> None:
-        """The rows are as the changelogs say. Called once for each table, before any input."""
+        """Finish the recovery of the rows. Called once for each table, before any input."""
         try:
             highwaters = self.app.tables.recovery.active_highwaters
             for tp in changelogs:
@@ -294,15 +295,15 @@ class Engine:
             log.warning("rows_relogged", topic=topic, partition=partition, rows=len(rows))
 
     def suspend(self) -> None:
-        """No ticks until `resume`."""
+        """Stop ticks until `resume`."""
         self.ready = False
 
     def resume(self) -> None:
-        """All partitions are recovered and read."""
+        """Resume ticks: all partitions are recovered and read."""
         self.ready = True
 
     def forget_partitions(self) -> None:
-        """Another assignment begins: nothing remembered of a partition holds any more."""
+        """Forget all partitions: another assignment begins, and nothing remembered is valid."""
         for tp in self.inputs:
             self.metrics.lag(self.stage.name, tp.topic, tp.partition, 0, 0.0)
             self.metrics.state(self.stage.name, tp.partition, 0, 0)
@@ -311,7 +312,7 @@ class Engine:
         self.inputs.clear()
 
     def on_crash(self, reason: BaseException) -> None:
-        """A part of Faust has failed."""
+        """End the process because a part of Faust has failed."""
         if isinstance(reason, ConsistencyError):
             self.halt(
                 "changelog_behind_state",

@@ -1,7 +1,7 @@
 """The event ids that a partition has seen, forgotten by Kafka's record time.
 
-Not by the wall clock: after an outage of days the backlog still finds the ids it may repeat, and a
-rebuild of years in an hour forgets them when a year ago it would have.
+The wall clock is not used: after an outage of days the backlog still finds the ids it may repeat,
+and a rebuild of years in an hour forgets them at the same record time as the original run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PartitionSeen:
         self._window_s = window_s
 
     def offsets(self, hashes: Sequence[bytes], now_s: int) -> list[int | None]:
-        """For each hash the offset of the first delivery within the window before `now_s`."""
+        """Return each hash's offset of the first delivery within the window before `now_s`."""
         if not hashes:
             return []
         since = now_s - self._window_s
@@ -41,7 +41,10 @@ class PartitionSeen:
         return found
 
     def apply(self, packed: Iterable[tuple[int, bytes]]) -> None:
-        """Remember (changelog offset, packed ids); logged means known, so again for a recovery."""
+        """Store (changelog offset, packed ids).
+
+        Logged ids count as known, so a recovery may store them again.
+        """
         batch = WriteBatch(raw_mode=True)
         last = -1
         for log_offset, entries in packed:
@@ -57,7 +60,10 @@ class PartitionSeen:
             self._write(batch)
 
     def expire(self, now_s: int) -> bool:
-        """Forget one changelog record's ids that left the window before `now_s`; any more?"""
+        """Forget one changelog record's ids that left the window before `now_s`.
+
+        Return True if there may be more.
+        """
         until = _EXPIRY + _EXPIRY_KEY.pack(max(now_s - self._window_s, 0), 0)
         try:
             key, packed = next(iter(self._db.items(from_key=_EXPIRY)), (b"", b""))

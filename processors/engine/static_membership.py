@@ -1,8 +1,8 @@
-"""Which member of the group a process is, so that it is the same again when it comes back.
+"""The identity of a process in its consumer group, which stays the same across restarts.
 
-A process that dies keeps its partitions in the group until its session ends, and for so long
-nobody processes them, unless it returns under the same name (static membership). The name is that
-of the data folder and the first slot of it that no living process holds.
+A process that dies keeps its partitions in the group until its session ends. Until then nobody
+processes them, unless it returns under the same name (static membership). The name consists of the
+data folder and the first slot in it that no living process holds.
 """
 
 from __future__ import annotations

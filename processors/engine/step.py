@@ -1,8 +1,7 @@
-"""From a decision to what is logged, applied and published: all that can fail before anything is
-written.
+"""The step: a decision, packed into the records to log and publish and the rows to apply.
 
-What a stage decides is checked and packed completely here. So a row that is too large, or a bug
-in the stage, is found while nothing has happened yet, and the engine can try smaller batches.
+A stage's decision is checked and packed completely here. So a row that is too large, or a bug in
+the stage, is found before anything is written, and the engine can try smaller batches.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from schemas.topics import full_name, partition_of
 
 
 class StageStore:
-    """`processors.stage.Store` for one batch: remembers what it read, which `prepare` needs."""
+    """`processors.stage.Store` for one batch: it caches what it read, which `prepare` needs."""
 
     def __init__(
         self,
@@ -43,34 +42,34 @@ class StageStore:
         self._now_s = now_s
 
     def get(self, key: bytes) -> bytes | None:
-        """See `processors.stage.Store`."""
+        """Return a row; see `processors.stage.Store`."""
         return self.get_many((key,))[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """See `processors.stage.Store`."""
+        """Return rows; see `processors.stage.Store`."""
         values = self.rows.get_many(keys)
         self.read.update(zip(keys, values, strict=True))
         return values
 
     def scan(self, prefix: bytes, limit: int, after: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """See `processors.stage.Store`. The engine's own entries are not rows."""
+        """Return rows by prefix, without the engine's own entries; see `processors.stage.Store`."""
         found = self.rows.scan(prefix, limit, after)
         if not prefix.startswith(RESERVED):
             found = [item for item in found if not item[0].startswith(RESERVED)]
         return found
 
     def seen_many(self, hashes: Sequence[bytes]) -> list[int | None]:
-        """See `processors.stage.Store`."""
+        """Return offsets of first deliveries; see `processors.stage.Store`."""
         if self._seen is None:
             raise TypeError("the stage does not declare `deduplicates`")
         return self._seen.offsets(hashes, self._now_s)
 
     def due(self, until: int, limit: int) -> Iterator[tuple[bytes, bytes]]:
-        """See `processors.stage.Store`."""
+        """Yield due entries; see `processors.stage.Store`."""
         return iter(self.rows.due(until, limit))
 
     def stored(self, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
-        """The rows of `keys` as last applied, read again only if this batch has not."""
+        """Return the rows of `keys` as last applied; read only those that are not read yet."""
         missing = [key for key in keys if key not in self.read]
         self.get_many(missing)
         return {key: self.read[key] for key in keys}
@@ -78,7 +77,7 @@ class StageStore:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A decision, ready to be carried out. `began` is when it began to be decided (monotonic)."""
+    """A decision, ready to be carried out. `began` is the start of deciding it (monotonic)."""
 
     began: float
     rows: Rows
@@ -95,7 +94,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Preparer:
-    """Makes steps. `create` gives an empty record batch."""
+    """A factory of steps. `create` returns an empty record batch."""
 
     config: EngineConfig
     create: Callable[[], Any]
@@ -150,7 +149,7 @@ class Preparer:
         return due_entries(self.deadline, store.stored(list(rows)))
 
     def pack_outputs(self, outputs: Sequence[Output]) -> list[Packed]:
-        """Outputs in as few record batches as possible; the order within a partition stays."""
+        """Pack outputs into as few record batches as possible, in order within a partition."""
         targets: dict[tuple[str, int], list[tuple[bytes | None, bytes | None]]] = {}
         for topic, key, value, chosen in outputs:
             partition = chosen

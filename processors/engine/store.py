@@ -1,8 +1,8 @@
-"""The local rows: what a stage may read of them, and how batches and changelogs change them.
+"""The local rows: the stage's reads, and the changes by batches and changelogs.
 
-One RocksDB per table and partition. Beside the rows of a partition lie, under keys that no row may
-begin with, Faust's changelog offset, the index of deadlines and the rows to log again. All of it
-changes in the one WriteBatch that changes the rows.
+One RocksDB per table and partition. It also stores, under keys that no row may begin with, Faust's
+changelog offset, the index of deadlines and the rows to log again. All of it changes in the same
+WriteBatch as the rows.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ _MAX_DEADLINE = 2**64 - 1
 
 log = structlog.get_logger(__name__)
 
-#: When (ms) a row is due, None for never; no function at all where no row ever is.
+#: Returns the time (ms) at which a row is due, None for never; None instead of a function if no row
+#: ever is.
 Deadline = Callable[[bytes, bytes], int | None] | None
 #: Changed rows: key -> value, or None for a deletion.
 Rows = Mapping[bytes, bytes | None]
 
 
 class StorageError(Exception):
-    """The local database failed: neither the records nor the stage are to blame."""
+    """A failure of the local database: neither the records nor the stage are to blame."""
 
 
 def open_by_this_release(db: Any, where: str) -> None:
@@ -57,7 +58,7 @@ def open_by_this_release(db: Any, where: str) -> None:
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, says that the disk has no room."""
+    """Return True if an error, or one of its causes, means that the disk is full."""
     while error is not None:
         # RocksDB's errors have no number, only the system's text.
         if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
@@ -67,18 +68,18 @@ def disk_is_full(error: BaseException | None) -> bool:
 
 
 def due_entry(deadline: int, key: bytes) -> bytes:
-    """The index entry of a row's deadline (ms)."""
+    """Return the index entry of a row's deadline (ms)."""
     return DUE + _DEADLINE.pack(min(max(deadline, 0), _MAX_DEADLINE)) + key
 
 
 def due_moment(entry: bytes) -> int:
-    """The deadline (ms) of an index entry."""
+    """Return the deadline (ms) of an index entry."""
     moment: int = _DEADLINE.unpack_from(entry, len(DUE))[0]
     return moment
 
 
 def due_entries(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:
-    """The index entries that rows want: row key -> entry."""
+    """Return the index entries of rows: row key -> entry."""
     entries: dict[bytes, bytes] = {}
     if deadline is None:
         return entries
@@ -92,8 +93,8 @@ def due_entries(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:
 class PartitionRows:
     """The rows table of one partition: reads and writes on its database.
 
-    Made anew for each batch, because a rebalance closes databases; what is remembered between
-    batches is in `PartitionMemory`.
+    Created anew for each batch, because a rebalance closes databases; `PartitionMemory` holds the
+    memory between batches.
     """
 
     def __init__(self, db: Any, memory: PartitionMemory) -> None:
@@ -101,7 +102,7 @@ class PartitionRows:
         self._memory = memory
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The rows of `keys`, in their order."""
+        """Return the rows of `keys`, in their order."""
         if not keys:
             return []
         try:
@@ -111,15 +112,15 @@ class PartitionRows:
         return found
 
     def scan(self, prefix: bytes, limit: int, after: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """At most `limit` entries whose key begins with `prefix`, in key order, behind `after`."""
+        """Return at most `limit` entries whose key begins with `prefix`, sorted, after `after`."""
         start = max(prefix, after + b"\0") if after else prefix
         return list(itertools.islice(self._from(start, prefix), limit))
 
     def due(self, until: int, limit: int) -> list[tuple[bytes, bytes]]:
-        """At most `limit` (entry, row key) with a deadline of at most `until` ms, earliest first.
+        """Return at most `limit` (entry, row key) with a deadline up to `until` ms, earliest first.
 
-        Begins at the low mark, below which it never found or wrote an entry: entries that were
-        removed leave tombstones, and to step over them every second would cost more each time.
+        Begins at the low mark, below which no entry was ever found or written: removed entries
+        leave tombstones, and skipping them every second would cost more each time.
         """
         end = due_entry(until + 1, b"")
         found: list[tuple[bytes, bytes]] = []
@@ -133,7 +134,7 @@ class PartitionRows:
         return found
 
     def size(self) -> tuple[int, int]:
-        """Number of entries, as RocksDB estimates it, and bytes of its files."""
+        """Return the number of entries, as RocksDB estimates it, and the bytes of its files."""
         keys = self._db.property_int_value("rocksdb.estimate-num-keys")
         size = self._db.property_int_value("rocksdb.total-sst-files-size")
         return keys or 0, size or 0
@@ -146,10 +147,10 @@ class PartitionRows:
         fired: Iterable[bytes],
         offset: int | None,
     ) -> None:
-        """Write rows, their index and the changelog offset that contains them, at once.
+        """Write rows, their index and the changelog offset that contains them, atomically.
 
         `entries` and `old_entries` are the rows' index entries now and before. An old entry that
-        was just fired stays until `forget`: what it caused is not published yet.
+        was just fired stays until `forget`, because its outputs are not published yet.
         """
         batch = WriteBatch(raw_mode=True)
         keep = set(fired)
@@ -169,7 +170,7 @@ class PartitionRows:
         self._write(batch)
 
     def forget(self, entries: Iterable[bytes]) -> None:
-        """Remove index entries that were dealt with."""
+        """Remove index entries that were processed."""
         batch = WriteBatch(raw_mode=True)
         for entry in entries:
             batch.delete(entry)
@@ -178,11 +179,11 @@ class PartitionRows:
     def recover(
         self, changes: Iterable[tuple[bytes, bytes | None]], deadline: Deadline, offset: int
     ) -> int:
-        """Apply changelog records in the order of the log; how many rows to log again it found.
+        """Apply changelog records in the order of the log; return the number of rows to log again.
 
-        Of two versions of a row the newer one stays, whichever came later: a writer that had
-        already lost the partition may have logged the older one last. `offset` is the last of
-        these records.
+        Of two versions of a row the newer one wins, whichever came later: a writer that had already
+        lost the partition may have logged the older one last. `offset` is that of the last of these
+        records.
         """
         changes = list(changes)
         keys = list(dict.fromkeys(key for key, _ in changes))
@@ -204,7 +205,7 @@ class PartitionRows:
         return len(behind)
 
     def _mark(self, keys: Iterable[bytes], behind: set[bytes]) -> None:
-        # Before the offset moves on: a crash between the two finds the same records again.
+        # Written before the offset moves on: a crash between the two finds the same records again.
         batch = WriteBatch(raw_mode=True)
         for key in keys:
             if key in behind:
@@ -214,13 +215,13 @@ class PartitionRows:
         self._write(batch)
 
     def to_relog(self, limit: int) -> dict[bytes, bytes]:
-        """At most `limit` rows whose newest version has to be logged again."""
+        """Return at most `limit` rows whose newest version has to be logged again."""
         keys = [marker[len(RELOG) :] for marker, _ in self.scan(RELOG, limit)]
         rows = zip(keys, self.get_many(keys), strict=True)
         return {key: value for key, value in rows if value is not None}
 
     def relogged(self, keys: Iterable[bytes], offset: int) -> None:
-        """These rows were logged again, the last at `offset` of the changelog."""
+        """Note that these rows were logged again, the last at `offset` of the changelog."""
         batch = WriteBatch(raw_mode=True)
         for key in keys:
             batch.delete(RELOG + key)
@@ -244,12 +245,12 @@ class PartitionRows:
 
 
 class PartitionMemory:
-    """What is remembered of a partition between batches and lost with a rebalance."""
+    """The memory of a partition between batches; a rebalance clears it."""
 
     __slots__ = ("low_mark", "scratch", "seen_clock")
 
     def __init__(self) -> None:
-        #: The stage's own: see `processors.stage.Store.memory`.
+        #: The stage's scratch memory: see `processors.stage.Store.memory`.
         self.scratch: dict[str, Any] = {}
         self.low_mark = DUE
         #: Record time (seconds) that the partition's input has reached.
@@ -257,7 +258,7 @@ class PartitionMemory:
 
 
 def _tolerant(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:
-    # A row that the stage cannot read must not keep the whole partition from recovering.
+    # A row that the stage cannot read must not prevent the recovery of the whole partition.
     try:
         return due_entries(deadline, rows)
     except Exception:

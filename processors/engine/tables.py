@@ -28,11 +28,11 @@ class EngineStore(RocksStore):
         self._assigned: set[int] = set()
 
     def database(self, partition: int) -> Any:
-        """An assigned partition's database. Look it up again after each await."""
+        """Return an assigned partition's database. Get it again after each await."""
         return self._db_for_partition(partition)
 
     def _db_for_partition(self, partition: int) -> Any:
-        # Faust opens what is not open, a partition that was revoked too.
+        # Faust opens any database that is not open, even of a partition that was revoked.
         if partition not in self._assigned:
             raise StorageError("not assigned")
         return super()._db_for_partition(partition)
@@ -51,14 +51,14 @@ class EngineStore(RocksStore):
         try:
             open_by_this_release(db, str(path))
         except NewerFormat as error:
-            # Faust would try again for half a minute and then say something else.
+            # Faust would try again for half a minute and then report another error.
             self.app.engine.on_crash(error)
         return db
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Open what is assigned, close what is not."""
+        """Open the assigned partitions, close the others."""
         topics = self.table.changelog_topic.topics
         self._assigned = {tp.partition for tp in assigned if tp.topic in topics}
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
@@ -70,7 +70,7 @@ class EngineStore(RocksStore):
                 self._close(tp.partition)
 
     async def stop(self) -> None:
-        """Close all."""
+        """Close all databases."""
         self._assigned.clear()
         for partition in list(self._dbs):
             self._close(partition)
@@ -81,7 +81,7 @@ class EngineStore(RocksStore):
             db.close()
 
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:
-        """Apply what the changelog holds: each event's value is a list of records.
+        """Apply changelog records: each event's value is a list of records.
 
         Events of a foreign topic are dropped: Faust hands an event of a partition that it does not
         know to the table of the event before it.
@@ -93,12 +93,12 @@ class EngineStore(RocksStore):
                 self.app.engine.recover(self.table_name, message.partition, message.value)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Tell the engine, before any input is read."""
+        """Tell the engine that the recovery is complete, before any input is read."""
         await self.app.engine.on_recovered(active_tps)
 
 
 class EngineTable(faust.Table):
-    """A changelog and its databases. Nobody uses it as a dictionary."""
+    """A changelog and its databases. It is not used as a dictionary."""
 
     def _new_store_by_url(self, url: Any) -> EngineStore:
         return EngineStore(url, self.app, self, table_name=self.name, loop=self.loop)

@@ -1,4 +1,4 @@
-"""Once a second: the moments that only time brings, lag, expiry, and the collector."""
+"""Once a second: ticks of the stage, lag, expiry of event ids, and garbage collection."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
 
-#: A fetch that is older says nothing about whether anything waits.
+#: An older fetch does not tell whether records are waiting.
 _FRESH_MS = 3000
-#: How often one tick may go on with what it left over, so that batches get their turn.
+#: The most slices of one tick, so that batches are not delayed.
 _SLICES = 20
 _EXPIRY_SECONDS = 0.1
 _COLLECT_EVERY = 30.0
 _STATE_EVERY = 10.0
-#: Longer than any batch may take: its sends end the process before.
+#: Longer than any batch may take: a send timeout ends the process before.
 _STUCK_SECONDS = 60.0
 
 
 class Ticker:
-    """Runs until it is cancelled."""
+    """The loop of ticks. It runs until it is cancelled."""
 
     def __init__(self, engine: Engine, clock_ms: Callable[[], int]) -> None:
         self._engine = engine
@@ -39,11 +39,11 @@ class Ticker:
         self._collected = time.monotonic()
         self._stated: dict[int, float] = {}
         self._batches = 0
-        #: What each input waits for, and since when (monotonic seconds).
+        #: The offset that each input waits for, and since when (monotonic seconds).
         self._waiting: dict[TP, tuple[int, float]] = {}
 
     async def run(self) -> None:
-        """A round a second (`tick_interval`), late ones left out."""
+        """Run once a second (`tick_interval`); late ticks are skipped."""
         while True:
             await asyncio.sleep(self._engine.config.tick_interval)
             if self._engine.ready:
@@ -71,7 +71,7 @@ class Ticker:
                 return
 
     async def _once(self, partition: int, tps: list[TP]) -> bool:
-        """One slice; whether entries fired, so that there may be more."""
+        """Process one slice; return True if entries fired, so that there may be more."""
         engine = self._engine
         now_ms = self._clock_ms()
         since = int(time.time() * 1000) - _FRESH_MS
@@ -106,7 +106,7 @@ class Ticker:
         return done and bool(step.fired)
 
     async def _unstick(self, highwaters: dict[TP, int | None]) -> None:
-        """Read again what was fetched long ago and never came: see `Engine._follows`."""
+        """Reread records that were fetched long ago and never arrived: see `Engine._follows`."""
         engine = self._engine
         for tp, highwater in highwaters.items():
             if highwater is None or tp not in engine.inputs:
@@ -144,7 +144,10 @@ class Ticker:
             engine.metrics.lag(engine.stage.name, tp.topic, tp.partition, behind, max(0.0, age))
 
     def _collect(self) -> None:
-        """The cyclic collector is off (it made batches three times slower): collect when idle."""
+        """Collect cyclic garbage when idle.
+
+        The collector is off otherwise: it made batches three times slower.
+        """
         idle = self._engine.batches == self._batches
         self._batches = self._engine.batches
         if idle or time.monotonic() - self._collected > _COLLECT_EVERY:

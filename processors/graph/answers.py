@@ -1,4 +1,4 @@
-"""What the graph publishes: whose identifiers are, verdicts on links, decisions, refusals."""
+"""The output of the graph: assignments of identifiers, verdicts on links, decisions, refusals."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _ConflictRow(msgspec.Struct):
 
 
 class Answers:
-    """What a batch of links publishes: each identifier's latest assignment, each decision."""
+    """The records that a batch of links publishes: the latest assignments, each decision."""
 
     def __init__(self, epoch: int, copy: WorkingCopy) -> None:
         self.epoch = epoch
@@ -70,15 +70,15 @@ class Answers:
         self.counts[name] = self.counts.get(name, 0) + 1
 
     def assignment(self, one: str) -> None:
-        """Publish whose an identifier is at the end of the batch."""
+        """Publish the assignment of an identifier as of the end of the batch."""
         self._verdicts.setdefault(one, {})
 
     def verdict(self, lead: str, other: str) -> None:
-        """Publish with the lead's assignment what stands of a link at the end of the batch."""
+        """Publish the verdict on a link as of the end of the batch, with the lead's assignment."""
         self._verdicts.setdefault(lead, {})[other] = None
 
     def decided(self, lead: str, other: str, decision: LinkDecision) -> None:
-        """Publish a decision about a link, and the conflict if it is one."""
+        """Publish a decision about a link, and also the conflict if it is one."""
         first, second = self._copy.nodes[lead], self._copy.nodes[other]
         occurred_at = rfc3339(decision.occurred_ms)
         row = _VerdictRow(
@@ -98,17 +98,17 @@ class Answers:
             self._rows[topics.CONFLICTS.name, *at] = _output(topics.CONFLICTS.name, other, conflict)
 
     def go_on(self, withdrawal: messages.Withdrawal) -> None:
-        """Have the graph go on with a command when it has answered what came meanwhile."""
+        """Ask the graph to continue a withdrawal after the records that arrived meanwhile."""
         key, value = withdrawal.split_id.encode(), messages.encode(withdrawal)
         self._rest[value] = Output(topics.LINKS.name, key, value, 0)
 
     def command(self, split_id: str, position: int, row: bytes) -> None:
-        """Publish what an operator's command came to."""
+        """Publish the result of an operator's command."""
         output = Output(topics.SPLITS.name, split_id.encode(), row)
         self._rows[topics.SPLITS.name, split_id, "", position] = output
 
     def outputs(self) -> list[Output]:
-        """The records to publish."""
+        """Return the records to publish."""
         out = []
         for one, others in self._verdicts.items():
             node = self._copy.node(one)

@@ -1,6 +1,6 @@
 """One link of identifiers: whether it holds, and what it joins or makes follow.
 
-The rules are in `processors.graph.stage`; here they are carried out on the rows of a working copy.
+The rules are in `processors.graph.stage`; this module applies them to the rows of a working copy.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from schemas.identifiers import IdentityPolicy, identifier_id
 from schemas.messages import LinkRequest
 from schemas.times import DAY_MS
 
-#: Browsers that are linked with each other. More are no browser of one person but a value that a
+#: The most browsers in a group. A larger group is not the browsers of one person but a value that a
 #: faulty source gives to all as the previous one, and each link would move them all.
 MOST_IN_GROUP = 500
 
 
 class Deciding(Placing):
-    """One request."""
+    """The decision about one request."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Deciding(Placing):
         self.record_ms = record.timestamp_ms
         self.lead = identifier_id(request.lead_kind, request.lead_value)
         self.other = identifier_id(request.kind, request.value)
-        #: Whether no link has named the weaker identifier before.
+        #: True if no link has named the weaker identifier before.
         self._newcomer = False
 
     def decide(self, untrusted: Collection[str] = ()) -> None:
-        """Decide the link if it is open, and answer it. Touches of these sources join nothing."""
+        """Decide the link if it is open, and answer it. Touches of `untrusted` join nothing."""
         request = self.request
         link = self.copy.get(key(b"l:", self.lead, self.other), Link)
         if link is None:
@@ -55,7 +55,7 @@ class Deciding(Placing):
             self.answers.count("links")
         decision = link.at(self.position)
         if decision is not None:
-            # Also on a replay of the position: everything again.
+            # On a replay of the position everything is published again.
             for one in decision.changed:
                 self.answers.assignment(one)
             self.answers.decided(self.lead, self.other, decision)
@@ -63,7 +63,7 @@ class Deciding(Placing):
         self.answers.verdict(self.lead, self.other)
 
     def _is_open(self, link: Link) -> bool:
-        """Whether this request is to be decided rather than answered with what stands."""
+        """Return True if this request is to be decided, not answered with the present decision."""
         if not link.decisions:
             return True
         if link.last.position >= self.position:
@@ -97,7 +97,7 @@ class Deciding(Placing):
         self.copy.put(key(b"l:", self.lead, self.other), link, self.position)
 
     def _carry_out(self, link: Link, decision: LinkDecision) -> None:
-        """Let the link hold. What the steps behind `_keep` change is in the decision too."""
+        """Make the link hold. Changes made after `_keep` are part of the decision too."""
         first, second = self._within(self.lead), self._within(self.other)
         if self._newcomer and self._welcomes(first):
             self._keep(link, decision)
@@ -123,8 +123,10 @@ class Deciding(Placing):
                 self._settle([], [second])
 
     def _welcomes(self, person: str) -> bool:
-        """Whether a newcomer changes nothing of its lead's person but to come to it: then it need
-        not be looked whom else it moves, which is most of the work on most links."""
+        """Return True if a newcomer only joins or follows its lead's person, and moves no other.
+
+        Then the other identifiers need no check, which is most of the work on most links.
+        """
         return (
             self._joins(self.lead)
             and not self._cluster(person).apart
@@ -132,7 +134,7 @@ class Deciding(Placing):
         )
 
     def _welcome(self, person: str, decision: LinkDecision) -> None:
-        """Let a newcomer be one of a person's identifiers, or follow."""
+        """Add a newcomer to a person's identifiers, as a member or a follower."""
         if not self._joins(self.other):
             if not self._takes_in(person, self.other):
                 self._settle([], [self.other])
@@ -146,7 +148,7 @@ class Deciding(Placing):
         self._assign(self.other, self._node(self.lead).profile_id)
 
     def _ensure(self, one: str, kind: str, value: str) -> bool:
-        """A node for an identifier that is new; whether it was."""
+        """Create a node for an identifier that is new; return True if it was new."""
         new = self.copy.node(one) is None
         if new:
             self._put_node(one, Node(kind, value, one, one, 0, self.request.occurred_ms))
@@ -154,7 +156,7 @@ class Deciding(Placing):
         return new
 
     def _refusal(self) -> str:
-        """Why the two may not be linked, '' if they may."""
+        """Return the reason why the two may not be linked, '' if they may."""
         lead, other = self._within(self.lead), self._within(self.other)
         if lead == other:
             return ""
@@ -167,7 +169,7 @@ class Deciding(Placing):
         return "limit" if same_kind and size > MOST_IN_GROUP else ""
 
     def _conflict(self, lead: str, other: str) -> str:
-        """What the policy has against making one person of two sets, '' for nothing."""
+        """Return the policy's objection to uniting two sets, '' if there is none."""
         per_kind: dict[str, int] = {}
         for name in (lead, other):
             for one in self._cluster(name).members:
@@ -185,7 +187,7 @@ class Deciding(Placing):
         return ""
 
     def _note_join(self, decision: LinkDecision) -> None:
-        """The link makes one person of two."""
+        """Note that the link unites two people."""
         decision.joined = True
         self.answers.count("joins")
         since = self.record_ms - DAY_MS
@@ -195,7 +197,7 @@ class Deciding(Placing):
             self._put_node(one, node)
 
     def _unite(self, first: str, second: str) -> str:
-        """Make one set or group of two, under the name of the larger; that name."""
+        """Merge two sets or groups, under the name of the larger; return that name."""
         kept_name, gone_name = sorted(
             (first, second), key=lambda name: (-len(self._cluster(name).members), name)
         )

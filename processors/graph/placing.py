@@ -1,13 +1,14 @@
-"""Whose identifiers are: derived from the sets, the groups and the links that hold.
+"""Assignment of identifiers to profiles: derived from the sets, the groups and the links that hold.
 
 A person's identifiers have the profile of the strongest. A group follows its *host*, if it has one:
 
-* the person with whom all its links with kinds that join are;
-* without any such link, the person or the group whose profile all the groups of stronger following
-  kinds have that it was linked with (a browser its device).
+* the person with whom it has all its links with kinds that join;
+* without any such link, it looks at the groups of stronger following kinds that it was linked with:
+  if all of them have one profile, its host is the person or group of that profile (a browser
+  follows its device).
 
-A host takes followers up to the limit of their kind, the strongest first. Who has no host, or no
-room with it, has a profile of its own.
+A host accepts followers up to the limit of their kind, the strongest first. A group without a host,
+or beyond the limit of its host, has a profile of its own.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Placing:
         self.policy = policy
         self.copy = copy
         self.position = position
-        #: Since when an identifier that moves belongs there.
+        #: The time from which an identifier that moves belongs to its new profile.
         self.at_ms = at_ms
         #: The identifiers whose profile changed.
         self.changed: list[str] = []
@@ -70,15 +71,15 @@ class Placing:
         return link is not None and link.last.outcome == "holds"
 
     def _led_by(self, one: str) -> Iterator[str]:
-        """The identifiers that it was linked with as the stronger one."""
+        """Yield the identifiers that it was linked with as the stronger one."""
         return (other for other in self.copy.seconds(b"l:", one) if self._holds(one, other))
 
     def _leads_of(self, one: str) -> Iterator[str]:
-        """The identifiers that it was linked with as the weaker one."""
+        """Yield the identifiers that it was linked with as the weaker one."""
         return (lead for lead in self.copy.seconds(b"b:", one) if self._holds(lead, one))
 
     def _apart(self, first: str, second: str) -> bool:
-        """Whether an operator split a member of one set or group from a member of the other."""
+        """Return True if an operator split a member of one set or group from one of the other."""
         one, other = self._cluster(first), self._cluster(second)
         if not one.apart and not other.apart:
             return False
@@ -87,7 +88,7 @@ class Placing:
         )
 
     def _persons(self, group_name: str) -> Iterator[str]:
-        """The people that a group was linked with, each once; read as far as the caller goes."""
+        """Yield the people that a group was linked with, each once; they are read lazily."""
         known: set[str] = set()
         for one in self._cluster(group_name).members:
             for lead in self._leads_of(one):
@@ -97,7 +98,7 @@ class Placing:
                         yield name
 
     def _above(self, group_name: str) -> Iterator[str]:
-        """The groups of stronger kinds that a group was linked with."""
+        """Yield the groups of stronger kinds that a group was linked with."""
         for one in self._cluster(group_name).members:
             for lead in self._leads_of(one):
                 name = self._within(lead)
@@ -105,9 +106,9 @@ class Placing:
                     yield name
 
     def _followers(self, name: str) -> Iterator[str]:
-        """The groups that were linked with a set or with a group of a stronger kind.
+        """Yield the groups that were linked with a set or with a group of a stronger kind.
 
-        One may come more than once; read as far as the caller goes.
+        A group may come more than once; they are read lazily.
         """
         for one in self._cluster(name).members:
             if self.policy.leads_followers(self._node(one).kind):
@@ -121,7 +122,7 @@ class Placing:
         return self._placed.get(name) or self._node(self._cluster(name).members[0]).profile_id
 
     def _host(self, group_name: str) -> str:
-        """The set or group that a group would follow if there were no limits, '' for nobody."""
+        """Return the set or group that a group would follow if there were no limits, or ''."""
         persons = list(islice(self._persons(group_name), 2))
         if persons:
             return persons[0] if len(persons) == 1 else ""
@@ -130,7 +131,7 @@ class Placing:
         return "" if host and self._apart(group_name, host) else host
 
     def _mates(self, one: str) -> list[str]:
-        """All identifiers that have the profile of this one now."""
+        """Return all identifiers that have the same profile as this one now."""
         profile_id = self._node(one).profile_id
         host = self._within(profile_id)
         names = {host: None}
@@ -145,11 +146,11 @@ class Placing:
     # Placing
 
     def _takes(self, group_name: str) -> bool:
-        """Place a group that had a profile of its own, without looking at all others.
+        """Place a group that had a profile of its own, without reading all other followers.
 
-        False where that is not enough: where more would move than the group, and one as large that
-        it displaces. So a kiosk or a person with thousands of browsers costs little more than one
-        with few.
+        Return False if that is not enough: if more would move than this group and an equally large
+        one that it displaces. So a kiosk or a person with thousands of browsers costs little more
+        than one with few.
         """
         if not self._alone(group_name):
             return False
@@ -169,7 +170,8 @@ class Placing:
                 return True
             if displaced[1] != new[1] or any(self._followers(self._within(displaced[0]))):
                 return False
-            # Whoever had no room before has none now: another one of the same size came.
+            # A group that was beyond the limit before still is: the displaced one has the same
+            # size.
             self._assign_all(self._within(displaced[0]), displaced[0])
         cluster.taken[kind.name] = placed
         self._put_cluster(host, cluster)
@@ -177,17 +179,18 @@ class Placing:
         return True
 
     def _alone(self, group_name: str) -> bool:
-        """Whether a group has a profile of its own, and nobody follows it."""
+        """Return True if a group has a profile of its own, and nobody follows it."""
         lead = self._lead_of(group_name)
         members = self._cluster(group_name).members
         own = all(self._node(one).profile_id == lead for one in members)
         return own and not any(self._followers(group_name))
 
     def _settle(self, hosts: Iterable[str], groups: Iterable[str] = ()) -> None:
-        """Derive anew whose these sets and groups are, and all that this moves.
+        """Derive anew the profiles of these sets and groups, and of all that they move.
 
         Hosts are people, and groups that others may follow. A group that leaves a host, or comes to
-        one, is a matter for all who follow that host: then it is looked at too, from the beginning.
+        one, affects all followers of that host: then the host is included, and the pass starts
+        again.
         """
         known, groups = dict.fromkeys(hosts), dict.fromkeys(groups)
         while True:
@@ -206,7 +209,7 @@ class Placing:
         self._placed = {}
 
     def _pass(self, taken: dict[str, Taken], groups: Iterable[str]) -> dict[str, None]:
-        """Place the followers of the hosts in `taken`; the hosts that are missing there."""
+        """Place the followers of the hosts in `taken`; return the hosts that are missing there."""
         self._placed = {}
         missing: dict[str, None] = {}
         queue = _Queue(self)
@@ -230,7 +233,7 @@ class Placing:
         return missing
 
     def _target(self, name: str, taken: dict[str, Taken], missing: dict[str, None]) -> str:
-        """The profile of a group whose stronger ones are placed."""
+        """Return the profile of a group whose stronger groups are placed already."""
         lead, host = self._lead_of(name), self._host(name)
         if host and host not in taken:
             missing[host] = None
@@ -258,7 +261,7 @@ class Placing:
 
 
 class _Queue:
-    """Groups, the strongest first, each once; what is pushed later is weaker than what came."""
+    """Groups, the strongest first, each once; a pushed group is weaker than those popped before."""
 
     def __init__(self, placing: Placing) -> None:
         self._placing = placing
@@ -266,7 +269,7 @@ class _Queue:
         self._heap: list[tuple[tuple[int, str, bytes], str]] = []
 
     def push(self, names: Iterable[str]) -> None:
-        """Add groups that were not there yet."""
+        """Add the groups that were never in the queue."""
         for name in names:
             if name not in self._known:
                 self._known.add(name)

@@ -7,12 +7,12 @@ key                            what
 ``s:`` set or group            a set: identifiers of kinds that join, one person; or a group:
                                identifiers of one kind that follows, linked with each other
 ``l:`` lead other              a link: every decision about it, the last one holds
-``b:`` other lead              there is such a link: it is found from its weaker end too
+``b:`` other lead              a link exists: an index by its weaker end
 ``c:`` position                an operator's command, with what it changed
 =============================  ===============================================================
 
-Sets and groups are named by one of their members. Who follows whom is not stored: it is read from
-the links each time, so that no link, split or lift leaves anything behind to be corrected. Rows are
+Sets and groups are named by one of their members. The hosts of followers are not stored: they are
+read from the links each time, so that no link, split or lift leaves stale data behind. Rows are
 never deleted: an old one, or an old deletion, that is written late cannot change anything.
 """
 
@@ -36,7 +36,7 @@ Outcome = Literal["holds", "refused", "voided", "withdrawn"]
 class Node(msgspec.Struct, array_like=True):
     """An identifier. `within` names its set or group; `joins` are times (ms) it joined people.
 
-    `apart`: identifiers that an operator split it from, until that is lifted.
+    `apart`: identifiers that an operator split it from, until the split is lifted.
     """
 
     kind: str
@@ -51,16 +51,16 @@ class Node(msgspec.Struct, array_like=True):
 
     @property
     def identifier(self) -> Identifier:
-        """Kind and value."""
+        """Return kind and value."""
         return Identifier(self.kind, self.value)
 
 
 class Cluster(msgspec.Struct, array_like=True):
     """A set (one person) or a group, in which all `members` are linked with each other.
 
-    Without members it has become part of another one.
-    `apart`: everybody that any member was split from. `taken`: the groups that follow it and have
-    its profile, per kind: the strongest identifier and the size of each, the strongest first.
+    Without members it has been merged into another one. `apart`: all identifiers that any member
+    was split from. `taken`: the groups that follow it and have its profile, per kind: the strongest
+    identifier and the size of each, the strongest first.
     """
 
     members: list[str]
@@ -69,10 +69,10 @@ class Cluster(msgspec.Struct, array_like=True):
 
 
 class LinkDecision(msgspec.Struct, array_like=True):
-    """What was decided about a link at a position, and the touch that it goes back to.
+    """A decision about a link at a position, and the touch that caused it.
 
-    `changed` are the identifiers whose assignment changed by it; `stays` and `other` the profiles
-    of the refused identifier and of the lead at that time; `joined`: it made two people one.
+    `changed` are the identifiers whose assignment it changed; `stays` and `other` the profiles of
+    the refused identifier and of the lead at that time; `joined`: True if it united two people.
     """
 
     position: int
@@ -88,15 +88,15 @@ class LinkDecision(msgspec.Struct, array_like=True):
     stays: str = ""
     other: str = ""
     joined: bool = False
-    #: Voided by a command about this link alone.
+    #: True if a command about this link alone voided it.
     single: bool = False
 
 
 class Link(msgspec.Struct, array_like=True):
     """A link with its decisions, the oldest first.
 
-    `declined`: sources whose touches do not make it; `closed_ms`: time of the last command about
-    it, and only touches received later may make it again.
+    `declined`: sources whose touches cannot make it; `closed_ms`: time of the last command about
+    it; only touches received later may make it again.
     """
 
     decisions: list[LinkDecision] = []
@@ -105,15 +105,15 @@ class Link(msgspec.Struct, array_like=True):
 
     @property
     def last(self) -> LinkDecision:
-        """The decision that stands."""
+        """Return the decision that holds."""
         return self.decisions[-1]
 
     def at(self, position: int) -> LinkDecision | None:
-        """What was decided at a position."""
+        """Return the decision made at a position, None if there is none."""
         return next((one for one in self.decisions if one.position == position), None)
 
     def verdict(self) -> Verdict:
-        """What the lead's home has to know."""
+        """Return the verdict for the lead's home partition."""
         last = self.last
         sources: list[str] | None = None
         if last.outcome == "withdrawn":
@@ -124,9 +124,10 @@ class Link(msgspec.Struct, array_like=True):
 
 
 class Command(msgspec.Struct, array_like=True):
-    """What a command of an operator changed: (lead, other) of links, assignments; its row.
+    """The changes of an operator's command: (lead, other) of links, assignments; its row.
 
-    `more`: whom it concerned, where more refused links are to be withdrawn than in its own step.
+    `more`: the identifiers concerned, if more refused links are to be withdrawn than in its own
+    step.
     """
 
     links: list[tuple[str, str]]
@@ -136,19 +137,19 @@ class Command(msgspec.Struct, array_like=True):
 
 
 class Mark(msgspec.Struct, array_like=True):
-    """A row whose key says it all."""
+    """A row without content; its key holds everything."""
 
 
 _TYPES: dict[bytes, type[msgspec.Struct]] = {
     b"n:": Node, b"s:": Cluster, b"l:": Link, b"b:": Mark,
     b"c:": Command,
 }  # fmt: skip
-#: Rows that are looked for by the first of the two names in their key.
+#: Rows that are looked up by the first of the two names in their key.
 _PAIRS = frozenset({b"l:", b"b:"})
 _FIRST = 2 + 36
 _DECODERS = {prefix: msgspec.msgpack.Decoder(kind) for prefix, kind in _TYPES.items()}
 _encode = msgspec.msgpack.Encoder().encode
-#: The first rows of a scan tell most of what is asked; a kiosk has thousands.
+#: The first rows of a scan answer most questions; a kiosk has thousands.
 _FIRST_SLICE = 16
 _LARGEST_SLICE = 4096
 T = TypeVar("T", bound=msgspec.Struct)
@@ -165,13 +166,13 @@ class WorkingCopy:
         self._changed: dict[bytes, int] = {}
         #: Rows of pairs changed in this batch, by their prefix and first name.
         self._pairs: dict[bytes, dict[bytes, None]] = {}
-        #: Identifiers, and sets and groups, by their name: LookupError where there is none.
-        #: They are read dozens of times for each link.
+        #: Identifiers, and sets and groups, by name; LookupError if there is none. They are read
+        #: dozens of times for each link.
         self.nodes = _Named(self, b"n:", Node)
         self.clusters = _Named(self, b"s:", Cluster)
 
     def load(self, keys: Iterable[bytes]) -> None:
-        """Read rows that will be asked for, all at once, and the sets and groups of nodes in it."""
+        """Read the given rows at once, then the sets and groups of the nodes in them."""
         self._load(keys)
         nodes = [row for row in self._rows.values() if isinstance(row, Node)]
         self._load([key(b"s:", node.within) for node in nodes])
@@ -182,7 +183,7 @@ class WorkingCopy:
             self._keep(one, stored)
 
     def get(self, key: bytes, kind: type[T]) -> T | None:
-        """The row's content as of now; change it only followed by `put`."""
+        """Return the row's current content; call `put` after changing it."""
         if key not in self._rows:
             self._keep(key, self._store.get(key))
         row = self._rows[key]
@@ -190,7 +191,7 @@ class WorkingCopy:
         return row
 
     def node(self, one: str) -> Node | None:
-        """The row of an identifier that may not be there."""
+        """Return the row of an identifier, None if there is none."""
         return self.nodes.get(one) or self.get(key(b"n:", one), Node)
 
     def _keep(self, key: bytes, stored: bytes | None) -> None:
@@ -201,29 +202,29 @@ class WorkingCopy:
         self._rows[key] = _DECODERS[key[:2]].decode(memoryview(stored)[rows.SIZE :])
 
     def put(self, key: bytes, row: msgspec.Struct, position: int) -> None:
-        """The row's new content at a position of the log of links."""
+        """Set the row's new content at a position of the log of links."""
         self._rows[key] = row
         self._changed[key] = position
         if key[:2] in _PAIRS:
             self._pairs.setdefault(key[:_FIRST], {})[key] = None
 
     def put_node(self, one: str, node: Node, position: int) -> None:
-        """The new content of an identifier's row."""
+        """Set the new content of an identifier's row."""
         self.nodes[one] = node
         self.put(key(b"n:", one), node, position)
 
     def put_cluster(self, name: str, cluster: Cluster, position: int) -> None:
-        """The new content of the row of a set or group."""
+        """Set the new content of the row of a set or group."""
         self.clusters[name] = cluster
         self.put(key(b"s:", name), cluster, position)
 
     def withdraw_cluster(self, name: str) -> None:
-        """Take back the `put` of a set or group that is new and that nothing names any more."""
+        """Revert the `put` of a set or group that is new and no longer referenced."""
         gone = key(b"s:", name)
         del self.clusters[name], self._rows[gone], self._changed[gone]
 
     def seconds(self, prefix: bytes, first: str) -> Iterator[str]:
-        """The second names of the pairs under a first one: read as far as the caller goes.
+        """Yield the second names of the pairs with this first name; they are read lazily.
 
         Nothing under this prefix and name may be `put` meanwhile.
         """
@@ -233,7 +234,7 @@ class WorkingCopy:
             yield one[_FIRST:].decode()
         node = key(b"n:", first)
         if node in self._rows and node not in self._revs:
-            return  # it is new in this batch, so that nothing of it is stored
+            return  # it is new in this batch, so nothing of it is stored
         after, size = b"", _FIRST_SLICE
         while True:
             found = self._store.scan(start, size, after)
@@ -247,7 +248,7 @@ class WorkingCopy:
             after, size = found[-1][0], min(8 * size, _LARGEST_SLICE)
 
     def changes(self) -> dict[bytes, bytes | None]:
-        """The changed rows in stored form."""
+        """Return the changed rows in stored form."""
         out: dict[bytes, bytes | None] = {}
         for key, position in self._changed.items():
             row = self._rows[key]
@@ -257,10 +258,10 @@ class WorkingCopy:
 
 
 class _Named(dict[str, T]):
-    """Rows by the name in their key, as of now; LookupError where there is none (`there`)."""
+    """Rows by the name in their key, with current content; LookupError if absent (`there`)."""
 
     def __init__(self, copy: WorkingCopy, prefix: bytes, kind: type[T]) -> None:
-        # No cycle: a batch is freed by its reference counts, the collector is off.
+        # A weak reference avoids a cycle: reference counts free a batch, the collector is off.
         self._copy = weakref.proxy(copy)
         self._prefix = prefix
         self._kind = kind
@@ -272,18 +273,20 @@ class _Named(dict[str, T]):
 
 
 def there(row: T | None) -> T:
-    """A row that another row names. Raises LookupError if it is not there: the rows are broken,
-    and the record that shows it is set aside with its bytes."""
+    """Return a row that another row names. Raises LookupError if it is absent.
+
+    Then the rows are broken, and the record that shows it is set aside with its bytes.
+    """
     if row is None:
         raise LookupError("the graph names a row that is not there")
     return row
 
 
 def key(prefix: bytes, name: str, second: str = "") -> bytes:
-    """A row's key; of a pair, with the second name."""
+    """Return a row's key; for a pair, with the second name."""
     return prefix + (name + second).encode()
 
 
 def command_key(position: int) -> bytes:
-    """The key of a command's row."""
+    """Return the key of a command's row."""
     return b"c:%020d" % position

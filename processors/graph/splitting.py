@@ -1,7 +1,7 @@
-"""An operator's command: links that are undone, or open again.
+"""An operator's command: it undoes links, or reopens them.
 
-What it undoes is as if it had never been: people and followers are what the remaining links make
-of them. The rules are in `processors.graph.stage`.
+An undone link is as if it had never been: people and followers are derived from the remaining
+links. The rules are in `processors.graph.stage`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from schemas.identifiers import NOBODY, IdentityPolicy, identifier_id
 from schemas.messages import SplitCommand, Withdrawal
 from schemas.times import rfc3339
 
-#: What a command takes back, so that it is decided anew.
+#: The reasons of refusals that a command withdraws, so that the links are decided anew.
 _WITHDRAWN = (*CONFLICTS, "split")
 
 
@@ -36,7 +36,7 @@ Pair = tuple[str, str]
 
 
 class _Scope(NamedTuple):
-    """What a command is about: links (lead, other), and everybody whom they may concern."""
+    """The scope of a command: links (lead, other), and all identifiers that they may concern."""
 
     links: list[Pair]
     concerned: list[str]
@@ -66,9 +66,9 @@ class Splitting(Placing):
         self.decided: dict[Pair, None] = {}
 
     def decide(self, at_once: int) -> None:
-        """Carry the command out, unless it was, and say what it came to.
+        """Carry the command out, unless it was already, and publish its result.
 
-        So many refused links are withdrawn in this step, more of them in others.
+        At most `at_once` refused links are withdrawn in this step, the others in later ones.
         """
         done = self.copy.get(command_key(self.position), Command)
         if done is None:
@@ -91,18 +91,19 @@ class Splitting(Placing):
         undone, more = 0, list[str]()
         if all(self._known(one) for one in (self.one, self.lead) if one):
             scope = self._single() if self.lead else self._all_of_one()
-            # As of before the command: who had refusals with these people.
+            # As of before the command: the refused links of these people.
             refused = _refused(self.copy, scope.concerned)
             undone = self._lift(scope.links) if self.command.lift else self._void(scope.links)
             if undone or (self.against and not self.lead):
                 for pair in refused[:at_once]:
                     self._decision(pair, "withdrawn")
-                # The many of a shared number: slice by slice, each in a step of its own.
+                # The many links of a shared number are withdrawn slice by slice, each in its own
+                # step.
                 more = scope.concerned if len(refused) > at_once else more
                 self._derive(scope.concerned)
         return Command(list(self.decided), self.changed, self._row(undone), more)
 
-    # Whom it is about
+    # Scope
 
     def _single(self) -> _Scope:
         pair = (self.lead, self.one)
@@ -111,7 +112,7 @@ class Splitting(Placing):
         return _Scope([pair], [*self._mates(self.lead), *self._mates(self.one)])
 
     def _all_of_one(self) -> _Scope:
-        """The identifier on one side; the rest of its person, or whom the command names."""
+        """Return the scope of the identifier and the rest of its person, or those named."""
         node = self._node(self.one)
         if self.command.lift:
             others = [one for one in node.apart if self._known(one)]
@@ -133,7 +134,7 @@ class Splitting(Placing):
         split = self.policy.split_from(self._node(self.one).identifier, mates)
         return [identifier_id(*one) for one in split]
 
-    # What it does to links
+    # Effects on links
 
     def _void(self, links: Iterable[Pair]) -> int:
         undone = 0
@@ -149,7 +150,8 @@ class Splitting(Placing):
     def _lift(self, links: Iterable[Pair]) -> int:
         undone = 0
         for pair in links:
-            # What was undone link by link is lifted so, and the other way round.
+            # A lift reopens only links that were undone in the same way (one link, or one
+            # identifier).
             last = self._last(pair)
             if last.outcome == "voided" and last.single == bool(self.lead):
                 undone += 1
@@ -174,15 +176,15 @@ class Splitting(Placing):
                 node.joins.remove(at_ms)
                 self._put_node(one, node)
 
-    # What follows from it
+    # Consequences
 
     def _derive(self, concerned: Iterable[str]) -> None:
-        """Sets and groups from the links that are left, then whose they are."""
+        """Derive sets and groups from the links that are left, then their profiles."""
         whole = dict.fromkeys(self._within(one) for one in concerned)
         self._settle([part for name in whole for part in self._parts(name)])
 
     def _parts(self, name: str) -> list[str]:
-        """Divide a set or group into what its links still hold together; the names of the parts."""
+        """Divide a set or group by the links that are left; return the names of the parts."""
         cluster = self._cluster(name)
         parts: dict[str, list[str]] = {one: [one] for one in cluster.members}
         for one in cluster.members:
@@ -241,7 +243,7 @@ class Splitting(Placing):
 
 
 class Withdrawing:
-    """One slice of what a command withdraws."""
+    """One slice of a command's withdrawal."""
 
     def __init__(
         self, copy: WorkingCopy, answers: Answers, record: Record, withdrawal: Withdrawal
@@ -252,7 +254,7 @@ class Withdrawing:
         self.withdrawal = withdrawal
 
     def decide(self, at_once: int) -> None:
-        """Open so many links again, go on later if there are more, and say what was opened here."""
+        """Reopen at most `at_once` links, schedule the rest, and publish those reopened here."""
         position, withdrawal = self.record.offset, self.withdrawal
         pairs = _pairs(self.copy, withdrawal.ends)
         old = [
@@ -274,7 +276,7 @@ class Withdrawing:
 
 
 def _pairs(copy: WorkingCopy, ends: Iterable[str]) -> dict[Pair, None]:
-    """The links that one of these identifiers is an end of."""
+    """Return the links that have one of these identifiers as an end."""
     pairs: dict[Pair, None] = {}
     for one in ends:
         pairs |= {(one, other): None for other in copy.seconds(b"l:", one)}
@@ -283,7 +285,7 @@ def _pairs(copy: WorkingCopy, ends: Iterable[str]) -> dict[Pair, None]:
 
 
 def _refused(copy: WorkingCopy, ends: Iterable[str]) -> list[Pair]:
-    """Those of them that are refused by the policy or by a split."""
+    """Return those links that the policy or a split refuses."""
     lasts = ((pair, _link(copy, pair).last) for pair in _pairs(copy, ends))
     return [p for p, last in lasts if last.outcome == "refused" and last.reason in _WITHDRAWN]
 

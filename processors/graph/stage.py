@@ -1,23 +1,25 @@
-"""The graph: which identifiers are one person.
+"""The graph: the identifiers that belong to one person.
 
-One partition on purpose: links have a total order, the order of the log `identity.links`. Only
-links that have no verdict yet come here, and operators' splits. A link is decided once:
+It has one partition on purpose: links have a total order, the order of the log `identity.links`.
+Its input is the links that have no verdict yet, and operators' splits. A link is decided once:
 
 * *both kinds join*: the two sets become one person, unless that would put two values of a unique
   kind or more than the limit of a kind on one profile, one identifier joined too many people within
-  a day, or an operator split one side from the other. Then it is refused and both stay where they
-  are.
-* *one follows*, or *both of two kinds*: the link is noted, and the weaker group follows its host
-  (`processors.graph.placing`). Linked with different people it is nobody's.
-* *both of one kind that follows*: they are one group and follow as one.
+  a day, or an operator split one side from the other. Then the link is refused and both sides keep
+  their profiles.
+* *one kind follows*, or *both follow and differ*: the link is stored, and the weaker group follows
+  its host (`processors.graph.placing`). A group linked with different people belongs to none of
+  them.
+* *both are of one kind that follows*: they form one group and follow together.
 
-Whose a follower is follows from the links alone, whatever their order. A split voids links, which
-then are as if they had never been, and stands against new ones until it is lifted
-(`processors.graph.splitting`). A source that is not trusted has its links refused; those of another
-source are decided.
+A follower's profile is derived only from its links, whatever their order. A split voids links,
+which then are as if they had never been, and blocks new ones until it is lifted
+(`processors.graph.splitting`). Links of a source that is not trusted are refused; the same link
+from another source is decided.
 
 Answers are absolute and versioned by the position in the log that changed them; every link is
-answered, again if asked again. On a replay of a position all that was decided there is said again.
+answered, also when it is requested again. On a replay of a position its decisions are published
+again.
 """
 
 from __future__ import annotations
@@ -70,16 +72,16 @@ class GraphStage:
         return decision
 
     def tick(self, tick: Tick, store: Store) -> Decision:
-        """Nothing here depends on time."""
+        """Return an empty decision: nothing here depends on time."""
         return Decision()
 
     def deadline(self, key: bytes, value: bytes) -> int | None:
-        """Nothing here depends on time."""
+        """Return None: nothing here depends on time."""
         return None
 
 
 def _rows_of(asked: Iterable[messages.LinkMessage]) -> Iterator[bytes]:
-    """The rows that requests begin with."""
+    """Yield the keys of the rows that requests read first."""
     for request in asked:
         if isinstance(request, messages.LinkRequest):
             lead = identifier_id(request.lead_kind, request.lead_value)

@@ -1,4 +1,4 @@
-"""One person of many trails: a join, so that neither order nor repetition matters."""
+"""One person merged from many trails: a join, so neither order nor repetition matters."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Merged:
     points: float = 0.0
 
     def shown(self, kind: str) -> str:
-        """Of several identifiers of a kind the one named last; in a tie the greater value."""
+        """Return the identifier of a kind that was named last; in a tie the greater value."""
         values = self.view.identifiers.get(kind, ())
         return max(values, key=lambda v: (self.named.get(f"{kind}:{v}", 0), v), default="")
 
     def display_name(self) -> str:
-        """What to call the customer, as far as they said."""
+        """Return a name for the customer, as far as their traits give one."""
         traits = self.view.traits
         name = traits.get("name") or traits.get("display_name")
         if name:
@@ -50,14 +50,14 @@ class Merged:
         return f"{first} {last}".strip()
 
     def revenue_text(self) -> dict[str, str]:
-        """Currency -> amount as decimal text."""
+        """Return currency -> amount as decimal text."""
         return {currency: amount_text(amount) for currency, amount in self.revenue.items()}
 
 
 def merge(
     identifiers: Iterable[Identifier], trails: Sequence[Trail], policy: IdentityPolicy
 ) -> Merged:
-    """The merge of `trails`, which are those of `identifiers`."""
+    """Merge `trails`, which are those of `identifiers`."""
     by_kind: dict[str, list[str]] = {}
     for identifier in sorted(identifiers, key=policy.strength):
         by_kind.setdefault(identifier.kind, []).append(identifier.value)
@@ -94,7 +94,7 @@ def merge(
 
 
 class _Role(NamedTuple):
-    """What a feature says about the profile as a whole."""
+    """The contribution of a feature to the profile as a whole."""
 
     channel: str
     is_order: bool
@@ -105,7 +105,7 @@ class _Role(NamedTuple):
 def _count(
     merged: Merged, weights: dict[int, int], since_ms: int, role: _Role, packed: bytes
 ) -> None:
-    """Add a feature; `weights` is what the touches of each hour weigh."""
+    """Add a feature; `weights` holds the weight of the touches of each hour."""
     channel, is_order, currency, weight = role
     _, _, touches, amount = features.read_totals(packed)
     if currency:
@@ -123,7 +123,7 @@ def _count(
 
 @lru_cache(maxsize=4096)
 def _role(name: str) -> _Role | None:
-    """None for a feature that counts for one segment what others count too."""
+    """Return None for a feature of a single segment, whose touches other features count too."""
     key = feature_key(name)
     if key.source or key.campaign or key.direction or not key.channel or not key.type:
         return None
@@ -131,7 +131,7 @@ def _role(name: str) -> _Role | None:
 
 
 def _last(sets: Sequence[Mapping[str, Stamped]]) -> dict[str, str | bool | None]:
-    """Per name the value of the latest touch; of one event led by two identifiers the greater."""
+    """Return each name's value of the latest touch; of one event with two leads the greater."""
     if len(sets) == 1:
         return {name: sets[0][name].value for name in sorted(sets[0])}
     kept: dict[str, Stamped] = {}

@@ -1,7 +1,7 @@
 """The row of a profile: the newest trail of each identifier, and its memberships.
 
-A row is changed by `ProfileChange`: take trails, evaluate the segments, save. `again` and `settle`
-see to it that no change of a segment is lost, whatever crashes lie between.
+`ProfileChange` changes a row: it adds trails, evaluates the segments, saves. `again` and `settle`
+ensure that no change of a segment is lost, however many crashes happen in between.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from schemas.times import MINUTE_MS, rfc3339
 
 Cause = Literal["event", "time", "identity", "definition"]
 PREFIX = b"r:"
-#: That a touch came in so shortly after the clock may be the fault of a host's clock: then only
-#: the time at which it occurred tells whether it is later.
+#: A touch that came in this shortly after the clock may owe it to the clock of another host: then
+#: only the time at which it occurred tells whether it is later.
 _HOSTS_DIFFER_MS = 5 * MINUTE_MS
 _DEADLINE = struct.Struct(">Q")
 _DEADLINE_END = rows.SIZE + _DEADLINE.size
 
 
 class Rules(Protocol):
-    """By what a row is evaluated."""
+    """The rules by which a row is evaluated."""
 
     @property
     def epoch(self) -> int:
-        """The epoch that its values carry."""
+        """Return the epoch of the row's values."""
 
     @property
     def segments(self) -> Sequence[Segment]:
-        """The definitions."""
+        """Return the segment definitions."""
 
     @property
     def policy(self) -> IdentityPolicy:
-        """Which identifiers are the stronger ones."""
+        """Return the identity policy, which orders identifiers by strength."""
 
     @property
     def names(self) -> Set[str]:
-        """The definitions' names."""
+        """Return the definitions' names."""
 
     @property
     def digest(self) -> str:
-        """What tells these definitions from others."""
+        """Return a digest that differs for different definitions."""
 
 
 class Entry(msgspec.Struct, array_like=True):
-    """The newest of an identifier; `trail` is None where it moved away, empty if it led none."""
+    """The newest trail of an identifier; `trail` is None if it moved away, empty if it led none."""
 
     kind: str
     value: str
@@ -74,7 +74,7 @@ class Membership(msgspec.Struct, array_like=True):
 
 
 class ProfileRow(msgspec.Struct, array_like=True):
-    """The body of a row behind its deadline."""
+    """The body of a row, after its deadline."""
 
     entries: dict[str, Entry]
     segments: dict[str, Membership]
@@ -82,7 +82,7 @@ class ProfileRow(msgspec.Struct, array_like=True):
     evaluated_ms: int = 0
     #: `ProfilesStage.digest` at the last evaluation.
     definitions: str = ""
-    #: Earlier changes of segments that crashes may have kept from being published.
+    #: Earlier changes of segments that may be unpublished because of crashes.
     earlier: list[tuple[str, Membership]] = []
 
 
@@ -128,7 +128,7 @@ _decoder = msgspec.msgpack.Decoder(ProfileRow)
 
 
 def deadline(stored: bytes) -> int | None:
-    """When the next verdict of a row changes by time alone (ms)."""
+    """Return the time (ms) at which the next verdict of a row changes by time alone."""
     moment: int = _DEADLINE.unpack_from(stored, rows.SIZE)[0]
     return moment or None
 
@@ -140,7 +140,7 @@ class ProfileChange:
         self.rules = rules
         self.profile = profile
         self.profile_id = profile.decode()
-        #: See `stay_due`: whether the last change was published is not known.
+        #: True if the last change may be unpublished: see `stay_due`.
         self.unpublished = False
         self.repeated = False
         self.cause: Cause = "event"
@@ -156,11 +156,11 @@ class ProfileChange:
             self.unpublished = deadline(stored) == self.row.evaluated_ms + 1
 
     def again(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
-        """Whether what the row has applied already may not have been published yet."""
+        """Return True if changes already in the row may not have been published yet."""
         return self.unpublished or any(offset <= self.applied for offset, _ in updates)
 
     def take(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
-        """Keep what is newer; whether anything was."""
+        """Add the newer trails; return True if there were any."""
         changed = False
         for offset, update in updates:
             self.applied = max(self.applied, offset)
@@ -176,7 +176,7 @@ class ProfileChange:
         return changed
 
     def merge(self) -> Merged:
-        """The merge of the trails that are here now."""
+        """Return the merge of the trails that this profile has now."""
         if self.merged is None:
             present = [entry for entry in self.row.entries.values() if entry.trail is not None]
             self.merged = merge(
@@ -187,11 +187,11 @@ class ProfileChange:
         return self.merged
 
     def evaluate(self, clock: int, cause: Cause, stamp_ms: int) -> None:
-        """Bring the memberships up to a clock; changes are stamped with the later of the two.
+        """Update the memberships as of a clock; stamp changes with the later of it and `stamp_ms`.
 
-        After an outage touches are read that are later than the clock, and a window that is as of
-        the clock may hold touches that no window ever held together. So what will be over before
-        the newest of them came in changes nothing yet: the row is due when it would be over.
+        After an outage, touches later than the clock are read, and a window as of the clock may
+        contain touches that were never in one window together. So a membership that ends before the
+        newest of them came in changes nothing yet: the row is due at its end.
         """
         row = self.row
         now = row.evaluated_ms = max(row.evaluated_ms, clock)
@@ -229,17 +229,17 @@ class ProfileChange:
         self.changed.append(name)
 
     def stay_due(self) -> None:
-        """After a tick that changed memberships, have the next one look at the row again.
+        """After a tick that changed memberships, make the row due again for the next tick.
 
-        No record comes again if this tick is logged and not published. But the next tick comes
-        only when this one was published; until then the row says that it is due, also to another
-        process that has nothing but the changelog.
+        No record comes again if this tick is logged and not published. But the next tick comes only
+        when this one was published; until then the row says that it is due, also to another process
+        that has only the changelog.
         """
         if self.changed:
             self.deadline = self.row.evaluated_ms + 1
 
     def save(self, decision: Decision) -> None:
-        """Log, apply and publish the row."""
+        """Add the row to the decision: to log, to apply and to publish."""
         body = _DEADLINE.pack(self.deadline) + _encode(self.row)
         decision.rows[PREFIX + self.profile] = rows.pack(
             self.rules.epoch, self.applied, self.rev, body
@@ -247,10 +247,10 @@ class ProfileChange:
         self.publish(decision)
 
     def settle(self, decision: Decision, *, again: bool) -> None:
-        """Before others take their place, see to the changes of segments that were decided.
+        """Handle the segment changes decided earlier, before new ones replace them.
 
-        `again`: they may not have been published, so they are once more; and until that is sure
-        the row keeps them, however many crashes follow. Otherwise they were.
+        `again`: they may not have been published, so they are published again, and the row keeps
+        them until that is certain, however many crashes follow. Otherwise they were published.
         """
         self.repeated = again
         if again:
@@ -260,7 +260,7 @@ class ProfileChange:
             self.row.earlier = []
 
     def publish(self, decision: Decision) -> None:
-        """The profile's row, and the changes of segments that were just decided."""
+        """Publish the profile's row, and the changes of segments that were just decided."""
         for name in self.changed:
             decision.outputs.append(self._change_output(name, self.row.segments[name]))
             change = "entered" if self.row.segments[name].is_member else "exited"
@@ -310,7 +310,7 @@ class ProfileChange:
 
 
 def _comes_or_goes(old: Entry | None, update: TrailUpdate) -> bool:
-    """Whether touches joined or left the profile with an identifier that changed hands."""
+    """Return True if touches joined or left the profile with an identifier that changed hands."""
     was = old is not None and bool(old.trail)
     comes = bool(update.trail)
     return was != comes and (update.version > 0 or update.trail is None)

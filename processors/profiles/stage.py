@@ -1,6 +1,6 @@
 """Profiles: one row per person, merged from the newest trail of each of its identifiers.
 
-Input: `trails`, keyed by profile id. Of the trails of an identifier the newest version wins, and
+Input: `trails`, keyed by profile id. The newest version of an identifier's trail wins, and
 the merge of trails is a join; so the row is the same whatever the order. Segments are evaluated
 on the merged profile whenever it changes, and when a deadline comes: the next moment at which
 time alone changes a verdict. The clock is the minimum of the homes' watermarks, so that nothing
@@ -23,7 +23,7 @@ from schemas import messages, topics
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import TrailUpdate, Watermark
 
-#: Due rows, and rows under a changed definition, that one tick looks at.
+#: The most due rows, and rows under a changed definition, that one tick evaluates.
 MOST_PER_TICK = 500
 
 
@@ -49,13 +49,13 @@ class ProfilesStage:
     def of(
         cls, epoch: int, homes: int, segments: Sequence[Segment], policy: IdentityPolicy
     ) -> ProfilesStage:
-        """The stage for these definitions."""
+        """Return the stage for these definitions."""
         named = ",".join(f"{segment.name}={segment.digest}" for segment in segments)
         digest = blake2b(named.encode(), digest_size=8).hexdigest()
         return cls(epoch, homes, segments, policy, {segment.name for segment in segments}, digest)
 
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
-        """Take the newest trails and evaluate the profiles that they changed."""
+        """Add the newest trails and evaluate the profiles that they changed."""
         updates: dict[bytes, list[tuple[int, TrailUpdate]]] = {}
         for record in records:
             message = messages.decode_trail_message(record.value)
@@ -92,7 +92,8 @@ class ProfilesStage:
             one = ProfileChange(self, key[len(PREFIX) :], row)
             due_ms = deadline(row)
             due = due_ms is not None and due_ms <= clock
-            # Evaluated already and not due: the process may have ended before the rest.
+            # A row that is evaluated already and not due: the process may have ended before the
+            # rest.
             one.settle(decision, again=one.unpublished or not due)
             if due:
                 one.evaluate(clock, "time", clock)
@@ -104,7 +105,7 @@ class ProfilesStage:
         return decision
 
     def deadline(self, key: bytes, value: bytes) -> int | None:
-        """When the next verdict changes by time alone (ms)."""
+        """Return the time (ms) at which the next verdict changes by time alone."""
         if not key.startswith(PREFIX):
             return None
         return deadline(value)
@@ -114,12 +115,12 @@ class ProfilesStage:
         homes[watermark.home] = max(homes.get(watermark.home, 0), watermark.at_ms)
 
     def _clock(self, store: Store) -> int | None:
-        """Up to when every home has processed its touches; None until each has said so."""
+        """Return the time up to which every home has processed its touches; None if unknown."""
         homes: dict[int, int] = store.memory.get("watermarks", {})
         return min(homes.values()) if len(homes) >= self.homes else None
 
     def _sweep(self, store: Store, clock: int, decision: Decision) -> None:
-        """After a start, look once at every row for definitions that changed meanwhile."""
+        """After a start, check every row once for definitions that changed meanwhile."""
         after = store.memory.get("swept", b"")
         if after is None:
             return

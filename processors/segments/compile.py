@@ -1,4 +1,4 @@
-"""From a definition to a segment that can be evaluated: compiled once to plain functions."""
+"""Compilation of a definition to a segment: done once, to plain functions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ class Segment:
 
     name: str
     description: str
-    #: Names the meaning: another digest, another set of members.
+    #: Identifies the meaning: another digest, another set of members.
     digest: str
     #: The condition in its normal form, ready for JSON.
     when: dict[str, Any] = field(hash=False)
     #: Features that trails must keep for it, beyond those per (channel, type) that all have.
     features: frozenset[FeatureKey]
-    #: Whether a profile is in it now, and until when that stands: see `processors.segments.truth`.
+    #: Returns whether a profile is in it now, and until when that holds: see
+    #: `processors.segments.truth`.
     test: Test = field(repr=False, hash=False, compare=False)
 
     def describe(self) -> dict[str, Any]:
-        """What a list of segments shows, ready for JSON."""
+        """Return the segment's description for lists of segments, ready for JSON."""
         return {
             "name": self.name,
             "description": self.description,
@@ -39,16 +40,16 @@ class Segment:
 
 
 def required_features(segments: Iterable[Segment]) -> frozenset[FeatureKey]:
-    """The features that trails must keep for these segments, beyond those that all have.
+    """Return the features that trails must keep for these segments, beyond those that all have.
 
-    In a key, '' stands for any channel, type, source, campaign or direction; the currency is ''
-    where touches are counted whatever their value, else only touches with a value in it count.
+    In a key, '' stands for any channel, type, source, campaign or direction. With a currency, only
+    touches with an amount in it count; with '' touches count whatever their value.
     """
     return frozenset[FeatureKey]().union(*(segment.features for segment in segments))
 
 
 def compile_segment(definition: models.Definition) -> Segment:
-    """The segment of a definition."""
+    """Return the segment of a definition."""
     features: set[FeatureKey] = set()
     test = _test(definition.when, features)
     return Segment(
@@ -81,7 +82,7 @@ def _test(condition: models.Part, features: set[FeatureKey]) -> Test:
 
 
 def _tests(parts: Iterable[models.Part], features: set[FeatureKey]) -> list[Test]:
-    """Facts first: they are cheap, and where one decides the rest need not be asked."""
+    """Compile the parts, facts first: they are cheap, and if one decides the rest is not tested."""
     facts = (models.TraitCondition, models.IdentifierCondition, models.ConsentCondition)
     return [
         _test(part, features)

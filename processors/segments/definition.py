@@ -1,4 +1,4 @@
-"""What a segment definition may say: the models of its YAML, in the same shape.
+"""The models of a segment definition's YAML, in the same shape.
 
 A condition is a mapping of one key, `{count: {type: page_viewed, at_least: 3, within: 7d}}`, and
 so are these models. How to write one is in docs/segments.md.
@@ -41,7 +41,7 @@ class Part(BaseModel):
 
 
 class Trait(Part):
-    """A trait's text; where several comparisons are given, all must hold.
+    """A test of a trait's text; if several comparisons are given, all must hold.
 
     Numbers and truth values compare with the trait's compact JSON text. Every comparison but
     `exists: false` needs the trait to exist, `not_equals` too.
@@ -73,7 +73,7 @@ class Trait(Part):
 
 
 class Identifier(Part):
-    """Whether the customer has an identifier of a kind."""
+    """A test that the customer has an identifier of a kind."""
 
     kind: Kind
     exists: bool = True
@@ -87,7 +87,7 @@ class Consent(Part):
 
 
 class Filters(Part):
-    """Which touches; what is left out does not matter."""
+    """A filter of touches; a field that is left out matches any value."""
 
     channel: Channel | None = None
     type: EventType | None = None
@@ -97,7 +97,7 @@ class Filters(Part):
 
     @property
     def filter(self) -> FilterSpec:
-        """The filter as features know it."""
+        """Return the filter in the form that features use."""
         return FilterSpec(
             self.channel or "",
             self.type or "",
@@ -142,7 +142,7 @@ def _check_bounds(at_least: int | None, at_most: int | None) -> None:
 
 
 class Recency(Filters):
-    """How long ago the last, or the first, matching touch was; false where there was none."""
+    """The time since the last, or the first, matching touch; false if there was none."""
 
     within: Duration | None = None
     not_within: Duration | None = None
@@ -241,24 +241,24 @@ KEYWORDS = (
     "trait", "identifier", "consent", "count", "sum", "last_touch", "first_touch",
     "all", "any", "not",
 )  # fmt: skip
-#: Conditions that are designed and not built.
+#: Conditions that are designed but not implemented.
 NOT_YET = frozenset({"sequence", "segment", "rank"})
 
 
 class Definition(Part):
-    """A segment: its name, what it is for, and who is in it."""
+    """A segment: its name, its purpose, and the condition for its members."""
 
     name: Annotated[str, StringConstraints(pattern="^[a-z0-9_]{1,64}$")]
     description: str = ""
     when: Condition
 
     def plain(self) -> dict[str, Any]:
-        """`when` in its normal form, ready for JSON: the same for definitions that say the same."""
+        """Return `when` in its normal form, ready for JSON: equal for equivalent definitions."""
         plain: dict[str, Any] = self.when.model_dump(mode="json", by_alias=True, exclude_none=True)
         return plain
 
     def digest(self) -> str:
-        """Names the meaning: changes when `when` does, not when wording, units or layout do."""
+        """Return a digest of the meaning: wording, units and layout of `when` do not change it."""
         text = json.dumps(self.plain(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

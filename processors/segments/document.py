@@ -26,7 +26,7 @@ _TEXT = "tag:yaml.org,2002:str"
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain scalars as described above."""
+    """A YAML loader for plain scalars as described above."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - filled below through PyYAML's interface
 
@@ -43,7 +43,7 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong in a file, and what was expected."""
+    """A problem in a file, with the expected content."""
 
     path: str
     line: int
@@ -63,7 +63,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def line(self, location: Location) -> int:
-        """The line of a location, or of the nearest enclosing one that the file has."""
+        """Return the line of a location, or of the nearest enclosing one that the file has."""
         while location and location not in self.lines:
             location = location[:-1]
         return self.lines.get(location, 1)
@@ -74,9 +74,9 @@ class Document:
 
 
 def read(path: Path, wanted: str = "a definition with name and when") -> Document:
-    """The file's content; whatever is wrong with it as YAML stands in `problems`.
+    """Return the file's content; `problems` holds everything that is wrong with it as YAML.
 
-    `wanted` says what the file should hold. JSON is read too.
+    `wanted` describes the expected content. JSON is read too.
     """
     document = Document(path)
     try:
@@ -112,7 +112,7 @@ def read(path: Path, wanted: str = "a definition with name and when") -> Documen
 
 
 def _refused(text: str, document: Document) -> bool:
-    """Whether the text could take for ever to read: an alias may contain itself."""
+    """Return True if reading the text could take for ever: an alias may contain itself."""
     depth = 0
     for event in yaml.parse(text, _Loader):
         line = event.start_mark.line + 1 if event.start_mark else 1

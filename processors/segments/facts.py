@@ -1,4 +1,4 @@
-"""Tests on what is known of a customer: traits, identifiers, consent. Time does not change them."""
+"""Tests of facts about a customer: traits, identifiers, consent. They do not change with time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Check = Callable[[str], bool]
 
 
 def trait_test(trait: Trait) -> Test:
-    """Whether the trait exists and passes all comparisons, or does not exist."""
+    """Return a test: the trait exists and passes all comparisons, or does not exist."""
     name = trait.name
     if trait.exists is False:
         return lambda view, now_ms: (name not in view.traits, NEVER)
@@ -72,12 +72,12 @@ def _comparison(bound_text: str, greater: bool) -> _Check:
 
 
 def identifier_test(identifier: Identifier) -> Test:
-    """Whether the profile has an identifier of the kind, or has none."""
+    """Return a test: the profile has an identifier of the kind, or has none."""
     kind, wanted = identifier.kind, identifier.exists
     return lambda view, now_ms: (bool(view.identifiers.get(kind)) is wanted, NEVER)
 
 
 def consent_test(consent: Consent) -> Test:
-    """Whether the last decision on the purpose is the one wanted."""
+    """Return a test: the last decision on the purpose is the one wanted."""
     purpose, wanted = consent.purpose, consent.is_
     return lambda view, now_ms: (view.consent.get(purpose) is wanted, NEVER)

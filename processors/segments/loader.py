@@ -1,4 +1,4 @@
-"""Reading a folder of segment definitions: all that is wrong is said at once, file and line."""
+"""Reading a folder of segment definitions: all problems are reported at once, by file and line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SETTINGS: Mapping[str, type[BaseModel]] = MappingProxyType(
         "first_touch": models.Recency,
     }
 )
-#: What a text field wants, where its pattern does not tell.
+#: The expected content of a text field, if its pattern does not tell.
 _WANTED = {
     "channel": "expected a word of a-z, 0-9 and _ such as web",
     "type": "expected one word such as page_viewed",
@@ -49,7 +49,7 @@ _HINTS = {
 
 
 class SegmentError(Exception):
-    """Definitions that cannot be used; `str()` has one line `file:line: what is wrong` each."""
+    """Invalid definitions; `str()` has a line `file:line: what is wrong` for each problem."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -57,7 +57,7 @@ class SegmentError(Exception):
 
 
 def load_segments(folder: Path) -> tuple[Segment, ...]:
-    """The segments that the folder's *.yaml and *.yml files define, in the order of their names.
+    """Return the segments that the folder's *.yaml and *.yml files define, sorted by name.
 
     Raises `SegmentError` with every problem of every file, in the order of file and line.
     """
@@ -106,13 +106,13 @@ def _definition(document: Document) -> models.Definition | None:
     as_yaml = {problem.line for problem in document.problems}
     for location, message in wrong:
         line = document.line(location)
-        if line not in as_yaml:  # what could not be read as YAML has no second fault
+        if line not in as_yaml:  # a line with a YAML problem gets no second one
             document.report(line, message)
     return definition
 
 
 def _empty(data: Any, location: Location) -> Iterator[Location]:
-    """Where nothing stands behind a key."""
+    """Yield the locations of keys without a value."""
     if data is None and location:
         yield location
     items = data.items() if isinstance(data, dict) else ()
@@ -123,13 +123,13 @@ def _empty(data: Any, location: Location) -> Iterator[Location]:
 def _explained(error: ValidationError) -> Iterator[tuple[Location, str]]:
     for details in error.errors(include_url=False):
         if details["type"] == "too_short" and details["input"]:
-            continue  # its items are wrong, which is said of them
+            continue  # its items are wrong, and reported themselves
         location = _location(details["loc"])
         yield location, _message(details, location)
 
 
 def _location(loc: tuple[int | str, ...]) -> Location:
-    """A location within the file: pydantic names a condition twice, as variant and as field."""
+    """Return a location in the file: pydantic names a condition twice, as variant and as field."""
     return tuple(
         part
         for i, part in enumerate(loc)

@@ -1,4 +1,4 @@
-"""Tests on touches: how many, how much, how long ago. They read the packed features of trails."""
+"""Tests on touches: their number, their sum, their age. They read the packed features of trails."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ _Collect = Callable[[ProfileView], list[bytes]]
 
 
 def feature_of(spec: FilterSpec, currency: str = "") -> FeatureKey:
-    """The feature that answers a filter: not of a generic one that leaves channel or type open."""
+    """Return the feature that answers a filter.
+
+    The filter must not be a generic one that leaves channel or type open.
+    """
     return FeatureKey(spec.channel, spec.type, currency, spec.source, spec.campaign, spec.direction)
 
 
 class _Fits(dict[str, bool]):
-    """Feature name -> whether it is one per (channel, type) that a generic filter covers.
+    """Feature name -> True if it is one per (channel, type) that a generic filter covers.
 
-    Types come from outside, so what is remembered is bounded.
+    Types come from outside, so the cache is bounded.
     """
 
     def __init__(self, spec: FilterSpec, currency: str) -> None:
@@ -53,7 +56,7 @@ class _Fits(dict[str, bool]):
 
 
 def _collector(spec: FilterSpec, currency: str) -> _Collect:
-    """Finds the packed features that together hold each matching touch of a profile once."""
+    """Return a function that finds the packed features which hold each matching touch once."""
     if not spec.generic or (spec.channel and spec.type):
         wanted = feature_name(feature_of(spec, currency))
 
@@ -70,7 +73,7 @@ def _collector(spec: FilterSpec, currency: str) -> _Collect:
 
 
 def recency_test(recency: Recency, first: bool) -> Test:
-    """Whether the last, or the first, matching touch lies where the windows say."""
+    """Return a test: the last, or the first, matching touch lies within the windows."""
     collect = _collector(recency.filter, "")
     newer, older = recency.within, recency.not_within
     column, choose = (_FIRST, min) if first else (_LAST, max)
@@ -88,28 +91,27 @@ def recency_test(recency: Recency, first: bool) -> Test:
 
 
 def _leaves(moment_ms: int, window_ms: int) -> int:
-    """When a touch is no longer within a window: long ones go by the hour."""
+    """Return the time at which a touch leaves a window: long windows work by the hour."""
     exact = window_ms <= EXACT_WINDOW_MS
     return (moment_ms if exact else hour_end(moment_ms)) + window_ms
 
 
 def _between(now_ms: int, begins: int, ends: int) -> tuple[bool, int]:
-    """What holds from `begins` until `ends`, exclusive."""
+    """Return the result of a condition that holds from `begins` until `ends`, exclusive."""
     if now_ms >= ends or begins >= ends:
         return False, NEVER
     return (False, begins) if now_ms < begins else (True, ends)
 
 
 def count_test(count: Count) -> Test:
-    """Whether the number of matching touches is within the bounds."""
+    """Return a test: the number of matching touches is within the bounds."""
     collect = _collector(count.filter, "")
     low = count.at_least or 0
     high = NEVER if count.at_most is None else count.at_most
     window = count.within
     if window is None:
         return _of_all_time(collect, _TOUCHES, low, high)
-    # With the newest so many touches it is known when there are fewer than `low`, and when no
-    # more than `high`.
+    # The newest `depth` touches tell when there are fewer than `low`, and when no more than `high`.
     too_many = None if count.at_most is None else count.at_most + 1
     depth = max(low, too_many or 0)
     short = window <= EXACT_WINDOW_MS
@@ -136,7 +138,7 @@ def count_test(count: Count) -> Test:
 
 
 def _reached(entries: list[tuple[int, int]], touches: int) -> int | None:
-    """The moment of the entry, newest first, with which so many touches are reached."""
+    """Return the moment of the entry, newest first, with which so many touches are reached."""
     for moment, n in entries:
         touches -= n
         if touches <= 0:
@@ -145,7 +147,7 @@ def _reached(entries: list[tuple[int, int]], touches: int) -> int | None:
 
 
 def sum_test(condition: Sum) -> Test:
-    """Whether the sum of the matching touches' amounts is within the bounds."""
+    """Return a test: the sum of the matching touches' amounts is within the bounds."""
     collect = _collector(condition.filter, condition.currency)
     low = -NEVER if condition.at_least is None else condition.at_least
     high = NEVER if condition.at_most is None else condition.at_most
@@ -179,13 +181,13 @@ def _of_all_time(collect: _Collect, column: int, low: int, high: int) -> Test:
 
 
 def _turns_exact(packed: bytes, now_ms: int, window: int) -> int:
-    """When a short window that still goes by the hour begins to go by exact times."""
+    """Return the time at which a short window changes from hours to exact times."""
     since = exact_from(packed)
     return since + window if since > now_ms - window else NEVER
 
 
 def _changes(entries: list[Entry], total: int, low: int, high: int) -> int:
-    """The entry, by its moment, whose leaving changes whether the total is within the bounds."""
+    """Return the moment of the entry whose leaving moves the total into or out of the bounds."""
     holds = low <= total <= high
     last = len(entries) - 1
     for i, (moment, _, amount) in enumerate(entries):

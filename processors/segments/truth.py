@@ -1,4 +1,4 @@
-"""Conditions as functions of profile and time, and how they combine.
+"""Conditions as functions of profile and time, and their combinations.
 
 A `Test` tells whether a condition holds for a profile now, and until when that answer stands if
 nothing but time passes: until a moment later than now, or `NEVER`. Up to that moment, exclusive,
@@ -15,12 +15,12 @@ from processors.segments.profile_view import ProfileView
 NEVER = 2**63 - 1
 Test = Callable[[ProfileView, int], tuple[bool, int]]
 
-#: How often a combination looks ahead for the moment when its own answer changes.
+#: The number of times that a combination looks ahead for the moment when its own answer changes.
 _LOOKS_AHEAD = 16
 
 
 def negation(test: Test) -> Test:
-    """Holds while `test` does not."""
+    """Return a test that holds while `test` does not."""
 
     def negated(view: ProfileView, now_ms: int) -> tuple[bool, int]:
         holds, until = test(view, now_ms)
@@ -30,21 +30,21 @@ def negation(test: Test) -> Test:
 
 
 def conjunction(tests: Sequence[Test]) -> Test:
-    """Holds while all hold."""
+    """Return a test that holds while all hold."""
     return _combination(tuple(tests), every=True)
 
 
 def disjunction(tests: Sequence[Test]) -> Test:
-    """Holds while one holds."""
+    """Return a test that holds while at least one holds."""
     return _combination(tuple(tests), every=False)
 
 
 def _combination(tests: tuple[Test, ...], every: bool) -> Test:
-    """`every`: all must hold. Otherwise one must, which is the same with true and false swapped.
+    """Return a test for all (`every`) or at least one of the tests.
 
-    One test that says `not every` decides the answer, and it stands until the last of those that
-    say so changes. Where another changes before, it may be that the answer still remains; only
-    then it is asked ahead.
+    The latter is the same with true and false swapped. A test that returns `not every` decides the
+    answer, which holds until the last of the deciding tests changes. If another test changes
+    before, the answer may still remain; only then the tests are evaluated ahead.
     """
 
     def decide(view: ProfileView, now_ms: int) -> tuple[bool, int, bool]:

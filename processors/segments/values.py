@@ -1,4 +1,4 @@
-"""Values of a definition: durations, amounts, what a trait is compared with."""
+"""Values of a definition: durations, amounts, and the values that traits are compared with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATTERN_LENGTH = 500
 
 
 def parse_duration(value: object) -> int:
-    """Milliseconds of `30m`, `12h`, `7d` or `4w`. Raises ValueError."""
+    """Return the milliseconds of `30m`, `12h`, `7d` or `4w`. Raises ValueError."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{shown(value)} is no duration, expected one such as 30m, 12h, 7d or 4w")
@@ -36,15 +36,15 @@ def parse_duration(value: object) -> int:
 
 
 def duration_text(milliseconds: int) -> str:
-    """A duration of whole minutes in the largest of days, hours and minutes that fits."""
+    """Return a duration of whole minutes in the largest of days, hours and minutes that fits."""
     unit = next(unit for unit in "dhm" if milliseconds % _UNITS[unit] == 0)
     return f"{milliseconds // _UNITS[unit]}{unit}"
 
 
 def ordered(text: str) -> tuple[str, Decimal | int] | None:
-    """What `greater_than` and `less_than` compare: a number, or else a date or RFC 3339 time.
+    """Return the value for `greater_than` and `less_than`: a number, else a date or RFC 3339 time.
 
-    Two are comparable where the first parts are the same. None for any other text.
+    Two values are comparable if their first parts are equal. None for any other text.
     """
     if _NUMBER.fullmatch(text):
         return "number", Decimal(text)
@@ -57,7 +57,7 @@ def ordered(text: str) -> tuple[str, Decimal | int] | None:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it."""
+    """Return a value as messages show it."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -1,4 +1,4 @@
-"""Moving trails: what an answer of the graph changes at an identifier's home."""
+"""Moving trails: the changes that the graph's answers make at an identifier's home partition."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from schemas import messages, rows, topics
 from schemas.identifiers import identifier_id
 from schemas.times import rfc3339
 
-#: Where a partition remembers the links that it asked for: key of the verdict's row -> source.
+#: Key of the partition's memory of links asked for: key of the verdict's row -> source.
 PENDING_VERDICTS = "pending verdicts"
-#: Where it remembers the links whose verdict stands for every source; any other verdict clears it.
+#: Key of its memory of links whose verdict is final for every source; any other verdict clears it.
 SETTLED_LINKS = "settled links"
 #: Id of the lead, kind and value of the other identifier.
 Link = tuple[str, str, str]
 
 
 class Asked(NamedTuple):
-    """A request that is not answered: when its touch was received (ms); the newest one since."""
+    """An unanswered request: the receipt of its touch (ms), and the newest request since then."""
 
     received_ms: int
     held: messages.LinkRequest | None = None
@@ -31,7 +31,7 @@ Pending = dict[bytes, dict[str, Asked]]
 
 
 class TrailRow(msgspec.Struct, array_like=True):
-    """The body of a ``t:`` row; `trail` is packed. `created` is the first offset it contains."""
+    """The body of a ``t:`` row; `trail` is packed. `created` is the first offset in it."""
 
     kind: str
     value: str
@@ -78,7 +78,7 @@ class Assigning:
         self.decision = Decision()
 
     def decide(self, records: Sequence[Record]) -> Decision:
-        """Move trails to the profiles that their identifiers belong to now."""
+        """Move trails to the profiles that their identifiers now belong to."""
         answers = [(record, messages.decode_assignment(record.value)) for record in records]
         ids = list({answer.identifier_id: None for _, answer in answers})
         stored = dict(zip(ids, self.store.get_many([row_key(b"a:", i) for i in ids]), strict=True))
@@ -110,7 +110,7 @@ class Assigning:
         return self.decision
 
     def _keep_verdicts(self, answers: Sequence[tuple[Record, messages.Assignment]]) -> None:
-        """Remember what the graph says of links; of two verdicts the later position's stands."""
+        """Store the graph's verdicts on links; of two verdicts the later position's wins."""
         newest: dict[bytes, tuple[Record, messages.Verdict]] = {}
         for record, answer in answers:
             for other, verdict in answer.verdicts.items():
@@ -130,7 +130,7 @@ class Assigning:
             self._ask_again(key, known)
 
     def _ask_again(self, key: bytes, verdict: messages.Verdict) -> None:
-        """What waited for this answer, and may have the link decided in spite of it."""
+        """Ask again for touches that waited for this answer and may have the link decided anew."""
         pending: Pending = self.store.memory.get(PENDING_VERDICTS, {})
         for source, asked in pending.pop(key, {}).items():
             held = asked.held
@@ -143,7 +143,7 @@ class Assigning:
         if stored is not None:
             changes = rows.header(stored).rev
             packed = trail_row.decode(memoryview(stored)[rows.SIZE :]).trail
-        # An identifier of its own that led nothing makes no profile.
+        # An identifier that belongs to itself and led no touch makes no profile.
         if packed or row.profile_id != one or one in row.left:
             update = messages.TrailUpdate(
                 one, row.kind, row.value, row.version, changes, packed, at_ms
@@ -168,10 +168,10 @@ def _open(row: bytes | None) -> tuple[AssignmentRow | None, int, int]:
 def _move(
     row: AssignmentRow | None, answer: messages.Assignment, *, has_trail: bool
 ) -> AssignmentRow | None:
-    """The row after an answer; None when the answer brings nothing new."""
+    """Return the row after an answer; None if the answer brings nothing new."""
     if row is None:
         if has_trail and answer.version == 0:
-            return None  # its own, as its trail was published already
+            return None  # its own profile, where its trail was published already
         left = [answer.identifier_id] if has_trail else []
     elif answer.version > row.version:
         left = row.left if row.profile_id in row.left else [*row.left, row.profile_id]
@@ -185,25 +185,25 @@ def _move(
 def assigned(
     lead: str, kind: str, value: str, first_ms: int, assignment: bytes | None
 ) -> AssignmentRow:
-    """Whose an identifier is: its own while nothing was ever assigned."""
+    """Return the profile of an identifier: its own while nothing was ever assigned."""
     if assignment is None:
         return AssignmentRow(kind, value, lead, 0, first_ms)
     return _assignment_row.decode(memoryview(assignment)[rows.SIZE :])
 
 
 def update_output(profile_id: str, update: messages.TrailUpdate) -> Output:
-    """The record that tells a profile of a trail."""
+    """Return the record that sends a trail to a profile."""
     return Output(topics.TRAILS.name, profile_id.encode(), messages.encode(update))
 
 
 def link_output(request: messages.LinkRequest) -> Output:
-    """The record that asks the graph for a verdict."""
+    """Return the record that asks the graph for a verdict."""
     lead = identifier_id(request.lead_kind, request.lead_value)
     return Output(topics.LINKS.name, lead.encode(), messages.encode(request), 0)
 
 
 def identity_output(one: str, row: AssignmentRow, epoch: int) -> Output:
-    """The row of `identities`: whose an identifier is."""
+    """Return the row of `identities`: the profile an identifier belongs to."""
     identity = _Identity(
         epoch,
         one,
@@ -217,15 +217,15 @@ def identity_output(one: str, row: AssignmentRow, epoch: int) -> Output:
 
 
 def row_key(prefix: bytes, identifier: str) -> bytes:
-    """The key of a row of an identifier."""
+    """Return the key of a row of an identifier."""
     return prefix + identifier.encode()
 
 
 def verdict_of(row: bytes) -> messages.Verdict:
-    """The verdict in a row's stored bytes."""
+    """Return the verdict in a row's stored bytes."""
     return _verdict.decode(memoryview(row)[rows.SIZE :])
 
 
 def verdict_key(lead: str, other: str) -> bytes:
-    """The key of the row with the verdict on a link."""
+    """Return the key of the row with the verdict on a link."""
     return f"v:{lead}{other}".encode()

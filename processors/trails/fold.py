@@ -1,4 +1,4 @@
-"""Adding touches to a trail. A function of the set of touches: their order does not matter."""
+"""Adding touches to a trail: a function of the set of touches, so their order does not matter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REMEMBERED = 20_000
 
 
 class Folding:
-    """A trail while touches are added to it; None begins one."""
+    """A trail while touches are added to it; None begins a new one."""
 
     __slots__ = ("_added", "trail")
 
@@ -35,7 +35,7 @@ class Folding:
     def add(
         self, row: TouchpointRow, at_ms: int, extra: frozenset[FeatureKey] = frozenset()
     ) -> None:
-        """Add a touch that occurred at `at_ms`; it counts in `extra` features where it fits."""
+        """Add a touch that occurred at `at_ms`; it counts in matching `extra` features too."""
         kept = self.trail
         if at_ms < kept.first_ms:
             kept.first_ms = at_ms
@@ -56,7 +56,7 @@ class Folding:
         self._count(row, at_ms, extra)
 
     def pack(self) -> bytes:
-        """The trail's bytes."""
+        """Encode the trail."""
         features = self.trail.features
         for (name, money), touches in self._added.items():
             features[name] = with_touches(features.get(name), touches, money=money)
@@ -93,14 +93,14 @@ class _Counted(NamedTuple):
 
     @classmethod
     def of(cls, key: FeatureKey) -> _Counted:
-        """The feature of a key."""
+        """Return the feature of a key."""
         return cls(feature_name(key), bool(key.currency))
 
 
 class _Counting(dict[tuple[str, ...], tuple[_Counted, ...]]):
-    """What a touch of (channel, type, currency, source, campaign, direction) counts in.
+    """The features for a touch of (channel, type, currency, source, campaign, direction).
 
-    Those values come from outside, so what is remembered is bounded.
+    These values come from outside, so the cache is bounded.
     """
 
     def __init__(self, extra: frozenset[FeatureKey]) -> None:

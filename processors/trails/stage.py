@@ -8,12 +8,12 @@ key                    input that changes it   what
 =====================  ======================  ==========================================
 ``t:`` lead id         touchpoints             the identifier's trail
 ``e:`` window          touchpoints             an engagement counter
-``a:`` identifier id   identity.assignments    whose the identifier is, and was
+``a:`` identifier id   identity.assignments    the identifier's profile, and its former ones
 ``v:`` lead id other   identity.assignments    the verdict on a link
 =====================  ======================  ==========================================
 
-A row has one input, so the offset in its header says exactly what it contains. This is the one
-place that adds; everything that leaves it is absolute.
+A row has one input, so the offset in its header determines exactly what it contains. Only this
+stage adds; everything that it publishes is absolute.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ from schemas.times import parse_ms, parse_receipt_ms
 from schemas.touchpoint_row import TouchpointRow
 from schemas.trail import FeatureKey
 
-#: Links that a partition remembers: asked and not answered; answered for good.
+#: The most links that a partition remembers: asked and unanswered; answered finally.
 MOST_REMEMBERED = 200_000
 
 
 class _Touch(NamedTuple):
-    """A first delivery: where it stands in the log, what it says, when it occurred (ms)."""
+    """A first delivery: its position in the log, its content, the time it occurred (ms)."""
 
     offset: int
     record: Record
@@ -66,7 +66,7 @@ class _Touch(NamedTuple):
 
     @classmethod
     def of(cls, record: Record) -> _Touch:
-        """Raises msgspec.DecodeError or ValueError if it cannot be read."""
+        """Decode a record. Raises msgspec.DecodeError or ValueError if it cannot be read."""
         row = touchpoint_row.decode(record.value)
         return cls(record.offset, record, row, parse_ms(row.occurred_at))
 
@@ -78,7 +78,7 @@ class TrailsStage:
     epoch: int
     #: Number of partitions of the topic `trails`, each of which gets the watermarks.
     partitions: int
-    #: Features beyond those per (channel, type) and currency, because a segment asks for them.
+    #: Features beyond those per (channel, type) and currency, because a segment needs them.
     features: frozenset[FeatureKey] = frozenset()
 
     name = "trails"
@@ -94,11 +94,11 @@ class TrailsStage:
         return _Touching(self, store, records).decide()
 
     def deadline(self, key: bytes, value: bytes) -> int | None:
-        """Nothing here depends on time."""
+        """Return None: nothing here depends on time."""
         return None
 
     def tick(self, tick: Tick, store: Store) -> Decision:
-        """Tell every partition of `trails` how far this home has come."""
+        """Send this home's watermark to every partition of `trails`."""
         if not tick.position_ms:
             return Decision()
         value = messages.encode(messages.Watermark(tick.partition, tick.position_ms))
@@ -127,7 +127,7 @@ class _Folded:
         self.folding = Folding(body.trail)
 
     def add(self, touches: Sequence[_Touch], extra: frozenset[FeatureKey]) -> bool:
-        """Add the touches that are not in yet; whether there were any."""
+        """Add the touches that the row does not contain yet; return True if there were any."""
         new = [touch for touch in touches if touch.offset > self.applied]
         for touch in new:
             self.folding.add(touch.row, touch.at_ms, extra)
@@ -148,7 +148,7 @@ class _Touching:
         self.touches = self._first_deliveries(records)
 
     def _first_deliveries(self, records: Sequence[Record]) -> list[_Touch]:
-        """The records that are no redelivery of an event already known."""
+        """Return the records that are not redeliveries of a known event."""
         touches = self._read(records)
         hashes = [_event_hash(touch.row) for touch in touches]
         known = self.store.seen_many(hashes)
@@ -165,7 +165,7 @@ class _Touching:
         return first
 
     def _read(self, records: Sequence[Record]) -> list[_Touch]:
-        """The records that can be read. To halve a batch for each other one would cost too much."""
+        """Decode the readable records; halving a batch for each other one would cost too much."""
         try:
             return [_Touch.of(record) for record in records]
         except (msgspec.DecodeError, ValueError):
@@ -179,11 +179,11 @@ class _Touching:
         return touches
 
     def decide(self) -> Decision:
-        """The trails, counters and link requests of the batch."""
+        """Return the trails, counters and link requests of the batch."""
         self._fold_trails()
         self._fold_counters()
         self._ask_for_verdicts()
-        # Their topics have the same partitions: what is at home here is at home there.
+        # The topics have the same number of partitions: both have their home here.
         self.decision.outputs += [
             Output(topics.ACCEPTED.name, touch.row.lead_id.encode(), touch.record.value, self.home)
             for touch in self.touches
@@ -254,8 +254,8 @@ class _Touching:
     def _ask_for_verdicts(self) -> None:
         """Request the links that are open for the source of a touch, strongest first.
 
-        What was asked and is not answered yet is not asked again: the graph answers every link.
-        The memory of it ends with the process, or when a decision is not carried out.
+        An unanswered request is not repeated: the graph answers every link. The memory of requests
+        ends with the process, or when a decision is not carried out.
         """
         pending: Pending = self.store.memory.setdefault(PENDING_VERDICTS, {})
         settled: set[Link] = self.store.memory.setdefault(SETTLED_LINKS, set())
@@ -279,12 +279,13 @@ class _Touching:
                 self.decision.outputs.append(link_output(_request(touch, *link[1:])))
                 asked = Asked(received_ms)
             elif received_ms > asked.received_ms:
-                # An operator may have come between: then the answer leaves the link open to this.
+                # An operator's command may come between: then the answer leaves the link open to
+                # this touch.
                 asked = Asked(asked.received_ms, _request(touch, *link[1:]))
             pending.setdefault(key, {})[source] = asked
 
     def _links_but(self, settled: set[Link]) -> list[tuple[Link, _Touch]]:
-        """The links that touches name, but those whose verdict stands for every source."""
+        """Return the links that touches name, but those with a final verdict for every source."""
         links = []
         for touch in self.touches:
             row = touch.row
@@ -312,6 +313,6 @@ def _request(touch: _Touch, kind: str, value: str) -> messages.LinkRequest:
 
 
 def _event_hash(touch: TouchpointRow) -> bytes:
-    """What names an event: source, event id and lead identifier."""
+    """Return the hash that identifies an event: source, event id and lead identifier."""
     name = f"{touch.source}\x00{touch.event_id}\x00{touch.lead_id}"
     return blake2b(name.encode(), digest_size=16).digest()

@@ -1,10 +1,10 @@
-"""Trails with hundreds of event types: the rarest kinds of names are counted together.
+"""Trails with hundreds of event types: the surplus types are counted together.
 
-A type is whatever a source says, and some put a product's number into it. So that a row stays
-bounded, a trail keeps the known types (`schemas.event_types`), those that segments count apart,
-and of all others `MOST_TYPES`; what is left over counts as `OTHER_TYPES` of its channel. Which
-are kept depends on the set of touches alone: those whose names have the smallest hashes. One that
-had to go never comes back, since names only become more.
+A source chooses its types freely, and some put a product's number into them. To bound a row, a
+trail keeps the known types (`schemas.event_types`), those that segments count separately, and
+`MOST_TYPES` of all others; the rest counts as `OTHER_TYPES` of its channel. The choice depends on
+the set of touches alone: the names with the smallest hashes are kept. A type that was dropped never
+comes back, since the set of names only grows.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from schemas.feature_adding import united
 from schemas.trail import FeatureKey, feature_key, feature_name
 
 MOST_TYPES = 256
-#: No source can say this: a type has no spaces, nor has a channel.
+#: No source can send this: a type has no spaces, nor has a channel.
 OTHER_TYPES = "other types"
 OTHER_CHANNELS = "other channels"
 _CHANNELS = frozenset(info.channel for info in EVENT_TYPES.values())
 
 
 def settle(features: dict[str, bytes]) -> None:
-    """Count together what is too much, in place."""
+    """Merge the surplus features, in place."""
     if len(features) <= MOST_TYPES:
         return
     names: dict[tuple[str, str], list[str]] = {}
@@ -42,7 +42,7 @@ def settle(features: dict[str, bytes]) -> None:
 
 @lru_cache(maxsize=16_384)
 def _countable(name: str) -> tuple[str, str] | None:
-    """Channel and type of a feature that may be counted together with others."""
+    """Return channel and type of a feature that may be merged with others, else None."""
     key = feature_key(name)
     if key.source or key.campaign or key.direction or not key.channel or not key.type:
         return None

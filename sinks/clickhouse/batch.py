@@ -1,4 +1,4 @@
-"""What one insert holds: rows as they came, and the offsets to commit once they are in."""
+"""The content of one insert: rows as they came, and the offsets to commit after it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _SAMPLE = 50
 
 
 class Row(Protocol):
-    """A record of Kafka's that has a value, as aiokafka gives it: a row and where it stands."""
+    """A Kafka record that has a value, as aiokafka returns it: a row and its position."""
 
     @property
     def value(self) -> bytes:
-        """The row, a line of JSON."""
+        """Return the row, a line of JSON."""
 
     @property
     def key(self) -> bytes | None:
-        """The record's key."""
+        """Return the record's key."""
 
     @property
     def partition(self) -> int:
-        """Where it stands…"""
+        """Return the record's partition."""
 
     @property
     def offset(self) -> int:
-        """…and at which place there."""
+        """Return the record's offset in its partition."""
 
     @property
     def timestamp(self) -> int:
-        """Kafka's record time in milliseconds."""
+        """Return Kafka's record time in milliseconds."""
 
 
 class Batch:
@@ -42,11 +42,11 @@ class Batch:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.size = 0
-        #: Partition -> the offset after the last record taken.
+        #: Partition -> the offset after the last record added.
         self.next_offsets: dict[int, int] = {}
 
     def add(self, records: Sequence[Any]) -> None:
-        """Take aiokafka's records of one partition, one or more, in their order.
+        """Add aiokafka's records of one partition, one or more, in their order.
 
         A record without a value has no row.
         """
@@ -58,9 +58,9 @@ class Batch:
 
 
 def received_ms(rows: Sequence[Row]) -> list[int]:
-    """When the gateway received what caused the rows, of at most about 50 of them.
+    """Return the times (ms) at which the gateway received the cause of at most about 50 rows.
 
-    Read from the bytes, because decoding each row would cost more than inserting it.
+    They are read from the bytes, because decoding each row would cost more than inserting it.
     """
     times = []
     for row in rows[:: max(1, len(rows) // _SAMPLE)]:
@@ -69,5 +69,5 @@ def received_ms(rows: Sequence[Row]) -> list[int]:
                 times.append(parse_ms(found.group(1).decode()))
             except ValueError:
                 continue
-    # A profile that no touch has made yet was received at no time.
+    # A profile without any touch yet has no time of receipt.
     return [ms for ms in times if ms > 0]

@@ -1,4 +1,4 @@
-"""The only door to ClickHouse: connect, run, insert bytes as they are.
+"""The client of ClickHouse, which all access goes through: connect, run, insert bytes as they are.
 
 Every error is one of three, and only the class decides what to do about it:
 
@@ -26,7 +26,7 @@ from urllib3.util import parse_url
 
 from sinks.clickhouse.tables import quoted
 
-#: What a row can be the cause of. Names as in ClickHouse's ErrorCodes.
+#: Errors that a row can cause. Names as in ClickHouse's ErrorCodes.
 DATA_ERRORS: Mapping[int, str] = {
     6: "CANNOT_PARSE_TEXT",
     25: "CANNOT_PARSE_ESCAPE_SEQUENCE",
@@ -55,7 +55,7 @@ DATA_ERRORS: Mapping[int, str] = {
     563: "CANNOT_READ_MAP_FROM_TEXT",
     691: "UNKNOWN_ELEMENT_OF_ENUM",
 }
-#: What passes by itself.
+#: Errors that pass by themselves.
 TRANSIENT_ERRORS: Mapping[int, str] = {
     159: "TIMEOUT_EXCEEDED",
     202: "TOO_MANY_SIMULTANEOUS_QUERIES",
@@ -73,11 +73,11 @@ TRANSIENT_ERRORS: Mapping[int, str] = {
     439: "CANNOT_SCHEDULE_TASK",
     999: "KEEPER_EXCEPTION",
 }
-#: How rows are read. Unknown fields are skipped, so that a producer may be newer than the tables
-#: during an upgrade; a batch may span any number of partitions. Rows that replace each other within
-#: a batch are left to the merges, as those of two batches are: a view asks for the last one anyway.
-#: A body is no more than two of the chunks that ClickHouse would parse in parallel, and looking for
-#: their borders costs more than it brings.
+#: Settings for reading rows. Unknown fields are skipped, so that a producer may be newer than the
+#: tables during an upgrade; a batch may span any number of partitions. Rows that replace each other
+#: within a batch are left to the merges, as those of two batches are: a view selects the last one
+#: anyway. A body is at most two of the chunks that ClickHouse would parse in parallel, and looking
+#: for their borders costs more than it saves.
 INSERT_SETTINGS: Mapping[str, str] = {
     "date_time_input_format": "best_effort",
     "max_partitions_per_insert_block": "0",
@@ -86,20 +86,20 @@ INSERT_SETTINGS: Mapping[str, str] = {
     "input_format_parallel_parsing": "0",
     "optimize_on_insert": "0",
 }
-#: How rows are written: times, decimals and ids as text.
+#: Settings for writing rows: times, decimals and ids as text.
 QUERY_SETTINGS: Mapping[str, str] = {
     "output_format_json_quote_decimals": "1",
     "output_format_json_quote_64bit_integers": "0",
     "output_format_json_validate_utf8": "1",
 }
-#: What ClickHouse's formats add to an error that a row caused, whatever its code.
+#: The text that ClickHouse's formats add to an error that a row caused, whatever its code.
 _AT_ROW = re.compile(r"\(at row \d+\)")
 _TEXT = re.compile(r"DB::Exception: (.*?)(?: \(version| \(for url|$)", re.DOTALL)
 _STATUS = re.compile(r"HTTP status (\d+)")
 
 
 class ClickHouseError(Exception):
-    """ClickHouse did not do it. The message is one line and names no value of a row."""
+    """An operation of ClickHouse failed. The message is one line and names no value of a row."""
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
@@ -107,31 +107,31 @@ class ClickHouseError(Exception):
 
 
 class Unreachable(ClickHouseError):
-    """Nobody answers, or ClickHouse cannot right now; the same again may succeed."""
+    """Nobody answers, or ClickHouse cannot right now; the same call may succeed later."""
 
 
 class BadRows(ClickHouseError):
-    """At least one of the rows cannot be read; nothing of the insert is promised to be there."""
+    """At least one of the rows cannot be read; the insert may be stored in part or not at all."""
 
 
 class Refused(ClickHouseError):
-    """ClickHouse answers, and says no until somebody changes something."""
+    """ClickHouse answers, and refuses until somebody changes something."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClickHouseConfig:
-    """Where ClickHouse is and who we are there."""
+    """The address of ClickHouse, and our user."""
 
     url: str = "http://localhost:8123"
     username: str = "default"
     password: str = field(default="", repr=False)
     connect_timeout_s: int = 5
-    #: How long an insert or a query may take.
+    #: The longest time that an insert or a query may take.
     timeout_s: int = 60
 
 
 class ClickHouse:
-    """A connection that is made when first needed and made again after a failure.
+    """A connection that is opened when first needed and reopened after a failure.
 
     Safe to use from several threads. Blocking: call it from a thread of its own in asyncio.
     """
@@ -164,7 +164,7 @@ class ClickHouse:
             raise _explained(error, self._config.url, "statement", verbose=True) from error
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The rows of a query, as JSON gives them: times and decimals are text.
+        """Return the rows of a query, in ClickHouse's JSON types: times and decimals are text.
 
         Bytes that are not UTF-8 come out replaced; ask for them with `base64Encode`.
         Raises a `ClickHouseError`.
@@ -172,7 +172,7 @@ class ClickHouse:
         return [json.loads(line) for line in self._lines(sql, parameters)]
 
     def lines(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[bytes]:
-        """The same as bytes, a line of JSON each, with times as rows on the topics have them.
+        """Return the rows as bytes, one line of JSON each, with times in the format of the topics.
 
         Raises a `ClickHouseError`.
         """
@@ -197,7 +197,7 @@ class ClickHouse:
         return body.splitlines()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         with self._guard:
             if self._client is not None:
                 self._client.close()
@@ -233,7 +233,7 @@ def _connect(config: ClickHouseConfig) -> Client:
 
 
 def _explained(error: Exception, url: str, what: str, *, verbose: bool = False) -> ClickHouseError:
-    """The driver's error as ours.
+    """Convert the driver's error to ours.
 
     ClickHouse repeats values of rows in its text, so the text is kept only for our own statements.
     """

@@ -1,10 +1,10 @@
-"""Epochs: which computation of the derived data the views show.
+"""Epochs: the views show one of several computations of the derived data.
 
 Everything that the stages derive carries the number of its epoch. A rebuild, or a broker that has
-forgotten its offsets, begins a new epoch beside the one that is shown; `activate` switches the
-views over in one statement.
+lost its offsets, begins a new epoch beside the shown one; `activate` switches the views over in one
+statement.
 
-Segments are the one thing with a memory across epochs. On activation
+Segment memberships are the only data with a memory across epochs. On activation
 
 - a membership that both epochs know keeps the date since when it holds, and
 - a membership that differs, because the system was down when it changed or because a definition
@@ -47,7 +47,7 @@ INSERT INTO {db:Identifier}.epochs (epoch, cluster_id, policy, created_at, activ
 SELECT epoch, cluster_id, policy, created_at, parseDateTime64BestEffort({now:String}, 3, 'UTC'), 1
 FROM {db:Identifier}.epochs FINAL WHERE epoch = {epoch:UInt32}
 """
-# The carried row stands between this version of the membership and the next one.
+# The carried row lies between this version of the membership and the next one.
 _CARRY_SINCE = """
 INSERT INTO {db:Identifier}.segment_membership
     (epoch, segment, profile_id, is_member, since, version)
@@ -62,8 +62,7 @@ INNER JOIN (
 ) AS o ON o.segment = n.segment AND o.profile_id = n.profile_id
 WHERE n.since < parseDateTime64BestEffort({now:String}, 3, 'UTC')
 """
-# Version 0: the feed passes it by, so that it stands in no membership. What changes from now on
-# shows by itself.
+# Version 0: the feed skips it, so it enters no membership. Later changes appear by themselves.
 _RECORD_DIFFERENCES = """
 INSERT INTO {db:Identifier}.segment_changes
     (epoch, segment, profile_id, change, changed_at, cause, version)
@@ -114,7 +113,7 @@ class Epoch:
     number: int
     cluster_id: str
     active: bool
-    #: The identity policy it was built with, described; '' where that is not known.
+    #: The description of the identity policy it was built with; '' if unknown.
     policy: str = ""
 
 
@@ -126,28 +125,28 @@ class Epochs:
         self._storage = databases(namespace).storage
 
     def newest(self) -> Epoch | None:
-        """The epoch that was begun last, shown or not; None before the first."""
+        """Return the epoch that was begun last, shown or not; None before the first."""
         return self._one(_NEWEST)
 
     def shown(self) -> Epoch | None:
-        """The epoch that the views show; None before the first activation."""
+        """Return the epoch that the views show; None before the first activation."""
         return self._one(_SHOWN)
 
     def of(self, number: int) -> Epoch | None:
-        """An epoch by its number."""
+        """Return an epoch by its number."""
         return self._one(_OF_NUMBER, epoch=number)
 
     def ensure(self, cluster_id: str, now: datetime, policy: str = "") -> Epoch:
-        """The newest epoch if it is of this cluster, otherwise a new one (`begin`)."""
+        """Return the newest epoch if it is of this cluster, otherwise a new one (`begin`)."""
         newest = self.newest()
         if newest is not None and newest.cluster_id == cluster_id:
             return newest
         return self.begin(cluster_id, now, policy)
 
     def begin(self, cluster_id: str, now: datetime, policy: str = "") -> Epoch:
-        """A new epoch, not shown until `activate`.
+        """Begin a new epoch and return it; it is not shown until `activate`.
 
-        The first one ever is shown at once, because there is nothing else to show.
+        The first epoch ever is shown at once, because there is nothing else to show.
         """
         newest = self.newest()
         number = newest.number + 1 if newest else 1
@@ -163,10 +162,10 @@ class Epochs:
         return epoch
 
     def activate(self, number: int, now: datetime) -> None:
-        """Show this epoch from `now` on; nothing happens if it or a newer one is shown already.
+        """Show this epoch from `now` on; do nothing if it or a newer one is shown already.
 
-        Call it when every record of the epoch up to now is in ClickHouse. Broken off, it can be
-        called again.
+        Call it when every record of the epoch up to now is in ClickHouse. It can be called again
+        after an interruption.
         """
         shown = self.shown()
         if shown is not None and shown.number >= number:
@@ -181,7 +180,7 @@ class Epochs:
             raise ValueError(f"epoch {number} was never begun")
 
     def drop_superseded(self) -> None:
-        """Delete what epochs before the shown one derived.
+        """Delete the derived data of epochs before the shown one.
 
         The history of segments stays, of those epochs that were shown.
         """
@@ -191,7 +190,7 @@ class Epochs:
         self._drop(_PARTITIONS, shown.number)
 
     def discard(self, number: int) -> None:
-        """Delete what an epoch has derived that is not to be shown; nothing if it was."""
+        """Delete the derived data of an epoch that will not be shown; do nothing if it was."""
         if (epoch := self.of(number)) is not None and not epoch.active:
             self._drop(_PARTITIONS_OF, number)
 

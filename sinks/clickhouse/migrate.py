@@ -2,8 +2,8 @@
 
 A file `NNNN_name.sql` in `migrations/` holds statements that end with a semicolon at the end of a
 line; `{storage}` and `{bi}` stand for the databases. Each statement must be repeatable (IF NOT
-EXISTS, OR REPLACE), so that a run that broke off and two runs at once both end well. A file that
-has been applied never changes again: what was applied is known by its checksum.
+EXISTS, OR REPLACE), so that an interrupted run and two concurrent runs both end well. An applied
+file never changes again: its checksum identifies it.
 """
 
 from __future__ import annotations
@@ -33,18 +33,21 @@ class Migration(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the text, before the databases are put in."""
+        """Return the SHA-256 of the text, before the databases are inserted."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def statements(self, namespace: str) -> list[str]:
-        """The statements, with the deployment's databases put in."""
+        """Return the statements, with the deployment's databases inserted."""
         storage, bi = databases(namespace)
         text = self.text.replace("{storage}", quoted(storage)).replace("{bi}", quoted(bi))
         return [part.strip() for part in re.split(r";[ \t]*(?:\n|$)", text) if _has_code(part)]
 
 
 def migrations() -> list[Migration]:
-    """All migrations of this version, in order. Raises `MigrationError` on a gap or a double."""
+    """Return all migrations of this version, in order.
+
+    Raises `MigrationError` on a missing or duplicate number.
+    """
     found = []
     for file in resources.files("sinks.clickhouse.migrations").iterdir():
         if match := _NAME.fullmatch(file.name):
@@ -62,7 +65,7 @@ def migrate(
     dry_run: bool = False,
     known: Sequence[Migration] | None = None,
 ) -> list[Migration]:
-    """Apply what is missing and return it, in order; with `dry_run` only return it.
+    """Apply the missing migrations and return them, in order; with `dry_run` only return them.
 
     Raises `MigrationError` if an applied migration differs from the one known here, or if the
     database is of a newer version, and `sinks.clickhouse.client.ClickHouseError`.
@@ -93,7 +96,7 @@ def migrate(
 
 
 class Schema:
-    """Whether the tables are as this version knows them, before anything is written to them.
+    """A check that the tables are those of this version, before anything is written to them.
 
     Fields that a table does not have are left out of its rows without an error, so a process that
     runs before the `setup` of its release must not write.
@@ -106,10 +109,10 @@ class Schema:
         self._there = False
 
     def require(self) -> None:
-        """Return if every migration of this version was applied, or newer ones too.
+        """Return if every migration of this version was applied, even if newer ones were too.
 
-        Asks until it once was so. Raises `Refused`, which says what to do, and what `ClickHouse`
-        raises.
+        Asks ClickHouse until the check has passed once. Raises `Refused`, which says what to do,
+        and the errors of `ClickHouse`.
         """
         if self._there:
             return
@@ -137,7 +140,7 @@ def _prepare(clickhouse: ClickHouse, storage: str, bi: str) -> None:
 
 
 def _applied(clickhouse: ClickHouse, storage: str) -> dict[int, tuple[str, str]]:
-    """Number -> (name, checksum) of what was applied; nothing where no table is yet."""
+    """Return number -> (name, checksum) of the applied migrations; empty without a table."""
     exists = clickhouse.rows(
         "SELECT count() AS n FROM system.tables "
         "WHERE database = {storage:String} AND name = 'migrations'",

@@ -15,12 +15,12 @@ from schemas import topics
 from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.topics import full_name, partition_of
 
-#: So that the row, in base64, stays below Kafka's usual limit of 1 MiB a message.
+#: The row, in base64, must stay below Kafka's usual limit of 1 MiB a message.
 _MAX_PAYLOAD = 700_000
 
 
 class Rejects:
-    """A producer that is made when the first row is rejected, and again after a failure."""
+    """A producer that is created for the first rejected row, and again after a failure."""
 
     def __init__(
         self, bootstrap_servers: str, namespace: str, kafka_options: Mapping[str, Any]
@@ -34,7 +34,7 @@ class Rejects:
     async def publish(
         self, *, rejected_id: str, payload: bytes, detail: str, received_ms: int, origin: Origin
     ) -> None:
-        """Publish one row; returns once Kafka has acknowledged it. Raises `KafkaError`, OSError."""
+        """Publish one row; return once Kafka has acknowledged it. Raises `KafkaError`, OSError."""
         if len(payload) > _MAX_PAYLOAD:
             detail += f"; the first {_MAX_PAYLOAD} of {len(payload)} bytes"
             origin = replace(origin, form="cut")
@@ -52,7 +52,7 @@ class Rejects:
                 partition = partition_of(key, len(partitions))
                 await producer.send_and_wait(self._topic, value=value, key=key, partition=partition)
             except (KafkaError, OSError):
-                # Kafka may have thrown this producer out for good.
+                # Kafka may have excluded this producer for good.
                 await self.close()
                 raise
 

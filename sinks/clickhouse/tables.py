@@ -1,4 +1,4 @@
-"""Which topic fills which table, and what the databases are called. Declared here only."""
+"""The tables, the topics that fill them, and the names of the databases. Declared here only."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Table:
 
     name: str
     topic: Topic
-    #: Whether rows carry an epoch, so that a rebuild beside the running system is invisible.
+    #: True if rows carry an epoch, so that a rebuild beside the running system is invisible.
     derived: bool = True
-    #: Whether rows say when the gateway received what caused them (`received_at`).
+    #: True if rows carry the time at which the gateway received their cause (`received_at`).
     timed: bool = False
 
     def group(self, namespace: str) -> str:
-        """The consumer group's name on the broker."""
+        """Return the consumer group's name on the broker."""
         return full_name(namespace, f"touchline-sink-{self.name}")
 
 
@@ -42,8 +42,8 @@ TABLES = (
     SPLITS, VIOLATIONS,
 )  # fmt: skip
 
-#: Derived tables that keep nothing of a past epoch. The history of segments is kept: its view
-#: shows each epoch for the time in which it was the present one.
+#: Derived tables that keep nothing of a past epoch. The history of segments is kept: its view shows
+#: each epoch for the time in which it was the present one.
 REPLACED_BY_EPOCH = (
     *(table.name for table in TABLES if table.derived and table is not SEGMENT_CHANGES),
     "segment_membership",
@@ -59,11 +59,11 @@ class Databases(NamedTuple):
 
 
 def databases(namespace: str) -> Databases:
-    """A deployment's databases: the namespace stands behind their names."""
+    """Return a deployment's databases: the namespace is the suffix of their names."""
     suffix = f"_{namespace}" if namespace else ""
     return Databases(f"touchline{suffix}", f"touchline_bi{suffix}")
 
 
 def quoted(name: str) -> str:
-    """A database or table name as SQL takes it, whatever is in it."""
+    """Quote a database or table name for SQL, whatever characters it contains."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

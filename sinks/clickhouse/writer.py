@@ -1,11 +1,12 @@
 """The sink: from each topic to its table, in batches, at least once.
 
-One consumer group per table, so that a table that is slow or refused holds up no other. For each
-batch: insert, then commit. While a batch is written the next one is read, and no more than that
-one; what was read and not written when the sink stops is not committed and comes again. What fails
-is tried again in place, for as long as it takes; the group's heartbeats go on meanwhile. A row that
-ClickHouse cannot read is found by halving the batch and goes to `touchpoints.rejected` with its
-bytes; the others go in. Rows that come twice change nothing, because tables replace by version.
+One consumer group per table, so that a slow or refused table delays no other. For each batch:
+insert, then commit. While a batch is written the next one is read, and no more than that one; rows
+that are read but not written when the sink stops are not committed and come again. A failed
+operation is retried in place, for as long as it takes; the group's heartbeats go on meanwhile. A
+row that ClickHouse cannot read is found by halving the batch and goes to `touchpoints.rejected`
+with its bytes; the others are inserted. Duplicate rows change nothing, because tables replace by
+version.
 """
 
 from __future__ import annotations
@@ -38,44 +39,45 @@ from sinks.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
-#: An insert holds so many rows at most.
+#: The most rows of an insert.
 MAX_ROWS = 20_000
 _IDLE_MS = 500
-#: Past its linger a batch is read further while the one before it is written, in steps as long.
+#: After its linger a batch is read further while the previous one is written, in steps of this
+#: length.
 _BESIDE_MS = 100
 _DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class SinkConfig:
-    """Where from, where to, and how much at once; times in seconds."""
+    """The configuration of the sink: source, destination and batch sizes; times in seconds."""
 
     bootstrap_servers: str
     clickhouse: ClickHouseConfig
     namespace: str = ""
     #: Further keyword arguments of aiokafka's clients: security.
     kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    #: In front of topics and groups, where another generation than the first is present.
+    #: Prefix of topics and groups, if another generation than the first is present.
     kafka_namespace: str = ""
     tables: tuple[Table, ...] = TABLES
-    #: An insert holds about so much at most…
+    #: The approximate most rows of an insert.
     max_rows: int = MAX_ROWS
     max_bytes: int = 16 * 1024 * 1024
-    #: …and waits so long for company after its first row, or until the batch before it is written.
+    #: The time to wait for more rows after the first one, or until the previous batch is written.
     linger_s: float = 0.25
     #: The longest pause between two attempts.
     max_backoff_s: float = 5.0
-    #: How long Kafka waits for a process that died before others take over. The in-memory broker
-    #: waits as long for one that left: give it a few seconds.
+    #: The time that Kafka waits for a process that died before others take over. The in-memory
+    #: broker waits as long for one that left: set a few seconds for it.
     session_timeout_s: float = 30.0
-    #: What is under way may take so long after a stop; then it is left to the next start.
+    #: The time for work in progress after a stop; then it is left to the next start.
     stop_grace_s: float = 7.0
-    #: The computation whose rows these are, 0 where that is not known.
+    #: The epoch of the rows, 0 if unknown.
     epoch: int = 0
 
     @property
     def topics(self) -> str:
-        """The namespace of topics and groups."""
+        """Return the namespace of topics and groups."""
         return self.kafka_namespace or self.namespace
 
 
@@ -86,9 +88,9 @@ async def run_sink(
     metrics: SinkMetrics | None = None,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Fill all tables until `stop` is set; returns within 10 seconds of that.
+    """Fill all tables until `stop` is set; return within 10 seconds of that.
 
-    Neither Kafka nor ClickHouse need be there: the sink says so and tries again.
+    Neither Kafka nor ClickHouse need be available: the sink logs it and retries.
     """
     clickhouse = ClickHouse(config.clickhouse)
     rejects = Rejects(config.bootstrap_servers, config.topics, config.kafka_options)
@@ -118,7 +120,7 @@ async def run_sink(
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What all tables share."""
+    """The objects that all tables share."""
 
     clickhouse: ClickHouse
     schema: Schema
@@ -140,11 +142,11 @@ class TableSink:
         self._topic = full_name(config.topics, table.topic.name)
         self._database = databases(config.namespace).storage
         self._log = log.bind(table=table.name, topic=self._topic)
-        #: Whether a batch is being written, so that the next one may wait for more.
+        #: True while a batch is being written, so that the next one may wait for more rows.
         self._writing = False
 
     async def run(self) -> None:
-        """Take, insert, commit until stopped."""
+        """Read, insert and commit until stopped."""
         with contextlib.suppress(Stopped):
             consumer = await self._connect()
             try:
@@ -191,7 +193,7 @@ class TableSink:
             try:
                 await consumer.start()
                 self._ports.outages.over("kafka_unreachable")
-                # From here on what aiokafka reports is news: Kafka does not answer any more.
+                # From here on aiokafka's reports matter: Kafka does not answer any more.
                 logging.getLogger("aiokafka").setLevel(logging.ERROR)
                 return consumer
             except asyncio.CancelledError:
@@ -204,7 +206,7 @@ class TableSink:
             await backoff.wait()
 
     async def _take(self, consumer: Any, batch: Batch) -> None:
-        """Add what arrives: at once when there is much, after the linger when there is little."""
+        """Add arriving records: return at once if there are many, else after the linger."""
         config = self._config
         deadline = None
         while not self._ports.stop.is_set() or batch.rows:
@@ -234,7 +236,7 @@ class TableSink:
             await backoff.wait()
 
     async def _write(self, rows: Sequence[Row]) -> None:
-        """Insert all rows but those that ClickHouse cannot read, which are set aside."""
+        """Insert all rows except those that ClickHouse cannot read, which are set aside."""
         if not rows:
             return
         waiting = [rows]
@@ -250,7 +252,7 @@ class TableSink:
                     waiting += [part[middle:], part[:middle]]
 
     async def _insert(self, rows: Sequence[Row]) -> None:
-        """Insert, again and again until it is done. Raises `BadRows` and `Stopped`."""
+        """Insert, retrying until it succeeds. Raises `BadRows` and `Stopped`."""
         name, values = self.table.name, [row.value for row in rows]
         backoff = self._backoff()
         while True:
@@ -285,7 +287,7 @@ class TableSink:
         self._ports.clickhouse.insert(self._database, self.table.name, values)
 
     async def _set_aside(self, row: Row, error: BadRows) -> None:
-        """Publish the row to `touchpoints.rejected`; what came from there is only logged."""
+        """Publish the row to `touchpoints.rejected`; a row read from that topic is only logged."""
         self._metrics.rejected(self.table.name, 1)
         self._log.error("row_rejected", partition=row.partition, offset=row.offset, code=error.code)
         if self.table is REJECTED:
@@ -318,7 +320,7 @@ class TableSink:
             await backoff.wait()
 
     async def _commit(self, consumer: Any, batch: Batch) -> None:
-        """Commit what is still ours. What is not committed comes again and changes nothing."""
+        """Commit the partitions still assigned. Uncommitted records come again without effect."""
         ours = consumer.assignment()
         offsets = {
             partition: offset
@@ -342,6 +344,6 @@ class TableSink:
 
 
 async def _stopped(consumer: Any) -> None:
-    """Leave the group, so that its partitions move at once; bounded, Kafka may be gone."""
+    """Leave the group, so that its partitions move at once; bounded, as Kafka may be gone."""
     with contextlib.suppress(TimeoutError, KafkaError):
         await asyncio.wait_for(consumer.stop(), 2)

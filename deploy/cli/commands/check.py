@@ -20,7 +20,7 @@ from deploy.runtime.stages import generation_topics, lasting_topics, partitions_
 @json_option
 @click.pass_context
 def command(context: click.Context, offline: bool, as_json: bool) -> int:
-    """Read all configuration and say what is wrong, one line each with file and line.
+    """Check all configuration and print each problem on one line with file and line.
 
     Compares the topics with the configuration too, where Kafka answers.
     """
@@ -77,7 +77,7 @@ def _compare(loaded: Configuration, problems: list[str], notes: list[str]) -> No
 
 
 def _policy(loaded: Configuration, present: Present) -> list[str]:
-    """Where the identity policy is not the one that the present epoch was built with."""
+    """Return the differences between the identity policy and that of the present epoch."""
     configured = loaded.settings.identity.policy()
     built = restored(present.policy, configured)
     found = [

@@ -23,13 +23,13 @@ from schemas.rejection import Rejection
 
 @click.group()
 def command() -> None:
-    """The plug-ins for channels."""
+    """List, create, test and try the connectors, the plug-ins for channels."""
 
 
 @command.command("list")
 @json_option
 def list_connectors(as_json: bool) -> int:
-    """Every installed connector, where it comes from and what its options are."""
+    """List every installed connector with its origin and its options."""
     registry = Registry()
     found = [_describe(registry, name) for name in registry]
     if as_json:
@@ -47,9 +47,9 @@ def list_connectors(as_json: bool) -> int:
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to; by default ./NAME.")
 def new_connector(name: str, folder: Path | None) -> int:
-    """Make a package for a new connector: code, payloads, tests, entry points.
+    """Create a package for a new connector: code, payloads, tests, entry points.
 
-    It works as it is; its README says what to change for your provider.
+    The package works as it is; its README says what to change for your provider.
     """
     target = folder or Path(name)
     for file in start(name, target, Registry()):
@@ -62,13 +62,13 @@ def new_connector(name: str, folder: Path | None) -> int:
 @click.argument("name")
 @json_option
 def test_connector(name: str, as_json: bool) -> int:
-    """Hold a connector against its contract: signatures, bad data, redeliveries and more.
+    """Test a connector against its contract: signatures, bad data, redeliveries and more.
 
     Needs pytest and hypothesis: pip install 'touchline[testing]'. Exit status 1 if a promise is
     broken.
     """
     contract(name)
-    # A process of its own, without the current folder among the modules.
+    # A separate process, without the current folder on the module path.
     told = [sys.executable, "-P", "-m", "ingest.testing", name, *(["--json"] if as_json else [])]
     return subprocess.run(told, check=False).returncode  # noqa: S603 - ourselves
 
@@ -90,9 +90,9 @@ def test_connector(name: str, as_json: bool) -> int:
 @json_option
 @click.pass_context
 def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **given: Any) -> int:
-    """Show what a connector makes of a payload. Needs no Kafka, checks no signature.
+    """Show the touchpoints that a connector makes of a payload.
 
-    Exit status 1 if anything was refused.
+    Needs no Kafka and checks no signature. Exit status 1 if an event was refused.
     """
     options = option_pairs(given["options"])
     policy, plan = SourcePolicy(given["source"] or "try"), None

@@ -59,7 +59,7 @@ async def _run(loaded: Configuration) -> None:
 async def _follow(
     settings: Settings, publisher: ChangingPublisher, counters: metrics.GatewayCounters
 ) -> None:
-    """Publish to the topics of the present epoch, whenever that becomes another one."""
+    """Publish to the topics of the present epoch, and change over when another becomes present."""
     loop = asyncio.get_running_loop()
     found: asyncio.Queue[Present] = asyncio.Queue()
 
@@ -83,13 +83,13 @@ async def _follow(
 
 def _publishing(settings: Settings, namespace: str) -> KafkaPublisherConfig:
     config = KafkaPublisherConfig(factories.kafka_connection(settings, namespace))
-    # The embedded broker gives a reader one record set at a time, so they had better be large.
+    # The embedded broker gives a reader one record set at a time, so record sets should be large.
     return replace(config, linger_s=EMBEDDED_LINGER_S) if settings.kafka.embedded else config
 
 
 @contextlib.contextmanager
 def _admission(settings: Settings) -> Iterator[Callable[[], float | None]]:
-    """Whether to take a request: always, but for the embedded broker, which can overflow."""
+    """Yield the admission check, which refuses only while the embedded broker is too full."""
     if not settings.kafka.embedded:
         yield lambda: None
         return

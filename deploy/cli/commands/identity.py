@@ -53,7 +53,7 @@ class _Asked:
     as_json: bool
 
     def check(self) -> None:
-        """Raise click.UsageError where the options do not go together."""
+        """Raise click.UsageError if the options do not go together."""
         many = bool(self.source or self.split_id) or (self.since, self.until) != (None, None)
         if many == (self.identifier is not None):
             raise click.UsageError("give KIND:VALUE, or links by --source, --since, --until")
@@ -64,7 +64,7 @@ class _Asked:
 
     @property
     def acts(self) -> bool:
-        """Whether something is to be done, rather than only said what would be."""
+        """Return True if the command makes changes; False if it only reports what would change."""
         return self.apply or (self.identifier is not None and not self.dry_run)
 
     def order(self) -> split.Order:
@@ -77,7 +77,7 @@ class _Asked:
 
 @click.group()
 def command() -> None:
-    """Why identifiers are one person; undo it."""
+    """Explain why identifiers belong to one person; split them again."""
 
 
 @command.command()
@@ -86,10 +86,10 @@ def command() -> None:
 @json_option
 @click.pass_context
 def explain(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
-    """Why these identifiers are one person, and others not.
+    """Explain why these identifiers belong to one person, and others do not.
 
-    Who it is, which touches hold it together, what was refused and why, what was split. The id of
-    a profile, present or former, is taken too.
+    Shows the profile, the touches that link its identifiers, refused links with the reason, and
+    splits. The id of a profile, present or former, is accepted too.
     """
     settings = running(context, "identity", data)
     with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
@@ -122,11 +122,11 @@ def explain(context: click.Context, identifier: str, data: Path, as_json: bool) 
 @json_option
 @click.pass_context
 def split_(context: click.Context, /, identifier: str | None, data: Path, **options: Any) -> int:
-    """Undo what made identifiers one person, until it is lifted.
+    """Undo the links that make identifiers one person, until the split is lifted.
 
-    KIND:VALUE is split from the rest of its person, and no later touch makes them one again.
-    With --source, --since, --until every link that such a touch made is undone, and stays undone
-    for touches of that source; this only counts the links, until --apply is given.
+    KIND:VALUE is split from the rest of its person, and no later touch joins them again. With
+    --source, --since, --until every link that such a touch made is undone, and stays undone for
+    touches of that source; without --apply the links are only counted.
     """
     settings = running(context, "identity", data)
     wanted = identifier_of(settings, identifier) if identifier else None

@@ -50,11 +50,11 @@ from schemas.rejection import Rejection
 @json_option
 @click.pass_context
 def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) -> int:
-    """Import a file: rows of csv, jsonl or cdr, or bodies of a webhook's connector, one a line.
+    """Import a file: rows of csv, jsonl or cdr, or bodies of a webhook's connector, one per line.
 
-    Broken off anywhere, the same command goes on behind what Kafka has. A file that was imported
-    changes nothing when it is imported again, under whatever name; of one that has grown what is
-    new is imported. What is refused is shown by touchline rejected list. With --dry-run nothing is
+    If an import is interrupted, the same command continues after the last row that Kafka has.
+    Importing a file again, under any name, changes nothing; of a file that has grown only the new
+    rows are imported. Refused rows are shown by touchline rejected list. With --dry-run nothing is
     sent, and the exit status is 1 if a row would be refused.
     """
     if not given["connector"] and not given["source"]:
@@ -83,7 +83,7 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
 
 @contextlib.contextmanager
 def _progress(file: Path) -> Iterator[Callable[[Counts, float | None], None]]:
-    """A bar on stderr, in bytes of the file; says where it was broken off."""
+    """Show a bar on stderr, in bytes of the file; on interruption, report the position."""
     size = file.stat().st_size
     counts: Counts | None = None
     with bar(Console(stderr=True), f"importing {file.name} (bytes)", size) as done:

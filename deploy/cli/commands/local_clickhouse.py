@@ -23,6 +23,6 @@ from deploy.local.clickhouse_http import serve
 @click.option("--port", default=8123, show_default=True, help="0 takes a free one.")
 @click.pass_context
 def command(context: click.Context, data: Path, host: str, port: int) -> None:
-    """Run ClickHouse's engine on a local folder until SIGTERM or SIGINT; prints its address."""
+    """Run ClickHouse's engine on a local folder until SIGTERM or SIGINT; print its address."""
     configuration(context, "clickhouse")
     asyncio.run(serve(data, host, port, click.echo))

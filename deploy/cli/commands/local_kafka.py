@@ -25,7 +25,7 @@ from deploy.runtime.processes import port_or_free
 @click.option("--heap", default="512m", show_default=True, help="Java's heap.")
 @click.pass_context
 def command(context: click.Context, data: Path, port: int, heap: str) -> int:
-    """Run Apache Kafka on a local folder until SIGTERM or SIGINT; prints its address."""
+    """Run Apache Kafka on a local folder until SIGTERM or SIGINT; print its address."""
     configuration(context, "kafka")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -33,7 +33,7 @@ ORDER BY events DESC, source, type, place, rule LIMIT {limit:UInt32}
 
 @click.group()
 def command() -> None:
-    """The tracking plan: what differs from it."""
+    """Show events that differ from the tracking plan."""
 
 
 @command.command()
@@ -47,7 +47,7 @@ def command() -> None:
 def violations(
     context: click.Context, /, examples: bool, data: Path, as_json: bool, **chosen: Any
 ) -> None:
-    """What was expected, what came, and how often."""
+    """List the violations: the expected value, the actual value, and the number of events."""
     settings = running(context, "plan", data)
     if chosen["since"] is None:
         chosen["since"] = EARLIEST_MS

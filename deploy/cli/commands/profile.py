@@ -24,7 +24,7 @@ from sinks.clickhouse.client import ClickHouse
 
 
 def sought(settings: Settings, clickhouse: ClickHouse, text: str) -> Identifier | None:
-    """The identifier of KIND:VALUE, or of a profile's id; None if no profile ever had that id.
+    """Return the identifier of KIND:VALUE or of a profile's id, past or present; None if unknown.
 
     Raises click.BadParameter and `sinks.clickhouse.client.ClickHouseError`.
     """
@@ -37,7 +37,7 @@ def sought(settings: Settings, clickhouse: ClickHouse, text: str) -> Identifier 
 
 @click.group()
 def command() -> None:
-    """Look at a customer."""
+    """Show a customer."""
 
 
 @command.command()
@@ -46,10 +46,10 @@ def command() -> None:
 @json_option
 @click.pass_context
 def show(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
-    """One customer: identifiers, traits, segments, newest touches.
+    """Show one customer: identifiers, traits, segments, newest touches.
 
-    KIND:VALUE is for instance email:ada@example.com or customer_id:1815; the id of a profile,
-    also one that has become part of another, is taken too.
+    KIND:VALUE is for instance email:ada@example.com or customer_id:1815. The id of a profile is
+    accepted too, also one that has become part of another.
     """
     settings = running(context, "profile", data)
     with contextlib.closing(factories.clickhouse(settings)) as clickhouse:

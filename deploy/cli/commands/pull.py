@@ -20,7 +20,7 @@ from deploy.runtime.pull import Puller, pulled_sources
 @data_option
 @click.pass_context
 def command(context: click.Context, names: tuple[str, ...], once: bool, data: Path) -> int:
-    """Pull the sources that have to be asked, until SIGTERM or SIGINT.
+    """Pull the sources that are polled rather than pushed, until SIGTERM or SIGINT.
 
     With --once the exit status is 1 if one of them could not be read to its end.
     """

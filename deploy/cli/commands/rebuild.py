@@ -17,12 +17,13 @@ from deploy.operations.rebuild import rebuild
 @click.option("--clean", is_flag=True, help="Delete the topics of epochs that are over, only that.")
 @click.pass_context
 def command(context: click.Context, dry_run: bool, delete_old: bool, clean: bool) -> int:
-    """Compute everything that is derived anew, from what is stored, into a new epoch.
+    """Recompute all derived data from the stored data into a new epoch.
 
-    Needed after a change of the identity policy, of what segments count or of the number of
-    partitions, and after Kafka was lost. All processes go on meanwhile; this command runs a worker
-    and a sink of its own beside them, and at the end the running ones go over to what it built.
-    Ctrl-C before that leaves everything as it was; after that a further call goes on.
+    Needed after a change of the identity policy, of the features that segments count or of the
+    number of partitions, and after Kafka was lost. All processes continue meanwhile; this command
+    runs a worker and a sink of its own beside them, and at the end the running processes switch to
+    the new epoch. Ctrl-C before the switch leaves everything unchanged; after it, run the command
+    again to continue.
     """
     loaded = configuration(context, "rebuild")
     if dry_run:

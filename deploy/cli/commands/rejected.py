@@ -60,7 +60,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def command() -> None:
-    """What was refused: look at it, replay it."""
+    """List refused events and replay them."""
 
 
 @command.command(name="list")
@@ -70,7 +70,7 @@ def command() -> None:
 @json_option
 @click.pass_context
 def list_(context: click.Context, /, limit: int, data: Path, as_json: bool, **filters: Any) -> int:
-    """How much was refused, by source and reason, and the newest of it. Payloads are not shown."""
+    """Count the refusals by source and reason, and list the newest, without their payloads."""
     settings = running(context, "rejected", data)
     selection = _selection((), **filters)
     with _log(settings) as (log, _):
@@ -88,7 +88,7 @@ def list_(context: click.Context, /, limit: int, data: Path, as_json: bool, **fi
 @json_option
 @click.pass_context
 def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) -> int:
-    """All of one refusal, its payload too, and what a replay came to or would come to."""
+    """Show one refusal with its payload, and the actual or expected outcome of a replay."""
     loaded = running_configuration(context, "rejected", data)
     with _log(loaded.settings) as (log, clickhouse):
         judge = _judge(loaded, clickhouse)
@@ -119,11 +119,12 @@ def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) ->
 def replay(
     context: click.Context, /, ids: tuple[str, ...], data: Path, as_json: bool, **options: Any
 ) -> int:
-    """Take up again what was refused, as the configuration and the connectors are now.
+    """Replay refused events with the configuration and connectors as they are now.
 
-    Without --apply it is read and counted, and nothing is sent. With it, what would be accepted
-    now goes to Kafka and is marked; what would be refused again stays as it is. What was marked
-    is never taken up again, and what is refused meanwhile not in the same run.
+    Without --apply they are read and counted, and nothing is sent. With it, those that would be
+    accepted now are sent to Kafka and marked; those that would be refused again stay as they are. A
+    marked event is never replayed again, and an event that is refused during the run is not
+    replayed in it.
     """
     limit, apply, wait_s = options.pop("limit"), options.pop("apply"), options.pop("wait")
     loaded = running_configuration(context, "rejected", data)
@@ -183,7 +184,7 @@ def _selection(
 
 
 def _progress() -> Callable[[Total], None]:
-    """Says on stderr how far it is, now and then."""
+    """Return a function that reports progress on stderr at intervals."""
     said = time.monotonic()
 
     def beat(total: Total) -> None:

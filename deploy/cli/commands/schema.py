@@ -16,11 +16,11 @@ def command() -> None:
 
 @command.command()
 def touchpoint() -> None:
-    """One touchpoint, as /v1/events takes it."""
+    """Print the schema of one touchpoint, as /v1/events accepts it."""
     say_json(Touchpoint.model_json_schema())
 
 
 @command.command()
 def segment() -> None:
-    """One file with a segment definition."""
+    """Print the schema of a segment definition file."""
     say_json(Definition.model_json_schema())

@@ -10,14 +10,14 @@ from deploy.runtime.stages import segments_of
 
 @click.group()
 def command() -> None:
-    """The segment definitions."""
+    """Show the segment definitions."""
 
 
 @command.command("list")
 @json_option
 @click.pass_context
 def list_segments(context: click.Context, as_json: bool) -> None:
-    """Every segment that is defined."""
+    """List every defined segment."""
     segments = segments_of(configuration(context, "segments").settings)
     if as_json:
         say_json([segment.describe() for segment in segments])

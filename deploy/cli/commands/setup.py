@@ -16,7 +16,7 @@ from deploy.operations.setup import Report, set_up
 @json_option
 @click.pass_context
 def command(context: click.Context, dry_run: bool, wait: float, as_json: bool) -> int:
-    """Create topics and tables and tell the workers the epoch; safe to run again."""
+    """Create topics and tables and announce the epoch to the workers; safe to run again."""
     loaded = configuration(context, "setup")
     report = set_up(loaded.settings, dry_run=dry_run, timeout=wait)
     if as_json:

@@ -26,9 +26,9 @@ from deploy.operations.tap import Wanted, document, line, passing
 @json_option
 @click.pass_context
 def command(context: click.Context, /, *, data: Path, limit: int | None, **given: Any) -> int:
-    """Show accepted touches as they pass, until Ctrl-C.
+    """Show accepted touches as they arrive, until Ctrl-C.
 
-    Nothing else notices: it reads beside the consumer groups. What was refused is shown by
+    It reads outside of the consumer groups, so it does not affect them. Refused events are shown by
     `touchline rejected list`.
     """
     settings = knows_embedded(running(context, "tap", data))

@@ -23,7 +23,7 @@ def command(context: click.Context, data: Path) -> None:
     """Run everything in the foreground until Ctrl-C or SIGTERM.
 
     Kafka and ClickHouse are embedded unless the configuration names them. The addresses are in
-    DATA/stack.json once all is ready.
+    DATA/stack.json once all processes are ready.
     """
     loaded = configuration(context, "up")
     with Stack(loaded, data, click.echo) as stack:

@@ -1,4 +1,4 @@
-"""`touchline worker`: one stage, or a process for each of them."""
+"""`touchline worker`: one stage, or a process for each stage."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from deploy.runtime.worker import run_one, run_worker
 def command(context: click.Context, stage: str | None, following: bool) -> None:
     """Run the stream processing stages until SIGTERM or SIGINT.
 
-    Stage number n of trails, graph and profiles serves its metrics on the configured port plus n,
-    from 0 on. When a rebuild has made another epoch present, each stage starts anew on that.
+    Stage number n of trails, graph and profiles, counted from 0, serves its metrics on the
+    configured port plus n. When a rebuild has made another epoch present, each stage restarts on
+    that epoch.
     """
     loaded = configuration(context, stage or "worker")
     if stage:
         run_one(stage, loaded.settings, control.NEXT if following else control.PRESENT)
         return
-    # Read here too, so that a wrong definition ends the worker before it starts anything.
+    # Read here too, so that a wrong definition ends the worker before it starts any process.
     segments_of(loaded.settings)
     run_worker(loaded.file.path, ("--next",) if following else ())

@@ -1,7 +1,7 @@
-"""How the identifiers of one person hang together: for each the link to one nearer the strongest.
+"""Chains of links within one person: for each identifier the link towards the strongest one.
 
-Only links between kinds that join make people one, so those are looked at first; followers
-(browsers, devices) then hang on whom they were seen with, or on each other.
+Only links between kinds that join make people one, so those are searched first; followers
+(browsers, devices) are then attached to the identifiers that they were seen with, or to each other.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from schemas.identifiers import Identifier
 def hang_together(
     members: Sequence[Identifier], links: Iterable[Link], joins: Callable[[str], bool]
 ) -> dict[Identifier, Link]:
-    """Member -> the link that ties it towards the strongest, which is the first of `members`.
+    """Return member -> the link that ties it towards the strongest, the first of `members`.
 
-    Each way to the strongest is as short as can be; of equal ones the links decided first stand.
-    A member that no link reaches is missing. `links` hold and have both ends among the members;
-    `joins` says of a kind whether it joins people.
+    Each path to the strongest is a shortest one; among equals the links decided first are chosen. A
+    member that no link reaches is missing. `links` hold and have both ends among the members;
+    `joins` returns True for a kind that joins people.
     """
     ends: dict[Identifier, list[Link]] = {one: [] for one in members}
     for link in sorted(links, key=lambda link: link.position):
@@ -46,7 +46,7 @@ def hang_together(
 
 
 def chain(one: Identifier, towards: dict[Identifier, Link]) -> list[Link]:
-    """The links from a member to the strongest; empty for the strongest itself."""
+    """Return the links from a member to the strongest; empty for the strongest itself."""
     links = []
     while one in towards:
         links.append(towards[one])

@@ -1,4 +1,4 @@
-"""Why identifiers are one person: the links that hold them together, and what keeps others out."""
+"""The explanation of one person: the links between its identifiers, and the refused ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.operations.identity.chains import chain, hang_together
 from deploy.operations.identity.log import IdentityLog, Link
 from schemas.identifiers import Identifier, IdentityPolicy
 
-#: Identifiers, links and splits that are looked at. A kiosk may have thousands of links.
+#: Limits of the identifiers, links and splits that are read. A kiosk may have thousands of links.
 MOST_IDENTIFIERS = 500
 MOST_LINKS = 2_000
 MOST_SPLITS = 200
@@ -18,10 +18,11 @@ MOST_SPLITS = 200
 
 @dataclass(frozen=True, slots=True)
 class Nobody:
-    """Why a browser or device belongs to nobody.
+    """The reason for which a browser or device belongs to nobody.
 
-    `reason`: "several" (linked with more than one person), "room" (with one who has no room for
-    more of its kind), "split" (split from a person), "alone" (never linked with a person).
+    `reason`: "several" (linked with more than one person), "room" (linked with a person who has
+    reached the limit of its kind), "split" (split from a person), "alone" (never linked with a
+    person).
     """
 
     reason: str
@@ -31,7 +32,7 @@ class Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All that is known of why a profile has these identifiers, and no others."""
+    """All known reasons for which a profile has these identifiers, and no others."""
 
     profile_id: str
     asked: Identifier
@@ -39,30 +40,30 @@ class Explanation:
     identifiers: list[Identifier]
     #: Identifier -> the link that ties it towards the strongest.
     towards: dict[Identifier, Link]
-    #: Links that hold between these identifiers besides.
+    #: Further links that hold between these identifiers.
     further: list[Link]
     #: Links that hold with a follower that is not part of the profile.
     outside: list[Link]
     refused: list[Link]
-    #: Undone by splits that are listed in `splits`.
+    #: Links undone by splits that are listed in `splits`.
     voided: list[Link]
-    #: Decided anew by the next touch that names both.
+    #: Links that the next touch that names both ends decides anew.
     withdrawn: list[Link]
     #: Rows of the view `identity_splits`, the oldest first.
     splits: list[dict[str, Any]]
-    #: Present profile of every identifier that the links name.
+    #: Present profile of each identifier that the links name.
     profiles: dict[Identifier, str]
-    #: Set where the profile is that of a follower without a person.
+    #: Set if the profile is that of a follower without a person.
     nobody: Nobody | None
-    #: False where there was more than is looked at.
+    #: False if a limit was reached.
     complete: bool
 
     def unexplained(self) -> list[Identifier]:
-        """Members that no link ties to the strongest: decided before links were recorded."""
+        """Return members that no link ties to the strongest: decided before links were recorded."""
         return [one for one in self.identifiers[1:] if one not in self.towards]
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the document for `--json`."""
         return {
             "profile_id": self.profile_id,
             "asked": self.asked._asdict(),
@@ -92,7 +93,7 @@ class Explanation:
 
 
 def explain(log: IdentityLog, policy: IdentityPolicy, identifier: Identifier) -> Explanation | None:
-    """The explanation for an identifier in normal form; None if it was never seen.
+    """Return the explanation of an identifier in normal form; None if it was never seen.
 
     Raises `sinks.clickhouse.client.ClickHouseError`.
     """

@@ -1,4 +1,4 @@
-"""What `touchline identity explain` says to a person, line by line."""
+"""The output of `touchline identity explain` for a person, line by line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deploy.operations.identity.explain import Explanation
 from deploy.operations.identity.log import Link
 from schemas.identifiers import Identifier
 
-#: Links of one list; `--json` has all.
+#: Links shown of one list; `--json` has all.
 MOST = 20
 WHY_REFUSED = {
     "unique": "each side has an identifier of which one person has only one",
@@ -27,7 +27,7 @@ WHY_NOBODY = {
 
 
 def explanation(it: Explanation) -> Iterator[str]:
-    """Who it is; what holds it together; what is not part of it, and why; what was split."""
+    """Yield the profile; its links; links outside of it, with the reasons; and its splits."""
     count = len(it.identifiers)
     yield f"profile {it.profile_id}"
     yield f"identifiers ({count}), the strongest first"
@@ -55,17 +55,17 @@ def explanation(it: Explanation) -> Iterator[str]:
 
 
 def name(one: Identifier) -> str:
-    """An identifier as the commands take it."""
+    """Return an identifier in the form that the commands accept."""
     return f"{one.kind}:{one.value}"
 
 
 def touch(link: Link) -> str:
-    """The touch that named both ends."""
+    """Describe the touch that named both ends."""
     return f"{link.source}, event {link.event_id} of {link.occurred_at}"
 
 
 def some_links(found: Sequence[Link]) -> Iterator[str]:
-    """The first of a list of links, and how many more there are."""
+    """Yield the first links of a list, and the number of the others."""
     yield from _some(found, _pair)
 
 

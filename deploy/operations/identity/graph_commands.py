@@ -1,4 +1,4 @@
-"""The operator's line to the graph: commands into its log, and when the views show it."""
+"""Operator commands to the graph, sent into its log, and the wait until the views show them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.identifiers import identifier_id
 from schemas.messages import SplitCommand, encode
 from schemas.topics import LINKS, TOUCHPOINTS, full_name
 
-#: The graph reads all links and commands in one order, here.
+#: The graph reads all links and commands in one order, from this partition.
 _PARTITION = 0
 
 
@@ -24,10 +24,10 @@ class KafkaCommands:
     """`split.Commands` over Kafka; a context manager that disconnects."""
 
     def __init__(self, settings: Settings, wait_s: float) -> None:
-        """`wait_s` bounds connecting, sending and settling, each.
+        """Connect. `wait_s` bounds connecting, sending and settling, each.
 
-        Raises `ingest.publishing.port.NotAcknowledged` or `deploy.kafka.topics.KafkaNotReady` when
-        Kafka is not reachable.
+        Raises `NotAcknowledged` or `deploy.kafka.topics.KafkaNotReady` when Kafka
+        is not reachable.
         """
         self._settings = settings
         self._wait_s = wait_s
@@ -38,11 +38,11 @@ class KafkaCommands:
         )
 
     def send(self, commands: Sequence[SplitCommand]) -> None:
-        """See `deploy.operations.identity.split.Commands`."""
+        """See `split.Commands`."""
         self._publisher.publish(_message(command) for command in commands)
 
     def settle(self) -> bool:
-        """See `split.Commands`. Touches that wait to be read are not waited for."""
+        """See `split.Commands`. Does not wait for touches that are still unread."""
         touches = full_name(self._namespace, TOUCHPOINTS.name)
         everybody = readers(self._settings, self._namespace)
         behind = [reader for reader in everybody if reader.topic != touches]

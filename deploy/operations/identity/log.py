@@ -1,6 +1,7 @@
-"""What ClickHouse knows of links and splits: every decision of the graph in the shown epoch.
+"""Links and splits in ClickHouse: every decision of the graph in the shown epoch.
 
-Reads only. Every method raises `ClickHouseError`. Times are text as ClickHouse gives it, UTC.
+Reads only. Every method raises `ClickHouseError`. Times are text as ClickHouse
+returns it, UTC.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from schemas.times import EARLIEST_MS, LATEST_MS, rfc3339
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.tables import databases, quoted
 
-#: Identifiers in one query. They stand in its text, as ids and digests: parameters travel in the
-#: address, which is limited to some kilobytes.
+#: Identifiers per query. They are in its text, as ids and digests: parameters are sent in the URL,
+#: which is limited to some kilobytes.
 _AT_ONCE = 500
-#: What the statements have in common, put in before the databases.
+#: Common parts of the statements, inserted before the database names.
 _PARTS = {
     "{shown}": "epoch = (SELECT max(epoch) FROM {storage}.epochs WHERE activated_at IS NOT NULL)",
     "{link}": "lead_kind, lead_value, kind, value, verdict, reason, split_id, source, event_id, "
@@ -33,7 +34,7 @@ _PROFILES = """
 SELECT kind, value, profile_id FROM {storage}.identities FINAL
 WHERE {shown} AND identifier_id IN ({ids})
 """
-# Two halves, because each has an index of its own.
+# Two halves, because each uses an index of its own.
 _TOUCHING = """
 SELECT * FROM (
     SELECT {link}, lead_id, identifier_id FROM (
@@ -96,7 +97,7 @@ ORDER BY kind, value, lead_kind, lead_value LIMIT {limit:UInt32}
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two identifiers that a touch named together, and what was decided about them last."""
+    """Two identifiers that a touch named together, and the last decision about them."""
 
     lead: Identifier
     other: Identifier
@@ -111,19 +112,19 @@ class Link:
     position: int
 
     def opposite(self, one: Identifier) -> Identifier:
-        """The other end."""
+        """Return the other end."""
         return self.other if one == self.lead else self.lead
 
 
 class Selection(NamedTuple):
-    """Links by the touch that made them: its source ('' any) and when it occurred, half open."""
+    """Links selected by the touch that made them: source ('' any) and half-open time interval."""
 
     source: str = ""
     since_ms: int = EARLIEST_MS
     until_ms: int = LATEST_MS
 
     def parameters(self) -> dict[str, str]:
-        """For the queries."""
+        """Return the parameters for the queries."""
         return {
             "source": self.source,
             "since": rfc3339(self.since_ms),
@@ -132,7 +133,7 @@ class Selection(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What a split that stands is about: an identifier, or with a lead one link."""
+    """The object of a standing split: an identifier or, with a lead, one link."""
 
     kind: str
     value: str
@@ -142,7 +143,7 @@ class Standing(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """How much of a command is in ClickHouse, and what it came to."""
+    """The number of a command's records in ClickHouse, and their results."""
 
     commands: int
     voided: int
@@ -150,7 +151,7 @@ class Taken(NamedTuple):
 
 
 class IdentityLog:
-    """Links, splits and identities of one deployment."""
+    """The links, splits and identities of one deployment."""
 
     def __init__(self, clickhouse: ClickHouse, namespace: str) -> None:
         self._clickhouse = clickhouse
@@ -158,7 +159,7 @@ class IdentityLog:
         self._parts = _PARTS | {"{storage}": quoted(storage), "{bi}": quoted(bi)}
 
     def profiles(self, identifiers: Iterable[Identifier]) -> dict[Identifier, str]:
-        """The present profile of each identifier that was ever seen."""
+        """Return the present profile of each identifier that was ever seen."""
         found = {}
         for some in _slices(list(identifiers)):
             for row in self._rows(_among(_PROFILES, some)):
@@ -166,26 +167,26 @@ class IdentityLog:
         return found
 
     def members(self, profile_id: str, limit: int = _AT_ONCE) -> list[Identifier]:
-        """The identifiers of a profile, those that are there longest first."""
+        """Return the identifiers of a profile, the earliest members first."""
         rows = self._rows(_MEMBERS, profile=profile_id, limit=limit)
         return [Identifier(row["kind"], row["value"]) for row in rows]
 
     def links(self, identifiers: Sequence[Identifier], limit: int) -> list[Link]:
-        """Links with an end among these (at most 500), as they stand now.
+        """Return links with an end among these identifiers (at most 500), in their present state.
 
-        Those with both ends among them first, then in the order of their decision.
+        Links with both ends among them come first, then the order is that of the decisions.
         """
         return [_link(row) for row in self._rows(_among(_TOUCHING, identifiers), limit=limit)]
 
     def splits(self, identifiers: Sequence[Identifier], limit: int) -> list[dict[str, Any]]:
-        """Splits and lifts that concern one of these (at most 500), the oldest first.
+        """Return splits and lifts that concern one of these (at most 500), the oldest first.
 
         Each is a row of the view `identity_splits`.
         """
         return self._rows(_among(_SPLITS, identifiers), limit=limit)
 
     def holding(self, selection: Selection, page: int) -> Iterator[list[Link]]:
-        """The links of a selection that hold, a page at a time. Read to the end once."""
+        """Yield the links of a selection that hold, a page at a time, in one pass."""
         after = {"lead": NOBODY, "other": NOBODY}
         values = selection.parameters() | {"limit": page}
         while rows := self._rows(_HOLDING, **values, **after):
@@ -195,7 +196,7 @@ class IdentityLog:
     def standing(
         self, selection: Selection, page: int, split_id: str = ""
     ) -> Iterator[list[Standing]]:
-        """Splits that stand, a page at a time: those of one id, or of the links of a selection."""
+        """Yield standing splits by page: those of one id, or of the links of a selection."""
         after = dict.fromkeys(("kind", "value", "lead_kind", "lead_value"), "")
         values = selection.parameters() | {"split": split_id, "limit": page}
         while rows := self._rows(_STANDING, **values, **after):
@@ -203,12 +204,12 @@ class IdentityLog:
             yield [Standing(**row) for row in rows]
 
     def taken(self, split_id: str) -> Taken:
-        """How many commands of this id the graph took so far."""
+        """Return the number of commands of this id that the graph has processed so far."""
         (row,) = self._rows(_TAKEN, split=split_id)
         return Taken(row["commands"], row["voided"], row["moved"])
 
     def undone_by(self, split_id: str, limit: int) -> list[Link]:
-        """Links that a split voided, or that a lift opened again."""
+        """Return the links that a split voided, or that a lift opened again."""
         return [_link(row) for row in self._rows(_UNDONE_BY, split=split_id, limit=limit)]
 
     def _rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:

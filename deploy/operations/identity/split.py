@@ -1,4 +1,4 @@
-"""Splitting an identifier from the rest of its person, and lifting that."""
+"""Splitting an identifier from the rest of its person, and lifting such a split."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _MOST_LINKS = 2_000
 
 
 class SplitError(Exception):
-    """A split was not made, or is not seen yet; the message is one line and says what to do."""
+    """A split was not made, or is not visible yet; the message is one line and says what to do."""
 
 
 class Commands(Protocol):
-    """What a split needs of the running system."""
+    """The connection of a split to the running system."""
 
     def send(self, commands: Sequence[SplitCommand]) -> None:
-        """Hand commands to the graph, in their order; returns once Kafka has them.
+        """Send commands to the graph, in their order; return once Kafka has them.
 
-        Raises `ingest.publishing.port.NotAcknowledged`; some may have arrived then.
+        Raises `ingest.publishing.port.NotAcknowledged`; some commands may have arrived then.
         """
 
     def settle(self) -> bool:
-        """Wait until all that follows from what was sent is in ClickHouse; False if it is not."""
+        """Wait until all results of the sent commands are in ClickHouse; False on timeout."""
 
 
 class Order(NamedTuple):
-    """What all commands of one split have in common. `at_ms` is the time of the command."""
+    """The common fields of all commands of one split. `at_ms` is the time of the command."""
 
     split_id: str
     at_ms: int
@@ -40,7 +40,7 @@ class Order(NamedTuple):
     note: str = ""
 
     def command(self, one: Identifier, lead: Identifier | None, source: str) -> SplitCommand:
-        """The command about an identifier, or with a lead about one link."""
+        """Return the command about an identifier or, with a lead, about one link."""
         return SplitCommand(
             self.split_id,
             self.lift,
@@ -55,31 +55,31 @@ class Order(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a split of one identifier would undo, or a lift open again."""
+    """The links that a split of one identifier would undo, or a lift would open again."""
 
     identifier: Identifier
     lift: bool
     links: list[Link]
-    #: Profile of the identifier and of everybody whom it is about, before.
+    #: Profiles before the split: of the identifier and of everybody whom it concerns.
     profiles: dict[Identifier, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a split or lift of one identifier did."""
+    """The result of a split or lift of one identifier."""
 
     split_id: str
     links: list[Link]
-    #: Identifier -> its new profile, of those whose profile changed.
+    #: Identifier -> its new profile, for those whose profile changed.
     moved: dict[Identifier, str]
 
 
 def plan(
     log: IdentityLog, policy: IdentityPolicy, identifier: Identifier, *, lift: bool
 ) -> Plan | None:
-    """What is to be done; None if the identifier was never seen.
+    """Return the plan of a split or lift; None if the identifier was never seen.
 
-    Raises SplitError where there is nothing to split or to lift.
+    Raises SplitError if there is nothing to split or to lift.
     """
     profile_id = log.profiles([identifier]).get(identifier)
     if profile_id is None:
@@ -103,9 +103,9 @@ def plan(
 
 
 def split(log: IdentityLog, commands: Commands, what: Plan, order: Order) -> Done:
-    """Command it and wait until the views show it.
+    """Send the command and wait until the views show its result.
 
-    Raises SplitError if they do not in time, and `ingest.publishing.port.NotAcknowledged`.
+    Raises SplitError on timeout, and `ingest.publishing.port.NotAcknowledged`.
     """
     commands.send([order.command(what.identifier, None, "")])
     wait_until_seen(log, commands, order, 1)
@@ -119,7 +119,7 @@ def split(log: IdentityLog, commands: Commands, what: Plan, order: Order) -> Don
 def refuse_during_switch(epochs: Epochs, present: int) -> None:
     """Raise SplitError while the views do not show the present epoch.
 
-    While another one is built beside it splits are fine: the rebuild takes them along.
+    While another epoch is built beside the present one splits are allowed: the rebuild copies them.
     """
     shown = epochs.shown()
     if shown is None or shown.number != present:
@@ -127,7 +127,7 @@ def refuse_during_switch(epochs: Epochs, present: int) -> None:
 
 
 def wait_until_seen(log: IdentityLog, commands: Commands, order: Order, sent: int) -> None:
-    """Return once the views show what all commands did; raises SplitError if not in time."""
+    """Wait until the views show the results of all commands; raise SplitError on timeout."""
     settled = commands.settle()
     seen = log.taken(order.split_id).commands
     if not settled or seen < sent:
@@ -139,5 +139,5 @@ def wait_until_seen(log: IdentityLog, commands: Commands, order: Order, sent: in
 
 
 def _is_of(row: dict[str, Any], identifier: Identifier) -> bool:
-    """Whether a row is a standing split of an identifier, not of one link."""
+    """Return True if a row is a standing split of an identifier, not of one link."""
     return row["stands"] and not row["lead_kind"] and (row["kind"], row["value"]) == identifier

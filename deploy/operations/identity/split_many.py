@@ -1,4 +1,4 @@
-"""Splitting many links at once, chosen by the touches that made them, and lifting that."""
+"""Splitting many links at once, chosen by the touches that made them, and lifting such a split."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from deploy.operations.identity.split import Commands, Order, SplitError, wait_u
 from ingest.publishing.port import NotAcknowledged
 from schemas.identifiers import Identifier
 
-#: Links that are read, commanded and held at once.
+#: Links that are read, commanded and held in memory at once.
 PAGE = 1_000
 SAMPLE = 20
 
 
 class Item(NamedTuple):
-    """One command of a split of many: an identifier, or a link, and the source it is about."""
+    """One command of a split of many: an identifier or a link, and the source that it concerns."""
 
     one: Identifier
     lead: Identifier | None
     source: str
-    #: Source of the touch that made the link, as far as it is known.
+    #: Source of the touch that made the link, if known.
     touched: str
 
 
 @dataclass(slots=True)
 class Count:
-    """How many links a selection has."""
+    """The number of links of a selection."""
 
     links: int = 0
     #: (source, kind of the lead, kind) -> links.
@@ -38,13 +38,13 @@ class Count:
 
 
 def holding(log: IdentityLog, selection: Selection) -> Iterator[list[Item]]:
-    """The links of a selection that hold, to be split."""
+    """Yield the links of a selection that hold, to be split."""
     for page in log.holding(selection, PAGE):
         yield [Item(link.other, link.lead, selection.source, link.source) for link in page]
 
 
 def standing(log: IdentityLog, selection: Selection, split_id: str) -> Iterator[list[Item]]:
-    """The splits that stand, to be lifted: those of an id, or else of a selection's links."""
+    """Yield the standing splits, to be lifted: those of an id, or else of a selection's links."""
     for page in log.standing(selection, PAGE, split_id):
         yield [
             Item(
@@ -58,7 +58,7 @@ def standing(log: IdentityLog, selection: Selection, split_id: str) -> Iterator[
 
 
 def count(pages: Iterable[Sequence[Item]], each: Callable[[Sequence[Item]], None]) -> Count:
-    """Count the items of all pages, handing each page on. Memory is bounded by one page."""
+    """Count the items of all pages and pass each page on. Memory is bounded by one page."""
     total = Count()
     for page in pages:
         each(page)
@@ -79,10 +79,10 @@ def split_many(
     *,
     pause: bool,
 ) -> Count:
-    """One command for each item, and wait until the views show all.
+    """Send one command for each item, and wait until the views show all results.
 
-    `pause`: wait after each page too, because the broker cannot hold them all. Broken off, the
-    same again commands what is left. Raises SplitError.
+    `pause`: wait after each page too, because the broker cannot hold all of them. If interrupted,
+    the same call again commands the remaining items. Raises SplitError.
     """
     sent = 0
 

@@ -1,4 +1,4 @@
-"""What `touchline identity split` answers: lines for people, documents for programs."""
+"""Output of `touchline identity split`: lines for people, documents for programs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from deploy.operations.identity.split_many import Count
 
 
 def planned(plan: Plan) -> Iterator[str]:
-    """What a split of one identifier would do."""
+    """Yield the effect that a split of one identifier would have."""
     what = "open again" if plan.lift else "undo"
     yield f"would {what}: {_some(len(plan.links), 'link')} of {name(plan.identifier)}"
     yield from some_links(plan.links)
 
 
 def done(plan: Plan, what: Done) -> Iterator[str]:
-    """What a split of one identifier did, and how to lift it."""
+    """Yield the effect of a split of one identifier, and the command that lifts it."""
     one = name(plan.identifier)
     did = "lifted" if plan.lift else "split"
     undid = "open until a touch names both again" if plan.lift else "undone"
@@ -36,7 +36,7 @@ def done(plan: Plan, what: Done) -> Iterator[str]:
 
 
 def counted(total: Count, *, lift: bool) -> Iterator[str]:
-    """What a split of many links would do."""
+    """Yield the effect that a split of many links would have."""
     what = "open again" if lift else "undo"
     yield f"would {what}: {_some(total.links, 'link')}; give --apply to do it"
     for (source, lead_kind, kind), links in sorted(total.by.items()):
@@ -49,7 +49,7 @@ def counted(total: Count, *, lift: bool) -> Iterator[str]:
 
 
 def applied(total: Count, split_id: str, taken: Taken, *, lift: bool) -> Iterator[str]:
-    """What a split of many links did, and how to lift it."""
+    """Yield the effect of a split of many links, and the command that lifts it."""
     if not total.links:
         yield "no links: nothing was done"
         return
@@ -60,7 +60,7 @@ def applied(total: Count, split_id: str, taken: Taken, *, lift: bool) -> Iterato
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """`planned` for programs."""
+    """Return `planned` for programs."""
     return {
         "action": "lift" if plan.lift else "split",
         "applied": False,
@@ -70,7 +70,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def done_json(plan: Plan, what: Done) -> dict[str, Any]:
-    """`done` for programs."""
+    """Return `done` for programs."""
     return plan_json(plan) | {
         "applied": True,
         "split_id": what.split_id,
@@ -85,7 +85,7 @@ def done_json(plan: Plan, what: Done) -> dict[str, Any]:
 def count_json(
     total: Count, *, lift: bool, split_id: str = "", taken: Taken | None = None
 ) -> dict[str, Any]:
-    """`counted` and, with what was taken, `applied` for programs."""
+    """Return `counted` or, if `taken` is given, `applied` for programs."""
     return {
         "action": "lift" if lift else "split",
         "applied": taken is not None,

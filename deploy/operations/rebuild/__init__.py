@@ -1,6 +1,7 @@
-"""Everything that is derived, computed anew from what is stored: `touchline rebuild`.
+"""Recomputation of all derived data from the stored data: `touchline rebuild`.
 
-`rebuild` decides how: in place, or `beside` the running system and then the `switch`, both at a
-`site` with a `crew` of processes. `history` reads what is stored, `replay` publishes it, and
-`live_copy` what comes in meanwhile. `leftovers` removes what is of no use any more.
+`rebuild` chooses the method: in place, or `beside` the running system followed by the `switch`;
+both use a `site`, which runs a `crew` of processes. `history` reads the stored data, `replay`
+publishes it, and `live_copy` copies the records that arrive meanwhile. `leftovers` removes obsolete
+topics and tables.
 """

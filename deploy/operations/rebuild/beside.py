@@ -1,4 +1,4 @@
-"""A new epoch with all that is stored, built on topics of its own beside the running system."""
+"""A new epoch with all stored data, built on topics of its own beside the running system."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from deploy.operations.rebuild.switch import copy_round
 from deploy.runtime.stages import generation_topics
 from schemas.topics import LINKS, TOUCHPOINTS
 
-#: So many touches that are not copied yet are few enough to switch.
+#: Number of touches not copied yet that is small enough for the switch.
 _CAUGHT_UP = 2_000
 _MEMBERS_S = 30.0
 
 
 def build(site: Site, before: Present) -> tuple[Present, int]:
-    """The new epoch, complete up to what came in last, and how many touches were stored.
+    """Build the new epoch up to the newest record; return it, and the number of stored touches.
 
-    `before` is the present epoch, which goes on as if nothing was. Raises `RebuildError`. Broken
-    off, what was built is removed again; killed, the next rebuild removes it.
+    `before` is the present epoch, which continues unaffected. Raises `RebuildError`. On an error or
+    interrupt the partial epoch is removed; if the process is killed, the next rebuild removes it.
     """
     _preflight(site, before)
     own = _begin(site, before)
@@ -42,7 +42,7 @@ def build(site: Site, before: Present) -> tuple[Present, int]:
 
 
 def refused_order(site: Site) -> str | None:
-    """Why the configured policy is no matter of a rebuild: see `identity_policy.reordered`."""
+    """Return why a rebuild refuses the policy, or None: see `identity_policy.reordered`."""
     shown = site.epochs.shown()
     if shown is None:
         return None
@@ -77,7 +77,7 @@ def _begin(site: Site, before: Present) -> Present:
         policy,
         before.namespace,
     )
-    # Said before there is anything, so that it is found again if we are killed.
+    # Announced before anything is created, so that the next rebuild finds it if this one is killed.
     epoch.announce(settings.kafka, settings.namespace, own, NEXT)
     ensure(site.cluster, generation_topics(settings, own.namespace))
     keep(site.cluster, own.namespace)
@@ -90,7 +90,7 @@ def _replay_history(site: Site, before: Present, own: Present, tools: Tools) -> 
     site.say("waiting until what has come in so far is stored")
     present.drained()
     at = {topic.name: present.reached(topic.name) for topic in COPIED}
-    # What was processed by then is published, and with this it is stored.
+    # Everything processed by then is published, and after this second wait it is also stored.
     present.drained()
     for topic in COPIED:
         tools.copy.begin(topic.name, at[topic.name])

@@ -1,4 +1,4 @@
-"""Where a rebuild is done: what it needs of Kafka and ClickHouse, and the processes it starts."""
+"""The context of a rebuild: its connections to Kafka and ClickHouse, and its child processes."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from ingest.publishing.blocking import BatchPublisher
 from sinks.clickhouse.client import ClickHouse, ClickHouseError
 from sinks.clickhouse.epochs import Epochs
 
-#: How long to wait for the processes of an epoch to be there.
+#: Seconds to wait for the processes of an epoch to join their groups.
 MEMBERS_S = 90.0
 _LOOK_S = 0.2
 
 
 class RebuildError(Exception):
-    """The rebuild cannot be done, or was ended; one line that says what to do."""
+    """The rebuild is impossible or was ended; the message is one line that says what to do."""
 
 
 class Tools(NamedTuple):
-    """What is open while records go to an epoch."""
+    """The open publishers of an epoch."""
 
     processing: Processing
     replay: Replay
@@ -42,9 +42,9 @@ class Tools(NamedTuple):
 
 
 class Site:
-    """A context manager for the main thread: at its end no process is left.
+    """The context of a rebuild, for the main thread; at its end no process is left.
 
-    While it is entered, SIGTERM is a KeyboardInterrupt too.
+    While it is entered, SIGTERM raises KeyboardInterrupt too.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Site:
         self._interrupts.give_back()
 
     def work_on(self, own: Present) -> None:
-        """Start the processes of an epoch, wait until they are there. Raises `RebuildError`."""
+        """Start the processes of an epoch and wait for them to join. Raises `RebuildError`."""
         self._own = own
         epoch.watch(self.settings.kafka, self.settings.namespace, self._heard)
         self._crew.start()
@@ -78,7 +78,7 @@ class Site:
             raise RebuildError(f"the processes do not start, see {self._crew.folder}")
 
     def abandon(self, own: Present) -> None:
-        """End the processes, and remove what was built."""
+        """Stop the processes, and remove everything that was built."""
         self._uninterrupted()
         self._crew.stop()
         self.say("removing what was built")
@@ -88,18 +88,18 @@ class Site:
             self.say("that did not succeed; the next rebuild does it")
 
     def beat(self) -> None:
-        """To be called often. Raises `RebuildError` when another rebuild has begun."""
+        """Check the processes; call it often. Raises `RebuildError` once another rebuild begins."""
         self._crew.check()
         if self._overtaken:
             raise RebuildError("another rebuild has begun, this one ends")
 
     def processing(self, of: Present) -> Processing:
-        """The processes of an epoch."""
+        """Return the processes of an epoch."""
         return Processing(self.settings, of.namespace, self.say, self.beat)
 
     @contextmanager
     def tools(self, own: Present) -> Iterator[Tools]:
-        """What publishes to an epoch, from the history and from the generation before it."""
+        """Yield the publishers to an epoch: from the history, and from the generation before it."""
         processing = self.processing(own)
         connection = kafka_connection(self.settings, own.namespace)
         before = own.before or self.settings.namespace
@@ -110,7 +110,7 @@ class Site:
             yield Tools(processing, Replay(processing, publisher), copy)
 
     def members(self, of: Present, count: int, within: float = MEMBERS_S) -> bool:
-        """Whether every consumer group of an epoch has, or gets in time, so many members."""
+        """Wait until every consumer group of an epoch has `count` members; False on timeout."""
         groups = sorted({one.group for one in readers(self.settings, of.namespace)})
         deadline = time.monotonic() + within
         while min(self.cluster.members(groups).values()) < count:
@@ -125,5 +125,5 @@ class Site:
             self._overtaken = not control.names(self._own.epoch)
 
     def _uninterrupted(self) -> None:
-        """What follows is not to be broken off by a second signal."""
+        """Ignore further signals, so that they cannot interrupt the following steps."""
         self._interrupts.call_instead(lambda: None)

@@ -1,4 +1,4 @@
-"""What a rebuild replays, read from ClickHouse: links by position, touches by receipt."""
+"""The data that a rebuild replays, read from ClickHouse: links by position, touches by receipt."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sinks.clickhouse.tables import databases, quoted
 _PAGE = 20_000
 #: Positions of the log of links that are read at once.
 _WINDOW = 50_000
-#: Touches that are brought into order by one statement, so that each is short.
+#: Touches that one statement sorts, so that each statement is short.
 _CHUNK = 1_000_000
-#: The graph reads all links in one order, here.
+#: The graph reads all links in one order, from this partition.
 _PARTITION = 0
 
 _LINK_ROWS = """
@@ -63,7 +63,7 @@ _DAYS = """
 SELECT toString(toDate(occurred_at)) AS day, count() AS n FROM {db:Identifier}.touchpoints
 GROUP BY day ORDER BY day
 """
-#: Everything that is sorted by: no two touches are the same in it.
+#: The complete sort key: no two touches are equal in it.
 _ORDER = "received_at, source, event_id, lead_id"
 
 
@@ -79,17 +79,17 @@ _head = msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is. `touches` may hold some twice that ClickHouse has yet to merge."""
+    """Amounts of stored data. `touches` may count some twice that ClickHouse has yet to merge."""
 
     touches: int
     links: int
     splits: int
-    #: Behind the last position.
+    #: The position after the last one.
     end: int
 
 
 class History:
-    """What is stored of one deployment, as one epoch has decided about it.
+    """The stored data of one deployment, with the decisions of one epoch.
 
     Every method raises `sinks.clickhouse.client.ClickHouseError`.
     """
@@ -97,19 +97,19 @@ class History:
     def __init__(
         self, clickhouse: ClickHouse, namespace: str, epoch: int, before: int | None = None
     ) -> None:
-        """`before`: leave out links and splits from this position on."""
+        """Prepare to read. `before`: leave out links and splits from this position on."""
         self._clickhouse = clickhouse
         self._storage = databases(namespace).storage
         self._epoch = epoch
         self._end = 2**63 if before is None else before
 
     def counts(self) -> Counts:
-        """How much there is to replay."""
+        """Return the amounts of data to replay."""
         row = self._rows(_COUNTS, end=self._end)[0]
         return Counts(row["touches"], row["links"], row["splits"], min(row["end"], self._end))
 
     def links(self) -> Iterator[list[Message]]:
-        """What the graph decided about, splits among it, in that order, a page at a time."""
+        """Yield the links and splits that the graph decided, in that order, a page at a time."""
         end = self.counts().end
         for start in range(0, end, _WINDOW):
             window = {"start": start, "end": min(end, start + _WINDOW)}
@@ -119,9 +119,9 @@ class History:
                 yield [message for _, message in sorted(found, key=lambda one: one[0])]
 
     def put_in_order(self, name: str) -> int:
-        """Copy all touches as they are now into a table of that name, by receipt; how many.
+        """Copy all touches as they are now into a table of that name, by receipt; return how many.
 
-        In parts by the time of occurrence, which the table of touches is sorted by.
+        Copies in parts by the time of occurrence, the sort key of the table of touches.
         """
         self.drop(name)
         columns = ", ".join(TouchpointRow.__struct_fields__)
@@ -143,7 +143,7 @@ class History:
         return int(self._clickhouse.rows(sql)[0]["n"])
 
     def touches(self, name: str) -> Iterator[list[Message]]:
-        """The touches of a table that `put_in_order` has made, a page at a time."""
+        """Yield the touches of a table that `put_in_order` has made, a page at a time."""
         after: dict[str, Any] = dict.fromkeys(("source", "event_id"), "")
         after |= {"received_at": "1970-01-01 00:00:00.000", "lead_id": f"{0:032x}"}
         columns = ", ".join(TouchpointRow.__struct_fields__)
@@ -164,16 +164,16 @@ class History:
             ]
 
     def drop(self, name: str) -> None:
-        """Remove a table that `put_in_order` has made; nothing if there is none."""
+        """Remove a table that `put_in_order` has made; do nothing if there is none."""
         self._clickhouse.run(f"DROP TABLE IF EXISTS {self._table(name)} SYNC")
 
     def kinds(self) -> list[str]:
-        """The kinds of identifiers that occur in the epoch."""
+        """Return the kinds of identifiers that occur in the epoch."""
         sql = "SELECT DISTINCT kind FROM {db:Identifier}.identities WHERE epoch = {epoch:UInt32}"
         return [row["kind"] for row in self._rows(sql)]
 
     def _days(self) -> Iterator[tuple[str, str]]:
-        """Spans of days, first and last, that hold about `_CHUNK` touches."""
+        """Yield spans of days, first and last, that hold about `_CHUNK` touches."""
         first, held = "", 0
         last = ""
         for row in self._rows(_DAYS):

@@ -1,4 +1,4 @@
-"""What generations leave behind: of a rebuild that was broken off, of an epoch that is over."""
+"""Removal of the remains of generations: of an interrupted rebuild, of an epoch that is over."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sinks.clickhouse.epochs import Epochs
 
 
 def ordered_table(number: int) -> str:
-    """The table in which the touches are put in order for an epoch."""
+    """Return the name of the table in which the touches are sorted for an epoch."""
     return f"rebuild_{number}"
 
 
 def remove_abandoned(
     settings: Settings, store: ClickHouse, cluster: Cluster, abandoned: Present
 ) -> None:
-    """Remove what a rebuild that was broken off has built; nothing of an epoch that is present."""
+    """Remove all that an interrupted rebuild has built, unless its epoch is the present one."""
     control = epoch.read_control(settings.kafka, settings.namespace)
     if control.present is None or control.present.epoch == abandoned.epoch:
         return
@@ -35,7 +35,7 @@ def remove_abandoned(
 
 
 def obsolete(settings: Settings, cluster: Cluster, control: epoch.Control) -> list[str]:
-    """The topics of generations on which nobody works any more."""
+    """Return the topics of generations on which no process works any more."""
     working = {one.namespace for one in (control.present, control.next) if one is not None}
     if control.present is None:
         return []

@@ -1,7 +1,7 @@
-"""What comes in while an epoch is built: copied from the topics of the present generation.
+"""Records that arrive while an epoch is built, copied from the topics of the present generation.
 
 Touches are copied only after the links that they asked for, and as far as the present generation
-has processed them, so that conflicts come out the same in both.
+has processed them, so that conflicts have the same result in both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from schemas.topics import LINKS, full_name
 GROUP = "touchline-rebuild"
 #: Key of the records that `Switch` tries to write to a closed topic.
 PROBE = b"closed?"
-#: In the order in which a round copies them.
+#: Topics in the order in which a round copies them.
 COPIED = (LINKS, *WRITTEN)
 _MOST = 4_000
 _POLL_MS = 500
@@ -32,16 +32,17 @@ Offsets = Mapping[int, int]
 
 
 class LiveCopy:
-    """Copies records with key, bytes and time as they are; a context manager.
+    """A copier of records with unchanged key, bytes and time; a context manager.
 
-    How far it has come is committed on the broker, behind what is acknowledged, so that a copy that
-    was broken off goes on there. What is copied twice has come before and changes nothing.
+    Its position is committed on the broker, after the copies are acknowledged, so that an
+    interrupted copy continues there. A record that is copied twice is a redelivery and changes
+    nothing.
     """
 
     def __init__(
         self, kafka: KafkaSettings, source: str, target: str, publisher: BatchPublisher
     ) -> None:
-        """From one namespace to another, to which the publisher publishes."""
+        """Copy from the namespace `source` to `target`, to which the publisher must publish."""
         self._source = source
         self._publisher = publisher
         self._consumer: Any = KafkaConsumer(
@@ -64,21 +65,21 @@ class LiveCopy:
         }
 
     def begin(self, topic: str, offsets: Offsets) -> None:
-        """Copy from here on."""
+        """Set the offsets from which a topic is copied."""
         self._commit({p: offsets[p.partition] for p in self._partitions[topic]})
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Where the topic ends at this moment."""
+        """Return the end offsets of the topic at this moment."""
         found = self._consumer.end_offsets(self._partitions[topic])
         return {partition.partition: offset for partition, offset in found.items()}
 
     def left(self, topic: str) -> int:
-        """Records that are not copied yet."""
+        """Return the number of records that are not copied yet."""
         ends = self.ends(topic)
         return sum(ends[p.partition] - self._position(p) for p in self._partitions[topic])
 
     def copy(self, topic: str, ends: Offsets, beat: Callable[[], None]) -> int:
-        """Copy up to these ends; how many records. Raises `NotAcknowledged`."""
+        """Copy up to these ends; return the count. Raises `NotAcknowledged`."""
         positions = {p: self._position(p) for p in self._partitions[topic]}
         behind = [p for p, at in positions.items() if at < ends[p.partition]]
         self._consumer.assign(behind)
@@ -106,7 +107,7 @@ class LiveCopy:
             self._consumer.close()
 
     def _position(self, partition: TopicPartition) -> int:
-        """Behind the last record that was copied."""
+        """Return the offset after the last record that was copied."""
         if partition not in self._known:
             committed = self._consumer.committed(partition)
             if committed is None:

@@ -12,7 +12,7 @@ from deploy.runtime.supervisor import Child, Supervisor
 
 
 class Crew:
-    """Worker and sink of the next epoch. For the main thread; they end with us, however we end."""
+    """Worker and sink of the next epoch, which end with this process. For the main thread."""
 
     def __init__(self, configuration: Configuration, interrupts: Interrupts, say: Say) -> None:
         self._configuration = configuration
@@ -22,11 +22,11 @@ class Crew:
 
     @property
     def logs(self) -> Path:
-        """The folder of their logs."""
+        """Return the folder of their logs."""
         return self.folder
 
     def start(self) -> None:
-        """Start both. What an earlier rebuild has left is of no use to them."""
+        """Start both. State that an earlier rebuild left is deleted."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         changes = {"state": str(self.folder / "state"), "metrics": {"port": 0}}
@@ -36,11 +36,11 @@ class Crew:
                 self._supervisor.start(Child(name, (name, "--next"), environment))
 
     def check(self) -> None:
-        """Start again what has died. Call it often."""
+        """Restart children that have died. Call this often."""
         with self._interrupts.deferred():
             self._supervisor.check()
 
     def stop(self) -> None:
-        """End both; returns when no process is left."""
+        """Stop both; return when no process is left."""
         self._supervisor.stop_together()
         shutil.rmtree(self.folder / "state", ignore_errors=True)

@@ -1,8 +1,9 @@
-"""A rebuild: everything that is derived computed anew, from what is stored, into a new epoch.
+"""A rebuild: all derived data recomputed from the stored data into a new epoch.
 
-Beside the running system after a change of the policy, of what segments need or of the number of
-partitions; in place where the present epoch is empty, because the broker is new or (the embedded
-one) forgets everything when it stops. The views show the new epoch only once it is complete.
+It runs beside the running system after a change of the policy, of the features that segments need
+or of the number of partitions. It runs in place if the present epoch is empty, because the broker
+is new or (the embedded one) loses everything when it stops. The views show the new epoch only once
+it is complete.
 """
 
 from __future__ import annotations
@@ -32,34 +33,34 @@ from schemas.topics import LINKS, TOUCHPOINTS
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
 
-#: With worker, sink, broker and ClickHouse on two cores together (`benchmarks.rebuild`).
+#: Measured with worker, sink, broker and ClickHouse together on two cores (`benchmarks.rebuild`).
 TOUCHES_PER_SECOND, LINKS_PER_SECOND = 4_000, 2_000
 _STATEMENT_S = 3_600
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a rebuild would do."""
+    """The plan of a rebuild."""
 
     present: Present
-    #: finish (a switch that was broken off), in place or beside.
+    #: One of: finish (a switch that was interrupted), in place, beside.
     way: str
     counts: Counts
     partitions: int
     #: Settings of the policy that differ from those of the present epoch.
     changes: list[str]
-    #: Why it would be refused; '' if it would not.
+    #: The reason for which it would be refused; '' if it would not.
     refused: str
 
     @property
     def seconds(self) -> float:
-        """An estimate."""
+        """Estimated duration."""
         counts = self.counts
         return counts.touches / TOUCHES_PER_SECOND + counts.links / LINKS_PER_SECOND
 
 
 def plan(configuration: Configuration) -> Plan:
-    """What a rebuild would do now. Raises as `rebuild` does."""
+    """Return the plan of a rebuild now. Raises as `rebuild` does."""
     with _open(configuration, lambda _: None) as site:
         present = epoch.present(site.settings)
         shown = site.epochs.shown()
@@ -77,10 +78,11 @@ def plan(configuration: Configuration) -> Plan:
 
 
 def rebuild(configuration: Configuration, say: Say) -> bool:
-    """Rebuild, show the new epoch; whether the processes of the deployment have gone over to it.
+    """Rebuild, show the new epoch; return True if the deployment's processes have switched to it.
 
-    Raises `RebuildError`, `KafkaNotReady`, `ClickHouseError` and `NotAcknowledged`. Broken off
-    before the switch nothing has changed, broken off later a further call goes on.
+    Raises `RebuildError`, `KafkaNotReady`, `ClickHouseError`
+    and `NotAcknowledged`. If interrupted before the switch, nothing has changed;
+    if interrupted later, a further call continues.
     """
     set_up(configuration.settings)
     with _open(configuration, say) as site, site:
@@ -105,7 +107,7 @@ def rebuild(configuration: Configuration, say: Say) -> bool:
 
 
 def complete(settings: Settings, say: Say) -> None:
-    """Fill the present epoch with what is stored, unless something is in it already."""
+    """Fill the present epoch from the stored data, unless it already has records."""
     present = epoch.present(settings)
     if settings.kafka.embedded or is_empty(settings, present):
         finish(settings, present, say)
@@ -114,9 +116,9 @@ def complete(settings: Settings, say: Say) -> None:
 
 
 def finish(settings: Settings, present: Present, say: Say) -> int:
-    """Fill the present epoch, which is empty, and show it; how many touches there were.
+    """Fill the present epoch, which is empty, and show it; return the number of touches.
 
-    Its worker and sink run, and nothing else writes to its topics meanwhile.
+    Its worker and sink must run, and nothing else may write to its topics meanwhile.
     """
     connection = kafka_connection(settings, present.namespace)
     with (
@@ -150,16 +152,17 @@ def _kept(settings: Settings, present: Present) -> Iterator[None]:
 
 
 def is_empty(settings: Settings, present: Present) -> bool:
-    """Whether nothing was ever published for an epoch.
+    """Return True if nothing was ever published for an epoch.
 
-    A replay that was broken off must not go on in place: what it has published would count twice.
+    An interrupted replay must not continue in place: the records already published would count
+    twice.
     """
     processing = Processing(settings, present.namespace, lambda _: None)
     return not any(any(processing.ends(topic.name).values()) for topic in (LINKS, TOUCHPOINTS))
 
 
 def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:
-    """The topics on which nobody works any more; with `delete` they are gone."""
+    """Return the topics on which no process works any more; with `delete`, delete them."""
     settings = configuration.settings
     with _kafka_explained(settings), contextlib.closing(connect(settings.kafka)) as cluster:
         control = epoch.read_control(settings.kafka, settings.namespace)
@@ -196,7 +199,7 @@ def _open(configuration: Configuration, say: Say) -> Iterator[Site]:
 
 
 def _patient(settings: Settings) -> ClickHouse:
-    """A connection for statements that go through everything."""
+    """Return a connection with a long timeout, for statements that read whole tables."""
     return ClickHouse(replace(clickhouse_config(settings), timeout_s=_STATEMENT_S))
 
 

@@ -1,7 +1,8 @@
-"""The history, published to the topics of an epoch: links first, then touches.
+"""A replay of the history to the topics of an epoch: links first, then touches.
 
-The links were decided in one order, and the graph decides them in that order again. When their
-answers have arrived, no touch asks for one of them, and every conflict comes out as it did.
+The links were decided in one order, and the graph decides them in that order again. Touches follow
+once the answers have arrived, so no touch asks for one of these links, and every conflict has the
+same result as before.
 """
 
 from __future__ import annotations
@@ -20,32 +21,32 @@ from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from schemas.topics import ASSIGNMENTS, LINKS, TOUCHPOINTS, TRAILS, full_name
 
-#: Sent, and waited for, at once.
+#: Records sent, and acknowledged, at once.
 _SLICE = 4_000
 _PROGRESS_S = 10.0
-#: A stage that does not run is said, not waited for less: what is in Kafka stays there.
+#: Seconds after which a wait is reported; it then continues, because records in Kafka stay there.
 _DRAIN_S = 30.0
 
-#: What is replayed at the times at which it came in, which may be years ago.
+#: Topics whose records are replayed with their original times, which may be years ago.
 _REPLAYED = (TOUCHPOINTS, LINKS)
 
 Say = Callable[[str], None]
 
 
 def keep(cluster: Cluster, namespace: str) -> None:
-    """Have Kafka keep what is replayed however old it is, until `keep_no_longer`."""
+    """Have Kafka keep replayed records however old they are, until `keep_no_longer`."""
     names = [full_name(namespace, topic.name) for topic in _REPLAYED]
     cluster.configure(names, {"retention.ms": "-1"})
 
 
 def keep_no_longer(cluster: Cluster, namespace: str) -> None:
-    """Have Kafka delete from those topics as from others."""
+    """Restore the normal retention of those topics."""
     for topic in _REPLAYED:
         cluster.configure([full_name(namespace, topic.name)], topic.config())
 
 
 class Processing:
-    """The processes of one generation, and how far they are."""
+    """The processes of one generation, and their progress."""
 
     def __init__(
         self,
@@ -54,31 +55,31 @@ class Processing:
         say: Say,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`beat` is called often while something is waited for; what it raises ends the waiting."""
+        """Prepare. `beat` is called often during a wait; its exceptions end the wait."""
         self.settings = settings
         self.namespace = namespace
         self.say = say
         self.beat = beat
 
     def readers(self) -> list[Reader]:
-        """Everybody who reads a topic of it."""
+        """Return all readers of topics of the generation."""
         return readers(self.settings, self.namespace)
 
     def answered(self) -> None:
-        """Wait until the links that are there are decided and the homes know the answers."""
+        """Wait until all present links are decided and the `trails` stage has the answers."""
         names = {full_name(self.namespace, topic.name) for topic in (LINKS, ASSIGNMENTS)}
         self._wait(one for one in self.readers() if one.topic in names)
 
     def drained(self) -> None:
-        """Wait until everything that is there now has gone all the way into ClickHouse."""
+        """Wait until all records that are present now have reached ClickHouse."""
         self._wait(self.readers())
 
     def reached(self, topic: str) -> dict[int, int]:
-        """Partition -> offset up to which a topic, by its logical name, is processed."""
+        """Return partition -> offset up to which a topic, by its logical name, is processed."""
         return {lag.partition: max(lag.committed, lag.start) for lag in self._lags(topic)}
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Partition -> where a topic, by its logical name, ends at this moment."""
+        """Return partition -> end offset of a topic, by its logical name, at this moment."""
         return {lag.partition: lag.end for lag in self._lags(topic)}
 
     def _lags(self, topic: str) -> list[Lag]:
@@ -98,7 +99,7 @@ class Processing:
 
 
 class Replay:
-    """Publishes the history to one generation."""
+    """A publisher of the history to one generation."""
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class Replay:
         self._clock = clock
 
     def links(self, history: History) -> int:
-        """Publish what the graph decided about, and wait for its answers; how many."""
+        """Publish the links and splits, and wait for the graph's answers; return how many."""
         counts = history.counts()
         total = counts.links + counts.splits
         if not total:
@@ -122,7 +123,7 @@ class Replay:
         return total
 
     def touches(self, history: History, table: str) -> int:
-        """Publish all touches by receipt, each at that time; how many. `table` is made for it."""
+        """Publish all touches by receipt, with that time; return how many. `table` is temporary."""
         try:
             total = history.put_in_order(table)
             if total:
@@ -150,7 +151,7 @@ class Replay:
 
     @contextlib.contextmanager
     def _room(self) -> Iterator[Callable[[], None]]:
-        """Waits until the embedded broker can hold more; another one always can."""
+        """Yield a function that waits until the embedded broker has room; a real one always has."""
         processing = self._processing
         kafka, namespace = processing.settings.kafka, processing.namespace
         if not kafka.embedded:
@@ -168,7 +169,7 @@ class Replay:
 
 
 def _unread(lags: Lags, namespace: str) -> str:
-    """The most that anybody has to read yet, by topic."""
+    """Describe the largest lag of any topic."""
     most: dict[str, int] = {}
     for lag in lags.read():
         by_reader = most.setdefault(lag.reader.topic, 0)

@@ -1,12 +1,11 @@
-"""From one generation to the next, so that no touch is lost and none is refused.
+"""The switch from one generation to the next, without losing or refusing a touch.
 
-In this order; broken off anywhere, `touchline rebuild` goes on from where it was:
-
-1. `control` names the new epoch as the present one. Gateways change over at once, workers and
-   sinks of the former one end and come back on the new topics.
-2. What still comes into the former topics is copied until they are quiet.
-3. The broker is told to take nothing more there. A gateway that has not changed over by now answers
-   503 until it has, so what was accepted until then is all there is.
+The steps, in this order; if they are interrupted, `touchline rebuild` continues where they stopped:
+1. `control` names the new epoch as the present one. Gateways change over at once; workers and
+   sinks of the former one end and restart on the new topics.
+2. Records that still arrive on the former topics are copied until no more arrive.
+3. The broker is configured to refuse records there. A gateway that has not changed over by now
+   answers 503 until it has, so the records accepted until then are all there are.
 4. The rest is copied and processed, and then the views show the new epoch.
 """
 
@@ -30,16 +29,17 @@ from deploy.operations.rebuild.replay import keep_no_longer
 from ingest.publishing.port import WRITTEN
 from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, VIOLATIONS, full_name
 
-#: Nothing has come for so long: the gateways, who hear of a change at once, have changed over.
+#: Seconds without new records after which all gateways, which hear of a change at once, count as
+#: having changed over.
 QUIET_S = 5.0
-#: With traffic from a gateway that does not hear, the topics are closed all the same.
+#: Seconds after which the topics are closed even if a gateway that did not hear still writes.
 LONGEST_S = 60.0
 _LOOK_S = 0.2
 _ATTEMPTS = 100
 
 
 def switch(site: Site, own: Present) -> None:
-    """Make an epoch that is complete up to what came in last the present one, and show it."""
+    """Make an epoch, built up to the newest record, the present one, and show it."""
     settings = site.settings
     before = own.before or settings.namespace
     former = site.processing(Present(0, own.cluster_id, before))
@@ -63,7 +63,7 @@ def switch(site: Site, own: Present) -> None:
 
 
 def copy_round(tools: Tools, touches: Offsets, beat: Callable[[], None]) -> None:
-    """Copy the links that are there, wait for the answers, copy touches up to these offsets."""
+    """Copy the present links, wait for the answers, copy touches up to these offsets."""
     if tools.copy.copy(LINKS.name, tools.copy.ends(LINKS.name), beat):
         tools.processing.answered()
     tools.copy.copy(TOUCHPOINTS.name, touches, beat)
@@ -79,7 +79,7 @@ def _announce(site: Site, own: Present) -> None:
 
 
 def _until_quiet(copy: LiveCopy, a_round: Callable[[], None]) -> bool:
-    """Copy until the gateways write to other topics; False if one still did at the end."""
+    """Copy until the gateways write to other topics; return False if one still did at the end."""
     began = changed = time.monotonic()
     ends = [copy.ends(topic.name) for topic in WRITTEN]
     while time.monotonic() - changed < QUIET_S:
@@ -94,9 +94,9 @@ def _until_quiet(copy: LiveCopy, a_round: Callable[[], None]) -> bool:
 
 
 def close_topics(cluster: Cluster, kafka: KafkaSettings, namespace: str) -> None:
-    """Have the broker refuse whatever is sent to the topics of the gateways from now on.
+    """Have the broker refuse all records sent to the topics of the gateways from now on.
 
-    Returns when every partition refuses. Raises `KafkaNotReady` if one goes on accepting.
+    Returns when every partition refuses. Raises `KafkaNotReady` if one continues to accept.
     """
     names = [full_name(namespace, topic.name) for topic in WRITTEN]
     cluster.configure(names, {"max.message.bytes": "0"})

@@ -1,6 +1,6 @@
-"""What was refused, and how it is replayed: `touchline rejected`.
+"""Refused events and their replay: `touchline rejected`.
 
-`log` reads refusals from ClickHouse and keeps the marks of what was replayed. `verdict` says what
-would become of a refusal today, `replay` goes through a selection of them, `line` is the way to
-Kafka. `text` are the lines for people, `document` the answers for programs.
+`log` reads refusals from ClickHouse and stores the marks of those that were replayed. `verdict`
+decides the outcome that a refusal would have today, `replay` processes a selection of them, `line`
+sends records to Kafka. `text` formats the output for people, `document` that for programs.
 """

@@ -1,4 +1,4 @@
-"""What `touchline rejected` answers to a program."""
+"""Output of `touchline rejected` for programs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _READABLE = frozenset("\t\n\r")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A refusal, what a replay came to, and which of its events the views show."""
+    """A refusal, the result of its replay, and its events that the views show."""
 
     refusal: Refusal
     mark: Mark | None
-    #: What would become of it today.
+    #: The outcome that a replay today would have.
     verdict: Verdict
     events: set[str]
 
@@ -32,7 +32,7 @@ class Shown:
 def listed(
     counts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Counts by source, connector and reason, and the newest ones."""
+    """Return counts by source, connector and reason, and the newest refusals."""
     times = ("first", "last", "received_at", "replayed_at")
 
     def told(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def listed(
 
 
 def shown(it: Shown) -> dict[str, Any]:
-    """All of one refusal. The payload is text where it is some, and always base64."""
+    """Return one refusal completely. The payload is base64, and also text if it is readable."""
     refusal, verdict = it.refusal, it.verdict
     fields = asdict(refusal)
     for name in ("payload", "key", "received_ms", "request"):
@@ -70,7 +70,7 @@ def shown(it: Shown) -> dict[str, Any]:
 
 
 def replayed(total: Total, *, applied: bool) -> dict[str, Any]:
-    """What a replay did, or would do."""
+    """Return the result of a replay, or of its dry run."""
     return {
         "applied": applied,
         "refusals": total.refusals,
@@ -96,7 +96,7 @@ def replayed(total: Total, *, applied: bool) -> dict[str, Any]:
 
 
 def payload_text(data: bytes) -> str | None:
-    """Bytes as text, where they are some that a terminal can show."""
+    """Return bytes as text if a terminal can show them; otherwise None."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -105,7 +105,7 @@ def payload_text(data: bytes) -> str | None:
 
 
 def moment(text: str | None) -> str | None:
-    """A time of ClickHouse as RFC 3339."""
+    """Return a time of ClickHouse as RFC 3339."""
     return text and f"{text.replace(' ', 'T')}Z"
 
 

@@ -1,4 +1,4 @@
-"""A replay's way to Kafka: to the topics of the present epoch, and only while it stays that."""
+"""The Kafka connection of a replay, to the topics of one epoch and only while that is present."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class KafkaLine:
     """`deploy.operations.rejected.replay.Line` over Kafka; a context manager that disconnects."""
 
     def __init__(self, settings: Settings, shown: int, wait_s: float) -> None:
-        """`shown`: the epoch that the views show. `wait_s` bounds connecting, sending and settling.
+        """Connect. `shown`: the epoch of the views. `wait_s` bounds connecting, sending, settling.
 
         Raises `ReplayError`, `ingest.publishing.port.NotAcknowledged` and
         `deploy.kafka.topics.KafkaNotReady`.
@@ -60,7 +60,7 @@ class KafkaLine:
         deliver(self._publisher, self._settings, self._namespace, records, self._wait_s)
 
     def settle(self) -> bool:
-        """Wait until what was sent has gone all the way into ClickHouse; False if it has not."""
+        """Wait until all sent records have reached ClickHouse; return False on timeout."""
         everybody = readers(self._settings, self._namespace)
         return settled(self._settings.kafka, everybody, self._wait_s)
 

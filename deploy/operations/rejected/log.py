@@ -1,4 +1,4 @@
-"""Refusals as ClickHouse has them, and the marks of those that were replayed.
+"""Refusals in ClickHouse, and the marks of those that were replayed.
 
 Every method raises `ClickHouseError`. Times are milliseconds since 1970, UTC.
 """
@@ -19,10 +19,10 @@ from schemas.touchpoint_row import TouchpointRow
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.tables import databases
 
-#: Ids that are read at once, and bytes of payloads.
+#: Ids that are read at once; rows and bytes of payloads are limited below.
 _IDS = 10_000
 CHUNK_ROWS = 500
-#: Days and leads in one query: ClickHouse takes queries of up to 256 KiB.
+#: Days and leads in one query: ClickHouse accepts queries of up to 256 KiB.
 _PLACES = 2_000
 CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -53,7 +53,7 @@ WHERE {ids}
 ORDER BY received_at, rejected_id LIMIT 1 BY received_at, rejected_id
 """
 _NOW = "SELECT toUnixTimestamp64Milli(now64(3, 'UTC')) AS now_ms"
-# Those with the same id are told apart by their time.
+# Rows with the same id are distinguished by their time.
 _PAGE = """
 SELECT rejected_id, toUnixTimestamp64Milli(received_at) AS received_ms,
     length(payload_base64) AS bytes
@@ -101,7 +101,7 @@ class Selection:
     ids: tuple[str, ...] = ()
 
     def condition(self) -> str:
-        """For the queries; its values are `parameters`."""
+        """Return the condition for the queries; its values are `parameters`."""
         return f"{_MATCHES} AND {_among(self.ids)}" if self.ids else _MATCHES
 
     def parameters(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row of `rejected_touchpoints`, complete."""
+    """A complete row of `rejected_touchpoints`."""
 
     rejected_id: str
     source: str
@@ -134,7 +134,7 @@ class Refusal:
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `rejected_replays`: what a replay came to. Times are RFC 3339."""
+    """A row of `rejected_replays`: the result of a replay. Times are RFC 3339."""
 
     rejected_id: str
     received_at: str
@@ -148,7 +148,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(NamedTuple):
-    """What a touch is known by: (source, event id, lead id)."""
+    """The identity of a touch: (source, event id, lead id)."""
 
     source: str
     event_id: str
@@ -156,31 +156,31 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, row: TouchpointRow) -> Place:
-        """Of a touch."""
+        """Return the identity of a touch."""
         return cls(row.source, row.event_id, row.lead_id)
 
 
 class RejectedLog:
-    """Refusals and marks of one deployment."""
+    """The refusals and marks of one deployment."""
 
     def __init__(self, clickhouse: ClickHouse, namespace: str) -> None:
         self._clickhouse = clickhouse
         self._names = databases(namespace)
 
     def counts(self, selection: Selection) -> list[dict[str, Any]]:
-        """How many there are by source, connector and reason, and how many were replayed."""
+        """Count refusals by source, connector and reason, and those of them that were replayed."""
         return self._rows(_COUNTS, selection)
 
     def listed(self, selection: Selection, limit: int) -> list[dict[str, Any]]:
-        """The newest ones, without their payload."""
+        """Return the newest refusals, without their payload."""
         return self._rows(_LISTED, selection, limit=limit)
 
     def found(self, rejected_id: str) -> list[Refusal]:
-        """The refusals of an id: one, or none."""
+        """Return the refusals with an id: one, or none."""
         return self._load(f"rejected_id = '{rejected_id}'")
 
     def mark_of(self, refusal: Refusal) -> Mark | None:
-        """What a replay of it came to; None where it was not replayed."""
+        """Return the result of a refusal's replay; None if it was not replayed."""
         rows = self._rows(_MARKS, id=refusal.rejected_id, received=refusal.received_ms)
         for row in rows:
             moments = {
@@ -191,7 +191,7 @@ class RejectedLog:
         return None
 
     def shown(self, source: str, event_ids: Sequence[str]) -> set[str]:
-        """Which of these events of a source the views show."""
+        """Return those of these events of a source that the views show."""
         if not event_ids:
             return set()
         digests = (md5(one.encode(), usedforsecurity=False).hexdigest() for one in event_ids)
@@ -199,13 +199,13 @@ class RejectedLog:
         return {row["event_id"] for row in self._rows(sql, source=source)}
 
     def now_ms(self) -> int:
-        """The time by ClickHouse's clock, which `inserted_at` goes by."""
+        """Return the time by ClickHouse's clock, the one that sets `inserted_at`."""
         return int(self._rows(_NOW)[0]["now_ms"])
 
     def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
-        """Those that were there by then and are not marked, by receipt, some at a time.
+        """Yield pages of unmarked refusals that existed at `now_ms`, in order of receipt.
 
-        What is marked while this goes on does not disturb it.
+        Marks that are set meanwhile do not affect the iteration.
         """
         after = (selection.since_ms - 1, _NO_ID)
         while page := self._rows(
@@ -216,7 +216,7 @@ class RejectedLog:
                 yield self._load(_exactly(some))
 
     def stored(self, touches: Collection[TouchpointRow]) -> set[Place]:
-        """Which of these touches ClickHouse has already."""
+        """Return those of these touches that ClickHouse already has."""
         places = {
             f"(toDateTime({parse_ms(touch.occurred_at) // DAY_MS * DAY_MS // 1000}, 'UTC'), "
             f"toUUID('{touch.lead_id}'))"
@@ -230,13 +230,13 @@ class RejectedLog:
         return found & {Place.of(touch) for touch in touches}
 
     def mark(self, marks: Sequence[Mark]) -> None:
-        """Keep what replays came to; again changes nothing."""
+        """Store the results of replays; storing one again changes nothing."""
         if marks:
             lines = [msgspec.json.encode(mark) for mark in marks]
             self._clickhouse.insert(self._names.storage, "rejected_replays", lines)
 
     def refused_since(self, now_ms: int) -> int:
-        """Records that stages or ClickHouse refused since."""
+        """Count the records that stages or ClickHouse refused since."""
         return int(self._rows(_LATER, now=now_ms)[0]["n"])
 
     def _load(self, ids: str) -> list[Refusal]:
@@ -264,7 +264,7 @@ def _refusal(row: Mapping[str, Any]) -> Refusal:
 
 
 def _among(ids: Sequence[str]) -> str:
-    # In the text: parameters travel in the address, which is limited to some kilobytes.
+    # In the text: parameters are sent in the URL, which is limited to some kilobytes.
     return "rejected_id IN ({})".format(", ".join(f"'{one}'" for one in ids))
 
 

@@ -1,9 +1,10 @@
-"""Replaying refusals: each that was there when it began, once.
+"""Replay of refusals: each that existed when the replay began, once.
 
-For some at a time: judge, look which touches are there already, send, then mark. Broken off
-anywhere, the same again takes up what is not marked. What it sends a second time then is the same
-as before, ids and times: within the window of redeliveries (7 days) the stages drop it, and later
-than that it is in ClickHouse and not sent. A refusal that would be refused again stays as it is.
+It works in pages: judge, look up touches that are already stored, send, then mark. If it is
+interrupted, the same call again processes those that are not marked. Records that it then sends a
+second time have the same ids and times as before: within the window of redeliveries (7 days) the
+stages drop them, and later they are in ClickHouse and not sent. A refusal that would be refused
+again stays as it is.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from schemas.times import rfc3339
 from schemas.topics import TOUCHPOINTS
 from schemas.touchpoint_row import TouchpointRow
 
-#: Of a mark: so many ids of events tell what it was about.
+#: Event ids stored with a mark, to show which events it concerned.
 _EVENT_IDS = 100
-#: Verdicts that an answer shows one by one.
+#: Verdicts that an answer lists one by one.
 SHOWN = 20
 
 
 class ReplayError(Exception):
-    """A replay cannot be made now, or not to its end; one line that says what to do."""
+    """A replay cannot start or finish now; the message is one line that says what to do."""
 
 
 class Store(Protocol):
-    """What a replay needs of ClickHouse: see `deploy.operations.rejected.log.RejectedLog`."""
+    """The part of `deploy.operations.rejected.log.RejectedLog` that a replay uses."""
 
     def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
         """See `RejectedLog`."""
@@ -44,17 +45,17 @@ class Store(Protocol):
 
 
 class Line(Protocol):
-    """What a replay needs of Kafka."""
+    """The connection of a replay to Kafka."""
 
     def check(self) -> None:
-        """Raise ReplayError while what is sent might come to nothing, because of a rebuild."""
+        """Raise ReplayError while a rebuild could make the sent records ineffective."""
 
     def send(self, records: Sequence[Message]) -> None:
-        """Returns once Kafka has all. Raises `ingest.publishing.port.NotAcknowledged`."""
+        """Send; return once Kafka has all. Raises `ingest.publishing.port.NotAcknowledged`."""
 
 
 class Of(NamedTuple):
-    """What refusals are counted by."""
+    """The key by which refusals are counted."""
 
     source: str
     connector: str
@@ -63,43 +64,43 @@ class Of(NamedTuple):
 
 @dataclass(slots=True)
 class Group:
-    """What came, or would come, of the refusals of one source, connector and reason."""
+    """The actual or expected results for the refusals of one source, connector and reason."""
 
     refusals: int = 0
-    #: Refusals that are done with: by what they came to (the outcome of their mark).
+    #: Completed refusals by result (the outcome of their mark).
     outcomes: Counter[str] = field(default_factory=Counter)
-    #: Touches that are sent, and touches that were there already.
+    #: Touches that are sent, and touches that were stored already.
     accepted: int = 0
     stored: int = 0
-    #: Refusals that stay: why -> how many.
+    #: Refusals that stay: reason -> count.
     why: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
 class Total:
-    """What a replay did, or would do."""
+    """The actual or expected result of a replay."""
 
     groups: dict[Of, Group] = field(default_factory=dict)
-    #: The first ones: each with what it comes to, or why it stays.
+    #: The first refusals, each with its result, or the reason for which it stays.
     shown: list[tuple[Refusal, str, str]] = field(default_factory=list)
 
     @property
     def refusals(self) -> int:
-        """All that were looked at."""
+        """Number of all refusals that were read."""
         return sum(group.refusals for group in self.groups.values())
 
     @property
     def stays(self) -> int:
-        """Those that stay as they are."""
+        """Number of refusals that stay as they are."""
         return sum(sum(group.why.values()) for group in self.groups.values())
 
     @property
     def done(self) -> int:
-        """Those that are done with."""
+        """Number of completed refusals."""
         return self.refusals - self.stays
 
     def add(self, verdict: Verdict, mark: Mark | None) -> None:
-        """Count one; without a mark it stays."""
+        """Count one verdict; without a mark the refusal stays."""
         refusal = verdict.refusal
         of = Of(refusal.source, refusal.connector, refusal.reason)
         group = self.groups.setdefault(of, Group())
@@ -115,7 +116,7 @@ class Total:
 
 
 class Replay:
-    """Goes through a selection. `line` None: only says what would be done."""
+    """A replay of a selection. With `line` None it only counts."""
 
     def __init__(
         self,
@@ -125,7 +126,7 @@ class Replay:
         clock_ms: Callable[[], int],
         beat: Callable[[Total], None] = lambda _: None,
     ) -> None:
-        """`beat` is called with what was done so far, often."""
+        """Prepare. `beat` is called often, with the results so far."""
         self._store = store
         self._judge = judge
         self._line = line
@@ -133,9 +134,9 @@ class Replay:
         self._beat = beat
 
     def run(self, selection: Selection, began_ms: int, limit: int = 0) -> Total:
-        """Replay what was there at `began_ms`, at most `limit` of those that can be (0: all).
+        """Replay refusals that existed at `began_ms`, at most `limit` replayable ones (0: all).
 
-        Raises ReplayError; what was done until then is marked.
+        Raises ReplayError; refusals completed until then are marked.
         """
         total = Total()
         for refusals in self._store.open(selection, began_ms):
@@ -160,7 +161,7 @@ class Replay:
         return total
 
     def _judged(self, refusals: Sequence[Refusal], limit: int) -> list[Verdict]:
-        """What becomes of each, up to the last one that is taken."""
+        """Judge the refusals, up to the last one within the limit."""
         verdicts: list[Verdict] = []
         for refusal in refusals:
             verdicts.append(self._judge.judge(refusal))
@@ -174,8 +175,8 @@ class Replay:
             line.check()
             if records := [one for verdict in going for one in _records(verdict, stored)]:
                 line.send(records)
-                # A rebuild that began before this takes them along; one that begins now waits for
-                # them before it does anything.
+                # A rebuild that began before this copies these records; one that begins now first
+                # waits for them.
                 line.check()
         except (NotAcknowledged, ReplayError) as error:
             raise ReplayError(

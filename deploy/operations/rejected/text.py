@@ -1,4 +1,4 @@
-"""What `touchline rejected` says to a person, line by line."""
+"""Output of `touchline rejected` for a person, line by line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.times import rfc3339
 
 #: Bytes of a binary payload that are shown; `--json` has all.
 _MOST_BYTES = 4_096
-#: Reasons of one group that are told apart.
+#: Reasons of one group that are shown separately.
 _MOST_REASONS = 5
 _DETAIL, _HINT = 120, 50
 _FORMS = {
@@ -24,7 +24,7 @@ _FORMS = {
     "record": "the value of a record",
     "cut": "only its beginning",
 }
-#: Outcome -> what is said of it before and after.
+#: Outcome -> its wording before and after the replay.
 _OUTCOMES = {
     "accepted": ("would be accepted", "accepted"),
     "partly": (
@@ -38,7 +38,7 @@ _OUTCOMES = {
 
 
 def listed(counts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """How many there are by source and reason, then the newest."""
+    """Yield the counts by source and reason, then the newest refusals."""
     if not counts:
         yield "nothing was refused"
         return
@@ -58,7 +58,7 @@ def listed(counts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]
 
 
 def shown(it: Shown) -> Iterator[str]:
-    """All of one refusal, the payload last."""
+    """Yield all of one refusal, the payload last."""
     refusal = it.refusal
     yield from _aligned([(f"{name}", value) for name, value in _facts(it)])
     yield ""
@@ -72,7 +72,7 @@ def shown(it: Shown) -> Iterator[str]:
 
 
 def replayed(total: Total, *, applied: bool) -> Iterator[str]:
-    """What a replay did, or would do."""
+    """Yield the result of a replay, or of its dry run."""
     if not total.refusals:
         yield "nothing to replay: nothing was refused, or it was replayed before"
         return
@@ -93,7 +93,7 @@ def replayed(total: Total, *, applied: bool) -> Iterator[str]:
 
 
 def settled(complete: bool, refused: int, wait_s: float) -> Iterator[str]:
-    """How far what was sent has come, and whether something was refused behind the gateway."""
+    """Yield whether all sent records have arrived, and the number refused after the gateway."""
     if complete:
         yield "all of it has gone through"
     else:
@@ -197,7 +197,7 @@ def _short(text: str, length: int = _DETAIL) -> str:
 
 
 def plain(text: str) -> str:
-    """Without what would move a terminal's cursor: names of fields are the sender's."""
+    """Replace characters that would move a terminal's cursor: names of fields are the sender's."""
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
@@ -209,7 +209,7 @@ def _hex(data: bytes) -> Iterator[str]:
 
 
 def _aligned(rows: Sequence[tuple[str, ...]], numbers: int = 0) -> Iterator[str]:
-    """Rows as columns, of which the first are numbers."""
+    """Yield rows as columns; the first `numbers` columns are aligned right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (

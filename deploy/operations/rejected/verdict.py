@@ -1,9 +1,9 @@
-"""What would become of a refusal today. Pure: the same refusal, the same verdict.
+"""The outcome that a refusal would have today. Pure: the same refusal, the same verdict.
 
-A body or an event is read again by the connector that its source has now, as the gateway would:
-its signature was verified before it was kept. It keeps its time of receipt, and so the ids that are
-derived from it. A record goes back to its topic as it was, which is safe because what travels there
-is absolute and versioned, but only within its epoch: versions of another one mean nothing.
+A body or an event is read again by the connector that its source has now, as the gateway would; its
+signature was verified before it was stored. It keeps its time of receipt, and so the ids that are
+derived from it. A record returns to its topic unchanged, which is safe because these messages are
+absolute and versioned, but only within its epoch: versions of another epoch mean nothing.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _WITHOUT_TOPIC = "it was kept by an older version, without its topic"
 _OTHER_EPOCH = "a rebuild has computed anew what it is about"
 _WATERMARK = "it is a sign of life of a stage, and newer ones say more"
 _json = msgspec.json.Decoder()
-#: What a reader makes of a record first; it raises msgspec.DecodeError where it cannot.
+#: Decoders with which the readers of a topic begin; they raise msgspec.DecodeError.
 _READERS: Mapping[str, Callable[[bytes], Any]] = {
     topics.TRAILS.name: messages.decode_trail_message,
     topics.LINKS.name: messages.decode_link,
     topics.ASSIGNMENTS.name: messages.decode_assignment,
 }
-#: Topics whose records say the same in every epoch.
+#: Topics whose records have the same meaning in every epoch.
 _LASTING = (topics.ACCEPTED.name, topics.REJECTED.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """A touch that would be accepted: its record, and what it says."""
+    """A touch that would be accepted: its record, and its row."""
 
     record: Accepted
     row: TouchpointRow
@@ -52,11 +52,11 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a refusal comes to.
+    """The outcome of a refusal.
 
-    Touches that would be accepted, and events that would be refused anew (as records under ids of
-    their own, with the reasons); or the record that would be returned to its topic. `obstacle`
-    says why nothing can be done with it at all.
+    Either touches that would be accepted, and events that would be refused again (as records under
+    ids of their own, with the reasons); or the record that would be returned to its topic.
+    `obstacle` gives the reason if it cannot be replayed at all.
     """
 
     refusal: Refusal
@@ -68,32 +68,32 @@ class Verdict:
 
     @property
     def goes(self) -> bool:
-        """Whether a replay would take it; otherwise it stays as it is."""
+        """True if a replay would process it; otherwise it stays as it is."""
         if self.obstacle:
             return False
         return bool(self.touches) or self.returned is not None or not self.reasons
 
     @property
     def why(self) -> str:
-        """Why it is still refused, in the words of the first reason."""
+        """Reason for which it is still refused, in the words of the first one."""
         if self.obstacle or not self.reasons:
             return self.obstacle
         return f"{self.reasons[0].reason}: {self.reasons[0].detail}"
 
 
 class Judge:
-    """Judges refusals by the sources as they are configured now."""
+    """A judge of refusals by the sources as they are configured now."""
 
     def __init__(
         self, sources: Mapping[str, ReadSource], config: GatewayConfig, epoch: int
     ) -> None:
-        """`epoch`: the present one."""
+        """Prepare. `epoch`: the present one."""
         self._sources = sources
         self._config = config
         self._epoch = epoch
 
     def judge(self, refusal: Refusal) -> Verdict:
-        """What becomes of it."""
+        """Return the outcome that a refusal would have now."""
         if refusal.form == "cut":
             return Verdict(refusal, obstacle=_CUT)
         if refusal.form == "record":
@@ -127,7 +127,7 @@ class Judge:
             return Verdict(refusal, obstacle=_WATERMARK)
         if topic not in _LASTING and refusal.epoch != self._epoch:
             return Verdict(refusal, obstacle=_OTHER_EPOCH)
-        # The one topic with a single partition has more on the embedded broker.
+        # This topic, of a single partition, has more on the embedded broker.
         partition = 0 if topic == topics.LINKS.name else None
         return Verdict(refusal, returned=Message(topic, refusal.key, value, None, partition))
 
@@ -150,7 +150,8 @@ class Judge:
                 verdict.touches.append(Touch(result, touchpoint_row.decode(result.value)))
                 continue
             if origins.of(result).form == "body":
-                # Nothing of it can be told apart from the rest, so it stays as a whole.
+                # The rest of the body cannot be told apart from the refused part, so it stays as a
+                # whole.
                 return Verdict(refusal, reasons=[result])
             verdict.reasons.append(result)
             verdict.refused.append(
@@ -166,7 +167,7 @@ class Judge:
 
 
 def _requests(refusal: Refusal, source: ReadSource) -> Iterator[Request]:
-    """The request that it came with; where that is not known, each that it may have been."""
+    """Yield the request of a refusal; if it is unknown, each possible one."""
     kept = Kept.of(refusal.request) if refusal.request else Kept()
     yield kept.request(refusal.payload)
     if not refusal.form:
@@ -176,5 +177,5 @@ def _requests(refusal: Refusal, source: ReadSource) -> Iterator[Request]:
 
 
 def _part_id(refusal: Refusal, number: int) -> str:
-    """The id of an event of it that is refused anew: the same in every replay."""
+    """Return the id of an event in it that is refused again: the same in every replay."""
     return str(uuid.uuid5(uuid.UUID(refusal.rejected_id), f"{refusal.received_ms}/{number}"))
