@@ -1,4 +1,4 @@
-"""What the providers of the built-in connectors send and how they sign it, a module each.
+"""The payloads of the built-in connectors' providers and their signatures, a module each.
 
 Each is held against the suites in `ingest/testing/`, found by its entry point in the group
 `touchline.contracts`. `payloads/` has the bodies, after the providers' documentation.
