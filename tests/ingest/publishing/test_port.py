@@ -12,7 +12,8 @@ from typing import Protocol
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.local.broker import API_VERSION, PARTITIONS, MockBroker
+from deploy.kafka.embedded import API_VERSION, PARTITIONS
+from deploy.local.broker import MockBroker
 from deploy.runtime.processes import free_port
 from ingest.intake.accept import Accepted
 from ingest.publishing.blocking import BatchPublisher, Delivery
