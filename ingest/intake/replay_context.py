@@ -24,8 +24,8 @@ ENCODING = "content-encoding"
 _ESCAPED = "surrogateescape"
 
 
-class Kept(NamedTuple):
-    """Path and headers, and the bytes before and behind an event that make it a body."""
+class ReplayContext(NamedTuple):
+    """The path and the headers of a request, and the bytes before and behind an event that make it a body."""
 
     path: str = ""
     headers: Mapping[str, str] = {}
@@ -41,12 +41,12 @@ class Kept(NamedTuple):
         return json.dumps([self.path, dict(self.headers), *around], separators=(",", ":"))
 
     @classmethod
-    def of(cls, text: str) -> Kept:
+    def of(cls, text: str) -> ReplayContext:
         """What `text` has made; raises ValueError."""
         path, headers, before, after = json.loads(text)
         return cls(path, headers, before.encode(errors=_ESCAPED), after.encode(errors=_ESCAPED))
 
-    def alone(self, connector: Reader, request: Request) -> Kept | None:
+    def alone(self, connector: Reader, request: Request) -> ReplayContext | None:
         """With what is around one event of a request; None where its connector does not say."""
         try:
             around = connector.around(request)
@@ -99,14 +99,14 @@ class Origins:
         return self._known[form]
 
     def _origin(self, form: Form) -> Origin:
-        kept = Kept(self._request.path, dict(self._headers()))
+        context = ReplayContext(self._request.path, dict(self._headers()))
         if form != "event":
-            return self._made(form, kept)
-        alone = kept.alone(self._connector, self._request)
-        return self._made("", kept) if alone is None else self._made("event", alone)
+            return self._made(form, context)
+        alone = context.alone(self._connector, self._request)
+        return self._made("", context) if alone is None else self._made("event", alone)
 
-    def _made(self, form: Form, kept: Kept) -> Origin:
-        return Origin(form, self._source, self._connector.name, kept.text())
+    def _made(self, form: Form, context: ReplayContext) -> Origin:
+        return Origin(form, self._source, self._connector.name, context.text())
 
     def _headers(self) -> Iterator[tuple[str, str]]:
         for name, value in self._request.headers.items():

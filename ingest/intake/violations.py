@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ingest.publishing.port import Refused
+from ingest.publishing.port import Message
 from schemas.topics import VIOLATIONS
 from schemas.violation import Violations, violation_id, violation_row
 
@@ -21,15 +21,15 @@ EXAMPLE_EVERY_S = 600.0
 _REMEMBERED = 10_000
 
 
-class Violated:
-    """Makes the records; remembers of which differences there is an example already."""
+class ViolationRecorder:
+    """Makes the records, and remembers of which differences there is an example already."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._until: dict[tuple[str, ...], float] = {}
 
-    def records(self, source: str, of: Violations, received_ms: int) -> Iterator[Refused]:
-        """One for each difference of an event."""
+    def messages(self, source: str, of: Violations, received_ms: int) -> Iterator[Message]:
+        """Yield one record for each difference of an event."""
         for violation in of.found:
             key = violation_id(source, of.event_id, violation).encode()
             wanted = self._wants_example((source, of.type, violation.place, violation.rule))
@@ -37,7 +37,7 @@ class Violated:
             row = violation_row(
                 violation, of, source=source, received_ms=received_ms, example=example
             )
-            yield Refused(key, row, VIOLATIONS.name)
+            yield Message(VIOLATIONS.name, key, row)
 
     def _wants_example(self, of: tuple[str, ...]) -> bool:
         now = self._monotonic()

@@ -19,7 +19,7 @@ from deploy.operations.rejected.verdict import Judge
 from ingest.connector import WebhookConnector
 from ingest.gateway.config import GatewayConfig, Source
 from ingest.intake.accept import SourcePolicy
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from ingest.publishing.port import Message, NotAcknowledged
 from ingest.registry import Registry
 from schemas import touchpoint_row
@@ -190,7 +190,7 @@ def worlds(draw: st.DrawFn) -> tuple[World, set[str], set[str]]:
 
 
 def _refusal(index: int, form: Form, events: Sequence[dict[str, Any]], received_ms: int) -> Refusal:
-    kept = Kept("/v1/events", {}, *((b"[", b"]") if form == "event" else (b"", b"")))
+    kept = ReplayContext("/v1/events", {}, *((b"[", b"]") if form == "event" else (b"", b"")))
     payload = msgspec.json.encode(list(events) if form == "body" else events[0])
     refusal = Refusal(
         rejected_id=str(uuid.UUID(int=index + 1)),
