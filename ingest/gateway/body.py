@@ -19,7 +19,7 @@ _CHUNK = 64 * 1024
 
 
 class Busy(Exception):
-    """Too many bodies are under way; the sender should come again."""
+    """Too many bodies are being processed; the sender should send again later."""
 
 
 class TooSlow(Exception):
@@ -27,7 +27,7 @@ class TooSlow(Exception):
 
 
 class Lease:
-    """The part of the budget that one request holds; given back when the request ends."""
+    """The part of the budget that one request holds; released when the request ends."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -40,19 +40,19 @@ class Lease:
         self._budget.give(self._size)
 
     def grow(self, size: int) -> None:
-        """Hold `size` more bytes. Raises Busy when they are not left."""
+        """Reserve `size` more bytes. Raises Busy when they are not left."""
         if not self._budget.take(size):
             raise Busy
         self._size += size
 
 
 async def read_body(request: web.Request, config: GatewayConfig, lease: Lease) -> Body:
-    """The body, decompressed. Raises Busy and TooSlow; a broken connection raises as it does."""
+    """Read and decompress the body. Raises Busy, TooSlow and what a broken connection raises."""
     limits = config.limits
     limit = limits.max_body_bytes
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if (request.content_length or 0) > limit:
-        # Too large by its own account: only as much is read as is kept of it.
+        # Its Content-Length is too large: only the part that is stored is read.
         limit = min(limit, limits.max_kept_bytes)
     raw = bytearray()
     try:
@@ -73,7 +73,7 @@ async def read_body(request: web.Request, config: GatewayConfig, lease: Lease) -
 
 
 def _too_large(start: bytes, encoding: str, limits: Limits) -> Body:
-    """The start of a body that goes on beyond the limit, decompressed where that is possible."""
+    """Return the start of a body that exceeds the limit, decompressed where that is possible."""
     detail = f"the body is over {limits.max_body_bytes} bytes"
     if encoding not in ("", "identity"):
         start = decompress(start, encoding, limits.max_kept_bytes).data or start

@@ -1,4 +1,4 @@
-"""The steps of every request: evaluate, publish once, count.
+"""The processing of every request: evaluate, publish once, count.
 
 Nothing is answered before Kafka has what was accepted *and* what was rejected.
 """
@@ -27,12 +27,12 @@ from ingest.publishing.port import Message
 from schemas.rejection import Rejection
 from schemas.violation import Violations
 
-#: The event loop serves others at least this often while a large body is worked on.
+#: Longest time for which a large body is processed before the event loop serves others.
 _SLICE_S = 0.01
 
 
 class EventResult(NamedTuple):
-    """The result of one event: its id where it is known, and its rejection if it was refused."""
+    """The result of one event: its id if it is known, and the rejection if it was refused."""
 
     event_id: str | None
     rejection: Rejection | None
@@ -45,7 +45,7 @@ class RequestResult:
     events: list[EventResult] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
-    #: Of both, those that differ from the tracking plan.
+    #: The differences from the tracking plan, of accepted and of rejected events.
     violations: list[Violations] = field(default_factory=list)
 
     @property
@@ -54,7 +54,7 @@ class RequestResult:
         return self.events[0].rejection if len(self.events) == 1 else None
 
     def add(self, event: Accepted | Rejection) -> None:
-        """Add the next event."""
+        """Add the result of the next event."""
         if isinstance(event, Rejection):
             self.rejected.append(event)
             self.events.append(EventResult(event.event_id, event))
@@ -74,7 +74,7 @@ class RateLimited(Exception):
 
 
 class _Pace:
-    """Lets others run while a long request is worked on."""
+    """A time slice: it lets others run while a long request is processed."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -88,7 +88,7 @@ class _Pace:
 
 
 class RequestPipeline:
-    """The way of a request from its bytes to Kafka."""
+    """The processing of a request from its bytes to Kafka."""
 
     def __init__(self, config: GatewayConfig, sources: Sources, ports: Ports, rates: Rates) -> None:
         self.config = config
@@ -100,19 +100,19 @@ class RequestPipeline:
         self._violations = ViolationRecorder(ports.monotonic)
 
     def lease(self) -> Lease:
-        """Memory for one request's body; a context manager around all that is done with it."""
+        """Return the memory of one request's body; a context manager around its processing."""
         return Lease(self._budget)
 
     async def body(self, request: web.Request, lease: Lease) -> Body:
-        """The body within its limits (`ingest.gateway.body.read_body`)."""
+        """Return the body within its limits (`ingest.gateway.body.read_body`)."""
         return await read_body(request, self.config, lease)
 
     def base_url(self, request: web.Request) -> str:
-        """The gateway's address as the world calls it, without a slash at its end."""
+        """Return the gateway's public address, without a slash at its end."""
         return (self.config.public_url or self._proxies.origin(request)).rstrip("/")
 
     def request(self, request: web.Request, body: bytes = b"", path: str = "") -> Request:
-        """The request as connectors see it; `path` where a short path stands for another."""
+        """Return the request as connectors see it; `path` where a short path stands for another."""
         return Request(
             method=request.method,
             path=path or request.rel_url.raw_path,

@@ -12,17 +12,17 @@ from schemas.rejection import Rejection
 
 
 class Body(NamedTuple):
-    """A body; with `problem` it is not complete, and the problem holds what there was of it."""
+    """A body; with `problem` it is incomplete, and the problem holds the part that was read."""
 
     data: bytes
     problem: Rejection | None = None
 
 
 def decompress(data: bytes, encoding: str, limit: int) -> Body:
-    """`data` without its Content-Encoding: gzip (RFC 1952) or deflate (RFC 1950, or bare 1951).
+    """Decode the Content-Encoding of `data`: gzip (RFC 1952), deflate (RFC 1950, or bare 1951).
 
-    A problem holds the bytes as they were sent, or the first `limit` bytes of what became too
-    large; `data` is then what could be read.
+    A problem holds the bytes as they were sent, or the first `limit` bytes of a body that became
+    too large; `data` is then the part that could be read.
     """
     if encoding not in ("gzip", "x-gzip", "deflate"):
         detail = "Content-Encoding: must be gzip, deflate or identity"
@@ -39,7 +39,7 @@ def decompress(data: bytes, encoding: str, limit: int) -> Body:
                 return Body(start, Rejection("too_large", detail, start))
             if not inflater.eof:
                 raise zlib.error
-            # A gzip file may have several members; zeros behind the last are padding.
+            # A gzip file may have several members; zeros after the last are padding.
             rest = inflater.unused_data.lstrip(b"\0")
             if not rest or encoding == "deflate":
                 return Body(bytes(out))
@@ -49,7 +49,7 @@ def decompress(data: bytes, encoding: str, limit: int) -> Body:
 
 
 def _window(data: bytes, encoding: str) -> int:
-    """zlib's wbits: gzip, zlib, or bare deflate, which some clients send under the same name."""
+    """Return zlib's wbits: gzip, zlib, or bare deflate, which some clients send under that name."""
     if encoding != "deflate":
         return 16 + zlib.MAX_WBITS
     is_zlib = len(data) >= 2 and data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0

@@ -7,10 +7,10 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 
 def depth(json: bytes, limit: int) -> int:
-    """How deep arrays and objects are nested in a JSON text, at most `limit + 1`.
+    """Return the nesting depth of arrays and objects in a JSON text, at most `limit + 1`.
 
     Works by deleting: escapes, then strings, then innermost pairs, level by level, each with one
-    pass at the speed of memory. What is no JSON gives some number; its parser will say so.
+    pass at the speed of memory. Text that is not JSON gives some number; its parser reports it.
     """
     if b"\\" in json:
         json = json.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -23,7 +23,7 @@ def depth(json: bytes, limit: int) -> int:
     while marks and level <= limit:
         inner = marks.replace(b"[]", b"")
         if len(inner) == len(marks):
-            # Never closed: as deep as it opens.
+            # Never closed: as deep as brackets open.
             return min(level + inner.count(b"["), limit + 1)
         # A pair that stands beside another is of the same level.
         marks = inner

@@ -1,7 +1,6 @@
-"""The evaluation of a request: a record, or a rejection, for each of its events.
+"""Evaluation of a request: a record, or a rejection, for each event. Synchronous and pure.
 
-The gateway evaluates what comes in, an import each row, and a replay what was refused before.
-Synchronous and pure.
+The gateway uses it for requests, an import for each row, and a replay for what was refused.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from schemas.touchpoint import Touchpoint
 
 log = structlog.get_logger(__name__)
 
-#: Deeper than this no connector gets to see it: most decoders recurse, and would fail.
+#: Deepest JSON that a connector gets: most decoders recurse, and would fail on deeper JSON.
 _DECODABLE_DEPTH = 500
-#: So many differences from the plan stand in the detail of a refusal, which is cut at a length.
+#: Most differences from the plan in the detail of a refusal, which is cut at a length.
 _TOLD = 3
 _DETAIL_LENGTH = 500
 _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
@@ -37,10 +36,10 @@ _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
 def evaluate(
     source: ReadableSource, request: Request, received_ms: int, limits: Limits
 ) -> Iterator[Accepted | Rejection]:
-    """Yield the record of each event, in the order of the request, or its rejection.
+    """Yield the record of each event, in order, or the reason why it is refused.
 
-    A connector that fails makes the last one a rejection of the whole body, so that the body can
-    be replayed once the bug is mended.
+    If a connector fails, the last result is a rejection of the whole body: the body can be
+    replayed once the bug is fixed.
     """
     level = depth(request.body, _DECODABLE_DEPTH) if request.body[:1] in _JSON_STARTS else 0
     if level > _DECODABLE_DEPTH:
@@ -72,7 +71,7 @@ def rejection_message(
     received_ms: int,
     max_kept_bytes: int,
 ) -> Message:
-    """The record of a rejection; a large payload is cut to its beginning, so that Kafka takes it."""
+    """Return the record of a rejection; a large payload is cut to the start that Kafka accepts."""
     rejection = replace(rejection, detail=printable(rejection.detail))
     origin = origins.of(rejection)
     size = len(rejection.payload)
@@ -82,7 +81,7 @@ def rejection_message(
         origin = _cut(origin)
     value = rejected_row(rejection, origin, rejected_id=rejected_id, received_ms=received_ms)
     if len(value) > MAX_RECORD_BYTES:
-        # With what stood around it it is too much for a record.
+        # With the bytes around it, it is too large for a record.
         origin = _cut(origin)
         value = rejected_row(rejection, origin, rejected_id=rejected_id, received_ms=received_ms)
     return Message(REJECTED.name, rejected_id.encode(), value)
@@ -93,7 +92,7 @@ def _cut(origin: Origin) -> Origin:
 
 
 def printable(text: str) -> str:
-    """Text that JSON can carry: names of fields and ids from headers may hold half characters."""
+    """Return text that JSON can carry: names of fields and ids may hold lone surrogates."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -113,7 +112,7 @@ def _evaluate_result(
 def evaluate_touchpoint(
     touch: Touchpoint, policy: SourcePolicy, plan: Plan | None, received_ms: int
 ) -> Accepted | Rejection:
-    """The record of a touchpoint or its rejection, by the source's tracking plan too."""
+    """Return the result of a touchpoint, compared with the source's tracking plan too."""
     accepted = accept(touch, policy, received_ms, lambda: original(touch))
     if plan is None or isinstance(accepted, Rejection):
         return accepted

@@ -11,11 +11,11 @@ MIB = 1024 * 1024
 class Limits:
     """Bounds of a body and of the events in it; sizes in bytes."""
 
-    #: A body, before and after decompression.
+    #: Largest body, before and after decompression.
     max_body_bytes: int = 5 * MIB
-    #: Levels of nesting of an event.
+    #: Most levels of nesting in an event.
     max_depth: int = 64
-    #: Events in one body.
+    #: Most events in one body.
     max_events: int = 10_000
-    #: The part of a refused body or event that is kept; its row must fit into one Kafka record.
+    #: Bytes that are stored of a refused body or event; the row must fit into one Kafka record.
     max_kept_bytes: int = 512 * 1024

@@ -37,7 +37,7 @@ class NotAcknowledged(PublishError):
         self.retry_after = retry_after
 
 
-#: What the gateways write to.
+#: The topics that the gateways write to.
 WRITTEN = (TOUCHPOINTS, REJECTED, VIOLATIONS)
 
 
@@ -57,7 +57,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KafkaConnection:
-    """How to reach Kafka.
+    """The settings of a connection to Kafka.
 
     `security` holds what aiokafka and kafka-python both understand: security_protocol,
     sasl_mechanism, sasl_plain_username, sasl_plain_password, ssl_context. `api_version` is for
@@ -71,17 +71,17 @@ class KafkaConnection:
 
 
 class Publisher(Protocol):
-    """Sends a request's records, and returns when Kafka has them."""
+    """The port that sends a request's records, and returns when Kafka has them."""
 
     async def start(self) -> None:
         """Begin to connect, in the background; returns at once, Kafka reachable or not."""
 
     async def stop(self, grace_s: float) -> None:
-        """Wait for what is under way, at most `grace_s` seconds, then disconnect."""
+        """Wait for what is in flight, at most `grace_s` seconds, then disconnect."""
 
     @property
     def problem(self) -> str | None:
-        """Why records cannot be sent at present, in one sentence; None when they can."""
+        """The reason why records cannot be sent at present, in one sentence; None when they can."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Send all; return once every record is acknowledged by all in-sync replicas.
@@ -93,7 +93,7 @@ class Publisher(Protocol):
 
 
 def checked(value: bytes) -> bytes:
-    """A record's value. Raises ValueError for one that Kafka would never take."""
+    """Return a record's value. Raises ValueError for one that Kafka would never take."""
     if len(value) > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {len(value)} bytes is more than {MAX_RECORD_BYTES}")
     return value

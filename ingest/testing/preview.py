@@ -71,7 +71,9 @@ def request_of(
     return Request(method, path, query, url, named, payload)
 
 
-def results(source: ReadableSource, request: Request, received_ms: int) -> list[Accepted | Rejection]:
+def results(
+    source: ReadableSource, request: Request, received_ms: int
+) -> list[Accepted | Rejection]:
     """Return the result for each event of a request, as the gateway computes it."""
     return list(evaluate(source, request, received_ms, Limits()))
 

@@ -55,11 +55,11 @@ from schemas.times import DAY_MS, HOUR_MS
 from schemas.violation import Violation, Violations, violation_row
 from sinks.clickhouse.tables import TABLES
 from tests.golden import system
-from tests.properties import world
+from tests.support import identity_world
 from tests.support.pipeline import MemoryStore, Pipeline
 
 SEEN_WINDOW_S = 7 * 86_400
-NOW = world.START_MS
+NOW = identity_world.START_MS
 UUID = "0b7f2a1e-0000-5000-8000-00000000000"
 
 
@@ -315,7 +315,9 @@ def packed_features(_: Pipeline) -> list[Example]:
 def kept_requests(_: Pipeline) -> list[Example]:
     some = (
         ReplayContext("/v1/track"),
-        ReplayContext("/hooks/x?a=%20", {"content-type": "text/é \udcff"}, b'{"batch":[', "é]}".encode()),
+        ReplayContext(
+            "/hooks/x?a=%20", {"content-type": "text/é \udcff"}, b'{"batch":[', "é]}".encode()
+        ),
     )
     return [Example(one.text().encode()) for one in some]
 

@@ -85,9 +85,7 @@ class Verdict:
 class Judge:
     """A judge of refusals by the sources as they are configured now."""
 
-    def __init__(
-        self, sources: Mapping[str, ReadableSource], limits: Limits, epoch: int
-    ) -> None:
+    def __init__(self, sources: Mapping[str, ReadableSource], limits: Limits, epoch: int) -> None:
         """Prepare. `epoch`: the present one."""
         self._sources = sources
         self._limits = limits

@@ -19,15 +19,15 @@ from ingest.connectors.mailbox.connector import Mailbox, MailboxOptions
 from ingest.connectors.mailbox.contract import MESSAGES, PASSWORD, USER, MailboxContract
 from ingest.connectors.mailbox.imap_server import CAME_IN
 from ingest.files.reader import Batch, BatchSource, SourceReader
-from ingest.intake.limits import Limits
 from ingest.intake.accept import Accepted, SourcePolicy, accept
+from ingest.intake.limits import Limits
 from ingest.intake.replay_context import Origins, ReplayContext
 from ingest.kit.imap import TIMEOUT_S, _quoted, internal_moment
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.faults.proxy import Pass, Proxy, Refuse
 from tests.support.mail_server import MailServer
+from tests.support.proxy import Pass, Proxy, Refuse
 
 NOW_MS = 1_795_248_000_000
 CONTEXT = Context("support", NOW_MS)

@@ -18,11 +18,11 @@ from ingest.connector import (
 )
 from ingest.files.pull import Pull, Pulled, Stopped, decode
 from ingest.files.reader import Batch, BatchSource, SourceReader
-from ingest.intake.limits import Limits
 from ingest.intake.accept import SourcePolicy
+from ingest.intake.limits import Limits
 from ingest.publishing.port import Message, NotAcknowledged
 from schemas.rejection import Rejection
-from tests.ingest.files.files import NOW_MS
+from tests.support.files import NOW_MS
 
 KEY = "pull/feed/feed"
 

@@ -14,12 +14,12 @@ from ingest.connector import BatchConnector, Context, NotNow, Options, Position,
 from ingest.files.identity import identify
 from ingest.files.publish import run
 from ingest.files.reader import Batch, BatchSource, SourceReader
-from ingest.intake.limits import Limits
 from ingest.intake.accept import SourcePolicy
+from ingest.intake.limits import Limits
 from ingest.publishing.port import Message, NotAcknowledged
 from schemas.rejection import Rejection
 from schemas.topics import REJECTED, TOUCHPOINTS
-from tests.ingest.files.files import NOW_MS, reading
+from tests.support.files import NOW_MS, reading
 
 ROWS = 40
 MAP = {"type": "visited", "channel": "store", "identifiers": {"loyalty_id": "card"}}

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import MemoryPublisher, NotAcknowledged, Refused
+from ingest.publishing.memory import MemoryPublisher
+from ingest.publishing.port import Message, NotAcknowledged
 from ingest.publishing.switching import SwitchingPublisher
-from tests.ingest.publishing.test_port import event, until
+from tests.support.publishing import event, until
 
 
 class SlowPublisher(MemoryPublisher):
@@ -22,10 +22,10 @@ class SlowPublisher(MemoryPublisher):
         self.stopped = False
         self._under_way = 0
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         self._under_way += 1
         await self.acknowledged.wait()
-        await super().publish(accepted, refused)
+        await super().publish(messages)
         self._under_way -= 1
 
     async def stop(self, grace_s: float) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from ingest.files.identity import identify
 from ingest.files.reader import BatchSource, EvaluatedRow, SourceReader
-from ingest.intake.limits import Limits
 from ingest.intake.accept import Accepted, SourcePolicy
+from ingest.intake.limits import Limits
 from ingest.registry import Registry
 from schemas.rejection import Rejection
 
