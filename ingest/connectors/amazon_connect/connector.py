@@ -2,7 +2,8 @@
 
 Source: https://docs.aws.amazon.com/connect/latest/adminguide/ctr-data-model.html (records),
 …/adminguide/contact-lens-example-output-files.html (sentiment, from -5 to 5). They come through
-Amazon Data Firehose (`firehose.py`), or as they are. See docs/channels/amazon_connect.md.
+Amazon Data Firehose (`ingest/kit/firehose.py`), or as they are. See
+docs/channels/amazon_connect.md.
 """
 
 from __future__ import annotations

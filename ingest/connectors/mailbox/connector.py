@@ -1,7 +1,7 @@
 """A mailbox: incoming inquiries as touches, read over IMAP and left as it is.
 
-Source: the RFCs that `imap` and `mail_message` name. A message is known by its Message-ID, the
-place in the folder by UIDVALIDITY and UID. See docs/channels/mailbox.md.
+Source: the RFCs that `imap` and `mail_message` in ingest/kit name. A message is known by its
+Message-ID, the place in the folder by UIDVALIDITY and UID. See docs/channels/mailbox.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Source: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 (events of a configuration set, `eventType`), …/notification-contents.html (feedback notifications
 of an identity, `notificationType`), …/receiving-email-notifications-contents.html (incoming).
-The signature is that of SNS (`sns.py`). See docs/channels/ses.md.
+The signature is that of SNS (`ingest/kit/sns.py`). See docs/channels/ses.md.
 """
 
 from __future__ import annotations
