@@ -8,15 +8,20 @@ nested without end.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email import message_from_bytes, message_from_string
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
-from email.utils import getaddresses
+from email.utils import getaddresses, parseaddr, parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from ingest.kit.fields import ADDRESS_LENGTH, address
+from schemas.times import from_ms
 
+#: Of an incoming message so many characters are kept.
+TEXT_LENGTH = 50_000
+#: An address with the name before it.
+ADDRESS_LENGTH = 2048
 #: A header that is longer is cut before it is taken apart.
 _LONGEST = 16_384
 _MOST_ADDRESSES = 50
@@ -27,6 +32,26 @@ FEEDBACK = "feedback-report"
 #: Senders that are programs of the mail system.
 _SYSTEMS = frozenset({"mailer-daemon", "postmaster"})
 _BULK = frozenset({"bulk", "list", "junk"})
+
+
+def address(text: str | None) -> str | None:
+    """The e-mail address of a header or a list of receivers: `Ada <ada@example.com>`, or bare.
+
+    Of a text that is far too long for one there is none: a stranger wrote it, and to take it apart
+    may take seconds.
+    """
+    found = parseaddr(text)[1] if text and len(text) <= ADDRESS_LENGTH else ""
+    return found or None
+
+
+def sent_at(date: str | None, received_ms: int) -> datetime | None:
+    """The time in an e-mail's Date, unless it is none or has not come yet."""
+    try:
+        sent = parsedate_to_datetime(date or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    sent = sent if sent.tzinfo is not None else sent.replace(tzinfo=UTC)
+    return sent if from_ms(0) <= sent <= from_ms(received_ms) else None
 
 
 class Receiver(NamedTuple):

@@ -24,16 +24,21 @@ from ingest.connector import (
     Row,
     RowConnector,
 )
-from ingest.kit.fields import MARKETING, finish, identifiers, label, sent_at, snake_case
+from ingest.kit.fields import MARKETING, finish, identifiers, label, snake_case
 from ingest.kit.imap import Account, Fetched, Folder, Tls, internal_moment
-from ingest.kit.mail_message import DELIVERY_STATUS, FEEDBACK, Mail, Receiver
+from ingest.kit.mail_message import (
+    DELIVERY_STATUS,
+    FEEDBACK,
+    TEXT_LENGTH,
+    Mail,
+    Receiver,
+    sent_at,
+)
 from schemas.rejection import Rejection
 
 #: So much of the headers is read, and so much of a message where it is needed.
 HEADER_BYTES = 64 * 1024
 MESSAGE_BYTES = 256 * 1024
-#: Of a message so many characters are kept, if any.
-TEXT_LENGTH = 50_000
 #: Longer ids are shortened to a digest.
 _ID_LENGTH = 400
 _REFERENCES = 20
