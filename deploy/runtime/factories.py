@@ -13,7 +13,7 @@ from deploy.config.tracking_plan import read_plan
 from deploy.config.yaml_file import ConfigurationError, Location, Problem
 from deploy.kafka.clients import security
 from deploy.kafka.control import Present
-from deploy.local.broker import API_VERSION
+from deploy.kafka.embedded import API_VERSION
 from deploy.runtime.membership import state_folder
 from deploy.runtime.stages import partitions_of
 from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector

@@ -1,9 +1,9 @@
-"""Fields of strangers' objects, read with care, and the touchpoint that they become.
+"""Typed access to the fields of a provider's event, and the touchpoint made of them.
 
 Nothing here raises for bad data. `Fields` gives typed access to an object and remembers the first
 field that is not what it should be; `finish` turns that, or what the touchpoint model finds, into
-a rejection that names the provider's own field. The functions that read a body (`json_body`) can
-be imported from here too: a connector finds all that it needs for `parse` in one place.
+a rejection that names the provider's own field. The functions that read a body are defined in
+`json_body` and can be imported from here too, so that a plug-in needs one module for `parse`.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ MARKETING = "marketing"
 #: Names of campaigns and the like are cut to this: the touch matters more than the end of a label.
 LABEL_LENGTH = 512
 SUBJECT_LENGTH = 100
-#: Names of fields stand in details, and a sender may make them as long as it likes.
+#: Longest detail: it holds names of fields, which a sender may make as long as it likes.
 DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
 #: A time since 1970 from here on is in milliseconds: in seconds it would be the year 5138.
 _MILLISECONDS_FROM = 10**11
-#: A duration has fewer digits.
+#: A number of seconds has fewer digits.
 _LONGEST_SECONDS = 12
 
 
@@ -82,10 +82,10 @@ def finish(
     names: Mapping[str, str] | None = None,
     nobody: str | None = None,
 ) -> Result:
-    """The touchpoint, or the rejection with the first problem found.
+    """Return the touchpoint, or the rejection with the first problem found.
 
     `names`: our field -> the provider's, for the details of what the touchpoint model refuses.
-    `nobody`: the detail where there is no identifier at all; without it that is no problem here.
+    `nobody`: the detail if there is no identifier at all; without it that is not a problem here.
     """
     if problems or (nobody is not None and not fields["identifiers"]):
         event_id = fields.get("event_id")
@@ -110,7 +110,7 @@ def _renamed(detail: str, names: Mapping[str, str]) -> str:
 class Fields:
     """Typed access to the fields of an object; null and "" count as absent.
 
-    A field of a wrong type reads as absent and is put down in `problems`, by name and with what
+    A field of a wrong type reads as absent and is recorded in `problems`, by name and with what
     was expected, never with its value. `inside` shares the list.
     """
 
@@ -127,19 +127,19 @@ class Fields:
         return self._values.get(name) is not None
 
     def values(self) -> Iterable[tuple[str, Any]]:
-        """All fields as they came."""
+        """Return all fields as they came."""
         return self._values.items()
 
     def inside(self, name: str) -> Fields:
-        """The fields of the object in a field."""
+        """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
 
     def wrong(self, name: str, expected: str) -> None:
-        """Put down that a field is not what was expected."""
+        """Record that a field is not what was expected."""
         self.problems.append(f"{self._where}{name}: {expected}")
 
     def text(self, name: str) -> str | None:
-        """A field with text."""
+        """Return a field with text."""
         value = self._values.get(name)
         if isinstance(value, str):
             return value or None
@@ -148,17 +148,17 @@ class Fields:
         return None
 
     def peek(self, name: str) -> str | None:
-        """A field with text that is nice to have: anything else reads as absent."""
+        """Return a field with text that is optional: anything else reads as absent."""
         value = self._values.get(name)
         return value if isinstance(value, str) and value else None
 
     def label(self, name: str) -> str | None:
-        """A field with a short text, or a number that stands for one."""
+        """Return a field with a short text, or a number that stands for one."""
         value = self.id(name)
         return value[:LABEL_LENGTH] if value else None
 
     def id(self, name: str) -> str | None:
-        """A field with an id: text, or a whole number, which becomes text."""
+        """Return a field with an id: text, or a whole number, which becomes text."""
         value = self._values.get(name)
         if isinstance(value, str):
             return value or None
@@ -170,7 +170,7 @@ class Fields:
         return text
 
     def object(self, name: str) -> dict[str, Any]:
-        """A field with an object; empty if absent."""
+        """Return a field with an object; empty if absent."""
         value = self._values.get(name)
         if isinstance(value, dict):
             return value
@@ -179,7 +179,7 @@ class Fields:
         return {}
 
     def items(self, name: str) -> list[Any]:
-        """A field with a list; empty if absent."""
+        """Return a field with a list; empty if absent."""
         value = self._values.get(name)
         if isinstance(value, list):
             return value
@@ -188,11 +188,11 @@ class Fields:
         return []
 
     def objects(self, name: str) -> list[dict[str, Any]]:
-        """A field with a list of objects; empty if absent. What is no object in it is left out."""
+        """Return the objects in a field with a list; empty if absent. All else is left out."""
         return [part for part in self.items(name) if isinstance(part, dict)]
 
     def flag(self, name: str) -> bool | None:
-        """A field with true or false."""
+        """Return a field with true or false."""
         value = self._values.get(name)
         if value is None or isinstance(value, bool):
             return value
@@ -200,7 +200,7 @@ class Fields:
         return None
 
     def seconds(self, name: str) -> float | None:
-        """A field with a whole number of seconds, or its digits as text."""
+        """Return a field with a whole number of seconds, or its digits as text."""
         text = self.id(name)
         if text is None:
             return None
@@ -210,11 +210,11 @@ class Fields:
         return None
 
     def moment(self, name: str, unit_ms: int) -> datetime | None:
-        """A field with a number of units since 1970."""
+        """Return a field with a number of units since 1970."""
         return self._moment(name, self._values.get(name), unit_ms)
 
     def instant(self, name: str) -> datetime | None:
-        """A field with a time since 1970, a number or its digits as text.
+        """Return a field with a time since 1970, a number or its digits as text.
 
         Its size tells whether it is in seconds or in milliseconds.
         """
@@ -240,7 +240,7 @@ class Fields:
 
 
 def id_text(value: object) -> str | None:
-    """An id as text. Numbers that a sender's JSON may have rounded are none."""
+    """Return an id as text; None for numbers that a sender's JSON may have rounded."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -252,7 +252,7 @@ def id_text(value: object) -> str | None:
 
 
 def identifiers(*pairs: tuple[str, str | None]) -> list[dict[str, str]]:
-    """The identifiers that are there; values that are too long for one are left out."""
+    """Return the identifiers that are there; values that are too long for one are left out."""
     return [
         {"kind": kind, "value": value}
         for kind, value in pairs
@@ -261,7 +261,7 @@ def identifiers(*pairs: tuple[str, str | None]) -> list[dict[str, str]]:
 
 
 def without_own(found: list[dict[str, str]], own: frozenset[str]) -> list[dict[str, str]]:
-    """The identifiers of somebody; none if one of them is the company's own.
+    """Return the identifiers of somebody; none if one of them is the company's own.
 
     A company has several accounts, and what one does to another is no touch of a customer.
     """
@@ -269,28 +269,28 @@ def without_own(found: list[dict[str, str]], own: frozenset[str]) -> list[dict[s
 
 
 def label(text: str) -> str:
-    """A text cut to the length of a label."""
+    """Return a text cut to the length of a label."""
     return text[:LABEL_LENGTH]
 
 
 def shortened(text: str) -> str:
-    """A message as a subject: on one line, its beginning."""
+    """Return the beginning of a message, on one line, as a subject."""
     line = " ".join(text[: 4 * SUBJECT_LENGTH].split())
     return line if len(line) <= SUBJECT_LENGTH else line[: SUBJECT_LENGTH - 1] + "…"
 
 
 def subject(text: str | None) -> str | None:
-    """What somebody wrote as a subject; None if there is nothing."""
+    """Return a message as the subject of a touchpoint; None if there is none."""
     return shortened(text) if text else None
 
 
 def campaign(name: str | None) -> dict[str, str] | None:
-    """The campaign with a name; None without one."""
+    """Return the campaign with a name; None without one."""
     return {"name": label(name)} if name else None
 
 
 def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) -> str:
-    """An event id of the content, for events that bring none: the same whenever it is the same.
+    """Return an id derived from an event's content, for events without one: same content, same id.
 
     `without` names fields that differ from delivery to delivery.
     """
@@ -301,7 +301,9 @@ def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) 
 
 @lru_cache(maxsize=4096)
 def snake_case(name: str) -> str:
-    """A name as a type: `Order Completed`, `orderCompleted`, `order-completed` → order_completed.
+    """Return a name as a type, such as order_completed.
+
+    `Order Completed`, `orderCompleted` and `order-completed` all become order_completed.
 
     Letters and digits of every script stay. Capitals split words only where the name has no
     spaces ("iPhone Viewed" is iphone_viewed). Empty if nothing is left.

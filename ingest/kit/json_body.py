@@ -1,7 +1,7 @@
-"""Bodies of JSON: what one holds, and the events in it as touchpoints or rejections.
+"""JSON bodies of requests, and the conversion of the events in them.
 
-Nothing here raises for bad data. A rejection keeps the bytes of the event that it refuses; those of
-the whole body where the event cannot be told apart from it.
+Nothing here raises for bad data. A rejection holds the bytes of the event that it refuses, or those
+of the whole body if the event is the body.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from ingest.connector import Context, Result, json_bytes
 from schemas.rejection import Reason, Rejection
 
-#: Gives the bytes to keep of an event if it is refused.
+#: Returns the bytes to store of an event if it is refused.
 Payload = Callable[[], bytes]
 #: Makes a touchpoint or a rejection of one event.
 Convert = Callable[[dict[str, Any], Payload], Result]
@@ -25,10 +25,10 @@ _DEEP = "the event: is nested too deeply"
 
 
 def decode(body: bytes) -> object | Rejection:
-    """The JSON of a body, or an `unreadable` rejection.
+    """Return the JSON of a body, or an `unreadable` rejection.
 
     Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
-    that it does not cost the whole batch. NaN and infinity are no JSON.
+    that it does not cost the whole batch. NaN and infinity are not JSON.
     """
     decoded: object
     try:
@@ -52,7 +52,7 @@ def _decode_loosely(body: bytes) -> object | Rejection:
 
 
 def json_object(body: bytes, name: str = "the body") -> dict[str, Any] | Rejection:
-    """The JSON object that a body is, or an `unreadable` rejection; `name` is for its detail."""
+    """Return the JSON object of a body, or an `unreadable` rejection that calls the body `name`."""
     decoded = decode(body)
     if isinstance(decoded, dict | Rejection):
         return decoded
@@ -60,7 +60,7 @@ def json_object(body: bytes, name: str = "the body") -> dict[str, Any] | Rejecti
 
 
 def refused_payload(part: object, body: bytes) -> bytes:
-    """The bytes to keep of one part of a body: compact JSON; the whole body if it is too deep."""
+    """Return the bytes to store of one part of a body: compact JSON; the body if it is too deep."""
     try:
         return json_bytes(part)
     except RecursionError:
@@ -68,9 +68,9 @@ def refused_payload(part: object, body: bytes) -> bytes:
 
 
 def single_event(body: bytes, convert: Convert, name: str = "the body") -> Result:
-    """The result of `convert` for a body that is one event; a rejection if it is no JSON object.
+    """Return `convert`'s result for a body that is one event; a rejection if it is no JSON object.
 
-    The whole body is kept of an event that is refused.
+    If the event is refused, the whole body is stored.
     """
     event = json_object(body, name)
     return event if isinstance(event, Rejection) else guarded(convert, event, lambda: body)
@@ -79,9 +79,9 @@ def single_event(body: bytes, convert: Convert, name: str = "the body") -> Resul
 def listed_events(
     body: bytes, field: str, context: Context, convert: Convert, reason: Reason = "unreadable"
 ) -> Iterator[Result]:
-    """The results of `convert` for the events in a field of a body, as `each` gives them.
+    """Yield `convert`'s results for the list of events in a field of a body, as `each` does.
 
-    One rejection with `reason` if the body is an object without such a list.
+    A body without such a list is one rejection with `reason`.
     """
     decoded = decode(body)
     if isinstance(decoded, Rejection):
@@ -95,7 +95,7 @@ def listed_events(
 
 
 def each(parts: list[Any], body: bytes, context: Context, convert: Convert) -> Iterator[Result]:
-    """The result of `convert` for each part, in order; a rejection for a part that is no object."""
+    """Yield `convert`'s result for each part, in order; a rejection for one that is no object."""
     if len(parts) > context.max_events:
         detail = f"the batch: holds {len(parts)} events, at most {context.max_events} are taken"
         yield Rejection("too_many", detail, body)
@@ -109,7 +109,7 @@ def each(parts: list[Any], body: bytes, context: Context, convert: Convert) -> I
 
 
 def guarded(convert: Convert, part: dict[str, Any], payload: Payload) -> Result:
-    """The result of `convert` for one event, or a rejection if it is too deep to be walked."""
+    """Return `convert`'s result for one event, or a rejection if it is too deep to be walked."""
     try:
         return convert(part, payload)
     except RecursionError:

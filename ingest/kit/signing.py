@@ -1,6 +1,6 @@
-"""What connectors share to tell who sent a request: secrets, signatures and their age.
+"""Tools that connectors share to authenticate a request: secrets, signatures and their age.
 
-Nothing here raises, and what is compared takes the same time whatever is shown.
+Nothing here raises, and comparisons take the same time whatever is shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 from ingest.connector import Request, Secrets, secrets
 from schemas.times import DAY_MS, SECOND_MS, parse_ms
 
-#: How a signature is written.
+#: The encoding of a signature as text.
 Encoding = Callable[[bytes], bytes]
 BASE64: Encoding = base64.b64encode
 HEX: Encoding = binascii.hexlify
@@ -29,17 +29,17 @@ def _not_empty(value: Secrets) -> Secrets:
     return value
 
 
-#: One secret or several, none of them empty: an empty one would let everybody in.
+#: One secret or several, none of them empty: everybody could use an empty one.
 RequiredSecrets = Annotated[Secrets, AfterValidator(_not_empty)]
 
-#: The option that limits how old a signature may be.
+#: Option: the maximum age of a signature.
 MaxAgeDays = Annotated[float, Field(gt=0)]
-#: A query has no more parameters.
+#: Most parameters of a query that is read.
 _MOST_FIELDS = 100
 
 
 def is_one_of(shown: bytes, valid: tuple[bytes, ...]) -> bool:
-    """Whether a secret is among the valid ones; the time taken does not tell which, or how much."""
+    """Return True if a secret is a valid one; the time taken tells neither which, nor how much."""
     found = False
     for secret in valid:
         found |= hmac.compare_digest(shown, secret)
@@ -49,7 +49,7 @@ def is_one_of(shown: bytes, valid: tuple[bytes, ...]) -> bool:
 def is_hmac_of(
     content: bytes, shown: str, by: tuple[bytes, ...], encoding: Encoding, algorithm: str = "sha256"
 ) -> bool:
-    """Whether what is shown is the HMAC of some bytes by one of our secrets."""
+    """Return True if `shown` is the HMAC of some bytes by one of our secrets."""
     return has_hmac_of(content, (shown,), by, encoding, algorithm)
 
 
@@ -60,7 +60,7 @@ def has_hmac_of(
     encoding: Encoding,
     algorithm: str = "sha256",
 ) -> bool:
-    """The same where several signatures are shown; the content is read once for each secret."""
+    """Return the same for several signatures; the content is read once for each secret."""
     valid = tuple([encoding(hmac.digest(secret, content, algorithm)) for secret in by])
     return any([is_one_of(one.encode("utf-8", "replace"), valid) for one in shown])
 
@@ -72,13 +72,13 @@ def is_named_hmac_of(
     encoding: Encoding,
     algorithm: str = "sha256",
 ) -> bool:
-    """Whether a header with the algorithm's name before it, as `sha256=5257a8`, is such an HMAC."""
+    """Return True if a header such as `sha256=5257a8` holds the HMAC by this very algorithm."""
     name, _, shown = header.partition("=")
     return name == algorithm and is_hmac_of(content, shown, by, encoding, algorithm)
 
 
 def basic_credentials(request: Request) -> bytes:
-    """Name, colon and password of HTTP Basic; empty if there are none."""
+    """Return name, colon and password of HTTP Basic; empty if there are none."""
     try:
         return base64.b64decode(_authorization(request, "basic"), validate=True)
     except ValueError:
@@ -86,18 +86,18 @@ def basic_credentials(request: Request) -> bytes:
 
 
 def bearer_token(request: Request) -> str:
-    """The Bearer token of a request; empty if there is none."""
+    """Return the Bearer token of a request; empty if there is none."""
     return _authorization(request, "bearer")
 
 
 def _authorization(request: Request, scheme: str) -> str:
-    """The credentials in the header Authorization, if they are of this scheme."""
+    """Return the credentials of the header Authorization; empty if its scheme is another."""
     found, _, credentials = request.headers.get("authorization", "").strip().partition(" ")
     return credentials.strip() if found.lower() == scheme else ""
 
 
 def query_value(query: str, name: str) -> str | None:
-    """The first value of a parameter in a query; None if it is absent or empty."""
+    """Return the first value of a parameter in a query; None if it is absent or empty."""
     try:
         values = parse_qs(query, max_num_fields=_MOST_FIELDS).get(name)
     except ValueError:
@@ -106,20 +106,20 @@ def query_value(query: str, name: str) -> str | None:
 
 
 def named(header: str, name: str) -> list[str]:
-    """The values of a name in a header such as `t=1795161600,v1=5257a8,v1=9d8c7b`."""
+    """Return the values of a name in a header such as `t=1795161600,v1=5257a8,v1=9d8c7b`."""
     pairs = [part.partition("=") for part in header.split(",")]
     return [value for key, _, value in pairs if key == name]
 
 
 def is_recent(seconds: str, received_ms: int, max_age_days: float) -> bool:
-    """Whether a signed text is a time, seconds since 1970, at most so far from that of receipt."""
+    """Return True if a signed text is a time, in seconds since 1970, close enough to receipt."""
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
         return False
     return _is_near(int(seconds) * SECOND_MS, received_ms, max_age_days)
 
 
 def is_recent_time(text: str, received_ms: int, max_age_days: float) -> bool:
-    """Whether a signed text is an RFC 3339 time, at most so far from that of receipt."""
+    """Return True if a signed text is an RFC 3339 time close enough to receipt."""
     try:
         return _is_near(parse_ms(text), received_ms, max_age_days)
     except (ValueError, OverflowError):

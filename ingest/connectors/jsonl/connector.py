@@ -17,7 +17,7 @@ from ingest.kit.mapping_yaml import read_mapping
 
 
 class JsonLinesOptions(Options):
-    """`map` says what the fields become; without it each line is a touchpoint."""
+    """`map` maps the fields; without it each line is a touchpoint."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -39,7 +39,7 @@ class JsonLines(RowConnector):
         return rows(context, cursor)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The touchpoint of a line."""
+        """Yield the touchpoint of a line."""
         yield single_event(
             request.body,
             lambda event, payload: self._touch(event, row_id(request.path), payload),

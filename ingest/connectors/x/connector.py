@@ -1,4 +1,4 @@
-"""The connector: signature, challenge, and a request taken apart into single events.
+"""The connector: signature, challenge, and the splitting of a request into single events.
 
 Source: https://docs.x.com/x-api/webhooks/quickstart (challenge-response check; signature:
 HMAC-SHA256 with the app's consumer secret over the raw body, base64 behind `sha256=` in
@@ -39,19 +39,19 @@ from ingest.kit.signing import BASE64, RequiredSecrets, is_named_hmac_of, query_
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twitter-webhooks-signature"
-#: A challenge. Whoever asks gets its HMAC by the secret that signs events too, so it must be
-#: nothing that could be one: no JSON object is a challenge, and no challenge is taken for an event.
+#: A challenge. Whoever asks gets its HMAC by the secret that signs events too, so it must not be
+#: a possible event: no JSON object is a challenge, and no challenge is accepted as an event.
 _CHALLENGE = re.compile(rb"[\w+/=.:~-]{1,512}", re.ASCII)
 _NAMES = {"event_id": "id", "occurred_at": "created_at"}
 _NOBODY = "for_user_id: nobody else is named, and it is the company's own account"
 
 
 class XOptions(Options):
-    """`consumer_secret`: of the app (API key secret), which signs. While two are valid the first
-    answers challenges.
+    """`consumer_secret`: that of the app (API key secret), which signs. While two are valid the
+    first answers challenges.
 
-    `purpose`: the consent purpose that a customer withdraws who blocks the account. `accounts`: ids
-    of the company's other accounts, which are no customers either.
+    `purpose`: the consent purpose that a customer withdraws by blocking the account. `accounts`:
+    ids of the company's other accounts, which are no customers either.
     """
 
     consumer_secret: RequiredSecrets
@@ -72,13 +72,13 @@ class X(WebhookConnector):
         self._accounts = frozenset(options.accounts)
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether a consumer secret of ours signed the body, as an event."""
+        """Return True if a consumer secret of ours signed the body, as an event."""
         shown = request.headers.get(SIGNATURE, "")
         signed = is_named_hmac_of(request.body, shown, self._secrets, BASE64)
         return signed and _CHALLENGE.fullmatch(request.body) is None
 
     def handshake(self, request: Request) -> Reply:
-        """The answer to a challenge-response check."""
+        """Return the answer to a challenge-response check."""
         token = (query_value(request.query, "crc_token") or "").encode("utf-8", "replace")
         if _CHALLENGE.fullmatch(token) is None:
             return Reply(403)
@@ -87,7 +87,7 @@ class X(WebhookConnector):
         return Reply(200, body, "application/json")
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The events of the request."""
+        """Yield the events of the request."""
         body = json_object(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -100,7 +100,7 @@ class X(WebhookConnector):
             yield Rejection("unsupported", detail, request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """Nothing: of each event a whole body is kept."""
+        """Return empty bytes: of each event a whole body is stored."""
         return b"", b""
 
     def _event(self, single: dict[str, Any], payload: Payload) -> Result:
@@ -112,7 +112,7 @@ class X(WebhookConnector):
 
 
 def _singles(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each event as a body of its own.
+    """Yield each event as a body of its own.
 
     Direct messages of the newer format come in an envelope around the older one.
     """
