@@ -70,7 +70,7 @@ def request_of(
     return Request(method, path, query, url, named, payload)
 
 
-def results(source: Source, request: Request, received_ms: int) -> list[Accepted | Rejection]:
+def evaluate(source: Source, request: Request, received_ms: int) -> list[Accepted | Rejection]:
     """Return the result for each event of a request, as the gateway computes it."""
     return list(judged(source, request, received_ms, GatewayConfig()))
 

@@ -16,7 +16,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 _TEXT = frozenset({".py", ".toml", ".json", ".md", ".typed"})
 
 
-def start(name: str, folder: Path, taken: Iterable[str]) -> list[Path]:
+def create_package(name: str, folder: Path, taken: Iterable[str]) -> list[Path]:
     """Write the package of a connector into a new folder and return its files.
 
     Raises ConnectorError if the name is invalid or already belongs to a connector or a kind of
