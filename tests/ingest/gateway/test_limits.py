@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.gateway.body import decompress, depth
 from ingest.gateway.config import GatewayConfig
+from ingest.intake.decompression import decompress
+from ingest.intake.depth import depth
 from tests.support.gateway import (
     BASIC,
     BEARER,
