@@ -31,6 +31,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from schemas.errors import TouchlineError
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint, explain
 
@@ -255,7 +256,7 @@ class Position(NamedTuple):
     progress: float | None = None
 
 
-class FileProblem(Exception):
+class FileProblem(TouchlineError):
     """A file as a whole cannot be read; one line with the file, and the line of it if known."""
 
 

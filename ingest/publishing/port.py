@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ingest.intake.accept import Accepted
+from schemas.errors import TouchlineError
 from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS, partition_of
 
 #: Largest record, key and value: below Kafka's usual `max.message.bytes` of 1 MiB.
 MAX_RECORD_BYTES = 1_000_000
 
 
-class PublishError(Exception):
+class PublishError(TouchlineError):
     """The records were not published."""
 
 

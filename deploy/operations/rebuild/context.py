@@ -21,6 +21,7 @@ from deploy.runtime.factories import kafka_connection
 from deploy.runtime.signals import Interrupts
 from deploy.runtime.stages import readers
 from ingest.publishing.blocking import BatchPublisher
+from schemas.errors import TouchlineError
 from sinks.clickhouse.client import ClickHouse, ClickHouseError
 from sinks.clickhouse.epochs import Epochs
 
@@ -29,7 +30,7 @@ MEMBERS_S = 90.0
 _LOOK_S = 0.2
 
 
-class RebuildError(Exception):
+class RebuildError(TouchlineError):
     """The rebuild is impossible or was ended; the message is one line that says what to do."""
 
 
