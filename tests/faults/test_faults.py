@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.runtime.stages import STAGE_NAMES
+from deploy.kafka.topology import STAGE_NAMES
 from tests.conftest import require_kafka
 from tests.faults.faults import FAULTS
 from tests.faults.harness import Bench, Round

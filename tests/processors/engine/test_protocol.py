@@ -13,12 +13,12 @@ from faust.types import TP
 from rocksdict import DbClosedError
 
 from processors.engine import EngineConfig, Hooks, runner
-from processors.engine.config import ROWS, SEEN
 from processors.engine.metrics import FAILED_RECORDS, INPUT_GAP
 from processors.engine.packing import Packed
 from processors.engine.producer import Publisher
 from processors.engine.runner import Engine
 from processors.engine.store import OFFSET
+from processors.stage_topics import ROWS, SEEN
 from schemas.rows import FORMAT
 from tests.processors.engine.test_engine import Halted, Recorder, refuse_to_halt
 from tests.processors.engine.test_store import open_db
