@@ -13,7 +13,7 @@ import yaml
 
 from deploy.config.settings import load
 from deploy.operations.import_file import first_rows, source_of
-from deploy.runtime.factories import gateway_config
+from deploy.runtime.factories.sources import gateway_config
 from ingest.files.reader import Reading
 from ingest.intake.accept import Accepted
 from schemas.event_types import EVENT_TYPES

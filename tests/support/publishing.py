@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.local.broker import PARTITIONS
+from deploy.config.embedded import PARTITIONS
 from ingest.intake.accept import Accepted
 from ingest.publishing.port import WRITTEN, KafkaConnection, Stored
 from schemas.topics import full_name
