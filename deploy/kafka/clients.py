@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+from deploy.config.embedded import API_VERSION
 from deploy.config.sections import KafkaSettings
-from deploy.local.broker import API_VERSION
 from ingest.publishing.port import KafkaConnection
 
 

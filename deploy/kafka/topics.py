@@ -11,9 +11,9 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
+from deploy.config.embedded import PARTITIONS as EMBEDDED_PARTITIONS
 from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
-from deploy.local.broker import PARTITIONS as EMBEDDED_PARTITIONS
 from schemas.topics import PUBLIC, Topic, full_name
 
 

@@ -1,4 +1,4 @@
-"""From what a batch connector reads to records, some at a time. Pure but for what it reads."""
+"""Conversion of a batch connector's input to batches of records. Pure except for the reading."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from ingest.kit.lines import rows
 from ingest.publishing.port import Message, Refused, messages
 from schemas.rejection import Rejection
 
-#: A batch holds no more rows and bytes of records (but for its last row's).
+#: Most rows, and bytes of records, in a batch; its last row may exceed the bytes.
 BATCH_ROWS = 5_000
 BATCH_BYTES = 1_000_000
-#: And nothing waits longer than this for company: a provider may be slow.
+#: Longest time that a row waits for its batch to fill: a provider may be slow.
 BATCH_S = 5.0
-#: Rows that are read within so many milliseconds have one time of receipt.
+#: Rows that are read within this many milliseconds have one time of receipt.
 _RECEIVED_MS = 1_000
 _NOTHING = Request("POST", "", "", "", {}, b"")
-#: Namespace of the ids of refused rows: the same for one that is read again after a crash.
+#: Namespace of the ids of refused rows: a row that is read again after a crash has the same id.
 _REFUSALS = uuid.UUID("9d1f0a52-0f2e-5c59-8a52-3b9c1c0e7d64")
 
 
@@ -57,28 +57,28 @@ class BatchSource:
 
 @dataclass(slots=True)
 class Batch:
-    """What becomes of some rows in a row, and the position behind them.
+    """The results of consecutive rows, and the position after them.
 
-    `refused` holds what tells of differences from the tracking plan too.
+    `refused` also holds the records of differences from the tracking plan.
     """
 
     accepted: list[Accepted] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
-    #: Of each refused row: its place and why, for people.
+    #: The place of each refused row and the reason, for people.
     details: list[str] = field(default_factory=list)
     rows: int = 0
     size: int = 0
     position: Position | None = None
 
     def messages(self) -> list[Message]:
-        """For the publisher."""
+        """Return the messages for the publisher."""
         return list(messages(self.accepted, self.refused))
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of one row, and what is kept of those of its parts that are refused."""
+    """The results of one row, and what is stored with those of its parts that are refused."""
 
     results: list[Accepted | Rejection]
     position: Position
@@ -102,7 +102,7 @@ class ReadingSource:
 
 
 class _Unread:
-    """The `Reader` that stands for a connector which cannot read a part again."""
+    """A `Reader` in place of a connector that cannot read a part again."""
 
     reads: tuple[str, ...] = ()
 
@@ -110,17 +110,17 @@ class _Unread:
         self.name = name
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """Nothing."""
+        """Return no results."""
         return iter(())
 
     def around(self, request: Request) -> None:
-        """Not known."""
+        """Return None: it is not known."""
         return
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Reads a source; the time of receipt of a row is when it is read."""
+    """A reader of a source; the time of receipt of a row is the time at which it is read."""
 
     source: BatchSource
     config: GatewayConfig
@@ -129,16 +129,16 @@ class Reading:
     violated: Violated = field(default_factory=lambda: Violated(time.monotonic))
 
     def context(self, file: File | None = None) -> Context:
-        """What its connector is told."""
+        """Return the context that its connector gets."""
         policy = self.source.policy
         return Context(
             self.source.name, self.now_ms(), policy.currency, self.config.max_events, file
         )
 
     def batches(self, cursor: str | None, file: File | None = None) -> Generator[Batch, None, None]:
-        """What becomes of the rows from the cursor on, some at a time.
+        """Yield the results of the rows from the cursor on, in batches.
 
-        Raises as `BatchConnector.read` does; what was read before comes before.
+        Raises as `BatchConnector.read` does, after the results of what was read before.
         """
         batch, began = Batch(), self.clock()
         of = file.id if file else ""
@@ -157,10 +157,10 @@ class Reading:
             yield batch
 
     def judgements(self, cursor: str | None, file: File | None = None) -> Iterator[Judgement]:
-        """What becomes of each row.
+        """Yield the results of each row.
 
-        A connector that yields no rows is judged a batch at a time; what it refuses is kept with
-        its bytes, but cannot be read again by them alone.
+        A connector that yields no rows is processed a batch at a time; what it refuses is stored
+        with its bytes, but cannot be read again by them alone.
         """
         connector, context = self.source.connector, self.context(file)
         if not isinstance(connector, RowConnector | WebhookConnector):

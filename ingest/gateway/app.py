@@ -27,7 +27,7 @@ from ingest.gateway.sources import Sources
 
 log = structlog.get_logger(__name__)
 _FAMILIES = (SEGMENT, SNOWPLOW)
-#: The connectors whose sources pages of browsers may send to.
+#: The connectors to whose sources web pages may send.
 BROWSER_CONNECTORS = frozenset(family.connector for family in _FAMILIES)
 
 #: Connections that the system holds until they are accepted.
@@ -37,7 +37,7 @@ _BACKLOG = 1024
 def make_app(
     config: GatewayConfig, sources: Sequence[Source], ports: Ports, health: Health
 ) -> web.Application:
-    """The application: every path of the contract. Raises ValueError on clashing sources."""
+    """Return the application: every path of the contract. Raises ValueError on clashing sources."""
     rates = Rates(sources, ports.monotonic)
     intake = Intake(config, Sources(sources), ports, rates)
     cors = Cors(_FAMILIES, sources)
@@ -76,7 +76,7 @@ async def run_gateway(
         access_log=None,
         logger=server_log(),
         handle_signals=False,
-        # The bytes stay as they were sent: signatures are over them, and limits are ours.
+        # The bytes stay as they were sent: signatures cover them, and limits are ours.
         auto_decompress=False,
         keepalive_timeout=config.idle_s,
         lingering_time=config.linger_s,

@@ -20,14 +20,14 @@ _CHUNK = 64 * 1024
 
 
 class Body(NamedTuple):
-    """A body; with `problem` it is not complete, and the problem holds what there was of it."""
+    """A body; with `problem` it is incomplete, and the problem holds the part that was read."""
 
     data: bytes
     problem: Rejection | None = None
 
 
 class Busy(Exception):
-    """Too many bodies are under way; the sender should come again."""
+    """Too many bodies are being processed; the sender should send again later."""
 
 
 class TooSlow(Exception):
@@ -35,7 +35,7 @@ class TooSlow(Exception):
 
 
 class Lease:
-    """The part of the budget that one request holds; given back when the request ends."""
+    """The part of the budget that one request holds; released when the request ends."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -48,18 +48,18 @@ class Lease:
         self._budget.give(self._size)
 
     def grow(self, size: int) -> None:
-        """Hold `size` more bytes. Raises Busy when they are not left."""
+        """Reserve `size` more bytes. Raises Busy when they are not left."""
         if not self._budget.take(size):
             raise Busy
         self._size += size
 
 
 async def read_body(request: web.Request, config: GatewayConfig, lease: Lease) -> Body:
-    """The body, decompressed. Raises Busy and TooSlow; a broken connection raises as it does."""
+    """Read and decompress the body. Raises Busy, TooSlow and what a broken connection raises."""
     limit = config.max_body_bytes
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if (request.content_length or 0) > limit:
-        # Too large by its own account: only as much is read as is kept of it.
+        # Its Content-Length is too large: only the part that is stored is read.
         limit = min(limit, config.max_kept_bytes)
     raw = bytearray()
     try:
@@ -80,7 +80,7 @@ async def read_body(request: web.Request, config: GatewayConfig, lease: Lease) -
 
 
 def _too_large(start: bytes, encoding: str, config: GatewayConfig) -> Body:
-    """The start of a body that goes on beyond the limit, decompressed where that is possible."""
+    """Return the start of a body that exceeds the limit, decompressed where that is possible."""
     detail = f"the body is over {config.max_body_bytes} bytes"
     if encoding not in ("", "identity"):
         start = decompress(start, encoding, config.max_kept_bytes).data or start
@@ -88,10 +88,10 @@ def _too_large(start: bytes, encoding: str, config: GatewayConfig) -> Body:
 
 
 def decompress(data: bytes, encoding: str, limit: int) -> Body:
-    """`data` without its Content-Encoding: gzip (RFC 1952) or deflate (RFC 1950, or bare 1951).
+    """Decode the Content-Encoding of `data`: gzip (RFC 1952), deflate (RFC 1950, or bare 1951).
 
-    A problem holds the bytes as they were sent, or the first `limit` bytes of what became too
-    large; `data` is then what could be read.
+    A problem holds the bytes as they were sent, or the first `limit` bytes of a body that became
+    too large; `data` is then the part that could be read.
     """
     if encoding not in ("gzip", "x-gzip", "deflate"):
         detail = "Content-Encoding: must be gzip, deflate or identity"
@@ -108,7 +108,7 @@ def decompress(data: bytes, encoding: str, limit: int) -> Body:
                 return Body(start, Rejection("too_large", detail, start))
             if not inflater.eof:
                 raise zlib.error
-            # A gzip file may have several members; zeros behind the last are padding.
+            # A gzip file may have several members; zeros after the last are padding.
             rest = inflater.unused_data.lstrip(b"\0")
             if not rest or encoding == "deflate":
                 return Body(bytes(out))
@@ -118,7 +118,7 @@ def decompress(data: bytes, encoding: str, limit: int) -> Body:
 
 
 def _window(data: bytes, encoding: str) -> int:
-    """zlib's wbits: gzip, zlib, or bare deflate, which some clients send under the same name."""
+    """Return zlib's wbits: gzip, zlib, or bare deflate, which some clients send under that name."""
     if encoding != "deflate":
         return 16 + zlib.MAX_WBITS
     is_zlib = len(data) >= 2 and data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
@@ -130,10 +130,10 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 
 def depth(json: bytes, limit: int) -> int:
-    """How deep arrays and objects are nested in a JSON text, at most `limit + 1`.
+    """Return the nesting depth of arrays and objects in a JSON text, at most `limit + 1`.
 
     Works by deleting: escapes, then strings, then innermost pairs, level by level, each with one
-    pass at the speed of memory. What is no JSON gives some number; its parser will say so.
+    pass at the speed of memory. Text that is not JSON gives some number; its parser reports it.
     """
     if b"\\" in json:
         json = json.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -146,7 +146,7 @@ def depth(json: bytes, limit: int) -> int:
     while marks and level <= limit:
         inner = marks.replace(b"[]", b"")
         if len(inner) == len(marks):
-            # Never closed: as deep as it opens.
+            # Never closed: as deep as brackets open.
             return min(level + inner.count(b"["), limit + 1)
         # A pair that stands beside another is of the same level.
         marks = inner

@@ -21,13 +21,13 @@ class EventsApi:
         self._intake = intake
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         return [web.post("/v1/events", self.post)]
 
     async def post(self, http: web.Request) -> web.StreamResponse:
-        """Take events."""
+        """Accept events."""
         intake = self._intake
-        # The token is in a header: who does not show a valid one has no body read.
+        # The token is in a header: without a valid one the body is not read.
         request = intake.request(http, b"")
         source = intake.sources.keyed(CONNECTOR, request)
         if source is None:

@@ -1,11 +1,11 @@
 """`/hooks/{source}`: providers' webhooks, and the handshakes of those that ask first.
 
-The signature is checked before anything is kept. A body that could not be read whole (too large,
+The signature is checked before anything is stored. A body that could not be read whole (too large,
 broken compression) cannot be verified against a signature over its content either: the connector
-sees the bytes as they were sent, and where it finds its signature in them the refusal is stored.
+sees the bytes as they were sent, and if it finds its signature in them the refusal is stored.
 
-What a connector needs from its provider's site is there before it verifies (`fetching`), and where
-only a token is signed, a used one brings no other event (`tokens`).
+A connector gets what it needs from its provider's site before it verifies (`fetching`), and if
+only a token is signed, a used one is accepted with no other event (`tokens`).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Hooks:
         self._tokens = UsedTokens(intake.config.max_tokens)
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         return [
             web.post("/hooks/{source}", self.post),
             web.get("/hooks/{source}", self.get, allow_head=True),
         ]
 
     async def post(self, http: web.Request) -> web.StreamResponse:
-        """Take a webhook."""
+        """Accept a webhook."""
         intake = self._intake
         source = intake.sources.named(http.match_info["source"])
         if source is None:

@@ -1,4 +1,4 @@
-"""What each family of paths answers (docs/contract: HTTP)."""
+"""The replies of each family of paths (docs/contract: HTTP)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.rejection import Reason, Rejection
 
 JSON = "application/json"
 SEGMENT_OK = b'{"success": true}'
-#: Refusals that say nothing against the request: a provider that sends it again gains nothing.
+#: Refusals that are not the request's fault: a provider that sends it again gains nothing.
 _NOBODYS_FAULT: frozenset[Reason] = frozenset({"no_identifier", "unsupported", "violates_plan"})
 _TOO_LARGE: frozenset[Reason] = frozenset({"too_large", "too_many"})
 _CODES = {
@@ -33,13 +33,13 @@ _CODES = {
 
 
 def json_reply(status: int, value: Any, headers: dict[str, str] | None = None) -> web.Response:
-    """A reply with a JSON body."""
+    """Return a reply with a JSON body."""
     body = msgspec.json.encode(value)
     return web.Response(status=status, body=body, content_type=JSON, headers=headers)
 
 
 def error(status: int, message: str, retry_after: float | None = None) -> web.Response:
-    """An error: `code` and `message`, and Retry-After in whole seconds where there is one."""
+    """Return an error: `code`, `message`, and Retry-After in whole seconds if there is one."""
     value = {"code": _CODES.get(status, "error"), "message": printable(message)}
     headers = None
     if retry_after is not None:
@@ -54,7 +54,7 @@ def _status(rejection: Rejection) -> int:
 
 
 def segment(outcome: Outcome) -> web.Response:
-    """Exactly 200 and {"success": true}; 400 when the body or its one event was refused."""
+    """Return exactly 200 and {"success": true}; 400 if the body or its one event was refused."""
     refusal = outcome.refusal
     if refusal is None:
         return web.Response(body=SEGMENT_OK, content_type=JSON)
@@ -63,7 +63,7 @@ def segment(outcome: Outcome) -> web.Response:
 
 
 def events(outcome: Outcome) -> web.Response:
-    """202 with the verdict of each event; 400 or 413 in the same shape for one that was refused."""
+    """Return 202 with each event's verdict; if one event was refused, 400 or 413 in that shape."""
     value: dict[str, Any] = {
         "accepted": len(outcome.accepted),
         "rejected": len(outcome.rejected),
@@ -89,7 +89,7 @@ def _result(verdict: Verdict) -> dict[str, str | None]:
 
 
 def hook(outcome: Outcome, reply: Reply) -> web.Response:
-    """What the provider asks for; 400 or 413 when the body or its one event was refused."""
+    """Return the provider's reply; 400 or 413 when the body or its one event was refused."""
     refusal = outcome.refusal
     if refusal is None or refusal.reason in _NOBODYS_FAULT:
         return provider(reply)
@@ -97,7 +97,7 @@ def hook(outcome: Outcome, reply: Reply) -> web.Response:
 
 
 def tracker(outcome: Outcome, reply: Reply) -> web.Response:
-    """What a tracker expects; of refusals 400, since it sends again what is answered 413."""
+    """Return the tracker's reply; 400 for refusals, since it sends again what is answered 413."""
     refusal = outcome.refusal
     if refusal is None or refusal.reason in _NOBODYS_FAULT:
         return provider(reply)
@@ -106,6 +106,6 @@ def tracker(outcome: Outcome, reply: Reply) -> web.Response:
 
 
 def provider(reply: Reply) -> web.Response:
-    """A connector's own reply."""
+    """Return a connector's own reply."""
     kind = reply.content_type if reply.body else None
     return web.Response(status=reply.status, body=reply.body, content_type=kind)

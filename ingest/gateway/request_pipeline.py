@@ -1,6 +1,6 @@
-"""What happens to every request: verify, parse, accept, publish once, count.
+"""The processing of every request: verify, parse, accept, publish once, count.
 
-Nothing is answered before Kafka has what was accepted *and* what was refused.
+No request is answered before Kafka has what was accepted *and* what was refused.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from ingest.publishing.port import NotAcknowledged, Refused
 from schemas.rejection import Rejection
 from schemas.violation import Violations
 
-#: The event loop serves others at least this often while a large body is worked on.
+#: Longest time for which a large body is processed before the event loop serves others.
 _SLICE_S = 0.01
 
 
 class Verdict(NamedTuple):
-    """What became of one event: its id where it is known, and the rejection if it was refused."""
+    """The result of one event: its id if it is known, and the rejection if it was refused."""
 
     event_id: str | None
     rejection: Rejection | None
@@ -39,12 +39,12 @@ class Verdict(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a request's events, in their order."""
+    """The results of a request's events, in their order."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
-    #: Of both, those that differ from the tracking plan.
+    #: The differences from the tracking plan, of accepted and of rejected events.
     violations: list[Violations] = field(default_factory=list)
 
     @property
@@ -53,7 +53,7 @@ class Outcome:
         return self.verdicts[0].rejection if len(self.verdicts) == 1 else None
 
     def add(self, result: Accepted | Rejection) -> None:
-        """The next event."""
+        """Add the result of the next event."""
         if isinstance(result, Rejection):
             self.rejected.append(result)
             self.verdicts.append(Verdict(result.event_id, result))
@@ -73,21 +73,21 @@ class RateLimited(Exception):
 
 
 class _Pace:
-    """Lets others run while a long request is worked on."""
+    """A time slice: it lets others run while a long request is processed."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._until = monotonic() + _SLICE_S
 
     async def step(self) -> None:
-        """Called between two pieces of work; gives way when the slice is used up."""
+        """Give way when the slice is used up; called between two pieces of work."""
         if self._monotonic() > self._until:
             await asyncio.sleep(0)
             self._until = self._monotonic() + _SLICE_S
 
 
 class Intake:
-    """The way of a request from its bytes to Kafka."""
+    """The processing of a request from its bytes to Kafka."""
 
     def __init__(self, config: GatewayConfig, sources: Sources, ports: Ports, rates: Rates) -> None:
         self.config = config
@@ -99,19 +99,19 @@ class Intake:
         self._violated = Violated(ports.monotonic)
 
     def lease(self) -> Lease:
-        """Memory for one request's body; a context manager around all that is done with it."""
+        """Return the memory of one request's body; a context manager around its processing."""
         return Lease(self._budget)
 
     async def body(self, request: web.Request, lease: Lease) -> Body:
-        """The body within its limits (`ingest.gateway.body.read_body`)."""
+        """Return the body within its limits (`ingest.gateway.body.read_body`)."""
         return await read_body(request, self.config, lease)
 
     def base_url(self, request: web.Request) -> str:
-        """The gateway's address as the world calls it, without a slash at its end."""
+        """Return the gateway's public address, without a slash at its end."""
         return (self.config.public_url or self._proxies.origin(request)).rstrip("/")
 
     def request(self, request: web.Request, body: bytes, path: str | None = None) -> Request:
-        """The request as connectors see it; `path` where a short path stands for another."""
+        """Return the request as connectors see it; `path` where a short path stands for another."""
         return Request(
             method=request.method,
             path=path or request.rel_url.raw_path,
@@ -122,18 +122,18 @@ class Intake:
         )
 
     def admit(self, source: Source) -> None:
-        """Raises RateLimited when the source has sent more than its rate."""
+        """Raise RateLimited when the source has sent more than its rate."""
         wait_s = self._rates.wait_s(source.name)
         if wait_s is not None:
             raise RateLimited(wait_s)
 
     async def take(self, source: Source, request: Request, body: Body) -> Outcome:
-        """The events of a verified request, published.
+        """Publish the events of a verified request; return their outcome.
 
         Raises RateLimited before anything is done, NotAcknowledged when Kafka does not have them.
         """
         self.admit(source)
-        # A request counts as an event at least, and before the next one is let in.
+        # A request counts as at least one event, and before the next one is admitted.
         self._rates.count(source.name, 1)
         received_ms = self.ports.now_ms()
         outcome = Outcome()

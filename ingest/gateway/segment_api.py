@@ -28,7 +28,7 @@ _PATHS = (
     | {f"/v1/{call[0]}": f"/v1/{call}" for call in _CALLS}
     | {"/b": "/v1/batch", "/beacon/v1/batch": "/v1/batch"}
 )
-#: What the SDKs send; the star stands for what the next ones will, save Authorization.
+#: Headers that the SDKs send; the star stands for those of the next ones, save Authorization.
 _HEADERS = (
     "Authorization", "Content-Type", "X-Retry-Count", "AnonymousId", "SentAt", "Rsa-Recovered",
     "Rsa-Retry-Attempt", "Rsa-Retry-Reason", "Rsa-Since-First-Attempt", "Rsa-Since-Last-Attempt",
@@ -50,7 +50,7 @@ class SegmentApi:
         self._intake = intake
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         settings = "/v1/projects/{key}/settings"
         configs = ("/sourceConfig", "/sourceConfig/")
         return [
@@ -61,7 +61,7 @@ class SegmentApi:
         ]
 
     async def post(self, call: str, http: web.Request) -> web.StreamResponse:
-        """Take a call, or a batch of them."""
+        """Accept a call, or a batch of them."""
         intake = self._intake
         with intake.lease() as lease:
             body = await intake.body(http, lease)
@@ -74,14 +74,14 @@ class SegmentApi:
             return replies.segment(await intake.take(source, request, body))
 
     async def options(self, http: web.Request) -> web.StreamResponse:
-        """A browser's question before it sends; the headers are those of every reply here."""
+        """Answer a browser's preflight; the headers are those of every reply here."""
         source = self._intake.sources.keyed(CONNECTOR, self._intake.request(http, b""))
         if source is not None:
             may_send(http, source)
         return web.Response(status=204)
 
     async def settings(self, http: web.Request) -> web.StreamResponse:
-        """What analytics-next asks for before it sends: where to send, and nothing else to load."""
+        """Answer analytics-next, which asks before it sends: where to send, nothing to load."""
         key = http.match_info["key"]
         source = self._intake.sources.by_key(CONNECTOR, key.encode("utf-8", "replace"))
         if source is None:
@@ -92,7 +92,7 @@ class SegmentApi:
         return replies.json_reply(200, _settings(key, f"{host}/v1", scheme))
 
     async def source_config(self, http: web.Request) -> web.StreamResponse:
-        """What RudderStack's SDKs ask for before they send: the source, without destinations."""
+        """Answer RudderStack's SDKs, which ask before they send: the source, no destinations."""
         source = self._intake.sources.keyed(CONNECTOR, self._intake.request(http, b""))
         if source is None:
             return replies.error(401, _NO_KEY)

@@ -1,4 +1,4 @@
-"""The paths of Snowplow's trackers, which cannot be told others: the POST path and the pixel.
+"""The paths of Snowplow's trackers, which no setting changes: the POST path and the pixel.
 
 The app id of the events finds the source among those of the connector `snowplow`, or the key in
 an address below `/snowplow/`; it is expected to be a `KeyedConnector` that finds both in the
@@ -47,7 +47,7 @@ class SnowplowApi:
         self._intake = intake
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         return [
             *(web.post(prefix + _POST, self.post) for prefix in _PREFIXES),
             *(web.get(prefix + _PIXEL, self.pixel, allow_head=False) for prefix in _PREFIXES),
@@ -59,14 +59,14 @@ class SnowplowApi:
         ]
 
     async def post(self, http: web.Request) -> web.StreamResponse:
-        """Take events."""
+        """Accept events."""
         intake = self._intake
         with intake.lease() as lease:
             body = await intake.body(http, lease)
             request = intake.request(http, body.data, _POST)
             source = intake.sources.keyed(CONNECTOR, request)
             if source is None:
-                # What cannot be read does not say whose it is.
+                # A body that cannot be read does not name its source.
                 unread = body.problem
                 return replies.error(400, unread.detail) if unread else _unknown()
             if not may_send(http, source):
@@ -74,7 +74,7 @@ class SnowplowApi:
             return replies.tracker(await intake.take(source, request, body), _OK)
 
     async def pixel(self, http: web.Request) -> web.StreamResponse:
-        """Take the event in the query, and answer with a picture."""
+        """Accept the event in the query, and answer with a picture."""
         intake = self._intake
         if intake.ports.admission() is not None:
             raise Busy
@@ -89,7 +89,7 @@ class SnowplowApi:
         return reply
 
     async def options(self, path: str, http: web.Request) -> web.StreamResponse:
-        """A browser's question before it sends; the headers are those of every reply here."""
+        """Answer a browser's preflight; the headers are those of every reply here."""
         source = self._intake.sources.keyed(CONNECTOR, self._intake.request(http, b"", path))
         if source is not None:
             may_send(http, source)

@@ -1,6 +1,6 @@
-"""From a request to records: what becomes of each of its events. Synchronous and pure.
+"""Conversion of a request to records: the result of each event. Synchronous and pure.
 
-The gateway judges what comes in by it, an import each row, and a replay what was refused once.
+The gateway uses it for requests, an import for each row, and a replay for what was refused.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from schemas.touchpoint import Touchpoint
 
 log = structlog.get_logger(__name__)
 
-#: Deeper than this no connector gets to see it: most decoders recurse, and would fail.
+#: Deepest JSON that a connector gets: most decoders recurse, and would fail on deeper JSON.
 _DECODABLE_DEPTH = 500
-#: So many differences from the plan stand in the detail of a refusal, which is cut at a length.
+#: Most differences from the plan in the detail of a refusal, which is cut at a length.
 _TOLD = 3
 _DETAIL_LENGTH = 500
 _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
@@ -34,10 +34,10 @@ _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
 def judged(
     source: ReadSource, request: Request, received_ms: int, config: GatewayConfig
 ) -> Iterator[Accepted | Rejection]:
-    """The record of each event, in its order, or why it is refused.
+    """Yield the record of each event, in order, or the reason why it is refused.
 
-    A connector that fails makes the last one a refusal of the whole body: what it choked on can
-    be replayed once the bug is mended.
+    If a connector fails, the last result is a refusal of the whole body: the body can be replayed
+    once the bug is fixed.
     """
     level = depth(request.body, _DECODABLE_DEPTH) if request.body[:1] in _JSON_STARTS else 0
     if level > _DECODABLE_DEPTH:
@@ -69,7 +69,7 @@ def refused(
     received_ms: int,
     max_kept_bytes: int,
 ) -> Refused:
-    """The record of a refusal: of a large payload the beginning, cut so that Kafka takes it."""
+    """Return the record of a refusal; a large payload is cut to the start that Kafka accepts."""
     rejection = replace(rejection, detail=printable(rejection.detail))
     origin = origins.of(rejection)
     size = len(rejection.payload)
@@ -79,7 +79,7 @@ def refused(
         origin = _cut(origin)
     value = rejected_row(rejection, origin, rejected_id=rejected_id, received_ms=received_ms)
     if len(value) > MAX_RECORD_BYTES:
-        # With what stood around it it is too much for a record.
+        # With the bytes around it, it is too large for a record.
         origin = _cut(origin)
         value = rejected_row(rejection, origin, rejected_id=rejected_id, received_ms=received_ms)
     return Refused(rejected_id.encode(), value)
@@ -90,7 +90,7 @@ def _cut(origin: Origin) -> Origin:
 
 
 def printable(text: str) -> str:
-    """Text that JSON can carry: names of fields and ids from headers may hold half characters."""
+    """Return text that JSON can carry: names of fields and ids may hold lone surrogates."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -110,7 +110,7 @@ def _judge(
 def judged_touch(
     touch: Touchpoint, policy: SourcePolicy, plan: Plan | None, received_ms: int
 ) -> Accepted | Rejection:
-    """What becomes of a touchpoint, compared with the source's tracking plan too."""
+    """Return the result of a touchpoint, compared with the source's tracking plan too."""
     accepted = accept(touch, policy, received_ms, lambda: original(touch))
     if plan is None or isinstance(accepted, Rejection):
         return accepted

@@ -32,8 +32,8 @@ _Where = tuple[str, int]
 _NOT_CONNECTED = "Kafka is not reachable yet"
 #: Batches of one partition hold at most this many bytes.
 _BATCH_BYTES = 256 * 1024
-#: An acknowledgement may take this part of the time for which a request waits, before less is let
-#: in. It leaves room for an overshoot, and for senders less patient than the gateway.
+#: Part of the time for which a request waits that an acknowledgement may take before fewer bytes
+#: are admitted. It leaves room for an overshoot, and for senders less patient than the gateway.
 _TARGET = 0.25
 
 
@@ -47,21 +47,21 @@ class KafkaPublisherConfig:
     acknowledge_s: float = 10.0
     #: Records not yet acknowledged hold at most this many bytes (see `inflight_window`).
     max_waiting_bytes: int = 64 * 1024 * 1024
-    #: So many may wait however slow Kafka is: a batch for each of a few partitions.
+    #: Bytes that may wait however slow Kafka is: a batch for each of a few partitions.
     min_waiting_bytes: int = 1024 * 1024
-    #: How long a batch waits for company.
+    #: Time for which a batch waits for further records.
     linger_s: float = 0.003
-    #: How often Kafka is asked whether it is there.
+    #: Interval of the checks that Kafka is reachable.
     probe_s: float = 3.0
 
 
 class KafkaPublisher:
-    """Publishes over one connection that it keeps alive by itself."""
+    """A publisher over one connection that it keeps alive by itself."""
 
     def __init__(
         self, config: KafkaPublisherConfig, *, bounded: Callable[[int], None] = lambda _: None
     ) -> None:
-        """`bounded` hears how many bytes may wait, whenever that may have changed."""
+        """`bounded` gets the number of bytes that may wait, whenever that may have changed."""
         self._config = config
         self._bounded = bounded
         self._window = Window(
@@ -83,7 +83,7 @@ class KafkaPublisher:
         self._keeper = asyncio.create_task(self._keep_connected(), name="kafka-publisher")
 
     async def stop(self, grace_s: float) -> None:
-        """Wait for what is under way, at most `grace_s` seconds, then disconnect."""
+        """Wait for what is in flight, at most `grace_s` seconds, then disconnect."""
         if self._keeper is not None:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -94,7 +94,7 @@ class KafkaPublisher:
 
     @property
     def problem(self) -> str | None:
-        """Why records cannot be sent at present; None when they can."""
+        """The reason why records cannot be sent at present; None when they can."""
         return self._problem
 
     @property
@@ -105,7 +105,7 @@ class KafkaPublisher:
     async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
         """Send all; returns once every record is acknowledged (see `Publisher.publish`)."""
         if self._problem is not None:
-            # Told at once: what is sent now would only wait, and arrive beside its repetition.
+            # Fail at once: records sent now would only wait, and arrive beside their repetition.
             raise NotAcknowledged(self._problem)
         parts = self._divide(accepted, refused)
         sizes = {where: sum(len(r.value) for r in records) for where, records in parts.items()}
@@ -132,7 +132,7 @@ class KafkaPublisher:
     def _divide(
         self, accepted: Sequence[Accepted], refused: Sequence[Refused]
     ) -> dict[_Where, list[Accepted | Refused]]:
-        """The records by topic and partition, in their order."""
+        """Return the records by topic and partition, in their order."""
         parts: defaultdict[_Where, list[Accepted | Refused]] = defaultdict(list)
         for record in accepted:
             parts[self._where(TOUCHPOINTS.name, record)].append(record)
@@ -167,7 +167,7 @@ class KafkaPublisher:
         self._bounded(self._window.bound)
 
     def _replace(self, error: Exception) -> None:
-        """A delivery failed for good: the producer's sequence is broken, a new one is needed."""
+        """Replace the producer: a delivery failed for good, so its sequence is broken."""
         if not self._broken.is_set():
             log.warning("kafka_producer_replaced", error=type(error).__name__)
             self._problem = _NOT_CONNECTED
@@ -186,7 +186,7 @@ class KafkaPublisher:
             await self._disconnect(grace_s=0)
 
     async def _watch(self) -> None:
-        """Returns when the producer has to be replaced."""
+        """Return when the producer has to be replaced."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._config.probe_s):
@@ -195,7 +195,7 @@ class KafkaPublisher:
             await self._probe()
 
     async def _connect(self) -> None:
-        """Returns once connected and all topics are known; says once what is wrong."""
+        """Return once connected and all topics are known; log once what is wrong."""
         delay = 0.2
         while True:
             producer = self._new_producer()
@@ -224,7 +224,7 @@ class KafkaPublisher:
         return f"Kafka at {self._servers} is not reachable ({type(error).__name__})"
 
     async def _probe(self) -> None:
-        """Ask for metadata: says whether Kafka is there, and how many partitions there are."""
+        """Ask for metadata, which shows that Kafka is there, and how many partitions there are."""
         if self._producer is None:
             return
         client = self._producer.client
@@ -280,7 +280,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
     """Disconnect without waiting for what cannot be delivered.
 
     `AIOKafkaProducer.stop` waits for every batch, for ever when Kafka is gone; so its parts are
-    closed one by one. Who waited for a batch has heard it from the lanes.
+    closed one by one. The lanes have told whoever waited for a batch.
     """
     producer._closed = True
     if producer._sender.sender_task is not None:

@@ -39,9 +39,10 @@ class NotAcknowledged(PublishError):
 
 
 class Refused(NamedTuple):
-    """A record that tells of a fault: its id as text and its row.
+    """A record of a fault: its id as text and its row.
 
-    Of a refusal (`rejected_row`), or of a difference from the tracking plan (`violation_row`).
+    The fault is a refusal (`rejected_row`), or a difference from the tracking plan
+    (`violation_row`).
     """
 
     key: bytes
@@ -49,7 +50,7 @@ class Refused(NamedTuple):
     topic: str = REJECTED.name
 
 
-#: What the gateways write to.
+#: The topics that the gateways write to.
 WRITTEN = (TOUCHPOINTS, REJECTED, VIOLATIONS)
 
 
@@ -69,7 +70,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KafkaConnection:
-    """How to reach Kafka.
+    """The settings of a connection to Kafka.
 
     `security` holds what aiokafka and kafka-python both understand: security_protocol,
     sasl_mechanism, sasl_plain_username, sasl_plain_password, ssl_context. `api_version` is for
@@ -83,17 +84,17 @@ class KafkaConnection:
 
 
 class Publisher(Protocol):
-    """Sends a request's records, and returns when Kafka has them."""
+    """The port that sends a request's records, and returns when Kafka has them."""
 
     async def start(self) -> None:
         """Begin to connect, in the background; returns at once, Kafka reachable or not."""
 
     async def stop(self, grace_s: float) -> None:
-        """Wait for what is under way, at most `grace_s` seconds, then disconnect."""
+        """Wait for what is in flight, at most `grace_s` seconds, then disconnect."""
 
     @property
     def problem(self) -> str | None:
-        """Why records cannot be sent at present, in one sentence; None when they can."""
+        """The reason why records cannot be sent at present, in one sentence; None when they can."""
 
     async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
         """Send all; returns once every record is acknowledged by all in-sync replicas.
@@ -104,7 +105,7 @@ class Publisher(Protocol):
 
 
 def messages(accepted: Sequence[Accepted], refused: Sequence[Refused]) -> Iterator[Message]:
-    """The records of all topics, by logical name, in order.
+    """Yield the records of all topics, by logical name, in order.
 
     Raises ValueError for a record that Kafka would never take: a bug, not an outage.
     """
@@ -115,7 +116,7 @@ def messages(accepted: Sequence[Accepted], refused: Sequence[Refused]) -> Iterat
 
 
 def checked(value: bytes) -> bytes:
-    """A record's value. Raises ValueError for one that Kafka would never take."""
+    """Return a record's value. Raises ValueError for one that Kafka would never take."""
     if len(value) > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {len(value)} bytes is more than {MAX_RECORD_BYTES}")
     return value
@@ -162,5 +163,5 @@ class MemoryPublisher:
         ]
 
     def of(self, topic: str) -> list[Stored]:
-        """The records of one topic, in the order of their publication."""
+        """Return the records of one topic, in the order of their publication."""
         return [record for record in self.records if record.topic == topic]

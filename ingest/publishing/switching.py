@@ -13,12 +13,12 @@ from ingest.publishing.port import NotAcknowledged, Publisher, Refused
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.05
-#: What was under way at the change may take so long to be acknowledged.
+#: Longest time until what is being sent at the change is acknowledged.
 _GRACE_S = 15.0
 
 
 class ChangingPublisher:
-    """The port over the publisher of the moment. For one event loop."""
+    """The publisher port, which delegates to the current publisher. For one event loop."""
 
     def __init__(self) -> None:
         self._without = "Kafka is not reachable yet, or touchline setup has not run"
@@ -38,9 +38,9 @@ class ChangingPublisher:
             await now.stop(grace_s)
 
     async def change(self, publisher: Publisher) -> None:
-        """Publish with this one from the moment on at which it can.
+        """Publish with this publisher as soon as it can.
 
-        The one before goes on until then, and is stopped when what it has sent is acknowledged.
+        The previous one goes on until then, and is stopped when what it has sent is acknowledged.
         """
         await self._started.wait()
         async with self._changing:
@@ -58,7 +58,7 @@ class ChangingPublisher:
                 log.info("publisher_changed")
 
     def refuse(self, problem: str) -> None:
-        """Say this as long as there is no publisher yet."""
+        """Report this problem as long as there is no publisher yet."""
         self._without = problem
 
     @property

@@ -17,7 +17,7 @@ from deploy.runtime.factories.sources import gateway_config
 from ingest.files.reader import Reading
 from ingest.intake.accept import Accepted
 from schemas.event_types import EVENT_TYPES
-from tests.ingest.files.files import NOW_MS
+from tests.support.files import NOW_MS
 
 PAGES = Path(__file__).parents[2] / "docs" / "channels"
 EXAMPLE = re.compile(

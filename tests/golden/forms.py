@@ -55,11 +55,11 @@ from schemas.times import DAY_MS, HOUR_MS
 from schemas.violation import Violation, Violations, violation_row
 from sinks.clickhouse.tables import TABLES
 from tests.golden import system
-from tests.properties import world
+from tests.support import identity_world
 from tests.support.pipeline import MemoryStore, Pipeline
 
 SEEN_WINDOW_S = 7 * 86_400
-NOW = world.START_MS
+NOW = identity_world.START_MS
 UUID = "0b7f2a1e-0000-5000-8000-00000000000"
 
 

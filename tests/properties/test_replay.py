@@ -27,7 +27,7 @@ from schemas.rejection import Form
 from schemas.times import DAY_MS, SECOND_MS, parse_ms, rfc3339
 from schemas.topics import ENGAGEMENT, REJECTED, TOUCHPOINTS
 from schemas.touchpoint_row import TouchpointRow
-from tests.deploy.operations.rejected.test_verdict import refusal_of_topic
+from tests.support.refusals import refusal_of_topic
 
 WINDOW_MS = 7 * DAY_MS
 BEGAN_MS = 1_790_000_000_000

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+import pytest
 
 from ingest.connector import WebhookConnector
 from ingest.gateway.app import run_gateway
@@ -141,3 +142,10 @@ async def serving(
     finally:
         stop.set()
         await task
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A gateway with the sources of `tests.support.gateway`."""
+    async with serving() as running:
+        yield running

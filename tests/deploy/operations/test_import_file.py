@@ -19,7 +19,7 @@ from ingest.files.reader import Reading
 from ingest.publishing.port import Message, NotAcknowledged
 from ingest.registry import ConnectorError
 from schemas.topics import TOUCHPOINTS
-from tests.ingest.files.files import NOW_MS
+from tests.support.files import NOW_MS
 
 Capture = pytest.CaptureFixture[str]
 MAP = {"type": "visited", "channel": "store", "identifiers": {"loyalty_id": "card"}}

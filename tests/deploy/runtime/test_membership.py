@@ -11,7 +11,7 @@ from deploy.kafka.topology import generation_topics, lasting_topics, partitions_
 from deploy.operations.rebuild.leftovers import obsolete
 from deploy.runtime.membership import state_folder
 from schemas.topics import LINKS, full_name
-from tests.deploy.kafka.test_topics import MemoryCluster
+from tests.support.memory_cluster import MemoryCluster
 
 
 def names(settings: Settings, namespace: str) -> set[str]:

@@ -21,7 +21,7 @@ from ingest.intake.replay_context import Kept
 from ingest.kit.tables import Dialect, encoding_name, records
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
-from tests.ingest.files.files import NOW_MS, judged, reading, results, rows
+from tests.support.files import NOW_MS, judged, reading, results, rows
 
 MAP: dict[str, Any] = {
     "type": "order_completed",

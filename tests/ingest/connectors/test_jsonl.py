@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from ingest.connector import Context, Request, Row, RowConnector
 from ingest.connectors.jsonl.connector import JsonLines, JsonLinesOptions
 from ingest.connectors.jsonl.contract import JsonLinesContract
+from ingest.connectors.sendgrid.contract import public_key
 from ingest.files.identity import identify
 from ingest.intake.accept import Accepted
 from ingest.intake.replay_context import Kept
 from ingest.kit.lines import LONGEST_LINE
 from ingest.registry import Registry
 from schemas.rejection import Rejection
-from tests.ingest.connectors.test_sendgrid import public_key
-from tests.ingest.files.files import NOW_MS, judged, reading, results, rows
+from tests.support.files import NOW_MS, judged, reading, results, rows
 
 WHO = [{"kind": "email", "value": "ada@example.com"}]
 TOUCH = {"event_id": "e1", "channel": "web", "type": "seen", "identifiers": WHO}

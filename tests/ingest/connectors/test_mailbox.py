@@ -26,8 +26,8 @@ from ingest.kit.imap import TIMEOUT_S, _quoted, internal_moment
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
-from tests.faults.proxy import Pass, Proxy, Refuse
 from tests.support.mail_server import MailServer
+from tests.support.proxy import Pass, Proxy, Refuse
 
 NOW_MS = 1_795_248_000_000
 CONTEXT = Context("support", NOW_MS)

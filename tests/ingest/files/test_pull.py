@@ -22,7 +22,7 @@ from ingest.gateway.config import GatewayConfig
 from ingest.intake.accept import SourcePolicy
 from ingest.publishing.port import Message, NotAcknowledged
 from schemas.rejection import Rejection
-from tests.ingest.files.files import NOW_MS
+from tests.support.files import NOW_MS
 
 KEY = "pull/feed/feed"
 

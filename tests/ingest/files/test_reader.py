@@ -19,7 +19,7 @@ from ingest.intake.accept import SourcePolicy
 from ingest.publishing.port import Message, NotAcknowledged
 from schemas.rejection import Rejection
 from schemas.topics import REJECTED, TOUCHPOINTS
-from tests.ingest.files.files import NOW_MS, reading
+from tests.support.files import NOW_MS, reading
 
 ROWS = 40
 MAP = {"type": "visited", "channel": "store", "identifiers": {"loyalty_id": "card"}}

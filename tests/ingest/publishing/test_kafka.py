@@ -19,7 +19,7 @@ from deploy.runtime.processes import free_port
 from ingest.intake.accept import Accepted
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
 from ingest.publishing.port import WRITTEN, KafkaConnection, NotAcknowledged
-from tests.ingest.publishing.test_port import event, records_of, until
+from tests.support.publishing import event, records_of, until
 
 pytestmark = pytest.mark.kafka
 

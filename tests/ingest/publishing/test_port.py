@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from typing import Protocol
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.local.broker import API_VERSION, PARTITIONS, MockBroker
+from deploy.config.embedded import API_VERSION, PARTITIONS
+from deploy.local.broker import MockBroker
 from deploy.runtime.processes import free_port
 from ingest.intake.accept import Accepted
 from ingest.publishing.blocking import BatchPublisher, Delivery
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
 from ingest.publishing.port import (
-    WRITTEN,
     KafkaConnection,
     MemoryPublisher,
     Message,
@@ -29,45 +29,11 @@ from ingest.publishing.port import (
     messages,
 )
 from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS, full_name, partition_of
-
-
-def event(n: int, size: int = 20) -> Accepted:
-    return Accepted(f"e{n}", str(uuid.UUID(int=n)).encode(), b"%d" % n + b"x" * size)
+from tests.support.publishing import event, records_of, until
 
 
 def refused(n: int) -> Refused:
     return Refused(str(uuid.UUID(int=n)).encode(), b'{"n":%d}' % n)
-
-
-async def until(condition: Callable[[], object], within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not true in time"
-        await asyncio.sleep(0.02)
-
-
-async def records_of(connection: KafkaConnection) -> list[Stored]:
-    """All records of the topics, in the order of their partitions."""
-    found = []
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=connection.bootstrap_servers,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    await consumer.start()
-    try:
-        for topic in (topic.name for topic in WRITTEN):
-            name = full_name(connection.namespace, topic)
-            for n in range(PARTITIONS):
-                partition = TopicPartition(name, n)
-                consumer.assign([partition])
-                end = (await consumer.end_offsets([partition]))[partition]
-                while await consumer.position(partition) < end:
-                    for batch in (await consumer.getmany(timeout_ms=100)).values():
-                        found += [Stored(topic, n, r.key, r.value) for r in batch]
-    finally:
-        await consumer.stop()
-    return found
 
 
 class Case(Protocol):

@@ -10,7 +10,7 @@ import pytest
 from ingest.intake.accept import Accepted
 from ingest.publishing.port import MemoryPublisher, NotAcknowledged, Refused
 from ingest.publishing.switching import ChangingPublisher
-from tests.ingest.publishing.test_port import event, until
+from tests.support.publishing import event, until
 
 
 class SlowPublisher(MemoryPublisher):

@@ -16,10 +16,11 @@ from schemas.touchpoint import Touchpoint
 from tests.ingest.connectors.mapped.mappings import (
     FILTERED,
     LIST,
+    PAYLOADS,
     make,
     mapping,
+    post,
 )
-from tests.ingest.connectors.mapped.test_suite import PAYLOADS, post
 
 
 def test_an_event_is_kept_with_what_its_expressions_ask_of_the_body():
