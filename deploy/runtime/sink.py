@@ -17,7 +17,10 @@ from sinks.clickhouse.writer import SinkConfig, run_sink
 
 
 def run(settings: Settings, which: str) -> None:
-    """Run the sink in this process on an epoch (`deploy.kafka.control`), until SIGTERM or SIGINT."""
+    """Run the sink in this process, on an epoch (`deploy.kafka.control`), until SIGTERM or SIGINT.
+
+    Another epoch as the present one ends it too.
+    """
     with metrics.Exposition(settings.metrics.host, settings.metrics.port) as exposition:
         present = joined(settings, which)
         exposition.ready()
