@@ -14,8 +14,8 @@ from deploy.config.identity_policy import described
 from deploy.config.settings import Settings
 from deploy.kafka.control import Present, announce, read
 from deploy.kafka.topics import Cluster, Outcome, connect, ensure
-from deploy.runtime.factories import clickhouse
-from deploy.runtime.stages import generation_topics, lasting_topics, partitions_of
+from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of
+from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.topics import TOUCHPOINTS, full_name
 from sinks.clickhouse.client import ClickHouse, Unreachable
 from sinks.clickhouse.epochs import Epoch, Epochs
@@ -56,7 +56,7 @@ def set_up(
         outcome = _topics(cluster, settings, known, dry_run=dry_run)
     finally:
         cluster.close()
-    store = clickhouse(settings)
+    store = clickhouse_client(settings)
     try:
         migrations = _once_reachable(
             lambda: migrate(store, settings.namespace, dry_run=dry_run), timeout

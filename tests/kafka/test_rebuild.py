@@ -18,8 +18,8 @@ from deploy.config.sections import KafkaSettings
 from deploy.config.settings import Settings, load
 from deploy.kafka import control
 from deploy.kafka.topics import connect
+from deploy.kafka.topology import generation_topics
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.stages import generation_topics
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand
 from schemas.topics import LASTING

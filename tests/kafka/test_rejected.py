@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from deploy.config.settings import load
+from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import present
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.factories import kafka_connection
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from processors.engine.rejects import rejected
@@ -110,7 +110,7 @@ def return_touch(system: System, value: bytes) -> None:
     key = json.loads(value)["lead_id"].encode()
     record = Record(TOUCHPOINTS.name, 0, 10**9, 1_795_000_000_000, key, value)
     row = rejected(Failure.of(record, KeyError("x")), "trails", shown.epoch)
-    with BatchPublisher(kafka_connection(settings, shown.namespace)) as publisher:
+    with BatchPublisher(kafka_connection(settings.kafka, shown.namespace)) as publisher:
         publisher.publish([Message(row.topic, row.key, row.value)])
 
 

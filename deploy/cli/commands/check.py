@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from deploy.cli.options import configuration, json_option, say_json
-from deploy.config import check as verify
 from deploy.config.identity_policy import differences, reordered, reordering, restored
 from deploy.config.settings import Configuration
 from deploy.config.yaml_file import ConfigurationError
 from deploy.kafka.control import Present, read_control
 from deploy.kafka.topics import KafkaNotReady, connect, ensure
+from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of
+from deploy.operations import check as verify
 from deploy.operations.setup import repartitioned
-from deploy.runtime.stages import generation_topics, lasting_topics, partitions_of, segments_of
+from deploy.runtime.factories.stages import segments_of
 
 
 @click.command()

@@ -8,13 +8,13 @@ from deploy.config.identity_policy import described, reordered, reordering, rest
 from deploy.kafka import control as epoch
 from deploy.kafka.control import NEXT, Present
 from deploy.kafka.topics import ensure
+from deploy.kafka.topology import generation_topics
 from deploy.operations.rebuild.context import RebuildError, Site, Tools
 from deploy.operations.rebuild.history import History
 from deploy.operations.rebuild.leftovers import ordered_table, remove_abandoned
 from deploy.operations.rebuild.live_copy import COPIED
 from deploy.operations.rebuild.replay import keep
 from deploy.operations.rebuild.switch import copy_round
-from deploy.runtime.stages import generation_topics
 from schemas.topics import LINKS, TOUCHPOINTS
 
 #: Number of touches not copied yet that is small enough for the switch.

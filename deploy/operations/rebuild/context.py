@@ -11,16 +11,17 @@ from kafka.errors import KafkaError
 
 from deploy.config.settings import Configuration
 from deploy.kafka import control as epoch
+from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Present
 from deploy.kafka.topics import Cluster, KafkaNotReady
+from deploy.kafka.topology import readers
 from deploy.operations.rebuild.leftovers import remove_abandoned
 from deploy.operations.rebuild.live_copy import LiveCopy
 from deploy.operations.rebuild.processes import Crew
 from deploy.operations.rebuild.replay import Processing, Replay, Say
-from deploy.runtime.factories import kafka_connection
 from deploy.runtime.signals import Interrupts
-from deploy.runtime.stages import readers
 from ingest.publishing.blocking import BatchPublisher
+from schemas.errors import TouchlineError
 from sinks.clickhouse.client import ClickHouse, ClickHouseError
 from sinks.clickhouse.epochs import Epochs
 
@@ -29,7 +30,7 @@ MEMBERS_S = 90.0
 _LOOK_S = 0.2
 
 
-class RebuildError(Exception):
+class RebuildError(TouchlineError):
     """The rebuild is impossible or was ended; the message is one line that says what to do."""
 
 
@@ -101,7 +102,7 @@ class Site:
     def tools(self, own: Present) -> Iterator[Tools]:
         """Yield the publishers to an epoch: from the history, and from the generation before it."""
         processing = self.processing(own)
-        connection = kafka_connection(self.settings, own.namespace)
+        connection = kafka_connection(self.settings.kafka, own.namespace)
         before = own.before or self.settings.namespace
         with (
             BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
@@ -111,7 +112,7 @@ class Site:
 
     def members(self, of: Present, count: int, within: float = MEMBERS_S) -> bool:
         """Wait until every consumer group of an epoch has `count` members; False on timeout."""
-        groups = sorted({one.group for one in readers(self.settings, of.namespace)})
+        groups = sorted({one.group for one in readers(of.namespace)})
         deadline = time.monotonic() + within
         while min(self.cluster.members(groups).values()) < count:
             if time.monotonic() > deadline:

@@ -8,8 +8,8 @@ from deploy.config.settings import Settings
 from deploy.kafka import control as epoch
 from deploy.kafka.control import NEXT, Present
 from deploy.kafka.topics import Cluster
+from deploy.kafka.topology import generation_topics
 from deploy.operations.rebuild.history import History
-from deploy.runtime.stages import generation_topics
 from schemas.topics import full_name
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs

@@ -18,6 +18,7 @@ from kafka.errors import KafkaError
 from deploy.config.identity_policy import differences, restored
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka import control as epoch
+from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Present
 from deploy.kafka.topics import KafkaNotReady, connect
 from deploy.operations.rebuild import beside
@@ -27,7 +28,7 @@ from deploy.operations.rebuild.leftovers import obsolete, ordered_table
 from deploy.operations.rebuild.replay import Processing, Replay, Say, keep, keep_no_longer
 from deploy.operations.rebuild.switch import switch
 from deploy.operations.setup import set_up
-from deploy.runtime.factories import clickhouse_config, kafka_connection
+from deploy.runtime.factories.clickhouse import clickhouse_config
 from ingest.publishing.blocking import BatchPublisher
 from schemas.topics import LINKS, TOUCHPOINTS
 from sinks.clickhouse.client import ClickHouse
@@ -120,7 +121,7 @@ def finish(settings: Settings, present: Present, say: Say) -> int:
 
     Its worker and sink must run, and nothing else may write to its topics meanwhile.
     """
-    connection = kafka_connection(settings, present.namespace)
+    connection = kafka_connection(settings.kafka, present.namespace)
     with (
         _kafka_explained(settings),
         contextlib.closing(_patient(settings)) as store,

@@ -15,10 +15,10 @@ from deploy.config.sections import ClickHouseSettings, KafkaSettings
 from deploy.config.settings import Settings
 from deploy.kafka import control
 from deploy.kafka.lag import BrokerLags
+from deploy.kafka.topology import STAGE_NAMES, readers
 from deploy.local.kafka import LocalKafka
 from deploy.operations.setup import set_up
-from deploy.runtime import factories
-from deploy.runtime.stages import STAGE_NAMES, readers
+from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import IdentityPolicy
 from schemas.topics import LASTING, PUBLIC
 from sinks.clickhouse.epochs import Epochs
@@ -54,7 +54,7 @@ def test_setup_creates_everything_once(
     assert not again.migrations
     assert again.epoch == done.epoch
 
-    everybody = readers(settings, namespace)
+    everybody = readers(namespace)
     lags = BrokerLags(settings.kafka, everybody)
     assert {lag.reader.topic for lag in lags.read()} == {reader.topic for reader in everybody}
     assert not any(lag.records for lag in lags.read())
@@ -105,7 +105,7 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     present = control.present(settings)
     assert (present.namespace, present.partitions) == (namespace, 2)
     assert restored(present.policy, IdentityPolicy()) == settings.identity.policy()
-    store = factories.clickhouse(settings)
+    store = clickhouse_client(settings)
     begun = Epochs(store, namespace).begin(present.cluster_id, datetime.now(UTC))
     again = set_up(settings).epoch
     assert again is not None

@@ -7,9 +7,9 @@ from pathlib import Path
 from deploy.config.settings import Settings
 from deploy.kafka.control import Control, Present, namespace_of
 from deploy.kafka.topics import ensure
+from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of, readers
 from deploy.operations.rebuild.leftovers import obsolete
 from deploy.runtime.membership import state_folder
-from deploy.runtime.stages import generation_topics, lasting_topics, partitions_of, readers
 from schemas.topics import LINKS, full_name
 from tests.support.memory_cluster import MemoryCluster
 
@@ -31,7 +31,7 @@ def test_topics_groups_and_changelogs_of_a_generation_are_apart_and_control_is_s
     assert {name.replace("shop.g7.", "shop.") for name in own} == plain
     assert [topic.name for topic in lasting_topics(settings)] == ["shop.control", "shop.cursors"]
     assert not {"shop.control", "shop.cursors"} & plain
-    for reader in readers(settings, "shop.g7"):
+    for reader in readers("shop.g7"):
         assert reader.topic in own
         assert reader.group.startswith("shop.g7.touchline-")
 
