@@ -13,7 +13,7 @@ from deploy.config.identity_policy import order_problem
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.admission import Backlog
 from deploy.kafka.clients import kafka_connection
-from deploy.kafka.control import Control, Present, watch
+from deploy.kafka.control import Control, Generation, watch
 from deploy.kafka.lag import BrokerLags
 from deploy.kafka.topology import readers
 from deploy.runtime import metrics
@@ -61,7 +61,7 @@ async def _follow(
 ) -> None:
     """Publish to the topics of the present epoch, and change over when another becomes present."""
     loop = asyncio.get_running_loop()
-    found: asyncio.Queue[Present] = asyncio.Queue()
+    found: asyncio.Queue[Generation] = asyncio.Queue()
 
     def changed(control: Control) -> None:
         if control.present is not None:
