@@ -16,7 +16,7 @@ import structlog
 from faust.exceptions import ConsistencyError
 from faust.types import TP
 
-from processors.engine.config import ROWS, SEEN, EngineConfig, group
+from processors.engine.config import EngineConfig
 from processors.engine.hooks import Hooks
 from processors.engine.inputs import Inputs
 from processors.engine.metrics import FAILED_RECORDS, RELOGGED_ROWS
@@ -29,6 +29,7 @@ from processors.engine.rejects import rejected
 from processors.engine.step import Preparer, StageStore, Step
 from processors.engine.store import StorageError, disk_is_full
 from processors.stage import Decision, Failure, Output, Record, Stage
+from processors.stage_topics import ROWS, SEEN, group
 from schemas.error_location import where_raised
 from schemas.rows import FORMAT, NewerFormat, refuse_newer
 from schemas.topics import full_name

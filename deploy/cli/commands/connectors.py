@@ -12,7 +12,7 @@ import click
 
 from deploy.cli.options import configuration, json_option, now_ms, option_pairs, say_json
 from deploy.config.yaml_file import ConfigurationError
-from deploy.runtime.factories import Plans, source_policy, source_problem
+from deploy.runtime.factories.sources import Plans, source_policy, source_problem
 from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.contracts import load_contract

@@ -9,9 +9,9 @@ from ingest.connector import Context, Request, Result, Row
 from ingest.connectors.mailbox.connector import Mailbox, MailboxOptions
 from ingest.connectors.mailbox.contract import MESSAGES, PASSWORD, USER
 from ingest.connectors.mailbox.imap_server import CAME_IN
-from ingest.files.reader import BatchSource, Reading
-from ingest.gateway.config import GatewayConfig
+from ingest.files.reader import BatchSource, SourceReader
 from ingest.intake.accept import SourcePolicy
+from ingest.intake.limits import Limits
 from schemas.touchpoint import Touchpoint
 from tests.support.mail_server import MailServer
 
@@ -63,6 +63,6 @@ def ids(connector: Mailbox, rows: list[Row]) -> list[str]:
     ]
 
 
-def reading(connector: Mailbox) -> Reading:
+def reading(connector: Mailbox) -> SourceReader:
     source = BatchSource(connector, SourcePolicy("support"))
-    return Reading(source, GatewayConfig(), lambda: time.time_ns() // 1_000_000)
+    return SourceReader(source, Limits(), lambda: time.time_ns() // 1_000_000)

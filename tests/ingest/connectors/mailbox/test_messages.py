@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.connector import original
 from ingest.connectors.mailbox.contract import MESSAGES, PASSWORD, USER, MailboxContract
 from ingest.intake.accept import Accepted, SourcePolicy, accept
-from ingest.intake.replay_context import Kept, Origins
+from ingest.intake.replay_context import Origins, ReplayContext
 from ingest.kit.imap import _quoted, internal_moment
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
@@ -165,7 +165,7 @@ def test_what_is_kept_of_a_message_is_read_again_as_it_was():
         for result in connector.parse(asked, CONTEXT):
             assert isinstance(result, Touchpoint), name
             origin = origins.of(Rejection("invalid", "", original(result)))
-            again = Kept.of(origin.request).request(original(result))
+            again = ReplayContext.of(origin.request).request(original(result))
             assert list(connector.parse(again, CONTEXT)) == parse(body), name
             assert PASSWORD not in origin.request
 

@@ -1,4 +1,4 @@
-"""Reading from a real IMAP server, changing nothing."""
+"""SourceReader from a real IMAP server, changing nothing."""
 
 from __future__ import annotations
 
