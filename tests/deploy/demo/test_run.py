@@ -9,6 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.integration
+
 SMALL = (
     "import sys; from pathlib import Path; from deploy.demo import run;"
     "from deploy.demo.generate import Size;"
