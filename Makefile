@@ -16,9 +16,10 @@ find_python = for p in python3.13 python3.12 python3.11 python3; do \
 demo: $(VENV)/.installed
 	@$(BIN)/touchline demo $(ARGS)
 
-# Format, lint, types and the tests that start no process (unmarked: see tests/conftest.py).
+# Format, lint, types and unit tests: no test that starts a process (tests/conftest.py marks them),
+# and not the thousands of schedules in tests/properties.
 check: lint
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not integration" $(ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not integration" --ignore tests/properties $(ARGS)
 
 # Two files at a time: most tests wait for processes. Each side has a Kafka and a ClickHouse.
 test: lint
