@@ -23,7 +23,7 @@ from deploy.runtime.signals import async_stop_event
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import Ports
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
-from ingest.publishing.switching import ChangingPublisher
+from ingest.publishing.switching import SwitchingPublisher
 from schemas.topics import TOUCHPOINTS, TRAILS, full_name
 
 EMBEDDED_LINGER_S = 0.025
@@ -38,7 +38,7 @@ def run(configuration: Configuration) -> None:
 async def _serve(configuration: Configuration) -> None:
     settings = configuration.settings
     sources = gateway_sources(configuration)
-    publisher = ChangingPublisher()
+    publisher = SwitchingPublisher()
     metrics.build_info()
     counters = metrics.GatewayCounters()
     following = asyncio.create_task(_follow(settings, publisher, counters))
@@ -57,7 +57,7 @@ async def _serve(configuration: Configuration) -> None:
 
 
 async def _follow(
-    settings: Settings, publisher: ChangingPublisher, counters: metrics.GatewayCounters
+    settings: Settings, publisher: SwitchingPublisher, counters: metrics.GatewayCounters
 ) -> None:
     """Publish to the topics of the present epoch, and change over when another becomes present."""
     loop = asyncio.get_running_loop()

@@ -14,11 +14,11 @@ from deploy.kafka.cursors import cursors
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.kafka.outlet import KafkaOutlet
 from deploy.runtime import metrics
-from deploy.runtime.factories.sources import batch_sources, gateway_config
+from deploy.runtime.factories.sources import batch_sources, limits
 from deploy.runtime.signals import stop_event
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
-from ingest.files.reader import BatchSource, Reading
+from ingest.files.reader import BatchSource, SourceReader
 
 _SEND_S = 60.0
 #: Seconds that a batch in progress gets after a stop; then it is given up, and read again later.
@@ -102,12 +102,12 @@ class Puller:
 
     @contextlib.contextmanager
     def _pull(self, source: BatchSource) -> Iterator[Pull]:
-        reading = Reading(source, gateway_config(self.settings), _now_ms)
+        reader = SourceReader(source, limits(self.settings), _now_ms)
         with (
             contextlib.closing(cursors(self.settings, self.data)) as kept,
             KafkaOutlet(self.settings, "touchline-pull", _SEND_S) as outlet,
         ):
-            yield Pull(reading, kept, outlet, self.metrics, self.stop.is_set)
+            yield Pull(reader, kept, outlet, self.metrics, self.stop.is_set)
 
 
 def _now_ms() -> int:

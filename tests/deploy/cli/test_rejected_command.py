@@ -21,7 +21,7 @@ from deploy.kafka.control import NEXT, Generation, announce
 from deploy.local.broker import MockBroker
 from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE, at_running_stack
 from deploy.operations.rejected.log import Mark, RejectedLog
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from schemas.identifiers import IdentityPolicy
 from schemas.topics import TOUCHPOINTS, full_name
 from tests.support import rows
@@ -68,7 +68,7 @@ def refused(store: Store) -> None:
                 reason="invalid",
                 detail=detail,
                 payload_base64=base64.b64encode(payload).decode(),
-                request=Kept("/v1/events", {"content-type": "application/json"}).text(),
+                request=ReplayContext("/v1/events", {"content-type": "application/json"}).text(),
             ),
         )
 
