@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.cursors import cursors
 from deploy.kafka.detect_embedded import detect_embedded
-from deploy.kafka.outlet import KafkaOutlet
+from deploy.kafka.operator_publisher import PresentPublisher
 from deploy.runtime import metrics
 from deploy.runtime.factories.sources import batch_sources, limits
 from deploy.runtime.signals import stop_event
@@ -105,7 +105,7 @@ class Puller:
         reader = SourceReader(source, limits(self.settings), _now_ms)
         with (
             contextlib.closing(cursors(self.settings, self.data)) as kept,
-            KafkaOutlet(self.settings, "touchline-pull", _SEND_S) as outlet,
+            PresentPublisher(self.settings, "touchline-pull", _SEND_S) as outlet,
         ):
             yield Pull(reader, kept, outlet, self.metrics, self.stop.is_set)
 

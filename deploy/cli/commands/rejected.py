@@ -25,8 +25,8 @@ from deploy.cli.options import (
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.rejected import document, text
-from deploy.operations.rejected.line import KafkaLine
 from deploy.operations.rejected.log import RejectedLog, Selection
+from deploy.operations.rejected.publisher import KafkaReplayPublisher
 from deploy.operations.rejected.replay import Replay, Total
 from deploy.operations.rejected.verdict import Judge
 from deploy.runtime.factories.clickhouse import clickhouse_client
@@ -141,9 +141,11 @@ def replay(
             total = Replay(log, judge, None, now_ms, _progress()).run(selection, began_ms, limit)
             _answer(total, as_json, applied=False)
             return 0
-        with KafkaLine(settings, _shown(settings, clickhouse), wait_s) as line:
-            total = Replay(log, judge, line, now_ms, _progress()).run(selection, began_ms, limit)
-            complete = not total.done or line.settle()
+        with KafkaReplayPublisher(settings, _shown(settings, clickhouse), wait_s) as publisher:
+            total = Replay(log, judge, publisher, now_ms, _progress()).run(
+                selection, began_ms, limit
+            )
+            complete = not total.done or publisher.settle()
         _answer(total, as_json, applied=True)
         if total.done and not as_json:
             say_lines(text.settled(complete, log.refused_since(began_ms), wait_s))

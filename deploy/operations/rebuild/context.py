@@ -10,8 +10,8 @@ from typing import NamedTuple
 from kafka.errors import KafkaError
 
 from deploy.config.settings import Configuration
-from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Control, Generation, watch
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.kafka.topics import Cluster, KafkaNotReady
 from deploy.kafka.topology import readers
 from deploy.operations.rebuild.leftovers import remove_abandoned
@@ -19,12 +19,13 @@ from deploy.operations.rebuild.live_copy import LiveCopy
 from deploy.operations.rebuild.processes import Crew
 from deploy.operations.rebuild.replay import Processing, Replay, Say
 from deploy.runtime.signals import Interrupts
-from ingest.publishing.blocking import BatchPublisher
 from sinks.clickhouse.client import ClickHouse, ClickHouseError
 from sinks.clickhouse.epochs import Epochs
 
 #: Seconds to wait for the processes of an epoch to join their groups.
 MEMBERS_S = 90.0
+#: The name under which the publishers of a rebuild connect to Kafka.
+CLIENT_ID = "touchline-rebuild"
 _LOOK_S = 0.2
 
 
@@ -100,10 +101,9 @@ class Site:
     def tools(self, own: Generation) -> Iterator[Tools]:
         """Yield the publishers to an epoch: from the history, and from the generation before it."""
         processing = self.processing(own)
-        connection = kafka_connection(self.settings.kafka, own.namespace)
         before = own.before or self.settings.namespace
         with (
-            BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
+            OperatorPublisher(self.settings.kafka, own.namespace, CLIENT_ID) as publisher,
             LiveCopy(self.settings.kafka, before, own.namespace, publisher) as copy,
         ):
             yield Tools(processing, Replay(processing, publisher), copy)

@@ -17,18 +17,17 @@ from kafka.errors import KafkaError
 
 from deploy.config.identity_policy import differences, restored
 from deploy.config.settings import Configuration, Settings
-from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Generation, present_generation, read_control
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.kafka.topics import KafkaNotReady, connect
 from deploy.operations.rebuild import beside
-from deploy.operations.rebuild.context import RebuildError, Site
+from deploy.operations.rebuild.context import CLIENT_ID, RebuildError, Site
 from deploy.operations.rebuild.history import Counts, History
 from deploy.operations.rebuild.leftovers import obsolete, ordered_table
 from deploy.operations.rebuild.replay import Processing, Replay, Say, keep, keep_no_longer
 from deploy.operations.rebuild.switch import switch
 from deploy.operations.setup import set_up
 from deploy.runtime.factories.clickhouse import clickhouse_config
-from ingest.publishing.blocking import BatchPublisher
 from schemas.topics import LINKS, TOUCHPOINTS
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
@@ -120,12 +119,11 @@ def finish(settings: Settings, present: Generation, say: Say) -> int:
 
     Its worker and sink must run, and nothing else may write to its topics meanwhile.
     """
-    connection = kafka_connection(settings.kafka, present.namespace)
     with (
         _kafka_explained(settings),
         contextlib.closing(_patient(settings)) as store,
         _kept(settings, present),
-        BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
+        OperatorPublisher(settings.kafka, present.namespace, CLIENT_ID) as publisher,
     ):
         epochs = Epochs(store, settings.namespace)
         shown = epochs.shown()

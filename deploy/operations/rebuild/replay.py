@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from deploy.config.settings import Settings
 from deploy.kafka.admission import Backlog
 from deploy.kafka.lag import BrokerLags, Lag, Lags, Reader, drain
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.kafka.topics import Cluster
 from deploy.kafka.topology import readers
 from deploy.operations.rebuild.history import History
-from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from schemas.topics import ASSIGNMENTS, LINKS, TOUCHPOINTS, TRAILS, full_name
 
@@ -104,7 +104,7 @@ class Replay:
     def __init__(
         self,
         processing: Processing,
-        publisher: BatchPublisher,
+        publisher: OperatorPublisher,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._processing = processing

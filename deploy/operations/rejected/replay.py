@@ -44,7 +44,7 @@ class Store(Protocol):
         """See `RejectedLog`."""
 
 
-class Line(Protocol):
+class ReplayPublisher(Protocol):
     """The connection of a replay to Kafka."""
 
     def check(self) -> None:
@@ -116,20 +116,20 @@ class Total:
 
 
 class Replay:
-    """A replay of a selection. With `line` None it only counts."""
+    """A replay of a selection. Without a `publisher` it only counts."""
 
     def __init__(
         self,
         store: Store,
         judge: Judge,
-        line: Line | None,
+        publisher: ReplayPublisher | None,
         clock_ms: Callable[[], int],
         beat: Callable[[Total], None] = lambda _: None,
     ) -> None:
         """Prepare. `beat` is called often, with the results so far."""
         self._store = store
         self._judge = judge
-        self._line = line
+        self._publisher = publisher
         self._clock_ms = clock_ms
         self._beat = beat
 
@@ -149,9 +149,9 @@ class Replay:
                 for number, verdict in enumerate(verdicts)
                 if verdict.goes
             }
-            if self._line is not None:
+            if self._publisher is not None:
                 going = [verdicts[number] for number in marks]
-                self._send(self._line, going, stored, total)
+                self._send(self._publisher, going, stored, total)
                 self._store.mark(list(marks.values()))
             for number, verdict in enumerate(verdicts):
                 total.add(verdict, marks.get(number))
@@ -170,14 +170,16 @@ class Replay:
                 break
         return verdicts
 
-    def _send(self, line: Line, going: Sequence[Verdict], stored: set[Place], total: Total) -> None:
+    def _send(
+        self, publisher: ReplayPublisher, going: Sequence[Verdict], stored: set[Place], total: Total
+    ) -> None:
         try:
-            line.check()
+            publisher.check()
             if records := [one for verdict in going for one in _records(verdict, stored)]:
-                line.send(records)
+                publisher.send(records)
                 # A rebuild that began before this copies these records; one that begins now first
                 # waits for them.
-                line.check()
+                publisher.check()
         except (NotAcknowledged, ReplayError) as error:
             raise ReplayError(
                 f"{error}; {total.done} were replayed before: give the same command again for the "
