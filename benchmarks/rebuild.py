@@ -28,7 +28,7 @@ from benchmarks.usage import running
 from benchmarks.workload import batches
 from deploy.config.settings import Settings
 from deploy.kafka.operator_publisher import OperatorPublisher
-from deploy.operations.rebuild.replay import Processing
+from deploy.operations.rebuild.progress import GenerationProgress
 from deploy.runtime.supervisor import Child, Supervisor
 from ingest.publishing.port import Message
 from schemas import messages, topics, touchpoint_row
@@ -202,7 +202,7 @@ def _decide(settings: Settings, links: list[Message]) -> None:
     with OperatorPublisher(settings.kafka, "", "touchline-benchmark") as publisher:
         for batch in batches(links, _BATCH):
             publisher.publish(batch)
-    Processing(settings, "", lambda _: None).drained()
+    GenerationProgress(settings, "", lambda _: None).wait_until_drained()
 
 
 def _timed(ours: Deployment, output: Path, present: Supervisor) -> tuple[dict[str, float], Peaks]:

@@ -55,7 +55,7 @@ def run(
         return 1
     keys = Keys()
     interrupts = Interrupts()
-    interrupts.take()
+    interrupts.install()
     try:
         with DemoStack(folder, keys, interrupts, keep=keep) as stack:
             return _Demo(console, stack, keys, keep).play(seed, size)
@@ -66,7 +66,7 @@ def run(
         console.print(f"the demo failed: {problem}", markup=False, soft_wrap=True)
         return 1
     finally:
-        interrupts.give_back()
+        interrupts.restore()
         console.print(
             f"\ndata: {folder / 'data'}\nlogs: {folder / 'data' / 'logs'}",
             markup=False,

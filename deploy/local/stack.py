@@ -22,12 +22,12 @@ from kafka.errors import KafkaError
 from deploy.config.settings import Configuration, Settings, child_environment, with_changes
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import STAGE_NAMES, readers
-from deploy.local.broker import MockBroker
+from deploy.local.broker import EmbeddedBroker
 from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE
 from deploy.operations.check import problems
 from deploy.operations.rebuild import rebuild
 from deploy.operations.setup import set_up
-from deploy.runtime.processes import AlreadyHeld, FileLock, Ports, fetch
+from deploy.runtime.processes import AlreadyHeld, FileLock, PortReservations, fetch
 from deploy.runtime.pull import pulled
 from deploy.runtime.signals import Interrupts
 from deploy.runtime.supervisor import Child, ChildFailed, Supervisor
@@ -67,10 +67,10 @@ class Stack:
         self._say = say
         self._configuration = configuration
         self._supervisor = Supervisor(self.logs, say)
-        self._broker: MockBroker | None = None
+        self._broker: EmbeddedBroker | None = None
         self._changes: dict[str, Any] = {"state": str(self._data / "state")}
         self._given = configuration.settings
-        self._ports = Ports()
+        self._ports = PortReservations()
         self._lock = FileLock(self._data / "up.lock")
         self._hurry = False
         self._interrupts = Interrupts()
@@ -92,7 +92,7 @@ class Stack:
         return self._data / "logs"
 
     def __enter__(self) -> Stack:
-        self._interrupts.take()
+        self._interrupts.install()
         try:
             self.start()
         except BaseException:
@@ -101,11 +101,11 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._interrupts.call_instead(self._skip_waiting)
+        self._interrupts.redirect(self._skip_waiting)
         try:
             self.stop()
         finally:
-            self._interrupts.give_back()
+            self._interrupts.restore()
 
     def run_until_signal(self) -> None:
         """Supervise the processes until Ctrl-C or SIGTERM. Raises `StackError`."""
@@ -134,7 +134,7 @@ class Stack:
         self._data.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
         try:
-            self._lock.take()
+            self._lock.acquire()
         except AlreadyHeld as problem:
             raise StackError(
                 f"another `touchline up` (process {problem}) runs on {self._data}; "
@@ -169,22 +169,22 @@ class Stack:
 
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics
-        self._changes["gateway"] = {"port": self._ports.take(gateway.port, host=gateway.host)}
+        self._changes["gateway"] = {"port": self._ports.reserve(gateway.port, host=gateway.host)}
         # One port for each stage, the sink and the pull; the gateway serves its own metrics.
-        first = self._ports.take(metrics.port, len(STAGE_NAMES) + 1 + self._pulls, metrics.host)
+        first = self._ports.reserve(metrics.port, len(STAGE_NAMES) + 1 + self._pulls, metrics.host)
         self._changes["metrics"] = {"port": first}
 
     def _start_servers(self) -> None:
         """Start Kafka and ClickHouse, unless they are configured."""
         if not self._given.names_clickhouse:
             self._say("starting ClickHouse")
-            port = self._ports.take(8123)
+            port = self._ports.reserve(8123)
             self._changes["clickhouse"] = {"url": f"http://127.0.0.1:{port}"}
             self._start_clickhouse(port)
         if not self._given.names_kafka:
             self._say("starting an in-memory Kafka")
             with self._interrupts.deferred():
-                self._broker = MockBroker(self.logs / "kafka.log").start()
+                self._broker = EmbeddedBroker(self.logs / "kafka.log").start()
             self._changes["kafka"] = {
                 "bootstrap_servers": self._broker.bootstrap_servers,
                 "embedded": True,
@@ -271,7 +271,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop all; return when no process is left. Safe to call at any point of a start."""
-        if not self._lock.taken:
+        if not self._lock.held:
             return
         self._stack_file.unlink(missing_ok=True)
         self._supervisor.stop("gateway")

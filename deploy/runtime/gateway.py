@@ -18,7 +18,7 @@ from deploy.kafka.lag import BrokerLags
 from deploy.kafka.topology import readers
 from deploy.runtime import metrics
 from deploy.runtime.factories.sources import gateway_config, gateway_sources
-from deploy.runtime.garbage_collection import collect_rarely
+from deploy.runtime.garbage_collection import tune_garbage_collection
 from deploy.runtime.signals import async_stop_event
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import Ports
@@ -50,7 +50,7 @@ async def _serve(configuration: Configuration) -> None:
                 sources,
                 ports,
                 async_stop_event(),
-                started=lambda _: collect_rarely(),
+                started=lambda _: tune_garbage_collection(),
             )
     finally:
         following.cancel()

@@ -67,11 +67,11 @@ class FileLock:
         self._file: TextIO | None = None
 
     @property
-    def taken(self) -> bool:
+    def held(self) -> bool:
         """True if this process holds the lock."""
         return self._file is not None
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Lock the file, and write this process's id into it. Raises `AlreadyHeld`."""
         while True:
             file = self._path.open("a+", encoding="ascii")
@@ -104,7 +104,7 @@ class FileLock:
             self._file = None
 
 
-class Ports:
+class PortReservations:
     """Ports chosen for children that will listen on them later.
 
     Two stacks that start at the same time would choose the same ports, so each port is also
@@ -114,7 +114,7 @@ class Ports:
     def __init__(self) -> None:
         self._claims: list[FileLock] = []
 
-    def take(self, wanted: int, count: int = 1, host: str = "127.0.0.1") -> int:
+    def reserve(self, wanted: int, count: int = 1, host: str = "127.0.0.1") -> int:
         """Return the first of `count` adjacent ports: `wanted` if all are free, else free ones."""
         first = wanted or free_port(host)
         while first + count > 65_536 or not all(
@@ -133,7 +133,7 @@ class Ports:
         name = f"touchline-{os.getuid()}-port-{port}.lock"
         claim = FileLock(Path(tempfile.gettempdir()) / name)
         try:
-            claim.take()
+            claim.acquire()
         except AlreadyHeld:
             return False
         self._claims.append(claim)

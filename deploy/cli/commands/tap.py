@@ -12,7 +12,7 @@ import click
 
 from deploy.cli.options import data_option, identifier_of, json_option, running, warn
 from deploy.kafka.detect_embedded import detect_embedded
-from deploy.operations.tap import Wanted, document, line, passing
+from deploy.operations.tap import TouchFilter, document, line, passing
 
 
 @click.command()
@@ -33,7 +33,7 @@ def command(context: click.Context, /, *, data: Path, limit: int | None, **given
     """
     settings = detect_embedded(running(context, "tap", data))
     who = identifier_of(settings, given["identifier"]) if given["identifier"] else None
-    wanted = Wanted(given["source"], given["channel"], given["kind"], who)
+    wanted = TouchFilter(given["source"], given["channel"], given["kind"], who)
     personal = given["personal"]
     with contextlib.suppress(KeyboardInterrupt):
         touches = passing(settings, lambda: warn("touchline: waiting for touches; Ctrl-C ends"))

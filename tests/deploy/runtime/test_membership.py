@@ -8,7 +8,7 @@ from deploy.config.settings import Settings
 from deploy.kafka.control import Control, Generation, generation_namespace
 from deploy.kafka.topics import ensure
 from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of, readers
-from deploy.operations.rebuild.leftovers import obsolete
+from deploy.operations.rebuild.cleanup import obsolete
 from deploy.runtime.membership import state_folder
 from schemas.topics import LINKS, full_name
 from tests.support.memory_cluster import MemoryCluster
