@@ -14,10 +14,11 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPart
 from deploy.config.embedded import PARTITIONS as EMBEDDED_PARTITIONS
 from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
+from schemas.errors import TouchlineError
 from schemas.topics import PUBLIC, Topic, full_name
 
 
-class KafkaNotReady(Exception):
+class KafkaNotReady(TouchlineError):
     """Kafka does not answer, or not as expected; the message is one line."""
 
 

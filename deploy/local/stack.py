@@ -31,6 +31,7 @@ from deploy.runtime.processes import AlreadyHeld, FileLock, PortReservations, fe
 from deploy.runtime.pull import pulled
 from deploy.runtime.signals import Interrupts
 from deploy.runtime.supervisor import Child, ChildFailed, Supervisor
+from schemas.errors import TouchlineError
 from sinks.clickhouse.tables import databases
 
 DRAIN_TIMEOUT = 30.0
@@ -38,7 +39,7 @@ DRAIN_TIMEOUT = 30.0
 _PREDECESSOR_TIMEOUT = 20.0
 
 
-class StackError(Exception):
+class StackError(TouchlineError):
     """The stack cannot run; the message has a line for each reason."""
 
 

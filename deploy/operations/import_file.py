@@ -21,12 +21,13 @@ from ingest.files.reader import Batch, BatchSource, EvaluatedRow, SourceReader
 from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.preview import connector_for
+from schemas.errors import TouchlineError
 
 #: Refused rows that are listed one by one.
 SHOWN = 5
 
 
-class ImportProblem(Exception):
+class ImportProblem(TouchlineError):
     """An import cannot be made or cannot be completed; the message is one line."""
 
 

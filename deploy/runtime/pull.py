@@ -19,13 +19,14 @@ from deploy.runtime.signals import stop_event
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
 from ingest.files.reader import BatchSource, SourceReader
+from schemas.errors import TouchlineError
 
 _SEND_S = 60.0
 #: Seconds that a batch in progress gets after a stop; then it is given up, and read again later.
 _GRACE_S = 10.0
 
 
-class PullProblem(Exception):
+class PullProblem(TouchlineError):
     """There is nothing to pull. The message is one line."""
 
 

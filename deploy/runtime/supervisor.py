@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.runtime.processes import die_with_parent, stop
+from schemas.errors import TouchlineError
 
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
@@ -24,7 +25,7 @@ _STABLE_AFTER = 60.0
 PROGRAM = (sys.executable, "-m", "deploy")
 
 
-class ChildFailed(Exception):
+class ChildFailed(TouchlineError):
     """A child could not start, or died and must not be restarted. The message is one line."""
 
 

@@ -20,6 +20,7 @@ from deploy.operations.rebuild.processes import RebuildProcesses
 from deploy.operations.rebuild.progress import GenerationProgress, Say
 from deploy.operations.rebuild.replay import HistoryReplay
 from deploy.runtime.signals import Interrupts
+from schemas.errors import TouchlineError
 from sinks.clickhouse.client import ClickHouse, ClickHouseError
 from sinks.clickhouse.epochs import Epochs
 
@@ -30,7 +31,7 @@ CLIENT_ID = "touchline-rebuild"
 _LOOK_S = 0.2
 
 
-class RebuildError(Exception):
+class RebuildError(TouchlineError):
     """The rebuild is impossible or was ended; the message is one line that says what to do."""
 
 
