@@ -23,7 +23,7 @@ def test_a_real_kafka_runs(kafka_broker: LocalKafka):
     admin.close()
 
 
-def test_kafka_python_talks_to_the_mock_broker(embedded_broker: EmbeddedBroker):
+def test_kafka_python_talks_to_the_embedded_broker(embedded_broker: EmbeddedBroker):
     address = {"bootstrap_servers": embedded_broker.bootstrap_servers, "api_version": API_VERSION}
     producer = KafkaProducer(**address, compression_type="lz4", acks="all")
     sent = producer.send("brokers.test", b"value", partition=3, timestamp_ms=1_000).get(10)
@@ -36,7 +36,7 @@ def test_kafka_python_talks_to_the_mock_broker(embedded_broker: EmbeddedBroker):
     consumer.close()
 
 
-def test_every_topic_of_the_mock_broker_has_four_partitions(embedded_broker: EmbeddedBroker):
+def test_every_topic_of_the_embedded_broker_has_four_partitions(embedded_broker: EmbeddedBroker):
     producer = KafkaProducer(
         bootstrap_servers=embedded_broker.bootstrap_servers, api_version=API_VERSION
     )
