@@ -6,18 +6,13 @@ from pathlib import Path
 
 import click
 
-from deploy.cli.options import configuration
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import data_option
 from deploy.local.stack import Stack
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".touchline"),
-    show_default=True,
-    help="Folder for data, logs and stack.json.",
-)
+@data_option(help="Folder for data, logs and stack.json.")
 @click.pass_context
 def command(context: click.Context, data: Path) -> None:
     """Run everything in the foreground until Ctrl-C or SIGTERM.
@@ -25,7 +20,7 @@ def command(context: click.Context, data: Path) -> None:
     Kafka and ClickHouse are embedded unless the configuration names them. The addresses are in
     DATA/stack.json once all processes are ready.
     """
-    loaded = configuration(context, "up")
+    loaded = load_configuration(context, "up")
     with Stack(loaded, data, click.echo) as stack:
         _announce(stack)
         stack.run_until_signal()
