@@ -51,7 +51,7 @@ class Deployment:
         cluster = connect(self.settings.kafka)
         wanted = [*lasting_topics(self.settings), *generation_topics(self.settings, self.namespace)]
         ensure(cluster, wanted)
-        present = control.Present(1, cluster.cluster_id(), self.namespace)
+        present = control.Generation(1, cluster.cluster_id(), self.namespace)
         control.announce(self.settings.kafka, self.namespace, present)
         cluster.close()
 

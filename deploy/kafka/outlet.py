@@ -103,7 +103,7 @@ class KafkaOutlet:
 
     def _connected(self) -> BatchPublisher:
         if self._publisher is None or self._clock() - self._looked > _LOOK_S:
-            present = control.present(self._settings)
+            present = control.present_generation(self._settings)
             self._looked = self._clock()
             if problem := order_problem(self._settings.identity.policy(), present.policy):
                 raise KafkaNotReady(problem)

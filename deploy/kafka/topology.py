@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deploy.config.settings import Settings
-from deploy.kafka.control import Present
+from deploy.kafka.control import Generation
 from deploy.kafka.lag import Reader
 from deploy.kafka.topics import Wanted, wanted
 from processors.graph.stage import GraphStage
@@ -24,7 +24,7 @@ STAGES: tuple[StageShape, ...] = (TrailsStage, GraphStage, ProfilesStage)
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
 
 
-def partitions_of(settings: Settings, present: Present) -> int:
+def partitions_of(settings: Settings, present: Generation) -> int:
     """Return the number of partitions of the topics of an epoch."""
     return present.partitions or settings.topic_partitions
 

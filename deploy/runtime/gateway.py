@@ -13,7 +13,7 @@ from deploy.config.identity_policy import order_problem
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.admission import Backlog
 from deploy.kafka.clients import kafka_connection
-from deploy.kafka.control import Control, Present, watch
+from deploy.kafka.control import Control, Generation, watch
 from deploy.kafka.lag import BrokerLags
 from deploy.kafka.topology import readers
 from deploy.runtime import metrics
@@ -23,7 +23,7 @@ from deploy.runtime.signals import async_stop_event
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import Ports
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
-from ingest.publishing.switching import ChangingPublisher
+from ingest.publishing.switching import SwitchingPublisher
 from schemas.topics import TOUCHPOINTS, TRAILS, full_name
 
 EMBEDDED_LINGER_S = 0.025
@@ -38,7 +38,7 @@ def run(configuration: Configuration) -> None:
 async def _serve(configuration: Configuration) -> None:
     settings = configuration.settings
     sources = gateway_sources(configuration)
-    publisher = ChangingPublisher()
+    publisher = SwitchingPublisher()
     metrics.build_info()
     counters = metrics.GatewayCounters()
     following = asyncio.create_task(_follow(settings, publisher, counters))
@@ -57,11 +57,11 @@ async def _serve(configuration: Configuration) -> None:
 
 
 async def _follow(
-    settings: Settings, publisher: ChangingPublisher, counters: metrics.GatewayCounters
+    settings: Settings, publisher: SwitchingPublisher, counters: metrics.GatewayCounters
 ) -> None:
     """Publish to the topics of the present epoch, and change over when another becomes present."""
     loop = asyncio.get_running_loop()
-    found: asyncio.Queue[Present] = asyncio.Queue()
+    found: asyncio.Queue[Generation] = asyncio.Queue()
 
     def changed(control: Control) -> None:
         if control.present is not None:

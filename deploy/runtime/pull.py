@@ -13,11 +13,11 @@ from deploy.kafka.cursors import cursors
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.kafka.outlet import KafkaOutlet
 from deploy.runtime import metrics
-from deploy.runtime.factories.sources import batch_sources, gateway_config
+from deploy.runtime.factories.sources import batch_sources, limits
 from deploy.runtime.signals import stop_event
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
-from ingest.files.reader import BatchSource, Reading
+from ingest.files.reader import BatchSource, SourceReader
 from schemas.errors import TouchlineError
 from schemas.times import now_ms
 
@@ -103,9 +103,9 @@ class Puller:
 
     @contextlib.contextmanager
     def _pull(self, source: BatchSource) -> Iterator[Pull]:
-        reading = Reading(source, gateway_config(self.settings), now_ms)
+        reader = SourceReader(source, limits(self.settings), now_ms)
         with (
             contextlib.closing(cursors(self.settings, self.data)) as kept,
             KafkaOutlet(self.settings, "touchline-pull", _SEND_S) as outlet,
         ):
-            yield Pull(reading, kept, outlet, self.metrics, self.stop.is_set)
+            yield Pull(reader, kept, outlet, self.metrics, self.stop.is_set)

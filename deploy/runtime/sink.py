@@ -27,7 +27,7 @@ def run(settings: Settings, which: str) -> None:
         asyncio.run(_write(settings, present))
 
 
-async def _write(settings: Settings, present: control.Present) -> None:
+async def _write(settings: Settings, present: control.Generation) -> None:
     stop = async_stop_event()
     end_with(settings, present)
     config = replace(sink_config(settings, present.namespace), epoch=present.epoch)

@@ -9,7 +9,7 @@ import structlog
 
 from deploy.config.settings import Settings, child_environment
 from deploy.kafka.clients import security
-from deploy.kafka.control import Present
+from deploy.kafka.control import Generation
 from deploy.kafka.topology import STAGE_NAMES, partitions_of
 from deploy.runtime import metrics
 from deploy.runtime.factories.stages import make_stage, segments_of
@@ -69,7 +69,7 @@ def run_worker(
         supervisor.stop_together()
 
 
-def engine_config(settings: Settings, present: Present, stage: str) -> EngineConfig:
+def engine_config(settings: Settings, present: Generation, stage: str) -> EngineConfig:
     """Return a stage's configuration for the topics of an epoch, with the folder of its state."""
     session = settings.kafka.session_timeout_s or 60.0
     return EngineConfig(

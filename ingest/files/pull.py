@@ -12,7 +12,7 @@ import structlog
 
 from ingest.connector import BatchConnector, NotNow, Position
 from ingest.files.publish import Outlet, run
-from ingest.files.reader import Batch, Reading
+from ingest.files.reader import Batch, SourceReader
 from ingest.publishing.port import NotAcknowledged
 from schemas.error_location import where_raised
 
@@ -68,7 +68,7 @@ class Stopped(Exception):
 class Pull:
     """Pulls one source."""
 
-    reading: Reading
+    reader: SourceReader
     cursors: CursorStore
     outlet: Outlet
     metrics: PullMetrics
@@ -79,7 +79,7 @@ class Pull:
     @property
     def key(self) -> str:
         """The key of the cursor."""
-        source = self.reading.source
+        source = self.reader.source
         return f"pull/{source.name}/{source.connector.name}"
 
     def forever(self, wait: Callable[[float], bool]) -> None:
@@ -97,12 +97,12 @@ class Pull:
 
         Raises Stopped, between two batches.
         """
-        source, connector = self.reading.source.name, self.reading.source.connector
+        source, connector = self.reader.source.name, self.reader.source.connector
         try:
             kept = self.cursors.of(self.key).get(self.key)
             cursor = decode(kept).cursor if kept else None
             # Always closed: that ends the provider's connection.
-            with contextlib.closing(self.reading.batches(cursor)) as found:
+            with contextlib.closing(self.reader.batches(cursor)) as found:
                 run(found, self.outlet, self._move, self._done)
         except NotNow as error:
             return self._later(error.cause, str(error), error.retry_after), False
@@ -121,12 +121,12 @@ class Pull:
         self.cursors.move(self.key, Pulled(cursor=position.cursor).encode())
 
     def _done(self, batch: Batch) -> None:
-        self.metrics.pulled(self.reading.source.name, self.reading.source.connector.name, batch)
+        self.metrics.pulled(self.reader.source.name, self.reader.source.connector.name, batch)
         if self.stopped():
             raise Stopped
 
     def _later(self, cause: str, detail: str, wanted_s: float | None = None) -> float:
-        source = self.reading.source
+        source = self.reader.source
         growing = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failures, 20))
         # The provider's own pause counts, but never shortens the first pause after a failure.
         pause_s = growing if wanted_s is None else max(wanted_s, _FIRST_PAUSE_S)

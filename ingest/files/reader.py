@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ingest.connector import (
     AnyConnector,
+    BatchConnector,
     Context,
     File,
     Position,
@@ -19,14 +20,15 @@ from ingest.connector import (
     RowConnector,
     WebhookConnector,
 )
-from ingest.gateway.config import GatewayConfig
 from ingest.intake.accept import Accepted, SourcePolicy
-from ingest.intake.evaluate import judged, judged_touch, refused
+from ingest.intake.evaluate import evaluate, evaluate_touchpoint, rejection_message
+from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.replay_context import Origins
-from ingest.intake.violations import Violated
-from ingest.kit.lines import rows
-from ingest.publishing.port import Message, Refused, messages
+from ingest.intake.source import ReadableSource
+from ingest.intake.violations import ViolationRecorder
+from ingest.kit.lines import rows as lines
+from ingest.publishing.port import Message
 from schemas.rejection import Rejection
 
 #: Most rows, and bytes of records, in a batch; its last row may exceed the bytes.
@@ -63,7 +65,7 @@ class Batch:
     """
 
     accepted: list[Accepted] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[Message] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     #: The place of each refused row and the reason, for people.
     details: list[str] = field(default_factory=list)
@@ -73,11 +75,11 @@ class Batch:
 
     def messages(self) -> list[Message]:
         """Return the messages for the publisher."""
-        return list(messages(self.accepted, self.refused))
+        return [*(one.message for one in self.accepted), *self.refused]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class EvaluatedRow:
     """The results of one row, and what is stored with those of its parts that are refused."""
 
     results: list[Accepted | Rejection]
@@ -85,20 +87,6 @@ class Judgement:
     place: str
     received_ms: int
     origins: Origins
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingSource:
-    """`ReadSource` of a connector that reads requests, or rows as requests."""
-
-    connector: RowConnector | WebhookConnector
-    policy: SourcePolicy
-    plan: Plan | None = None
-
-    @property
-    def name(self) -> str:
-        """The source's name in `touchline.yaml`."""
-        return self.policy.name
 
 
 class _Unread:
@@ -119,20 +107,20 @@ class _Unread:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SourceReader:
     """A reader of a source; the time of receipt of a row is the time at which it is read."""
 
     source: BatchSource
-    config: GatewayConfig
+    limits: Limits
     now_ms: Callable[[], int]
     clock: Callable[[], float] = time.monotonic
-    violated: Violated = field(default_factory=lambda: Violated(time.monotonic))
+    violations: ViolationRecorder = field(default_factory=lambda: ViolationRecorder(time.monotonic))
 
     def context(self, file: File | None = None) -> Context:
         """Return the context that its connector gets."""
         policy = self.source.policy
         return Context(
-            self.source.name, self.now_ms(), policy.currency, self.config.max_events, file
+            self.source.name, self.now_ms(), policy.currency, self.limits.max_events, file
         )
 
     def batches(self, cursor: str | None, file: File | None = None) -> Generator[Batch, None, None]:
@@ -143,8 +131,8 @@ class Reading:
         batch, began = Batch(), self.clock()
         of = file.id if file else ""
         try:
-            for judgement in self.judgements(cursor, file):
-                self._add(batch, judgement, f"{self.source.name} {of}")
+            for row in self.rows(cursor, file):
+                self._add(batch, row, f"{self.source.name} {of}")
                 full = batch.rows >= BATCH_ROWS or batch.size >= BATCH_BYTES
                 if full or self.clock() - began >= BATCH_S:
                     yield batch
@@ -156,70 +144,73 @@ class Reading:
         if batch.rows:
             yield batch
 
-    def judgements(self, cursor: str | None, file: File | None = None) -> Iterator[Judgement]:
+    def rows(self, cursor: str | None, file: File | None = None) -> Iterator[EvaluatedRow]:
         """Yield the results of each row.
 
         A connector that yields no rows is processed a batch at a time; what it refuses is stored
         with its bytes, but cannot be read again by them alone.
         """
         connector, context = self.source.connector, self.context(file)
-        if not isinstance(connector, RowConnector | WebhookConnector):
-            for results, position in connector.read(cursor, context):
-                now = self.now_ms()
-                origins = Origins(self.source.name, _Unread(connector.name), _NOTHING)
-                judged_now = [
-                    one
-                    if isinstance(one, Rejection)
-                    else judged_touch(one, self.source.policy, self.source.plan, now)
-                    for one in results
-                ]
-                yield Judgement(judged_now, position, "", now, origins)
+        if isinstance(connector, RowConnector):
+            found = connector.rows(cursor, context)
+        elif isinstance(connector, WebhookConnector):
+            found = lines(context, cursor, f"/hooks/{self.source.name}")
+        else:
+            yield from self._whole_batches(connector, cursor, context)
             return
-        reading, received_ms = (
-            ReadingSource(connector, self.source.policy, self.source.plan),
-            context.received_ms,
-        )
-        found = (
-            connector.rows(cursor, context)
-            if isinstance(connector, RowConnector)
-            else rows(context, cursor, f"/hooks/{self.source.name}")
-        )
+        source = ReadableSource(connector, self.source.policy, self.source.plan)
+        received_ms = context.received_ms
         for row in found:
             now = self.now_ms()
             if now - received_ms > _RECEIVED_MS:
                 received_ms = now
-            yield self._judged(reading, row, received_ms)
+            yield self._evaluate_row(source, row, received_ms)
 
-    def _judged(self, source: ReadingSource, row: Row, received_ms: int) -> Judgement:
+    def _whole_batches(
+        self, connector: BatchConnector, cursor: str | None, context: Context
+    ) -> Iterator[EvaluatedRow]:
+        source = self.source
+        for found, position in connector.read(cursor, context):
+            now = self.now_ms()
+            results = [
+                one
+                if isinstance(one, Rejection)
+                else evaluate_touchpoint(one, source.policy, source.plan, now)
+                for one in found
+            ]
+            origins = Origins(source.name, _Unread(connector.name), _NOTHING)
+            yield EvaluatedRow(results, position, "", now, origins)
+
+    def _evaluate_row(self, source: ReadableSource, row: Row, received_ms: int) -> EvaluatedRow:
         origins = Origins(source.name, source.connector, row.request, row.problem)
         results: list[Accepted | Rejection] = (
             [row.problem]
             if row.problem is not None
-            else list(judged(source, row.request, received_ms, self.config))
+            else list(evaluate(source, row.request, received_ms, self.limits))
         )
-        return Judgement(results, row.position, row.place, received_ms, origins)
+        return EvaluatedRow(results, row.position, row.place, received_ms, origins)
 
-    def _add(self, batch: Batch, judgement: Judgement, of: str) -> None:
+    def _add(self, batch: Batch, evaluated: EvaluatedRow, of: str) -> None:
         batch.rows += 1
-        batch.position = judgement.position
-        for number, result in enumerate(judgement.results):
+        batch.position = evaluated.position
+        for number, result in enumerate(evaluated.results):
             if result.violations is not None:
-                received_ms = judgement.received_ms
-                batch.refused += self.violated.records(
+                received_ms = evaluated.received_ms
+                batch.refused += self.violations.messages(
                     self.source.name, result.violations, received_ms
                 )
             if isinstance(result, Accepted):
                 batch.accepted.append(result)
                 batch.size += len(result.value)
                 continue
-            detail = f"{judgement.place}: {result.detail}" if judgement.place else result.detail
-            rejected_id = uuid.uuid5(_REFUSALS, f"{of} {judgement.position.cursor} {number}")
-            row = refused(
+            detail = f"{evaluated.place}: {result.detail}" if evaluated.place else result.detail
+            rejected_id = uuid.uuid5(_REFUSALS, f"{of} {evaluated.position.cursor} {number}")
+            row = rejection_message(
                 replace(result, detail=detail),
-                judgement.origins,
+                evaluated.origins,
                 rejected_id=str(rejected_id),
-                received_ms=judgement.received_ms,
-                max_kept_bytes=self.config.max_kept_bytes,
+                received_ms=evaluated.received_ms,
+                max_kept_bytes=self.limits.max_kept_bytes,
             )
             batch.refused.append(row)
             batch.reasons[result.reason] += 1

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ingest.connector import Reader, WebhookConnector
+from ingest.connector import WebhookConnector
 from ingest.gateway.fetching import Get, HttpsGet
 from ingest.gateway.proxies import Network
-from ingest.intake.accept import SourcePolicy
-from ingest.intake.plan import Plan
+from ingest.intake.limits import MIB, Limits
+from ingest.intake.source import ReadableSource
 from ingest.publishing.port import Publisher
-
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,8 @@ class GatewayConfig:
     public_url: str | None = None
     #: Addresses of the proxies whose X-Forwarded-Proto, X-Forwarded-Host and X-Request-Id count.
     trusted_proxies: tuple[Network, ...] = ()
-    #: Largest body, before and after decompression.
-    max_body_bytes: int = 5 * MIB
-    max_depth: int = 64
-    max_events: int = 10_000
-    #: Bytes that are stored of a refused body or event; the row must fit into one Kafka record.
-    max_kept_bytes: int = 512 * 1024
+    #: The bounds of a body and its events.
+    limits: Limits = field(default_factory=Limits)
     #: Most bytes of all bodies that are being read or processed.
     max_bodies_bytes: int = 64 * MIB
     #: Most open connections; fewer if the process may not have as many descriptors.
@@ -62,40 +56,13 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A configured source: its connector, made from its options, and its policy."""
+class Source(ReadableSource):
+    """A source that requests are sent to."""
 
     connector: WebhookConnector
-    policy: SourcePolicy
     rate: RateLimit | None = None
-    plan: Plan | None = None
     #: Origins whose pages may send to it, if it is for browsers; None: all.
     origins: frozenset[str] | None = None
-
-    @property
-    def name(self) -> str:
-        """The source's name in `touchline.yaml`."""
-        return self.policy.name
-
-
-class ReadSource(Protocol):
-    """A source as reading needs it, be it the gateway's or one that is read in batches."""
-
-    @property
-    def name(self) -> str:
-        """Its name in `touchline.yaml`."""
-
-    @property
-    def connector(self) -> Reader:
-        """The reader of its requests, or its rows."""
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """The configuration that applies to all of its touches."""
-
-    @property
-    def plan(self) -> Plan | None:
-        """The tracking plan that its events are compared with."""
 
 
 class GatewayMetrics(Protocol):

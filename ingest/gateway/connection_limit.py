@@ -40,7 +40,7 @@ def allowed(most: int) -> int:
     return max(1, min(most, soft - RESERVED))
 
 
-class Door:
+class ConnectionLimit:
     """The factory that asyncio calls for each new connection; gives the protocol serving it."""
 
     def __init__(self, server: web.Server, config: GatewayConfig) -> None:
@@ -67,19 +67,19 @@ class Door:
 class _TurnedAway(asyncio.Protocol):
     """A protocol that answers the first request with 503, whatever it is, and closes."""
 
-    def __init__(self, door: Door, config: GatewayConfig) -> None:
-        self._door = door
+    def __init__(self, limit: ConnectionLimit, config: GatewayConfig) -> None:
+        self._limit = limit
         self._config = config
         self._transport: asyncio.Transport | None = None
         self._answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if len(self._door.turned_away) >= _TOLD_AT_ONCE or not isinstance(
+        if len(self._limit.turned_away) >= _TOLD_AT_ONCE or not isinstance(
             transport, asyncio.Transport
         ):
             transport.close()
             return
-        self._door.turned_away.add(self)
+        self._limit.turned_away.add(self)
         self._transport = transport
         asyncio.get_running_loop().call_later(self._config.linger_s, transport.abort)
 
@@ -91,7 +91,7 @@ class _TurnedAway(asyncio.Protocol):
             self._transport.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._door.turned_away.discard(self)
+        self._limit.turned_away.discard(self)
 
 
 def _full(retry_after_s: float) -> bytes:

@@ -37,7 +37,7 @@ class Family(NamedTuple):
     credentials: bool = False
 
 
-def may_send(request: web.Request, source: Source) -> bool:
+def check_origin(request: web.Request, source: Source) -> bool:
     """Return True if the page that sent a request may send to its source, as found by its key."""
     request[_SOURCE] = source
     origin = request.headers.get("Origin")

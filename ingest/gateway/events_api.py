@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ingest.gateway import replies
-from ingest.gateway.request_pipeline import Intake
+from ingest.gateway.request_pipeline import RequestPipeline
 
 CONNECTOR = "touchpoint"
 
@@ -17,8 +17,8 @@ CONNECTOR = "touchpoint"
 class EventsApi:
     """The handler of `/v1/events`."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, pipeline: RequestPipeline) -> None:
+        self._pipeline = pipeline
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this family."""
@@ -26,16 +26,16 @@ class EventsApi:
 
     async def post(self, http: web.Request) -> web.StreamResponse:
         """Accept events."""
-        intake = self._intake
+        pipeline = self._pipeline
         # The token is in a header: without a valid one the body is not read.
-        request = intake.request(http, b"")
-        source = intake.sources.keyed(CONNECTOR, request)
+        request = pipeline.request(http, b"")
+        source = pipeline.sources.keyed(CONNECTOR, request)
         if source is None:
             reply = replies.error(401, "Authorization: must be Bearer with the token of a source")
             reply.headers["WWW-Authenticate"] = "Bearer"
             return reply
-        intake.admit(source)
-        with intake.lease() as lease:
-            body = await intake.body(http, lease)
-            outcome = await intake.take(source, request._replace(body=body.data), body)
-            return replies.events(outcome)
+        pipeline.admit(source)
+        with pipeline.lease() as lease:
+            body = await pipeline.body(http, lease)
+            result = await pipeline.process(source, request._replace(body=body.data), body)
+            return replies.events(result)

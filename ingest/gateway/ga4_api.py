@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ingest.gateway import replies
-from ingest.gateway.request_pipeline import Intake
+from ingest.gateway.request_pipeline import RequestPipeline
 
 CONNECTOR = "ga4"
 
@@ -17,8 +17,8 @@ CONNECTOR = "ga4"
 class Ga4Api:
     """The handler of `/mp/collect`."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, pipeline: RequestPipeline) -> None:
+        self._pipeline = pipeline
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this family."""
@@ -26,15 +26,16 @@ class Ga4Api:
 
     async def post(self, http: web.Request) -> web.StreamResponse:
         """Accept events."""
-        intake = self._intake
+        pipeline = self._pipeline
         # The secret is in the query: without a valid one the body is not read.
-        request = intake.request(http, b"")
-        source = intake.sources.keyed(CONNECTOR, request)
+        request = pipeline.request(http, b"")
+        source = pipeline.sources.keyed(CONNECTOR, request)
         if source is None:
             return replies.error(401, "api_secret: is missing or unknown")
-        with intake.lease() as lease:
-            body = await intake.body(http, lease)
+        pipeline.admit(source)
+        with pipeline.lease() as lease:
+            body = await pipeline.body(http, lease)
             request = request._replace(body=body.data)
             return replies.hook(
-                await intake.take(source, request, body), source.connector.reply(request)
+                await pipeline.process(source, request, body), source.connector.reply(request)
             )

@@ -15,19 +15,19 @@ from aiohttp import web
 from ingest.connector import Request, TokenConnector
 from ingest.gateway import replies
 from ingest.gateway.config import Source
-from ingest.gateway.cors import FOREIGN, may_send
+from ingest.gateway.cors import FOREIGN, check_origin
 from ingest.gateway.fetching import Fetches
-from ingest.gateway.request_pipeline import Intake
+from ingest.gateway.request_pipeline import RequestPipeline
 from ingest.gateway.tokens import UsedTokens
 
 
 class Hooks:
     """The handlers of the webhooks."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-        self._fetches = Fetches(intake.ports.get, intake.ports.monotonic)
-        self._tokens = UsedTokens(intake.config.max_tokens)
+    def __init__(self, pipeline: RequestPipeline) -> None:
+        self._pipeline = pipeline
+        self._fetches = Fetches(pipeline.ports.get, pipeline.ports.monotonic)
+        self._tokens = UsedTokens(pipeline.config.max_tokens)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this family."""
@@ -38,28 +38,29 @@ class Hooks:
 
     async def post(self, http: web.Request) -> web.StreamResponse:
         """Accept a webhook."""
-        intake = self._intake
-        source = intake.sources.named(http.match_info["source"])
+        pipeline = self._pipeline
+        source = pipeline.sources.named(http.match_info["source"])
         if source is None:
             return replies.error(404, "there is no source of this name")
-        intake.admit(source)
-        with intake.lease() as lease:
-            body = await intake.body(http, lease)
+        pipeline.check_rate(source)
+        with pipeline.lease() as lease:
+            body = await pipeline.body(http, lease)
             raw = body.data if body.problem is None else body.problem.payload
-            request = await self._fetches.completed(source.connector, intake.request(http, raw))
+            request = await self._fetches.completed(source.connector, pipeline.request(http, raw))
             if not self._is_genuine(source, request):
                 if body.problem is not None and body.problem.reason == "too_large":
                     return replies.error(413, body.problem.detail)
                 return replies.error(401, "the signature is missing or wrong")
-            if not may_send(http, source):
+            if not check_origin(http, source):
                 return replies.error(403, FOREIGN)
             await self._fetches.call(source.connector, request)
-            outcome = await intake.take(source, request, body)
-            return replies.hook(outcome, source.connector.reply(request))
+            pipeline.count(source)
+            result = await pipeline.process(source, request, body)
+            return replies.hook(result, source.connector.reply(request))
 
     def _is_genuine(self, source: Source, request: Request) -> bool:
         connector = source.connector
-        if not connector.verify(request, self._intake.ports.now_ms()):
+        if not connector.verify(request, self._pipeline.ports.now_ms()):
             return False
         if not isinstance(connector, TokenConnector):
             return True
@@ -67,10 +68,10 @@ class Hooks:
 
     async def get(self, http: web.Request) -> web.StreamResponse:
         """Answer a handshake."""
-        source = self._intake.sources.named(http.match_info["source"])
+        source = self._pipeline.sources.named(http.match_info["source"])
         if source is None:
             return replies.error(404, "there is no source of this name")
-        reply = source.connector.handshake(self._intake.request(http, b""))
+        reply = source.connector.handshake(self._pipeline.request(http, b""))
         if reply is None:
             return replies.error(405, "this source takes POST only")
         return replies.provider(reply)

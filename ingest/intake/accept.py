@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from ingest.publishing.port import Message
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.rejection import Reason, Rejection
 from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, MINUTE_MS, rfc3339, to_ms
+from schemas.topics import TOUCHPOINTS
 from schemas.touchpoint import Campaign, Touchpoint, Value
 from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow, encode
 from schemas.violation import Violations
@@ -50,13 +52,18 @@ class SourcePolicy:
 
 
 class Accepted(NamedTuple):
-    """A record for the topic `touchpoints`."""
+    """An accepted event: the key and the value of its record for the topic `touchpoints`."""
 
     event_id: str
     key: bytes
     value: bytes
     #: Differences from the tracking plan of its source, where that only warns.
     violations: Violations | None = None
+
+    @property
+    def message(self) -> Message:
+        """The record, for a publisher."""
+        return Message(TOUCHPOINTS.name, self.key, self.value)
 
 
 def accept(

@@ -1,4 +1,4 @@
-"""Conversion of a request to records: the result of each event. Synchronous and pure.
+"""Evaluation of a request: a record, or a rejection, for each event. Synchronous and pure.
 
 The gateway uses it for requests, an import for each row, and a replay for what was refused.
 """
@@ -11,14 +11,16 @@ from dataclasses import replace
 import structlog
 
 from ingest.connector import Context, Request, Result, original
-from ingest.gateway.body import depth
-from ingest.gateway.config import GatewayConfig, ReadSource
 from ingest.intake.accept import Accepted, SourcePolicy, accept
+from ingest.intake.depth import depth
+from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.replay_context import Origins
-from ingest.publishing.port import MAX_RECORD_BYTES, Refused
+from ingest.intake.source import ReadableSource
+from ingest.publishing.port import MAX_RECORD_BYTES, Message
 from schemas.error_location import where_raised
 from schemas.rejection import Origin, Rejection, rejected_row
+from schemas.topics import REJECTED
 from schemas.touchpoint import Touchpoint
 
 log = structlog.get_logger(__name__)
@@ -31,23 +33,23 @@ _DETAIL_LENGTH = 500
 _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
 
 
-def judged(
-    source: ReadSource, request: Request, received_ms: int, config: GatewayConfig
+def evaluate(
+    source: ReadableSource, request: Request, received_ms: int, limits: Limits
 ) -> Iterator[Accepted | Rejection]:
     """Yield the record of each event, in order, or the reason why it is refused.
 
-    If a connector fails, the last result is a refusal of the whole body: the body can be replayed
-    once the bug is fixed.
+    If a connector fails, the last result is a rejection of the whole body: the body can be
+    replayed once the bug is fixed.
     """
     level = depth(request.body, _DECODABLE_DEPTH) if request.body[:1] in _JSON_STARTS else 0
     if level > _DECODABLE_DEPTH:
         detail = f"the body is nested deeper than {_DECODABLE_DEPTH} levels"
         yield Rejection("unreadable", detail, request.body)
         return
-    context = Context(source.name, received_ms, source.policy.currency, config.max_events)
+    context = Context(source.name, received_ms, source.policy.currency, limits.max_events)
     try:
         for result in source.connector.parse(request, context):
-            yield _judge(source, result, received_ms, level, config.max_depth)
+            yield _evaluate_result(source, result, received_ms, level, limits.max_depth)
     except Exception as error:
         name = source.connector.name
         log.error(
@@ -61,15 +63,15 @@ def judged(
         yield Rejection("processing_failed", detail, request.body)
 
 
-def refused(
+def rejection_message(
     rejection: Rejection,
     origins: Origins,
     *,
     rejected_id: str,
     received_ms: int,
     max_kept_bytes: int,
-) -> Refused:
-    """Return the record of a refusal; a large payload is cut to the start that Kafka accepts."""
+) -> Message:
+    """Return the record of a rejection; a large payload is cut to the start that Kafka accepts."""
     rejection = replace(rejection, detail=printable(rejection.detail))
     origin = origins.of(rejection)
     size = len(rejection.payload)
@@ -82,7 +84,7 @@ def refused(
         # With the bytes around it, it is too large for a record.
         origin = _cut(origin)
         value = rejected_row(rejection, origin, rejected_id=rejected_id, received_ms=received_ms)
-    return Refused(rejected_id.encode(), value)
+    return Message(REJECTED.name, rejected_id.encode(), value)
 
 
 def _cut(origin: Origin) -> Origin:
@@ -94,8 +96,8 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _judge(
-    source: ReadSource, result: Result, received_ms: int, level: int, max_depth: int
+def _evaluate_result(
+    source: ReadableSource, result: Result, received_ms: int, level: int, max_depth: int
 ) -> Accepted | Rejection:
     if isinstance(result, Rejection):
         return result
@@ -104,10 +106,10 @@ def _judge(
         if depth(payload, max_depth) > max_depth:
             detail = f"the event is nested deeper than {max_depth} levels"
             return Rejection("invalid", detail, payload, result.event_id)
-    return judged_touch(result, source.policy, source.plan, received_ms)
+    return evaluate_touchpoint(result, source.policy, source.plan, received_ms)
 
 
-def judged_touch(
+def evaluate_touchpoint(
     touch: Touchpoint, policy: SourcePolicy, plan: Plan | None, received_ms: int
 ) -> Accepted | Rejection:
     """Return the result of a touchpoint, compared with the source's tracking plan too."""

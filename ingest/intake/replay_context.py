@@ -24,7 +24,7 @@ ENCODING = "content-encoding"
 _ESCAPED = "surrogateescape"
 
 
-class Kept(NamedTuple):
+class ReplayContext(NamedTuple):
     """Path and headers, and the bytes before and after an event that make it a body."""
 
     path: str = ""
@@ -41,12 +41,12 @@ class Kept(NamedTuple):
         return json.dumps([self.path, dict(self.headers), *around], separators=(",", ":"))
 
     @classmethod
-    def of(cls, text: str) -> Kept:
+    def of(cls, text: str) -> ReplayContext:
         """Parse the output of `text`; raises ValueError."""
         path, headers, before, after = json.loads(text)
         return cls(path, headers, before.encode(errors=_ESCAPED), after.encode(errors=_ESCAPED))
 
-    def alone(self, connector: Reader, request: Request) -> Kept | None:
+    def alone(self, connector: Reader, request: Request) -> ReplayContext | None:
         """Return a copy with the bytes around one event; None if the connector names none."""
         try:
             around = connector.around(request)
@@ -99,14 +99,14 @@ class Origins:
         return self._known[form]
 
     def _origin(self, form: Form) -> Origin:
-        kept = Kept(self._request.path, dict(self._headers()))
+        context = ReplayContext(self._request.path, dict(self._headers()))
         if form != "event":
-            return self._made(form, kept)
-        alone = kept.alone(self._connector, self._request)
-        return self._made("", kept) if alone is None else self._made("event", alone)
+            return self._made(form, context)
+        alone = context.alone(self._connector, self._request)
+        return self._made("", context) if alone is None else self._made("event", alone)
 
-    def _made(self, form: Form, kept: Kept) -> Origin:
-        return Origin(form, self._source, self._connector.name, kept.text())
+    def _made(self, form: Form, context: ReplayContext) -> Origin:
+        return Origin(form, self._source, self._connector.name, context.text())
 
     def _headers(self) -> Iterator[tuple[str, str]]:
         for name, value in self._request.headers.items():

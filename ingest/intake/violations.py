@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ingest.publishing.port import Refused
+from ingest.publishing.port import Message
 from schemas.topics import VIOLATIONS
 from schemas.violation import Violations, violation_id, violation_row
 
@@ -21,14 +21,14 @@ EXAMPLE_EVERY_S = 600.0
 _REMEMBERED = 10_000
 
 
-class Violated:
+class ViolationRecorder:
     """The maker of the records; it remembers which differences have an example already."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._until: dict[tuple[str, ...], float] = {}
 
-    def records(self, source: str, of: Violations, received_ms: int) -> Iterator[Refused]:
+    def messages(self, source: str, of: Violations, received_ms: int) -> Iterator[Message]:
         """Yield one record for each difference of an event."""
         for violation in of.found:
             key = violation_id(source, of.event_id, violation).encode()
@@ -37,7 +37,7 @@ class Violated:
             row = violation_row(
                 violation, of, source=source, received_ms=received_ms, example=example
             )
-            yield Refused(key, row, VIOLATIONS.name)
+            yield Message(VIOLATIONS.name, key, row)
 
     def _wants_example(self, of: tuple[str, ...]) -> bool:
         now = self._monotonic()

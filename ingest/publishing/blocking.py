@@ -13,7 +13,13 @@ from typing import Any, Self
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from ingest.publishing.port import MAX_RECORD_BYTES, KafkaConnection, Message, NotAcknowledged
+from ingest.publishing.port import (
+    MAX_RECORD_BYTES,
+    KafkaConnection,
+    Message,
+    NotAcknowledged,
+    checked,
+)
 from schemas.topics import full_name, partition_of
 
 
@@ -64,10 +70,11 @@ class BatchPublisher:
             ) from None
 
     def publish(self, messages: Iterable[Message]) -> Delivery:
-        """Send a batch (`ingest.publishing.port.messages` makes one) and wait until Kafka has it.
+        """Send a batch and wait until Kafka has it.
 
         The caller bounds the batch; all of it is held in memory. Raises NotAcknowledged unless
-        every record was acknowledged; the batch as a whole is then to be published again.
+        every record was acknowledged; the batch as a whole is then to be published again. Raises
+        ValueError for a record that Kafka would never take.
         """
         futures: list[Any] = []
         size = 0
@@ -91,7 +98,7 @@ class BatchPublisher:
             partition = partition_of(message.key, len(self._producer.partitions_for(name)))
         return self._producer.send(
             name,
-            message.value,
+            checked(message.value),
             message.key,
             partition=partition,
             timestamp_ms=message.timestamp_ms,

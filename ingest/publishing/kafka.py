@@ -20,11 +20,10 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from ingest.intake.accept import Accepted
 from ingest.publishing.inflight_window import Entry, Window
-from ingest.publishing.port import WRITTEN, KafkaConnection, NotAcknowledged, Refused, checked
+from ingest.publishing.port import WRITTEN, KafkaConnection, Message, NotAcknowledged, checked
 from ingest.publishing.record_batches import Chunk, Lane
-from schemas.topics import TOUCHPOINTS, full_name, partition_of
+from schemas.topics import full_name, partition_of
 
 log = structlog.get_logger(__name__)
 #: Logical topic and partition.
@@ -102,12 +101,12 @@ class KafkaPublisher:
         """Bytes of the records that Kafka has not acknowledged yet."""
         return self._window.waiting
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
-        """Send all; returns once every record is acknowledged (see `Publisher.publish`)."""
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Send all; return once every record is acknowledged (see `Publisher.publish`)."""
         if self._problem is not None:
             # Fail at once: records sent now would only wait, and arrive beside their repetition.
             raise NotAcknowledged(self._problem)
-        parts = self._divide(accepted, refused)
+        parts = self._divide(messages)
         sizes = {where: sum(len(r.value) for r in records) for where, records in parts.items()}
         if not self._window.fits(sum(sizes.values())):
             raise NotAcknowledged("Kafka is slower than what comes in")
@@ -129,22 +128,16 @@ class KafkaPublisher:
         if failed is not None:
             raise NotAcknowledged(f"Kafka refused the records ({type(failed).__name__})")
 
-    def _divide(
-        self, accepted: Sequence[Accepted], refused: Sequence[Refused]
-    ) -> dict[_Where, list[Accepted | Refused]]:
+    def _divide(self, messages: Sequence[Message]) -> dict[_Where, list[Message]]:
         """Return the records by topic and partition, in their order."""
-        parts: defaultdict[_Where, list[Accepted | Refused]] = defaultdict(list)
-        for record in accepted:
-            parts[self._where(TOUCHPOINTS.name, record)].append(record)
-        for row in refused:
-            parts[self._where(row.topic, row)].append(row)
+        parts: defaultdict[_Where, list[Message]] = defaultdict(list)
+        for message in messages:
+            checked(message.value)
+            partition = partition_of(message.key, self._partitions[message.topic])
+            parts[message.topic, partition].append(message)
         return parts
 
-    def _where(self, topic: str, record: Accepted | Refused) -> _Where:
-        checked(record.value)
-        return topic, partition_of(record.key, self._partitions[topic])
-
-    def _put(self, where: _Where, records: Sequence[Accepted | Refused], size: int) -> Chunk:
+    def _put(self, where: _Where, records: Sequence[Message], size: int) -> Chunk:
         lane = self._lanes.get(where)
         if lane is None:
             topic, partition = where

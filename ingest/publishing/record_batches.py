@@ -13,8 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import Refused
+from ingest.publishing.port import Message
 
 
 class Chunk:
@@ -26,7 +25,7 @@ class Chunk:
 
     __slots__ = ("_packed", "_records", "done")
 
-    def __init__(self, records: Sequence[Accepted | Refused], done: asyncio.Future[None]) -> None:
+    def __init__(self, records: Sequence[Message], done: asyncio.Future[None]) -> None:
         self._records = records
         self._packed = 0
         self.done = done
@@ -75,7 +74,7 @@ class Lane:
         self._under_way: list[Chunk] = []
         self._task = asyncio.create_task(self._run(), name=f"lane-{topic}-{partition}")
 
-    def put(self, records: Sequence[Accepted | Refused]) -> Chunk:
+    def put(self, records: Sequence[Message]) -> Chunk:
         """Queue these records as the next, unless they are withdrawn before."""
         chunk = Chunk(records, asyncio.get_running_loop().create_future())
         self._chunks.append(chunk)

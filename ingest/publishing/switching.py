@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import NotAcknowledged, Publisher, Refused
+from ingest.publishing.port import Message, NotAcknowledged, Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -17,7 +16,7 @@ _LOOK_S = 0.05
 _GRACE_S = 15.0
 
 
-class ChangingPublisher:
+class SwitchingPublisher:
     """The publisher port, which delegates to the current publisher. For one event loop."""
 
     def __init__(self) -> None:
@@ -66,8 +65,8 @@ class ChangingPublisher:
         """See `Publisher`."""
         return self._without if self._now is None else self._now.problem
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         """See `Publisher`."""
         if self._now is None:
             raise NotAcknowledged(self._without)
-        await self._now.publish(accepted, refused)
+        await self._now.publish(messages)

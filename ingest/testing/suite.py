@@ -31,7 +31,7 @@ from ingest.connector import (
     original,
 )
 from ingest.intake.accept import Accepted
-from ingest.intake.replay_context import Kept, Origins
+from ingest.intake.replay_context import Origins, ReplayContext
 from ingest.registry import Registry
 from ingest.testing.values import (
     JSON,
@@ -263,7 +263,7 @@ class ConnectorSuite:
                     f"{name}: what is kept is a part of the body, and `around` does not say what "
                     "stands before and behind one"
                 )
-                again = Kept.of(origin.request).request(payload)
+                again = ReplayContext.of(origin.request).request(payload)
                 found = self.parse(again)
                 assert found == ([result] if origin.form == "event" else self.parse(request)), name
                 assert not any(secret in origin.request for secret in self.secrets)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from kafka.errors import KafkaError
 
 from deploy.config.settings import load
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import readers
 from deploy.local.kafka import LocalKafka
@@ -270,7 +270,7 @@ class Target:
 
     def _drained(self, within: float) -> bool:
         settings = load(self.system.file).settings
-        everybody = readers(present(settings).namespace)
+        everybody = readers(present_generation(settings).namespace)
 
         def look() -> bool:
             self.watch()

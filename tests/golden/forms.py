@@ -26,13 +26,13 @@ import msgspec
 from rocksdict import Options, Rdict
 
 from deploy.config import identity_policy
-from deploy.kafka import control as epoch
+from deploy.kafka.control import NEXT, PRESENT, Generation, decode, encode
 from deploy.operations.rejected.log import Mark
 from ingest.files.identity import Imported
 from ingest.files.identity import decode as imported
 from ingest.files.pull import Pulled
 from ingest.files.pull import decode as pulled
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from processors.engagement import counters as engagement
 from processors.engine.packing import pack_seen, unpack_seen
 from processors.engine.seen import PartitionSeen
@@ -250,7 +250,7 @@ def link_messages(pipeline: Pipeline) -> list[Example]:
 
 
 def rejected(_: Pipeline) -> list[Example]:
-    of_event = Origin("event", "shop", "segment", Kept("/v1/batch", {}, b"[", b"]").text())
+    of_event = Origin("event", "shop", "segment", ReplayContext("/v1/batch", {}, b"[", b"]").text())
     of_record = Origin("record", topic="trails", partition=3, key=b"\x00k", epoch=7)
     unreadable = Rejection("unreadable", "not JSON", b"\x00\xff")
     failed = Rejection("processing_failed", "KeyError in profiles", b"record")
@@ -274,12 +274,12 @@ def violations(_: Pipeline) -> list[Example]:
 
 
 def control(_: Pipeline) -> list[Example]:
-    first = epoch.Present(1, "cluster-a", "brand")
+    first = Generation(1, "cluster-a", "brand")
     built = identity_policy.described(IdentityPolicy())
-    beside = epoch.Present(7, "cluster-a", "brand.g7", 8, built, "brand")
+    beside = Generation(7, "cluster-a", "brand.g7", 8, built, "brand")
     return [
-        Example(epoch.encode(first), epoch.PRESENT.encode()),
-        Example(epoch.encode(beside), epoch.NEXT.encode()),
+        Example(encode(first), PRESENT.encode()),
+        Example(encode(beside), NEXT.encode()),
     ]
 
 
@@ -314,8 +314,10 @@ def packed_features(_: Pipeline) -> list[Example]:
 
 def kept_requests(_: Pipeline) -> list[Example]:
     some = (
-        Kept("/v1/track"),
-        Kept("/hooks/x?a=%20", {"content-type": "text/é \udcff"}, b'{"batch":[', "é]}".encode()),
+        ReplayContext("/v1/track"),
+        ReplayContext(
+            "/hooks/x?a=%20", {"content-type": "text/é \udcff"}, b'{"batch":[', "é]}".encode()
+        ),
     )
     return [Example(one.text().encode()) for one in some]
 
@@ -371,7 +373,7 @@ FORMS: dict[str, Form] = {
     "changelog.seen": Form(changelog_seen, of_changelog_seen),
     "packed.feature": Form(packed_features, lambda one: shown_feature(one.value)),
     "packed.link_messages": Form(link_messages, lambda one: shown(messages.decode_link(one.value))),
-    "kept.request": Form(kept_requests, lambda one: shown(Kept.of(one.value.decode()))),
+    "kept.request": Form(kept_requests, lambda one: shown(ReplayContext.of(one.value.decode()))),
     "kept.policy": Form(policies, of_policy),
     "kept.replay_mark": Form(marks, as_text),
     **{f"topic.{table.topic.name}": Form(records(table.topic.name), as_text) for table in TABLES},
@@ -388,5 +390,5 @@ FORMS: dict[str, Form] = {
     "topic.touchpoints.rejected": Form(rejected, as_text),
     "topic.plan.violations": Form(violations, as_text),
     "topic.cursors": Form(cursors, read_cursor),
-    "topic.control": Form(control, lambda one: asdict(epoch.decode(one.value, "brand"))),
+    "topic.control": Form(control, lambda one: asdict(decode(one.value, "brand"))),
 }

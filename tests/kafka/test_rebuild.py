@@ -115,8 +115,8 @@ class Running:
             assert sending.result() == 0, "the gateway has refused touches"
 
 
-def present(system: System) -> control.Present:
-    return control.present(load(system.file).settings)
+def present(system: System) -> control.Generation:
+    return control.present_generation(load(system.file).settings)
 
 
 def test_touches_go_on_while_a_rebuild_comes_to_the_same_people(

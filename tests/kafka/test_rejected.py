@@ -13,7 +13,7 @@ import pytest
 
 from deploy.config.settings import load
 from deploy.kafka.clients import kafka_connection
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
 from deploy.local.kafka import LocalKafka
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
@@ -106,7 +106,7 @@ def broken_off(system: System) -> None:
 def return_touch(system: System, value: bytes) -> None:
     """The row of a touch that made the stage raise, as the engine makes it."""
     settings = load(system.file).settings
-    shown = present(settings)
+    shown = present_generation(settings)
     key = json.loads(value)["lead_id"].encode()
     record = Record(TOUCHPOINTS.name, 0, 10**9, 1_795_000_000_000, key, value)
     row = rejected(Failure.of(record, KeyError("x")), "trails", shown.epoch)

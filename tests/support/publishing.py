@@ -10,13 +10,17 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.config.embedded import PARTITIONS
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import WRITTEN, KafkaConnection, Stored
-from schemas.topics import full_name
+from ingest.publishing.memory import Stored
+from ingest.publishing.port import WRITTEN, KafkaConnection, Message
+from schemas.topics import TOUCHPOINTS, full_name
 
 
-def event(n: int, size: int = 20) -> Accepted:
-    return Accepted(f"e{n}", str(uuid.UUID(int=n)).encode(), b"%d" % n + b"x" * size)
+def event(n: int, size: int = 20) -> Message:
+    return touchpoint(str(uuid.UUID(int=n)).encode(), b"%d" % n + b"x" * size)
+
+
+def touchpoint(key: bytes, value: bytes) -> Message:
+    return Message(TOUCHPOINTS.name, key, value)
 
 
 async def until(condition: Callable[[], object], within_s: float = 10) -> None:

@@ -10,7 +10,7 @@ from deploy.cli.output import print_json
 from deploy.config.identity_policy import differences, reordered, reordering, restored
 from deploy.config.settings import Configuration
 from deploy.config.yaml_file import ConfigurationError
-from deploy.kafka.control import Present, read_control
+from deploy.kafka.control import Generation, read_control
 from deploy.kafka.topics import KafkaNotReady, connect, ensure
 from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of
 from deploy.operations.check import problems as configuration_problems
@@ -79,7 +79,7 @@ def _compare(loaded: Configuration, problems: list[str], notes: list[str]) -> No
         notes.append(f"epoch {control.next.epoch} is being built, or was given up")
 
 
-def _policy(loaded: Configuration, present: Present) -> list[str]:
+def _policy(loaded: Configuration, present: Generation) -> list[str]:
     """Return the differences between the identity policy and that of the present epoch."""
     configured = loaded.settings.identity.policy()
     built = restored(present.policy, configured)

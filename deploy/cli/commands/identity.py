@@ -17,7 +17,7 @@ from deploy.cli.options import Time, data_option, json_option
 from deploy.cli.output import print_json, print_lines
 from deploy.config import identity_policy as policies
 from deploy.config.settings import Settings
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.identity import explain_text, split, split_many, split_text
 from deploy.operations.identity.explain import explain as explained
@@ -145,7 +145,7 @@ def _one(
     if asked.dry_run:
         _answer(asked, split_text.plan_json(plan), split_text.planned(plan))
         return 0
-    split.refuse_during_switch(epochs, present(settings).epoch)
+    split.refuse_during_switch(epochs, present_generation(settings).epoch)
     with KafkaCommands(settings, asked.wait) as commands:
         done = split.split(log, commands, plan, asked.order())
     _answer(asked, split_text.done_json(plan, done), split_text.done(plan, done))
@@ -167,7 +167,7 @@ def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -
             split_text.counted(total, lift=asked.lift),
         )
         return 0
-    split.refuse_during_switch(epochs, present(settings).epoch)
+    split.refuse_during_switch(epochs, present_generation(settings).epoch)
     order = asked.order()
     with KafkaCommands(settings, asked.wait) as commands:
         embedded = settings.kafka.embedded

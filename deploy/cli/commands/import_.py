@@ -19,8 +19,8 @@ from deploy.kafka.cursors import cursors
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.kafka.outlet import KafkaOutlet
 from deploy.operations.import_file import Counts, Import, first_rows, source_of
-from deploy.runtime.factories.sources import gateway_config
-from ingest.files.reader import BatchSource, Reading
+from deploy.runtime.factories.sources import limits
+from ingest.files.reader import BatchSource, SourceReader
 from ingest.testing.preview import documents, lines
 from schemas.rejection import Rejection
 from schemas.times import now_ms
@@ -56,9 +56,9 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
     source = source_of(loaded, given["source"], given["connector"], parse_pairs(given["options"]))
     if source.name not in loaded.settings.sources:
         warn(f"touchline: source {source.name} is not configured, so defaults are used")
-    reading = Reading(source, gateway_config(loaded.settings), now_ms)
+    reader = SourceReader(source, limits(loaded.settings), now_ms)
     if given["dry_run"]:
-        return _dry(reading, file, given["rows"], as_json)
+        return _dry(reader, file, given["rows"], as_json)
     settings = detect_embedded(loaded.settings)
     began = time.monotonic()
     with (
@@ -66,7 +66,7 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
         KafkaOutlet(settings, "touchline-import", given["wait"]) as outlet,
         _progress(file) as beat,
     ):
-        counts = Import(reading, kept, outlet).run(file, again=given["again"], beat=beat)
+        counts = Import(reader, kept, outlet).run(file, again=given["again"], beat=beat)
     _answer(file, source, counts, time.monotonic() - began, as_json)
     return 0
 
@@ -95,8 +95,8 @@ def _progress(file: Path) -> Iterator[Callable[[Counts, float | None], None]]:
             raise
 
 
-def _dry(reading: Reading, file: Path, limit: int, as_json: bool) -> int:
-    found = first_rows(reading, file, limit)
+def _dry(reader: SourceReader, file: Path, limit: int, as_json: bool) -> int:
+    found = first_rows(reader, file, limit)
     if as_json:
         print_json([{"place": one.place, "results": documents(one.results)} for one in found])
     else:

@@ -22,7 +22,7 @@ from deploy.operations.rejected.log import RejectedLog, Selection
 from deploy.operations.rejected.replay import Replay, Total
 from deploy.operations.rejected.verdict import Judge
 from deploy.runtime.factories.clickhouse import clickhouse_client
-from deploy.runtime.factories.sources import gateway_config, read_sources
+from deploy.runtime.factories.sources import limits, read_sources
 from schemas.rejection import REASONS
 from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
 from sinks.clickhouse.client import ClickHouse
@@ -150,8 +150,8 @@ def _log(settings: Settings) -> Iterator[tuple[RejectedLog, ClickHouse]]:
 
 def _judge(loaded: Configuration, clickhouse: ClickHouse) -> Judge:
     sources = {source.name: source for source in read_sources(loaded)}
-    config = gateway_config(loaded.settings)
-    return Judge(sources, config, _shown(loaded.settings, clickhouse))
+    bounds = limits(loaded.settings)
+    return Judge(sources, bounds, _shown(loaded.settings, clickhouse))
 
 
 def _shown(settings: Settings, clickhouse: ClickHouse) -> int:

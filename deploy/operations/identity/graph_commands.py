@@ -7,7 +7,7 @@ from typing import Self
 
 from deploy.config.settings import Settings
 from deploy.kafka.clients import kafka_connection
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
 from deploy.kafka.lag import settled
 from deploy.kafka.topology import readers
 from ingest.publishing.blocking import BatchPublisher
@@ -31,7 +31,7 @@ class KafkaCommands:
         """
         self._settings = settings
         self._wait_s = wait_s
-        self._namespace = present(settings).namespace
+        self._namespace = present_generation(settings).namespace
         connection = kafka_connection(settings.kafka, self._namespace)
         self._publisher = BatchPublisher(
             connection, client_id="touchline-identity", deliver_s=wait_s

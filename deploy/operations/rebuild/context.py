@@ -10,9 +10,8 @@ from typing import NamedTuple
 from kafka.errors import KafkaError
 
 from deploy.config.settings import Configuration
-from deploy.kafka import control as epoch
 from deploy.kafka.clients import kafka_connection
-from deploy.kafka.control import Present
+from deploy.kafka.control import Control, Generation, watch
 from deploy.kafka.topics import Cluster, KafkaNotReady
 from deploy.kafka.topology import readers
 from deploy.operations.rebuild.leftovers import remove_abandoned
@@ -58,7 +57,7 @@ class Site:
         self.epochs = Epochs(store, self.settings.namespace)
         self._interrupts = Interrupts()
         self._crew = Crew(configuration, self._interrupts, say)
-        self._own: Present | None = None
+        self._own: Generation | None = None
         self._overtaken = False
 
     def __enter__(self) -> Site:
@@ -70,15 +69,15 @@ class Site:
         self._crew.stop()
         self._interrupts.give_back()
 
-    def work_on(self, own: Present) -> None:
+    def work_on(self, own: Generation) -> None:
         """Start the processes of an epoch and wait for them to join. Raises `RebuildError`."""
         self._own = own
-        epoch.watch(self.settings.kafka, self.settings.namespace, self._heard)
+        watch(self.settings.kafka, self.settings.namespace, self._heard)
         self._crew.start()
         if not self.members(own, 1):
             raise RebuildError(f"the processes do not start, see {self._crew.folder}")
 
-    def abandon(self, own: Present) -> None:
+    def abandon(self, own: Generation) -> None:
         """Stop the processes, and remove everything that was built."""
         self._uninterrupted()
         self._crew.stop()
@@ -94,12 +93,12 @@ class Site:
         if self._overtaken:
             raise RebuildError("another rebuild has begun, this one ends")
 
-    def processing(self, of: Present) -> Processing:
+    def processing(self, of: Generation) -> Processing:
         """Return the processes of an epoch."""
         return Processing(self.settings, of.namespace, self.say, self.beat)
 
     @contextmanager
-    def tools(self, own: Present) -> Iterator[Tools]:
+    def tools(self, own: Generation) -> Iterator[Tools]:
         """Yield the publishers to an epoch: from the history, and from the generation before it."""
         processing = self.processing(own)
         connection = kafka_connection(self.settings.kafka, own.namespace)
@@ -110,7 +109,7 @@ class Site:
         ):
             yield Tools(processing, Replay(processing, publisher), copy)
 
-    def members(self, of: Present, count: int, within: float = MEMBERS_S) -> bool:
+    def members(self, of: Generation, count: int, within: float = MEMBERS_S) -> bool:
         """Wait until every consumer group of an epoch has `count` members; False on timeout."""
         groups = sorted({one.group for one in readers(of.namespace)})
         deadline = time.monotonic() + within
@@ -121,7 +120,7 @@ class Site:
             time.sleep(_LOOK_S)
         return True
 
-    def _heard(self, control: epoch.Control) -> None:
+    def _heard(self, control: Control) -> None:
         if self._own is not None and control.present is not None:
             self._overtaken = not control.names(self._own.epoch)
 

@@ -9,8 +9,8 @@ from kafka.errors import KafkaError
 
 from deploy.config.identity_policy import order_problem
 from deploy.config.settings import Settings
-from deploy.kafka import control as epoch
 from deploy.kafka.clients import kafka_connection
+from deploy.kafka.control import present_generation, read_control
 from deploy.kafka.lag import settled
 from deploy.kafka.outlet import deliver
 from deploy.kafka.topics import KafkaNotReady
@@ -32,7 +32,7 @@ class KafkaLine:
         self._settings = settings
         self._shown = shown
         self._wait_s = wait_s
-        present = epoch.present(settings)
+        present = present_generation(settings)
         if problem := order_problem(settings.identity.policy(), present.policy):
             raise ReplayError(problem)
         self._namespace = present.namespace
@@ -45,7 +45,7 @@ class KafkaLine:
     def check(self) -> None:
         """See `deploy.operations.rejected.replay.Line`."""
         try:
-            control = epoch.read_control(self._settings.kafka, self._settings.namespace)
+            control = read_control(self._settings.kafka, self._settings.namespace)
         except (KafkaError, OSError) as error:
             raise KafkaNotReady(
                 f"Kafka at {self._settings.kafka.bootstrap_servers} does not answer: "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from deploy.config.identity_policy import restored
 from deploy.config.settings import Settings
-from deploy.kafka.control import Present
+from deploy.kafka.control import Generation
 from deploy.kafka.topology import partitions_of
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
@@ -16,7 +16,7 @@ from processors.trails.stage import TrailsStage
 
 
 def make_stage(
-    name: str, settings: Settings, present: Present, segments: Iterable[Segment] = ()
+    name: str, settings: Settings, present: Generation, segments: Iterable[Segment] = ()
 ) -> Stage:
     """Make a stage by name, for an epoch and with the identity policy of that epoch."""
     policy = restored(present.policy, settings.identity.policy())

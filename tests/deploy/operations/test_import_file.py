@@ -14,8 +14,8 @@ from deploy.cli.main import run
 from deploy.config.settings import Configuration, load
 from deploy.kafka.cursors import FolderCursors
 from deploy.operations.import_file import Import, ImportProblem, source_of
-from deploy.runtime.factories.sources import gateway_config, read_sources
-from ingest.files.reader import Reading
+from deploy.runtime.factories.sources import limits, read_sources
+from ingest.files.reader import SourceReader
 from ingest.publishing.port import Message, NotAcknowledged
 from ingest.registry import ConnectorError
 from schemas.topics import TOUCHPOINTS
@@ -64,7 +64,7 @@ def kafka() -> Kafka:
 
 def importer(loaded: Configuration, kafka: Kafka, source: str = "shop", name: str = "") -> Import:
     read = source_of(loaded, source, name, {})
-    reading = Reading(read, gateway_config(loaded.settings), lambda: NOW_MS)
+    reading = SourceReader(read, limits(loaded.settings), lambda: NOW_MS)
     return Import(reading, FolderCursors(Path("data") / "cursors.json"), kafka)
 
 

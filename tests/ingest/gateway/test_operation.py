@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import GatewayConfig, Ports
 from ingest.gateway.sources import Sources
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import MemoryPublisher, NotAcknowledged, Refused
+from ingest.publishing.memory import MemoryPublisher
+from ingest.publishing.port import Message, NotAcknowledged
 from tests.support.gateway import BASIC, BEARER, Gateway, serving, source
 from tests.support.gateway_metrics import Counts
 from tests.support.gateway_requests import store_visit
@@ -29,14 +29,14 @@ class Held(MemoryPublisher):
         self.acknowledge = asyncio.Event()
         self.waiting = 0
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         self.waiting += 1
         await self.acknowledge.wait()
-        await super().publish(accepted, refused)
+        await super().publish(messages)
 
 
 class Failing(MemoryPublisher):
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         raise NotAcknowledged("no", retry_after=7)
 
 

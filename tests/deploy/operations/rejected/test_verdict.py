@@ -16,6 +16,7 @@ from deploy.operations.rejected.verdict import Judge, Verdict
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, touchpoint
 from ingest.gateway.config import GatewayConfig, Source
 from ingest.intake.accept import SourcePolicy
+from ingest.intake.limits import Limits
 from schemas import messages, topics
 from schemas.identifiers import identifier_id
 from schemas.rejection import Form, Rejection
@@ -39,7 +40,7 @@ LEAD = identifier_id("email", "a@example.com")
 
 
 def judge(*given: Source, epoch: int = 1, **limits: Any) -> Judge:
-    return Judge({one.name: one for one in given}, GatewayConfig(**limits), epoch)
+    return Judge({one.name: one for one in given}, Limits(**limits), epoch)
 
 
 async def kept(gateway: Gateway, path: str, body: Any, **options: Any) -> list[Refusal]:
@@ -137,7 +138,7 @@ class TestOfTheGateway:
 
     async def test_a_batch_that_was_too_long_is_accepted_once_the_limit_is_raised(self) -> None:
         events = [store_visit(f"e{number}") for number in range(3)]
-        async with serving(GatewayConfig(port=0, max_events=2)) as gateway:
+        async with serving(GatewayConfig(port=0, limits=Limits(max_events=2))) as gateway:
             [refusal] = await kept(gateway, "/v1/events", events, headers=BEARER)
         crm = source("crm", "touchpoint", {"token": TOKEN})
         assert not judge(crm, max_events=2).judge(refusal).goes
