@@ -9,7 +9,7 @@ import click
 
 from deploy.cli.configuration import load_configuration
 from deploy.cli.options import data_option
-from deploy.local.clickhouse_http import serve
+from deploy.local.extra import ENGINE, require_packages
 
 
 @click.command()
@@ -20,4 +20,7 @@ from deploy.local.clickhouse_http import serve
 def command(context: click.Context, data: Path, host: str, port: int) -> None:
     """Run ClickHouse's engine on a local folder until SIGTERM or SIGINT; print its address."""
     load_configuration(context, "clickhouse")
+    require_packages(ENGINE)
+    from deploy.local.clickhouse_http import serve  # noqa: PLC0415 - imports what may not be installed
+
     asyncio.run(serve(data, host, port, click.echo))

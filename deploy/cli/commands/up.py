@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from deploy.cli.configuration import load_configuration
 from deploy.cli.options import data_option
+from deploy.config.settings import Settings
+from deploy.local.extra import BROKER, ENGINE, require_packages
 from deploy.local.stack import Stack
 
 
@@ -21,10 +24,19 @@ def command(context: click.Context, data: Path) -> None:
     DATA/stack.json once all processes are ready.
     """
     loaded = load_configuration(context, "up")
+    require_packages(*_embedded(loaded.settings))
     with Stack(loaded, data, click.echo) as stack:
         _announce(stack)
         stack.run_until_signal()
         click.echo("stopping")
+
+
+def _embedded(settings: Settings) -> Iterator[str]:
+    """Yield the packages of the servers that the configuration does not name."""
+    if not settings.names_kafka:
+        yield BROKER
+    if not settings.names_clickhouse:
+        yield ENGINE
 
 
 def _announce(stack: Stack) -> None:
