@@ -21,6 +21,7 @@
     ├── RebuildError           a rebuild is impossible, or was ended
     ├── ChildFailed            a child process could not start, or died
     ├── StackError             `touchline up` cannot run
+    ├── ExtraMissing           packages of the extra `local` are not installed
     ├── EngineUnavailable      the embedded ClickHouse cannot run
     ├── KafkaUnavailable       a local Apache Kafka cannot run
     ├── StackFailed            the demo's `touchline up` did not start, or ended

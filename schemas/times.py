@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -25,6 +26,11 @@ def to_ms(moment: datetime) -> int:
         moment = moment.replace(tzinfo=UTC)
     since = moment - _EPOCH
     return since.days * DAY_MS + since.seconds * SECOND_MS + since.microseconds // 1000
+
+
+def now_ms() -> int:
+    """Return the present time. It is for those who compose: code that decides is given a clock."""
+    return time.time_ns() // 1_000_000
 
 
 def from_ms(milliseconds: int) -> datetime:

@@ -34,6 +34,7 @@ RESERVED = {
     "clickhouse_connect": ("sinks/clickhouse/client.py",),
     "chdb": ("deploy/local",),
     "confluent_kafka": ("deploy/local",),
+    "rich": ("deploy/demo",),
 }
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
 from ingest.files.reader import BatchSource, SourceReader
 from schemas.errors import TouchlineError
+from schemas.times import now_ms
 
 _SEND_S = 60.0
 #: Seconds that a batch in progress gets after a stop; then it is given up, and read again later.
@@ -103,13 +103,9 @@ class Puller:
 
     @contextlib.contextmanager
     def _pull(self, source: BatchSource) -> Iterator[Pull]:
-        reader = SourceReader(source, limits(self.settings), _now_ms)
+        reader = SourceReader(source, limits(self.settings), now_ms)
         with (
             contextlib.closing(cursors(self.settings, self.data)) as kept,
             PresentPublisher(self.settings, "touchline-pull", _SEND_S) as outlet,
         ):
             yield Pull(reader, kept, outlet, self.metrics, self.stop.is_set)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -11,17 +11,9 @@ from typing import Any
 
 import click
 
-from deploy.cli.options import (
-    Time,
-    data_option,
-    json_option,
-    now_ms,
-    running,
-    running_configuration,
-    say_json,
-    say_lines,
-    warn,
-)
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import Time, data_option, json_option
+from deploy.cli.output import print_json, print_lines, warn
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.rejected import document, text
@@ -32,7 +24,7 @@ from deploy.operations.rejected.replay import Replay, Total
 from deploy.runtime.factories.clickhouse import clickhouse_client
 from deploy.runtime.factories.sources import limits, read_sources
 from schemas.rejection import REASONS
-from schemas.times import EARLIEST_MS, LATEST_MS
+from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
 
@@ -68,30 +60,30 @@ def command() -> None:
 @command.command(name="list")
 @_filters
 @click.option("--limit", default=20, show_default=True, help="So many of the newest.")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def list_(context: click.Context, /, limit: int, data: Path, as_json: bool, **filters: Any) -> int:
     """Count the refusals by source and reason, and list the newest, without their payloads."""
-    settings = running(context, "rejected", data)
+    settings = load_configuration(context, "rejected", data).settings
     selection = _selection((), **filters)
     with _log(settings) as (log, _):
         counts, rows = log.counts(selection), log.listed(selection, limit)
     if as_json:
-        say_json(document.listed(counts, rows))
+        print_json(document.listed(counts, rows))
     else:
-        say_lines(text.listed(counts, rows))
+        print_lines(text.listed(counts, rows))
     return 0
 
 
 @command.command()
 @click.argument("rejected_id", metavar="ID", type=_Id())
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) -> int:
     """Show one refusal with its payload, and the actual or expected outcome of a replay."""
-    loaded = running_configuration(context, "rejected", data)
+    loaded = load_configuration(context, "rejected", data)
     with _log(loaded.settings) as (log, clickhouse):
         assessor = _assessor(loaded, clickhouse)
         found = []
@@ -103,9 +95,9 @@ def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) ->
         return _unknown([rejected_id])
     for one in found:
         if as_json:
-            say_json(document.shown(one))
+            print_json(document.shown(one))
         else:
-            say_lines(text.shown(one))
+            print_lines(text.shown(one))
     return 0
 
 
@@ -115,7 +107,7 @@ def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) ->
 @click.option("--limit", default=0, help="At most so many, the oldest first.")
 @click.option("--apply", is_flag=True, help="Do it; otherwise it is only said what would be done.")
 @click.option("--wait", default=30.0, show_default=True, help="Seconds until it has gone through.")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def replay(
@@ -129,7 +121,7 @@ def replay(
     replayed in it.
     """
     limit, apply, wait_s = options.pop("limit"), options.pop("apply"), options.pop("wait")
-    loaded = running_configuration(context, "rejected", data)
+    loaded = load_configuration(context, "rejected", data)
     settings = detect_embedded(loaded.settings) if apply else loaded.settings
     selection = _selection(ids, **options)
     with _log(settings) as (log, clickhouse):
@@ -148,7 +140,7 @@ def replay(
             complete = not total.done or publisher.settle()
         _answer(total, as_json, applied=True)
         if total.done and not as_json:
-            say_lines(text.settled(complete, log.refused_since(began_ms), wait_s))
+            print_lines(text.settled(complete, log.refused_since(began_ms), wait_s))
     return 0
 
 
@@ -195,9 +187,9 @@ def _progress() -> Callable[[Total], None]:
 
 def _answer(total: Total, as_json: bool, *, applied: bool) -> None:
     if as_json:
-        say_json(document.replayed(total, applied=applied))
+        print_json(document.replayed(total, applied=applied))
     else:
-        say_lines(text.replayed(total, applied=applied))
+        print_lines(text.replayed(total, applied=applied))
 
 
 def _unknown(ids: list[str]) -> int:
