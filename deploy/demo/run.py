@@ -21,8 +21,9 @@ from deploy.demo.proof import Check, prove
 from deploy.demo.report import Report
 from deploy.demo.send import GatewayGone, Ledger, Sender
 from deploy.demo.settle import Progress, Settling
-from deploy.demo.stack import Addresses, DemoStack, StackFailed
+from deploy.demo.stack import DemoStack, StackFailed
 from deploy.demo.wire import Keys
+from deploy.local.stack_file import Addresses
 from deploy.runtime.signals import Interrupts
 from processors.segments.loader import load_segments
 from schemas.times import now_ms

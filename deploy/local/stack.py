@@ -9,11 +9,9 @@ once everything is in ClickHouse, the others in reverse order.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from deploy.config.settings import Configuration, Settings, child_environment, w
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import STAGE_NAMES, readers
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE
+from deploy.local.stack_file import DEVELOPMENT_SOURCES, Addresses, StackFile
 from deploy.operations.check import problems
 from deploy.operations.rebuild import rebuild
 from deploy.operations.setup import set_up
@@ -41,17 +39,6 @@ _PREDECESSOR_TIMEOUT = 20.0
 
 class StackError(TouchlineError):
     """The stack cannot run; the message has a line for each reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Addresses of all processes; the content of stack.json."""
-
-    gateway: str
-    clickhouse: str
-    kafka: str
-    #: Process -> address of its metrics.
-    metrics: dict[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -75,7 +62,8 @@ class Stack:
         self._lock = FileLock(self._data / "up.lock")
         self._hurry = False
         self._interrupts = Interrupts()
-        self.addresses = Addresses("", "", "")
+        self._stack_file = StackFile(self._data)
+        self.addresses = Addresses()
 
     @property
     def settings(self) -> Settings:
@@ -141,7 +129,7 @@ class Stack:
                 f"another `touchline up` (process {problem}) runs on {self._data}; "
                 "stop it or choose another folder with --data"
             ) from None
-        self._stack_file.unlink(missing_ok=True)
+        self._stack_file.remove()
         if not self._given.sources:
             self._changes["sources"] = DEVELOPMENT_SOURCES
         self._choose_ports()
@@ -166,7 +154,7 @@ class Stack:
             self.settings.kafka.bootstrap_servers,
             {"gateway": f"{gateway}/metrics", **metrics},
         )
-        self._write_addresses()
+        self._stack_file.write(self.addresses)
 
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics
@@ -258,23 +246,13 @@ class Stack:
         with self._interrupts.deferred():
             self._supervisor.start(Child(name, arguments, environment, ready))
 
-    @property
-    def _stack_file(self) -> Path:
-        return self._data / STACK_FILE
-
-    def _write_addresses(self) -> None:
-        """Write the addresses atomically: a reader of the file never sees a part of it."""
-        draft = self._stack_file.with_suffix(".tmp")
-        draft.write_text(json.dumps(asdict(self.addresses), indent=2) + "\n", encoding="utf-8")
-        draft.replace(self._stack_file)
-
     # Stop ---------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Stop all; return when no process is left. Safe to call at any point of a start."""
         if not self._lock.held:
             return
-        self._stack_file.unlink(missing_ok=True)
+        self._stack_file.remove()
         self._supervisor.stop("gateway")
         self._supervisor.stop("pull")
         if self._broker is not None and self._supervisor.running("sink") and not self._hurry:

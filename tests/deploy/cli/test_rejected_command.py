@@ -19,7 +19,7 @@ from deploy.config.settings import load
 from deploy.kafka.clients import blocking
 from deploy.kafka.control import NEXT, Generation, announce
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE, at_running_stack
+from deploy.local.stack_file import DEVELOPMENT_SOURCES, at_running_stack
 from deploy.operations.rejected.log import Mark, RejectedLog
 from ingest.intake.replay_context import ReplayContext
 from schemas.identifiers import IdentityPolicy
@@ -235,7 +235,7 @@ def test_an_id_that_is_none_or_of_nothing_is_said_in_one_line(capsys: Capture):
 
 
 def test_at_a_running_stack_without_sources_there_are_those_of_development(tmp_path: Path):
-    (tmp_path / STACK_FILE).write_text('{"clickhouse": "http://x:1", "kafka": "x:2"}')
+    (tmp_path / "stack.json").write_text('{"clickhouse": "http://x:1", "kafka": "x:2"}')
     (tmp_path / "none.yaml").write_text("{}")
     settings = load(tmp_path / "none.yaml").settings
     assert set(at_running_stack(settings, tmp_path).sources) == set(DEVELOPMENT_SOURCES)
