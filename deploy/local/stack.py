@@ -21,11 +21,13 @@ from deploy.config.settings import Configuration, Settings, child_environment, w
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import STAGE_NAMES, readers
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.file_lock import AlreadyHeld, FileLock
+from deploy.local.ports import PortReservations
+from deploy.local.readiness import fetch
 from deploy.local.stack_file import DEVELOPMENT_SOURCES, Addresses, StackFile
 from deploy.operations.check import problems
 from deploy.operations.rebuild import rebuild
 from deploy.operations.setup import set_up
-from deploy.runtime.processes import AlreadyHeld, FileLock, PortReservations, fetch
 from deploy.runtime.pull import pulled
 from deploy.runtime.signals import Interrupts
 from deploy.runtime.supervisor import Child, ChildFailed, Supervisor

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 
 
 def require_kafka() -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from deploy.config.sections import KafkaSettings
 from deploy.kafka import control
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 
 AWAY = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
 

@@ -14,7 +14,7 @@ from deploy.kafka.cursors import Cursors, FolderCursors, TopicCursors, cursors
 from deploy.kafka.topics import connect, ensure
 from deploy.kafka.topology import lasting_topics
 from deploy.local.broker import EmbeddedBroker
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from ingest.publishing.port import NotAcknowledged
 
 Open = Callable[[], Cursors]

@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from deploy.config import embedded
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.processes import wait_until
+from deploy.local.readiness import wait_until
 
 API_VERSION = tuple(int(part) for part in embedded.API_VERSION.split("."))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from deploy.local.readiness import fetch
 from deploy.runtime.metrics import (
     COUNTS,
     LABELLED_COUNTS,
@@ -15,7 +16,6 @@ from deploy.runtime.metrics import (
     SinkCounters,
     text,
 )
-from deploy.runtime.processes import fetch
 from ingest.gateway.config import GatewayMetrics
 from processors.engine import COUNTERS, EngineMetrics
 from sinks.ports import SinkMetrics

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.config.embedded import API_VERSION, PARTITIONS
 from deploy.local.broker import EmbeddedBroker
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from ingest.publishing.blocking import BatchPublisher, Delivery
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
 from ingest.publishing.memory import MemoryPublisher, Stored

@@ -1,4 +1,4 @@
-"""Locks and ports of the local stack."""
+"""Locks of the local stack."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TextIO
 
 import pytest
 
-from deploy.runtime.processes import AlreadyHeld, FileLock
+from deploy.local.file_lock import AlreadyHeld, FileLock
 
 
 def test_a_lock_is_held_by_one_and_leaves_no_file(tmp_path: Path):
