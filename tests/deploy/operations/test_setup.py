@@ -25,15 +25,19 @@ from sinks.clickhouse.epochs import Epochs
 from tests.support.clickhouse import LocalClickHouse
 
 
+def two_partitions(broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str) -> Settings:
+    return Settings(
+        kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers, partitions=2),
+        clickhouse=ClickHouseSettings(url=clickhouse.url),
+        namespace=namespace,
+    )
+
+
 @pytest.mark.kafka
 def test_setup_creates_everything_once(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     planned = set_up(settings, dry_run=True)
     assert planned.epoch is None
     assert planned.migrations
@@ -96,11 +100,7 @@ def test_another_number_of_partitions_is_a_failure_of_setup_and_check(
 def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     set_up(settings)
     present = control.present_generation(settings)
     assert (present.namespace, present.partitions) == (namespace, 2)
@@ -130,11 +130,7 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
 def test_an_epoch_that_an_older_version_announced_is_completed(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     set_up(settings)
     whole = control.present_generation(settings)
     producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)
