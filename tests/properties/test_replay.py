@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.operations.rejected.assessment import Assessor
-from deploy.operations.rejected.log import Mark, Refusal, Selection, TouchKey
+from deploy.operations.rejected.log import Mark, Refusal, RefusalSelection, TouchKey
 from deploy.operations.rejected.replay import Replay, ReplayError
 from ingest.connector import WebhookConnector
 from ingest.gateway.config import Source
@@ -60,7 +60,7 @@ class World:
 
     # The ports of a replay
 
-    def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
+    def open(self, selection: RefusalSelection, now_ms: int) -> Iterator[list[Refusal]]:
         there = [
             refusal
             for inserted_ms, refusal in self.refusals
@@ -134,7 +134,7 @@ class World:
         self.crash, self.at = crash, at
         replay = Replay(self, assessor, self, lambda: self.now_ms)
         try:
-            replay.run(Selection(), self.now_ms)
+            replay.run(RefusalSelection(), self.now_ms)
         except (Crash, ReplayError):
             assert crash != "none"
         self.crash = "none"
@@ -288,7 +288,7 @@ def test_what_a_replay_itself_refuses_anew_waits_for_the_next_one(
     # ClickHouse has what is refused anew while the replay still goes on.
     world.wait(SECOND_MS, drained=True)
     replay = Replay(_Eager(world), assessor(), world, lambda: world.now_ms)
-    replay.run(Selection(), began_ms)
+    replay.run(RefusalSelection(), began_ms)
     assert world.marks.keys() <= there
 
 
@@ -300,7 +300,7 @@ class _Eager:
         self.stored = world.stored
         self.mark = world.mark
 
-    def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
+    def open(self, selection: RefusalSelection, now_ms: int) -> Iterator[list[Refusal]]:
         for page in self._world.open(selection, now_ms):
             yield page
             self._world.drain()
@@ -314,5 +314,5 @@ def test_what_is_broken_off_says_how_to_go_on() -> None:
     world.crash, world.at = "send", 2
     replay = Replay(world, assessor(), world, lambda: world.now_ms)
     with pytest.raises(ReplayError, match=r"gone; 1 were replayed before: give the same command"):
-        replay.run(Selection(), world.now_ms)
+        replay.run(RefusalSelection(), world.now_ms)
     assert len(world.marks) == 1

@@ -22,7 +22,7 @@ from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.identity import explain_text, split, split_many, split_text
 from deploy.operations.identity.explain import explain as explained
 from deploy.operations.identity.graph_commands import KafkaCommands
-from deploy.operations.identity.log import IdentityLog, Selection
+from deploy.operations.identity.log import IdentityLog, LinkSelection
 from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import Identifier
 from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
@@ -63,9 +63,9 @@ class _Asked:
     def order(self) -> split.Order:
         return split.Order(str(uuid.uuid4()), now_ms(), self.lift, self.note)
 
-    def selection(self) -> Selection:
+    def selection(self) -> LinkSelection:
         since = EARLIEST_MS if self.since is None else self.since
-        return Selection(self.source, since, LATEST_MS if self.until is None else self.until)
+        return LinkSelection(self.source, since, LATEST_MS if self.until is None else self.until)
 
 
 @click.group()

@@ -18,7 +18,7 @@ from deploy.config.settings import Configuration, Settings
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.rejected import document, text
 from deploy.operations.rejected.assessment import Assessor
-from deploy.operations.rejected.log import RejectedLog, Selection
+from deploy.operations.rejected.log import RefusalSelection, RejectedLog
 from deploy.operations.rejected.publisher import KafkaReplayPublisher
 from deploy.operations.rejected.replay import Replay, Total
 from deploy.runtime.factories.clickhouse import clickhouse_client
@@ -162,8 +162,8 @@ def _shown(settings: Settings, clickhouse: ClickHouse) -> int:
 
 def _selection(
     ids: tuple[str, ...], source: str, reason: str, since: int | None, until: int | None
-) -> Selection:
-    return Selection(
+) -> RefusalSelection:
+    return RefusalSelection(
         source,
         reason,
         EARLIEST_MS if since is None else since,

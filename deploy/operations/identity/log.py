@@ -116,7 +116,7 @@ class Link:
         return self.other if one == self.lead else self.lead
 
 
-class Selection(NamedTuple):
+class LinkSelection(NamedTuple):
     """Links selected by the touch that made them: source ('' any) and half-open time interval."""
 
     source: str = ""
@@ -185,7 +185,7 @@ class IdentityLog:
         """
         return self._rows(_among(_SPLITS, identifiers), limit=limit)
 
-    def holding(self, selection: Selection, page: int) -> Iterator[list[Link]]:
+    def holding(self, selection: LinkSelection, page: int) -> Iterator[list[Link]]:
         """Yield the links of a selection that hold, a page at a time, in one pass."""
         after = {"lead": NOBODY, "other": NOBODY}
         values = selection.parameters() | {"limit": page}
@@ -194,7 +194,7 @@ class IdentityLog:
             yield [_link(row) for row in rows]
 
     def active_splits(
-        self, selection: Selection, page: int, split_id: str = ""
+        self, selection: LinkSelection, page: int, split_id: str = ""
     ) -> Iterator[list[ActiveSplit]]:
         """Yield standing splits by page: those of one id, or of the links of a selection."""
         after = dict.fromkeys(("kind", "value", "lead_kind", "lead_value"), "")

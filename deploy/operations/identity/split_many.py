@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from deploy.operations.identity.log import IdentityLog, Selection
+from deploy.operations.identity.log import IdentityLog, LinkSelection
 from deploy.operations.identity.split import Commands, Order, SplitError, wait_until_seen
 from ingest.publishing.port import NotAcknowledged
 from schemas.identifiers import Identifier
@@ -37,14 +37,14 @@ class LinkCount:
     sample: list[tuple[Identifier, Identifier]] = field(default_factory=list)
 
 
-def holding(log: IdentityLog, selection: Selection) -> Iterator[list[SplitTarget]]:
+def holding(log: IdentityLog, selection: LinkSelection) -> Iterator[list[SplitTarget]]:
     """Yield the links of a selection that hold, to be split."""
     for page in log.holding(selection, PAGE):
         yield [SplitTarget(link.other, link.lead, selection.source, link.source) for link in page]
 
 
 def active_splits(
-    log: IdentityLog, selection: Selection, split_id: str
+    log: IdentityLog, selection: LinkSelection, split_id: str
 ) -> Iterator[list[SplitTarget]]:
     """Yield the standing splits, to be lifted: those of an id, or else of a selection's links."""
     for page in log.active_splits(selection, PAGE, split_id):

@@ -90,7 +90,7 @@ WHERE form = 'record' AND inserted_at > fromUnixTimestamp64Milli({now:Int64}, 'U
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class RefusalSelection:
     """Refusals by source and reason ('' any), time of receipt (half open), or by their ids."""
 
     source: str = ""
@@ -167,11 +167,11 @@ class RejectedLog:
         self._clickhouse = clickhouse
         self._names = databases(namespace)
 
-    def counts(self, selection: Selection) -> list[dict[str, Any]]:
+    def counts(self, selection: RefusalSelection) -> list[dict[str, Any]]:
         """Count refusals by source, connector and reason, and those of them that were replayed."""
         return self._rows(_COUNTS, selection)
 
-    def listed(self, selection: Selection, limit: int) -> list[dict[str, Any]]:
+    def listed(self, selection: RefusalSelection, limit: int) -> list[dict[str, Any]]:
         """Return the newest refusals, without their payload."""
         return self._rows(_LISTED, selection, limit=limit)
 
@@ -202,7 +202,7 @@ class RejectedLog:
         """Return the time by ClickHouse's clock, the one that sets `inserted_at`."""
         return int(self._rows(_NOW)[0]["now_ms"])
 
-    def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
+    def open(self, selection: RefusalSelection, now_ms: int) -> Iterator[list[Refusal]]:
         """Yield pages of unmarked refusals that existed at `now_ms`, in order of receipt.
 
         Marks that are set meanwhile do not affect the iteration.
@@ -244,7 +244,7 @@ class RejectedLog:
         return [_refusal(row) for row in self._rows(sql)]
 
     def _rows(
-        self, sql: str, selection: Selection | None = None, **parameters: Any
+        self, sql: str, selection: RefusalSelection | None = None, **parameters: Any
     ) -> list[dict[str, Any]]:
         values = self._names._asdict() | parameters
         if selection is not None:

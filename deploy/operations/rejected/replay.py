@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from deploy.operations.rejected.assessment import Assessor, ReplayAssessment, Touch
-from deploy.operations.rejected.log import Mark, Refusal, Selection, TouchKey
+from deploy.operations.rejected.log import Mark, Refusal, RefusalSelection, TouchKey
 from ingest.publishing.port import Message, NotAcknowledged
 from schemas.errors import TouchlineError
 from schemas.times import rfc3339
@@ -35,7 +35,7 @@ class ReplayError(TouchlineError):
 class Store(Protocol):
     """The part of `deploy.operations.rejected.log.RejectedLog` that a replay uses."""
 
-    def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
+    def open(self, selection: RefusalSelection, now_ms: int) -> Iterator[list[Refusal]]:
         """See `RejectedLog`."""
 
     def stored(self, touches: Collection[TouchpointRow]) -> set[TouchKey]:
@@ -134,7 +134,7 @@ class Replay:
         self._clock_ms = clock_ms
         self._beat = beat
 
-    def run(self, selection: Selection, began_ms: int, limit: int = 0) -> Total:
+    def run(self, selection: RefusalSelection, began_ms: int, limit: int = 0) -> Total:
         """Replay refusals that existed at `began_ms`, at most `limit` replayable ones (0: all).
 
         Raises ReplayError; refusals completed until then are marked.
