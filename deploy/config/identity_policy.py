@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
-from deploy.config.yaml_file import Location
+from schemas.document import Location
 from schemas.identifiers import IdentityPolicy, KindPolicy
 from sinks.clickhouse.epochs import Epochs
 

@@ -7,9 +7,9 @@ import click
 from deploy.cli.configuration import load_configuration
 from deploy.cli.options import json_option
 from deploy.cli.output import print_json
+from deploy.config.config_file import ConfigurationError
 from deploy.config.identity_policy import differences, reordered, reordering, restored
 from deploy.config.settings import Configuration
-from deploy.config.yaml_file import ConfigurationError
 from deploy.kafka.control import Generation, read_control
 from deploy.kafka.topics import KafkaNotReady, connect, ensure
 from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deploy.config.config_file import ConfigurationError
 from deploy.config.sections import SourceSettings
 from deploy.config.settings import Configuration, Settings
 from deploy.config.tracking_plan import read_plan
-from deploy.config.yaml_file import ConfigurationError, Location, Problem
 from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
 from ingest.files.reader import BatchSource
 from ingest.gateway.app import BROWSER_CONNECTORS
@@ -20,6 +20,8 @@ from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.source import ReadableSource
 from ingest.registry import ConnectorError, Registry
+from schemas.document import Location
+from schemas.errors import Problem
 
 
 def gateway_config(settings: Settings) -> GatewayConfig:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from deploy.config.identity_policy import restored
+from deploy.config.segments import load_segments
 from deploy.config.settings import Settings
 from deploy.kafka.control import Generation
 from deploy.kafka.topology import partitions_of
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
-from processors.segments import Segment, load_segments, required_features
+from processors.segments import Segment, required_features
 from processors.stage import Stage
 from processors.trails.stage import TrailsStage
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.config.config_file import ConfigurationError
 from deploy.config.settings import Settings, load, with_changes
-from deploy.config.yaml_file import ConfigurationError
 from deploy.kafka.control import Generation
 from deploy.runtime.factories.sources import gateway_sources
 from deploy.runtime.sink import sink_config
