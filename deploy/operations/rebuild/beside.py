@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from deploy.config.identity_policy import described, reordered, reordering, restored
+from deploy.config.identity_policy import (
+    describe_reordering,
+    find_reordered_kinds,
+    parse_policy,
+    serialize_policy,
+)
 from deploy.kafka.control import NEXT, Generation, announce, generation_namespace, read_control
 from deploy.kafka.topics import ensure
 from deploy.kafka.topology import generation_topics
@@ -41,14 +46,14 @@ def build(site: Site, before: Generation) -> tuple[Generation, int]:
 
 
 def refused_order(site: Site) -> str | None:
-    """Return why a rebuild refuses the policy, or None: see `identity_policy.reordered`."""
+    """Return why a rebuild refuses the policy (see `find_reordered_kinds`), or None."""
     shown = site.epochs.shown()
     if shown is None:
         return None
     configured = site.settings.identity.policy()
     kinds = History(site.store, site.settings.namespace, shown.number).kinds()
-    order = reordered(restored(shown.policy, configured), configured, kinds)
-    return f"identity.kinds: {reordering(*order)}" if order else None
+    order = find_reordered_kinds(parse_policy(shown.policy, configured), configured, kinds)
+    return f"identity.kinds: {describe_reordering(*order)}" if order else None
 
 
 def _preflight(site: Site, before: Generation) -> None:
@@ -66,7 +71,7 @@ def _preflight(site: Site, before: Generation) -> None:
 
 def _begin(site: Site, before: Generation) -> Generation:
     settings = site.settings
-    policy = described(settings.identity.policy())
+    policy = serialize_policy(settings.identity.policy())
     number = site.epochs.begin(before.cluster_id, datetime.now(UTC), policy).number
     own = Generation(
         number,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from kafka.errors import KafkaError
 
-from deploy.config.identity_policy import differences, restored
+from deploy.config.identity_policy import differences, parse_policy
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Generation, present_generation, read_control
@@ -66,7 +66,7 @@ def plan(configuration: Configuration) -> Plan:
         shown = site.epochs.shown()
         number = present.epoch if shown is None else shown.number
         configured = site.settings.identity.policy()
-        changed = differences(restored(present.policy, configured), configured)
+        changed = differences(parse_policy(present.policy, configured), configured)
         return Plan(
             present,
             _way(site, present),

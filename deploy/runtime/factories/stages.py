@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from deploy.config.identity_policy import restored
+from deploy.config.identity_policy import parse_policy
 from deploy.config.segments import load_segments
 from deploy.config.settings import Settings
 from deploy.kafka.control import Generation
@@ -20,7 +20,7 @@ def make_stage(
     name: str, settings: Settings, present: Generation, segments: Iterable[Segment] = ()
 ) -> Stage:
     """Make a stage by name, for an epoch and with the identity policy of that epoch."""
-    policy = restored(present.policy, settings.identity.policy())
+    policy = parse_policy(present.policy, settings.identity.policy())
     partitions = partitions_of(settings, present)
     segments = tuple(segments)
     makers: dict[str, Callable[[], Stage]] = {
