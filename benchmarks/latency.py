@@ -28,7 +28,8 @@ from benchmarks.usage import running
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import readers
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.processes import free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.readiness import wait_until
 from schemas.identifiers import identifier_id
 from schemas.times import rfc3339
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig

@@ -27,10 +27,9 @@ from benchmarks.ours import Deployment
 from benchmarks.usage import running
 from benchmarks.workload import batches
 from deploy.config.settings import Settings
-from deploy.kafka.clients import kafka_connection
-from deploy.operations.rebuild.replay import Processing
+from deploy.kafka.operator_publisher import OperatorPublisher
+from deploy.operations.rebuild.progress import GenerationProgress
 from deploy.runtime.supervisor import Child, Supervisor
-from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from schemas import messages, topics, touchpoint_row
 from schemas.identifiers import identifier_id
@@ -200,10 +199,10 @@ def _deployment(folder: Path, servers: str, clickhouse: str, partitions: int) ->
 
 def _decide(settings: Settings, links: list[Message]) -> None:
     """Let the present epoch decide all links, so that they are stored."""
-    with BatchPublisher(kafka_connection(settings.kafka, "")) as publisher:
+    with OperatorPublisher(settings.kafka, "", "touchline-benchmark") as publisher:
         for batch in batches(links, _BATCH):
             publisher.publish(batch)
-    Processing(settings, "", lambda _: None).drained()
+    GenerationProgress(settings, "", lambda _: None).wait_until_drained()
 
 
 def _timed(ours: Deployment, output: Path, present: Supervisor) -> tuple[dict[str, float], Peaks]:

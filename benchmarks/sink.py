@@ -24,7 +24,7 @@ from benchmarks.usage import running, sample
 from benchmarks.workload import Event, batches, workload
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import sink_readers
-from deploy.runtime.processes import wait_until
+from deploy.local.readiness import wait_until
 from schemas import topics
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.migrate import migrate

@@ -8,7 +8,7 @@ import click
 
 from deploy.cli.options import SharedOptions
 from deploy.config.settings import Configuration, load
-from deploy.local.running import at_running_stack
+from deploy.local.stack_file import at_running_stack
 from deploy.runtime import logs
 
 

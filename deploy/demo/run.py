@@ -22,8 +22,9 @@ from deploy.demo.proof import Check, prove
 from deploy.demo.report import Report
 from deploy.demo.send import GatewayGone, Ledger, Sender
 from deploy.demo.settle import Progress, Settling
-from deploy.demo.stack import Addresses, DemoStack, StackFailed
+from deploy.demo.stack import DemoStack, StackFailed
 from deploy.demo.wire import Keys
+from deploy.local.stack_file import Addresses
 from deploy.runtime.signals import Interrupts
 from schemas.times import now_ms
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig, ClickHouseError
@@ -65,7 +66,7 @@ def run(
         return 1
     keys = Keys()
     interrupts = Interrupts()
-    interrupts.take()
+    interrupts.install()
     try:
         with DemoStack(folder, keys, interrupts, keep=keep) as stack:
             return _Demo(console, bar, stack, keys, keep).play(seed, size)
@@ -76,7 +77,7 @@ def run(
         console.print(f"the demo failed: {problem}", markup=False, soft_wrap=True)
         return 1
     finally:
-        interrupts.give_back()
+        interrupts.restore()
         console.print(
             f"\ndata: {folder / 'data'}\nlogs: {folder / 'data' / 'logs'}",
             markup=False,

@@ -28,7 +28,7 @@ from deploy.runtime.processes import die_with_parent, stop
 _START_TIMEOUT = 20.0
 
 
-class MockBroker:
+class EmbeddedBroker:
     """The broker as a child process; a context manager that yields itself once it listens."""
 
     def __init__(self, log: Path | None = None) -> None:
@@ -36,7 +36,7 @@ class MockBroker:
         self._process: subprocess.Popen[bytes] | None = None
         self.bootstrap_servers = ""
 
-    def start(self) -> MockBroker:
+    def start(self) -> EmbeddedBroker:
         """Start the broker; return once `bootstrap_servers` is known."""
         errors = self._log.open("ab") if self._log else subprocess.DEVNULL
         self._process = subprocess.Popen(
@@ -71,7 +71,7 @@ class MockBroker:
                 self._process.stdout.close()
             self._process = None
 
-    def __enter__(self) -> MockBroker:
+    def __enter__(self) -> EmbeddedBroker:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.cursors import cursors
 from deploy.kafka.detect_embedded import detect_embedded
-from deploy.kafka.outlet import KafkaOutlet
-from deploy.runtime import metrics
+from deploy.kafka.operator_publisher import PresentPublisher
 from deploy.runtime.factories.sources import batch_sources, limits
+from deploy.runtime.metrics.counters import PullCounters
+from deploy.runtime.metrics.exposition import Exposition
 from deploy.runtime.signals import stop_event
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
@@ -57,12 +58,12 @@ def run(configuration: Configuration, names: Sequence[str], data: Path, *, once:
     """
     sources = pulled_sources(configuration, names)
     settings = detect_embedded(configuration.settings)
-    counters = metrics.PullCounters()
+    counters = PullCounters()
     if once:
         puller = Puller(settings, data, counters, threading.Event())
         return all([puller.once(source) for source in sources])
     puller = Puller(settings, data, counters, stop_event())
-    with metrics.Exposition(settings.metrics.host, settings.metrics.port) as exposition:
+    with Exposition(settings.metrics.host, settings.metrics.port) as exposition:
         exposition.ready()
         puller.forever(sources)
     return True
@@ -106,6 +107,6 @@ class Puller:
         reader = SourceReader(source, limits(self.settings), now_ms)
         with (
             contextlib.closing(cursors(self.settings, self.data)) as kept,
-            KafkaOutlet(self.settings, "touchline-pull", _SEND_S) as outlet,
+            PresentPublisher(self.settings, "touchline-pull", _SEND_S) as outlet,
         ):
             yield Pull(reader, kept, outlet, self.metrics, self.stop.is_set)

@@ -19,7 +19,7 @@ from deploy.cli.main import COMMANDS
 from deploy.config.settings import load
 from deploy.kafka.topology import STAGE_NAMES
 from deploy.runtime.factories.sources import gateway_sources
-from deploy.runtime.metrics import CATALOGUE, PREFIX, Metric
+from deploy.runtime.metrics.catalogue import CATALOGUE, PREFIX, Metric
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"

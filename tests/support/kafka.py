@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker import MockBroker
+from deploy.local.broker import EmbeddedBroker
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 
 
 def require_kafka() -> None:
@@ -45,7 +45,7 @@ def own_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
 
 
 @pytest.fixture(scope="session")
-def mock_broker() -> Iterator[MockBroker]:
+def embedded_broker() -> Iterator[EmbeddedBroker]:
     """The in-memory broker for the whole run; use a namespace of your own in it."""
-    with MockBroker() as broker:
+    with EmbeddedBroker() as broker:
         yield broker

@@ -155,7 +155,7 @@ def _one(
 def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -> int:
     selection = asked.selection()
     pages = (
-        split_many.standing(log, selection, asked.split_id)
+        split_many.active_splits(log, selection, asked.split_id)
         if asked.lift
         else split_many.holding(log, selection)
     )
@@ -172,11 +172,11 @@ def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -
     with KafkaCommands(settings, asked.wait) as commands:
         embedded = settings.kafka.embedded
         total = split_many.split_many(log, commands, pages, order, pause=embedded)
-    taken = log.taken(order.split_id)
+    result = log.command_result(order.split_id)
     _answer(
         asked,
-        split_text.count_json(total, lift=asked.lift, split_id=order.split_id, taken=taken),
-        split_text.applied(total, order.split_id, taken, lift=asked.lift),
+        split_text.count_json(total, lift=asked.lift, split_id=order.split_id, result=result),
+        split_text.applied(total, order.split_id, result, lift=asked.lift),
     )
     return 0
 

@@ -17,7 +17,7 @@ from deploy.cli.output import print_json, print_lines, warn
 from deploy.cli.progress import bar
 from deploy.kafka.cursors import cursors
 from deploy.kafka.detect_embedded import detect_embedded
-from deploy.kafka.outlet import KafkaOutlet
+from deploy.kafka.operator_publisher import PresentPublisher
 from deploy.operations.import_file import Counts, Import, first_rows, source_of
 from deploy.runtime.factories.sources import limits
 from ingest.files.reader import BatchSource, SourceReader
@@ -63,7 +63,7 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
     began = time.monotonic()
     with (
         contextlib.closing(cursors(settings, given["data"])) as kept,
-        KafkaOutlet(settings, "touchline-import", given["wait"]) as outlet,
+        PresentPublisher(settings, "touchline-import", given["wait"]) as outlet,
         _progress(file) as beat,
     ):
         counts = Import(reader, kept, outlet).run(file, again=given["again"], beat=beat)

@@ -9,7 +9,7 @@ import click
 from deploy.cli.configuration import load_configuration
 from deploy.cli.options import data_option
 from deploy.local.kafka import KafkaNode, LocalKafka
-from deploy.runtime.processes import port_or_free
+from deploy.local.ports import port_or_free
 from deploy.runtime.signals import stop_event
 
 

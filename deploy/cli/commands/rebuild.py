@@ -39,7 +39,7 @@ def command(context: click.Context, dry_run: bool, delete_old: bool, clean: bool
     return 0 if taken_over else 1
 
 
-def _print(plan: rebuild.Plan) -> int:
+def _print(plan: rebuild.RebuildPlan) -> int:
     present, counts = plan.present, plan.counts
     click.echo(f"present     epoch {present.epoch}, {present.partitions} partitions")
     click.echo(f"way         {_WAYS[plan.way]}")

@@ -17,10 +17,10 @@ from deploy.cli.output import print_json, print_lines, warn
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.rejected import document, text
-from deploy.operations.rejected.line import KafkaLine
+from deploy.operations.rejected.assessment import Assessor
 from deploy.operations.rejected.log import RejectedLog, Selection
+from deploy.operations.rejected.publisher import KafkaReplayPublisher
 from deploy.operations.rejected.replay import Replay, Total
-from deploy.operations.rejected.verdict import Judge
 from deploy.runtime.factories.clickhouse import clickhouse_client
 from deploy.runtime.factories.sources import limits, read_sources
 from schemas.rejection import REASONS
@@ -85,12 +85,12 @@ def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) ->
     """Show one refusal with its payload, and the actual or expected outcome of a replay."""
     loaded = load_configuration(context, "rejected", data)
     with _log(loaded.settings) as (log, clickhouse):
-        judge = _judge(loaded, clickhouse)
+        assessor = _assessor(loaded, clickhouse)
         found = []
         for refusal in log.found(rejected_id):
             mark = log.mark_of(refusal)
             events = log.shown(refusal.source, mark.event_ids) if mark else set()
-            found.append(document.Shown(refusal, mark, judge.judge(refusal), events))
+            found.append(document.RefusalDetails(refusal, mark, assessor.assess(refusal), events))
     if not found:
         return _unknown([rejected_id])
     for one in found:
@@ -128,14 +128,16 @@ def replay(
         if unknown := [one for one in ids if not log.found(one)]:
             return _unknown(unknown)
         began_ms = log.now_ms()
-        judge = _judge(loaded, clickhouse)
+        assessor = _assessor(loaded, clickhouse)
         if not apply:
-            total = Replay(log, judge, None, now_ms, _progress()).run(selection, began_ms, limit)
+            total = Replay(log, assessor, None, now_ms, _progress()).run(selection, began_ms, limit)
             _answer(total, as_json, applied=False)
             return 0
-        with KafkaLine(settings, _shown(settings, clickhouse), wait_s) as line:
-            total = Replay(log, judge, line, now_ms, _progress()).run(selection, began_ms, limit)
-            complete = not total.done or line.settle()
+        with KafkaReplayPublisher(settings, _shown(settings, clickhouse), wait_s) as publisher:
+            total = Replay(log, assessor, publisher, now_ms, _progress()).run(
+                selection, began_ms, limit
+            )
+            complete = not total.done or publisher.settle()
         _answer(total, as_json, applied=True)
         if total.done and not as_json:
             print_lines(text.settled(complete, log.refused_since(began_ms), wait_s))
@@ -148,10 +150,9 @@ def _log(settings: Settings) -> Iterator[tuple[RejectedLog, ClickHouse]]:
         yield RejectedLog(clickhouse, settings.namespace), clickhouse
 
 
-def _judge(loaded: Configuration, clickhouse: ClickHouse) -> Judge:
+def _assessor(loaded: Configuration, clickhouse: ClickHouse) -> Assessor:
     sources = {source.name: source for source in read_sources(loaded)}
-    bounds = limits(loaded.settings)
-    return Judge(sources, bounds, _shown(loaded.settings, clickhouse))
+    return Assessor(sources, limits(loaded.settings), _shown(loaded.settings, clickhouse))
 
 
 def _shown(settings: Settings, clickhouse: ClickHouse) -> int:

@@ -15,7 +15,7 @@ from deploy.cli.identifiers import parse_identifier
 from deploy.cli.options import data_option, json_option
 from deploy.cli.output import warn
 from deploy.kafka.detect_embedded import detect_embedded
-from deploy.operations.tap import Wanted, document, line, passing
+from deploy.operations.tap import TouchFilter, document, line, passing
 
 
 @click.command()
@@ -36,7 +36,7 @@ def command(context: click.Context, /, *, data: Path, limit: int | None, **given
     """
     settings = detect_embedded(load_configuration(context, "tap", data).settings)
     who = parse_identifier(settings, given["identifier"]) if given["identifier"] else None
-    wanted = Wanted(given["source"], given["channel"], given["kind"], who)
+    wanted = TouchFilter(given["source"], given["channel"], given["kind"], who)
     personal = given["personal"]
     with contextlib.suppress(KeyboardInterrupt):
         touches = passing(settings, lambda: warn("touchline: waiting for touches; Ctrl-C ends"))

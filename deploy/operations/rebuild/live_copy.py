@@ -15,7 +15,7 @@ from kafka.structs import OffsetAndMetadata
 
 from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
-from ingest.publishing.blocking import BatchPublisher
+from deploy.kafka.operator_publisher import OperatorPublisher
 from ingest.publishing.port import WRITTEN, Message
 from schemas.topics import LINKS, full_name
 
@@ -40,7 +40,7 @@ class LiveCopy:
     """
 
     def __init__(
-        self, kafka: KafkaSettings, source: str, target: str, publisher: BatchPublisher
+        self, kafka: KafkaSettings, source: str, target: str, publisher: OperatorPublisher
     ) -> None:
         """Copy from the namespace `source` to `target`, to which the publisher must publish."""
         self._source = source

@@ -147,7 +147,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     event_ids: tuple[str, ...] = ()
 
 
-class Place(NamedTuple):
+class TouchKey(NamedTuple):
     """The identity of a touch: (source, event id, lead id)."""
 
     source: str
@@ -155,7 +155,7 @@ class Place(NamedTuple):
     lead_id: str
 
     @classmethod
-    def of(cls, row: TouchpointRow) -> Place:
+    def of(cls, row: TouchpointRow) -> TouchKey:
         """Return the identity of a touch."""
         return cls(row.source, row.event_id, row.lead_id)
 
@@ -215,7 +215,7 @@ class RejectedLog:
             for some in _chunks(page):
                 yield self._load(_exactly(some))
 
-    def stored(self, touches: Collection[TouchpointRow]) -> set[Place]:
+    def stored(self, touches: Collection[TouchpointRow]) -> set[TouchKey]:
         """Return those of these touches that ClickHouse already has."""
         places = {
             f"(toDateTime({parse_ms(touch.occurred_at) // DAY_MS * DAY_MS // 1000}, 'UTC'), "
@@ -223,11 +223,11 @@ class RejectedLog:
             for touch in touches
         }
         ordered = sorted(places)
-        found: set[Place] = set()
+        found: set[TouchKey] = set()
         for start in range(0, len(ordered), _PLACES):
             some = ", ".join(ordered[start : start + _PLACES])
-            found |= {Place(**row) for row in self._rows(_STORED.replace("{places}", some))}
-        return found & {Place.of(touch) for touch in touches}
+            found |= {TouchKey(**row) for row in self._rows(_STORED.replace("{places}", some))}
+        return found & {TouchKey.of(touch) for touch in touches}
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Store the results of replays; storing one again changes nothing."""

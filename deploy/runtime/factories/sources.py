@@ -38,7 +38,7 @@ def gateway_config(settings: Settings) -> GatewayConfig:
 
 
 def limits(settings: Settings) -> Limits:
-    """The bounds of a body and its events: of the gateway, imports, pulls and replays."""
+    """Return the bounds of a body and its events: of gateway, imports, pulls and replays."""
     given = settings.gateway.limits
     return Limits(
         max_body_bytes=given.body_bytes,

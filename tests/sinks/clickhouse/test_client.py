@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from sinks.clickhouse.batch import Batch, received_ms
 from sinks.clickhouse.client import (
     DATA_ERRORS,

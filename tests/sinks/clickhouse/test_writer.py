@@ -8,7 +8,7 @@ import time
 import uuid
 from dataclasses import replace
 
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from schemas import topics
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs

@@ -10,14 +10,21 @@ import pytest
 from deploy.operations.identity import split_text
 from deploy.operations.identity.log import Selection
 from deploy.operations.identity.split import (
-    Done,
     Order,
     SplitError,
+    SplitResult,
     plan,
     refuse_during_switch,
     split,
 )
-from deploy.operations.identity.split_many import Count, Item, count, holding, split_many, standing
+from deploy.operations.identity.split_many import (
+    LinkCount,
+    SplitTarget,
+    active_splits,
+    count,
+    holding,
+    split_many,
+)
 from ingest.publishing.port import NotAcknowledged
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.messages import SplitCommand
@@ -38,7 +45,9 @@ def order(world: World, split_id: str = "s1", *, lift: bool = False) -> Order:
     return Order(split_id, world.pipeline.now_ms, lift, "sisters")
 
 
-def done(world: World, one: tuple[str, str], split_id: str = "s1", *, lift: bool = False) -> Done:
+def done(
+    world: World, one: tuple[str, str], split_id: str = "s1", *, lift: bool = False
+) -> SplitResult:
     what = plan(world.log, POLICY, Identifier(*one), lift=lift)
     assert what is not None
     return split(world.log, world, what, order(world, split_id, lift=lift))
@@ -178,12 +187,12 @@ class TestMany:
             ("s1", "kiosk", "customer_id")
         }
         assert world.settled == 1
-        taken = world.log.taken("s1")
-        assert (taken.commands, taken.voided) == (5, 5)
+        result = world.log.command_result("s1")
+        assert (result.commands, result.voided) == (5, 5)
         assert world.profile("line", "l1") == identifier_id("email", "1@example.com")
         assert self.chosen(world, Selection("kiosk")) == set()
         assert len(self.chosen(world, Selection("shop"))) == 5
-        said = list(split_text.applied(total, "s1", taken, lift=False))
+        said = list(split_text.applied(total, "s1", result, lift=False))
         assert said[-1] == "to lift it: touchline identity split --lift --split-id s1 --apply"
 
     @pytest.mark.parametrize(
@@ -201,10 +210,10 @@ class TestMany:
     ):
         everything = holding(world.log, Selection("kiosk"))
         split_many(world.log, world, everything, order(world), pause=False)
-        pages = standing(world.log, selection, split_id)
+        pages = active_splits(world.log, selection, split_id)
         lift = order(world, "s9", lift=True)
         assert split_many(world.log, world, pages, lift, pause=False).links == lifted
-        assert world.log.taken("s9").voided == lifted
+        assert world.log.command_result("s9").voided == lifted
         world.pipeline.now_ms += 1000
         world.touch("again", ("customer_id", "c4"), ("email", "4@example.com"), source="kiosk")
         again = (
@@ -216,14 +225,15 @@ class TestMany:
 
     def test_the_split_of_an_identifier_is_lifted_by_its_id_too(self, world: World):
         done(world, ("email", "1@example.com"))
-        assert list(standing(world.log, Selection(), "")) == []
-        ((item,),) = standing(world.log, Selection(), "s1")
-        assert item == Item(Identifier("email", "1@example.com"), None, "", "")
+        assert list(active_splits(world.log, Selection(), "")) == []
+        ((item,),) = active_splits(world.log, Selection(), "s1")
+        assert item == SplitTarget(Identifier("email", "1@example.com"), None, "", "")
 
     def test_a_broker_that_forgets_is_given_a_page_at_a_time(self, world: World):
         pages = world.log.holding(Selection("kiosk"), 2)
         items = [
-            [Item(link.other, link.lead, "kiosk", link.source) for link in page] for page in pages
+            [SplitTarget(link.other, link.lead, "kiosk", link.source) for link in page]
+            for page in pages
         ]
         split_many(world.log, world, items, order(world), pause=True)
         assert world.settled == 3 + 1
@@ -231,7 +241,7 @@ class TestMany:
     def test_without_links_nothing_is_sent(self, world: World):
         total = split_many(world.log, world, [], order(world), pause=False)
         assert (total.links, world.sent, world.settled) == (0, [], 0)
-        said = split_text.applied(total, "s1", world.log.taken("s1"), lift=False)
+        said = split_text.applied(total, "s1", world.log.command_result("s1"), lift=False)
         assert list(said) == ["no links: nothing was done"]
 
     def test_an_outage_says_how_many_were_sent_and_what_to_do(self, world: World):
@@ -259,15 +269,15 @@ class _Outage:
 def test_memory_is_bounded_by_a_page():
     """Only counts and a sample stay of a page that was handed on."""
 
-    def pages() -> Iterator[list[Item]]:
+    def pages() -> Iterator[list[SplitTarget]]:
         for n in range(50):
             yield [
-                Item(Identifier("email", f"{n}-{m}"), Identifier("x", "x"), "s", "s")
+                SplitTarget(Identifier("email", f"{n}-{m}"), Identifier("x", "x"), "s", "s")
                 for m in range(100)
             ]
 
     total = count(pages(), lambda _: None)
     assert total.links == 5_000
     assert len(total.sample) == 20
-    assert isinstance(total, Count)
+    assert isinstance(total, LinkCount)
     assert total.by == {("s", "x", "email"): 5_000}

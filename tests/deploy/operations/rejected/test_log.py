@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from deploy.operations.rejected import log as module
-from deploy.operations.rejected.log import Mark, Place, RejectedLog, Selection
+from deploy.operations.rejected.log import Mark, RejectedLog, Selection, TouchKey
 from schemas import touchpoint_row
 from schemas.times import parse_ms, rfc3339
 from tests.support import rows
@@ -167,7 +167,7 @@ def test_touches_that_are_there_are_found_by_day_and_lead(
     store.insert("touchpoints", rows.touchpoint(event_id="a"), rows.touchpoint(event_id="b'\\"))
     (one,) = touches("a")
     found = log.stored(touches("a", "b'\\", "c"))
-    assert found == {Place(one.source, name, one.lead_id) for name in ("a", "b'\\")}
+    assert found == {TouchKey(one.source, name, one.lead_id) for name in ("a", "b'\\")}
     other = msgspec.structs.replace(one, lead_id=str(uuid.UUID(int=5)))
     assert log.stored([other]) == set()
     assert log.stored([]) == set()
@@ -175,9 +175,9 @@ def test_touches_that_are_there_are_found_by_day_and_lead(
         msgspec.structs.replace(one, event_id=f"m{n}", lead_id=str(uuid.UUID(int=n)))
         for n in range(5_000)
     ]
-    assert log.stored([*many, one]) == {Place.of(one)}
+    assert log.stored([*many, one]) == {TouchKey.of(one)}
     monkeypatch.setattr(module, "_PLACES", 1)
-    assert log.stored([one, other]) == {Place.of(one)}
+    assert log.stored([one, other]) == {TouchKey.of(one)}
     assert log.shown(one.source, ["a", "c", "b'\\"]) == {"a", "b'\\"}
     long = [f"{n}{'x' * 500}" for n in range(100)]
     assert log.shown(one.source, ["a", *long]) == {"a"}
