@@ -6,7 +6,7 @@ import pytest
 
 from deploy.config.config_file import ConfigurationError
 from deploy.config.settings import load
-from deploy.runtime.factories.sources import gateway_sources
+from deploy.runtime.factories.gateway import gateway_sources
 
 
 def test_a_source_knows_the_origins_of_its_pages(tmp_path: Path):
