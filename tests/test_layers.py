@@ -35,6 +35,11 @@ RESERVED = {
     "chdb": ("deploy/local",),
     "confluent_kafka": ("deploy/local",),
     "rich": ("deploy/demo",),
+    "yaml": (
+        "deploy/config/yaml_file.py",
+        "deploy/demo/stack.py",  # writes it
+        "ingest/connectors/mapped/contract.py",
+    ),
 }
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 
