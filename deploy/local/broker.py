@@ -4,7 +4,7 @@ It serves `touchline demo`, `touchline up` without configuration, and quick test
 measured with librdkafka 2.16 (the constants are in `deploy.config.embedded`):
 
 - it holds at most 5 MB (`PARTITION_BYTES`) per partition and then silently drops the oldest record
-  sets, read or not: a writer must watch the readers (`deploy.local.admission`);
+  sets, read or not: a writer must watch the readers (`deploy.kafka.admission`);
 - it answers a fetch with one record set per partition, however many wait, so that small ones are
   read slowly;
 - everything is gone when it stops;
