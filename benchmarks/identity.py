@@ -27,9 +27,9 @@ from benchmarks.ours import Deployment
 from benchmarks.stages import BATCH, PARTITIONS, Alone
 from benchmarks.usage import running
 from benchmarks.workload import Event, batches, workload
+from deploy.config.segments import load_segments
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
-from processors.segments import load_segments
 from processors.stage import Output, Record
 from processors.trails.stage import TrailsStage
 from schemas import messages, topics, touchpoint_row

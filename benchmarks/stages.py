@@ -12,13 +12,14 @@ from typing import NamedTuple, Self
 from rocksdict import Options, Rdict
 
 from benchmarks.workload import Event
+from deploy.config.segments import load_segments
 from processors.engine.packing import pack_seen
 from processors.engine.seen import PartitionSeen
 from processors.engine.step import StageStore
 from processors.engine.store import PartitionMemory, PartitionRows, due_entries
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
-from processors.segments import load_segments, required_features
+from processors.segments import required_features
 from processors.stage import Decision, Output, Record, Stage
 from processors.trails.stage import TrailsStage
 from schemas import topics, touchpoint_row

@@ -20,17 +20,17 @@ EARLIEST_MS = 0
 LATEST_MS = (datetime(2101, 1, 1, tzinfo=UTC) - _EPOCH) // _MS - 1
 
 
+def now_ms() -> int:
+    """Return the present time of the machine's clock; the default where a clock is passed in."""
+    return time.time_ns() // 1_000_000
+
+
 def to_ms(moment: datetime) -> int:
     """Return milliseconds since 1970, rounded down; a time without a zone is UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = moment - _EPOCH
     return since.days * DAY_MS + since.seconds * SECOND_MS + since.microseconds // 1000
-
-
-def now_ms() -> int:
-    """Return the present time. It is for those who compose: code that decides is given a clock."""
-    return time.time_ns() // 1_000_000
 
 
 def from_ms(milliseconds: int) -> datetime:

@@ -10,6 +10,7 @@ pytest_plugins = (
     "tests.support.clickhouse",
     "tests.support.gateway",
     "tests.support.kafka",
+    "tests.support.logs",
     "tests.support.mail_server",
     "tests.support.sinking",
     "tests.support.waiting",

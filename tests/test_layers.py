@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.imports import ROOT, imported_names
+
 #: Package -> the packages of ours that it may import.
 ALLOWED = {
     "schemas": {"schemas"},
@@ -35,22 +36,13 @@ RESERVED = {
     "chdb": ("deploy/local",),
     "confluent_kafka": ("deploy/local",),
     "rich": ("deploy/demo",),
+    "yaml": (
+        "deploy/config/yaml_file.py",
+        "deploy/demo/stack.py",  # writes it
+        "ingest/connectors/mapped/contract.py",
+    ),
 }
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
-
-
-def imported_names(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of everything that is imported, also inside functions."""
-    package = path.relative_to(ROOT).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            module = ".".join([*above, *filter(None, [node.module])])
-            for alias in node.names:
-                yield node.lineno, f"{module}.{alias.name}"
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from deploy.config.segments import load_segments
 from deploy.config.settings import SHIPPED_SEGMENTS
 from deploy.demo import queries
 from deploy.demo.delivery import Delivery
@@ -25,7 +26,6 @@ from deploy.demo.stack import DemoStack, StackFailed
 from deploy.demo.wire import Keys
 from deploy.local.stack_file import Addresses
 from deploy.runtime.signals import Interrupts
-from processors.segments.loader import load_segments
 from schemas.times import now_ms
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig, ClickHouseError
 

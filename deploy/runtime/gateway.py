@@ -16,7 +16,7 @@ from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Control, Generation, watch
 from deploy.kafka.lag import BrokerLags
 from deploy.kafka.topology import readers
-from deploy.runtime.factories.sources import gateway_config, gateway_sources
+from deploy.runtime.factories.gateway import gateway_config, gateway_sources
 from deploy.runtime.garbage_collection import tune_garbage_collection
 from deploy.runtime.metrics.counters import GatewayCounters
 from deploy.runtime.metrics.exposition import build_info, text

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from deploy.config.identity_policy import differences, restored
+from deploy.config.identity_policy import differences, parse_policy
 from deploy.config.settings import Settings
 from deploy.kafka.control import Control, Generation, wait_for, watch
 
@@ -68,7 +68,7 @@ def warn_if_policy_differs(settings: Settings, present: Generation) -> None:
     configured = settings.identity.policy()
     changed = [
         ".".join(map(str, place))
-        for place, _ in differences(restored(present.policy, configured), configured)
+        for place, _ in differences(parse_policy(present.policy, configured), configured)
     ]
     if changed:
         _log.warning("identity_policy_differs", settings=changed, hint="run touchline rebuild")

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from deploy.cli.main import COMMANDS
 from deploy.config.settings import load
 from deploy.kafka.topology import STAGE_NAMES
-from deploy.runtime.factories.sources import gateway_sources
+from deploy.runtime.factories.gateway import gateway_sources
 from deploy.runtime.metrics.catalogue import CATALOGUE, PREFIX, Metric
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

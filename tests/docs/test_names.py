@@ -133,10 +133,10 @@ def has_member(text: str) -> bool:
 
 
 def absent_modules(package: Document) -> list[Found]:
-    """What the docstring of a package names as a module or member, in words or a table."""
+    """Names in the docstring of a package that no module of it has, nor of the packages in it."""
     folder = package.path.parent
     known = {"touchline", folder.name}
-    for path in folder.iterdir():
+    for path in (*folder.iterdir(), *folder.glob("*/*")):
         known.add(path.stem)
         if path.suffix == ".py":
             body = ast.parse(path.read_text(encoding="utf-8")).body

@@ -275,7 +275,7 @@ def violations(_: Pipeline) -> list[Example]:
 
 def control(_: Pipeline) -> list[Example]:
     first = Generation(1, "cluster-a", "brand")
-    built = identity_policy.described(IdentityPolicy())
+    built = identity_policy.serialize_policy(IdentityPolicy())
     beside = Generation(7, "cluster-a", "brand.g7", 8, built, "brand")
     return [
         Example(encode(first), PRESENT.encode()),
@@ -325,11 +325,11 @@ def kept_requests(_: Pipeline) -> list[Example]:
 def policies(_: Pipeline) -> list[Example]:
     changed = IdentityPolicy().with_kinds({"card": {"joins": False, "strength": 950, "limit": 2}})
     some = (IdentityPolicy(), replace(changed, joins_per_day=3))
-    return [Example(identity_policy.described(one).encode()) for one in some]
+    return [Example(identity_policy.serialize_policy(one).encode()) for one in some]
 
 
 def of_policy(one: Example) -> Any:
-    found = identity_policy.restored(one.value.decode(), IdentityPolicy())
+    found = identity_policy.parse_policy(one.value.decode(), IdentityPolicy())
     kinds = {name: asdict(kind) for name, kind in found.kinds.items()}
     return {"joins_per_day": found.joins_per_day, "kinds": kinds}
 

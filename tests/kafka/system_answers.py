@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from processors.segments import load_segments
+from deploy.config.segments import load_segments
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand, encode
 from schemas.topics import LINKS

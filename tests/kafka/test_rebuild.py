@@ -224,6 +224,8 @@ def test_a_rebuild_that_is_broken_off_anywhere_does_no_harm_and_can_be_done_agai
     events = touches(200, 20, now, seed=9)
     servers = kafka_broker.bootstrap_servers
     with System(tmp_path / "system", servers, clickhouse, namespace, SEGMENTS) as system:
+        # What a killed rebuild leaves is free once the sessions of its processes are over.
+        system.configure(kafka={"session_timeout_s": 10})
         system.setup()
         running = Running(system)
         system.send(disordered(events[:100]))

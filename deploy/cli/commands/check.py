@@ -7,9 +7,14 @@ import click
 from deploy.cli.configuration import load_configuration
 from deploy.cli.options import json_option
 from deploy.cli.output import print_json
-from deploy.config.identity_policy import differences, reordered, reordering, restored
+from deploy.config.config_file import ConfigurationError
+from deploy.config.identity_policy import (
+    describe_reordering,
+    differences,
+    find_reordered_kinds,
+    parse_policy,
+)
 from deploy.config.settings import Configuration
-from deploy.config.yaml_file import ConfigurationError
 from deploy.kafka.control import Generation, read_control
 from deploy.kafka.topics import KafkaNotReady, connect, ensure
 from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of
@@ -82,14 +87,14 @@ def _compare(loaded: Configuration, problems: list[str], notes: list[str]) -> No
 def _policy(loaded: Configuration, present: Generation) -> list[str]:
     """Return the differences between the identity policy and that of the present epoch."""
     configured = loaded.settings.identity.policy()
-    built = restored(present.policy, configured)
+    built = parse_policy(present.policy, configured)
     found = [
         loaded.problem(place, f"is {text}: run touchline rebuild")
         for place, text in differences(built, configured)
     ]
-    order = reordered(built, configured, {*built.kinds, *configured.kinds})
+    order = find_reordered_kinds(built, configured, {*built.kinds, *configured.kinds})
     if order:
-        found.append(loaded.problem(("identity", "kinds", order[0]), reordering(*order)))
+        found.append(loaded.problem(("identity", "kinds", order[0]), describe_reordering(*order)))
     return [str(problem) for problem in found]
 
 

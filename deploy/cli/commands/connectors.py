@@ -13,7 +13,7 @@ import click
 from deploy.cli.configuration import load_configuration
 from deploy.cli.options import json_option, parse_pairs
 from deploy.cli.output import print_json, print_lines
-from deploy.config.yaml_file import ConfigurationError
+from deploy.config.config_file import ConfigurationError
 from deploy.runtime.factories.sources import Plans, source_policy, source_problem
 from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry

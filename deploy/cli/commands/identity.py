@@ -15,7 +15,7 @@ from deploy.cli.configuration import load_configuration
 from deploy.cli.identifiers import find_identifier, parse_identifier, report_unknown
 from deploy.cli.options import Time, data_option, json_option
 from deploy.cli.output import print_json, print_lines
-from deploy.config import identity_policy as policies
+from deploy.config.identity_policy import shown_policy
 from deploy.config.settings import Settings
 from deploy.kafka.control import present_generation
 from deploy.kafka.detect_embedded import detect_embedded
@@ -89,7 +89,7 @@ def explain(context: click.Context, identifier: str, data: Path, as_json: bool) 
         wanted = find_identifier(settings, store, identifier)
         log = IdentityLog(store, settings.namespace)
         epochs = Epochs(store, settings.namespace)
-        policy = policies.shown(epochs, settings.identity.policy())
+        policy = shown_policy(epochs, settings.identity.policy())
         found = explained(log, policy, wanted) if wanted else None
     if found is None:
         return report_unknown(wanted)
@@ -138,7 +138,7 @@ def split_(context: click.Context, /, identifier: str | None, data: Path, **opti
 def _one(
     settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked, identifier: Identifier
 ) -> int:
-    policy = policies.shown(epochs, settings.identity.policy())
+    policy = shown_policy(epochs, settings.identity.policy())
     plan = split.plan(log, policy, identifier, lift=asked.lift)
     if plan is None:
         return report_unknown(identifier)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from deploy.config.identity_policy import described, reordered, reordering, restored
+from deploy.config.identity_policy import (
+    describe_reordering,
+    find_reordered_kinds,
+    parse_policy,
+    serialize_policy,
+)
 from deploy.kafka.control import NEXT, Generation, announce, generation_namespace, read_control
 from deploy.kafka.topics import ensure
 from deploy.kafka.topology import generation_topics
@@ -41,14 +46,14 @@ def build(context: RebuildContext, before: Generation) -> tuple[Generation, int]
 
 
 def refused_order(context: RebuildContext) -> str | None:
-    """Return why a rebuild refuses the policy, or None: see `identity_policy.reordered`."""
+    """Return why a rebuild refuses the policy, or None: see `find_reordered_kinds`."""
     shown = context.epochs.shown()
     if shown is None:
         return None
     configured = context.settings.identity.policy()
     kinds = History(context.store, context.settings.namespace, shown.number).kinds()
-    order = reordered(restored(shown.policy, configured), configured, kinds)
-    return f"identity.kinds: {reordering(*order)}" if order else None
+    order = find_reordered_kinds(parse_policy(shown.policy, configured), configured, kinds)
+    return f"identity.kinds: {describe_reordering(*order)}" if order else None
 
 
 def _preflight(context: RebuildContext, before: Generation) -> None:
@@ -66,7 +71,7 @@ def _preflight(context: RebuildContext, before: Generation) -> None:
 
 def _begin(context: RebuildContext, before: Generation) -> Generation:
     settings = context.settings
-    policy = described(settings.identity.policy())
+    policy = serialize_policy(settings.identity.policy())
     number = context.epochs.begin(before.cluster_id, datetime.now(UTC), policy).number
     own = Generation(
         number,

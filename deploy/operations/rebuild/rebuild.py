@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from kafka.errors import KafkaError
 
-from deploy.config.identity_policy import differences, restored
+from deploy.config.identity_policy import differences, parse_policy
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.control import Generation, present_generation, read_control
 from deploy.kafka.operator_publisher import OperatorPublisher
@@ -70,7 +70,7 @@ def plan(configuration: Configuration) -> RebuildPlan:
         shown = context.epochs.shown()
         number = present.epoch if shown is None else shown.number
         configured = context.settings.identity.policy()
-        changed = differences(restored(present.policy, configured), configured)
+        changed = differences(parse_policy(present.policy, configured), configured)
         return RebuildPlan(
             present,
             _way(context, present),

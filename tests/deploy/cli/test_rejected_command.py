@@ -13,7 +13,7 @@ import yaml
 from kafka import KafkaConsumer, TopicPartition
 
 from deploy.cli.main import run
-from deploy.config.identity_policy import described
+from deploy.config.identity_policy import serialize_policy
 from deploy.config.sections import KafkaSettings
 from deploy.config.settings import load
 from deploy.kafka.clients import blocking
@@ -214,7 +214,7 @@ def test_with_another_order_of_strength_nothing_is_replayed(
     store: Store, embedded_broker: EmbeddedBroker, capsys: Capture
 ):
     policy = IdentityPolicy().with_kinds({"email": {"strength": 1}})
-    built = Generation(1, "cluster", store.namespace, policy=described(policy))
+    built = Generation(1, "cluster", store.namespace, policy=serialize_policy(policy))
     announce(load().settings.kafka, store.namespace, built)
     assert run(["rejected", "replay", "--apply"]) == 1
     assert "put the order of strength back" in capsys.readouterr().err

@@ -9,6 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.integration
+
 SMALL = (
     "import sys; from functools import partial; from pathlib import Path;"
     "from deploy.cli.progress import bar; from deploy.demo import run;"

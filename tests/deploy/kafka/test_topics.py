@@ -13,7 +13,13 @@ from schemas.topics import PUBLIC, changelog
 from tests.support.memory_cluster import MemoryCluster
 
 
-@pytest.fixture(params=["memory", "mock", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("mock", marks=pytest.mark.integration),
+        pytest.param("kafka", marks=pytest.mark.kafka),
+    ]
+)
 def broker(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, KafkaSettings]]:
     if request.param == "memory":
         yield MemoryCluster(), KafkaSettings()

@@ -13,6 +13,8 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.kafka import LocalKafka
 from deploy.local.readiness import wait_until
 
+pytestmark = pytest.mark.integration
+
 API_VERSION = tuple(int(part) for part in embedded.API_VERSION.split("."))
 
 

@@ -20,6 +20,8 @@ from deploy.config.settings import plain_environment
 from deploy.kafka.topology import STAGE_NAMES
 from deploy.local.readiness import wait_until
 
+pytestmark = pytest.mark.integration
+
 START_TIMEOUT = 180
 
 

@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaProducer
 
 from deploy.cli.main import run
-from deploy.config.identity_policy import restored
+from deploy.config.identity_policy import parse_policy
 from deploy.config.sections import ClickHouseSettings, KafkaSettings
 from deploy.config.settings import Settings
 from deploy.kafka import control
@@ -104,7 +104,7 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     set_up(settings)
     present = control.present_generation(settings)
     assert (present.namespace, present.partitions) == (namespace, 2)
-    assert restored(present.policy, IdentityPolicy()) == settings.identity.policy()
+    assert parse_policy(present.policy, IdentityPolicy()) == settings.identity.policy()
     store = clickhouse_client(settings)
     begun = Epochs(store, namespace).begin(present.cluster_id, datetime.now(UTC))
     again = set_up(settings).epoch

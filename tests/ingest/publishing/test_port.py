@@ -63,7 +63,7 @@ def connection(embedded_broker: EmbeddedBroker) -> KafkaConnection:
     return KafkaConnection(embedded_broker.bootstrap_servers, namespace, api_version=API_VERSION)
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])
 async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     made: Case
     if request.param == "memory":
@@ -178,6 +178,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
+@pytest.mark.integration
 class TestWhenKafkaGoesAway:
     """A broker of its own, which the test stops."""
 

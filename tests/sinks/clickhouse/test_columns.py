@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import asdict
 
-from processors.segments import load_segments
+from deploy.config.segments import load_segments
 from schemas import touchpoint_row
 from schemas.messages import SplitCommand, encode
 from schemas.rejection import Origin, Rejection, rejected_row

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.config.config_file import ConfigurationError
 from deploy.config.settings import load
-from deploy.config.yaml_file import ConfigurationError
-from deploy.runtime.factories.sources import gateway_sources
+from deploy.runtime.factories.gateway import gateway_sources
 
 
 def test_a_source_knows_the_origins_of_its_pages(tmp_path: Path):
