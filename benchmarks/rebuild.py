@@ -123,7 +123,9 @@ class Customers:
         self._linked.add((lead, other))
         request = LinkRequest(*lead, *other, "benchmark", event_id, at_ms, at_ms)
         key = identifier_id(*lead).encode()
-        self.links.append(Message(topics.LINKS.name, key, messages.encode(request), None, 0))
+        self.links.append(
+            Message(topics.LINK_REQUESTS.name, key, messages.encode(request), None, 0)
+        )
 
 
 class Peaks:

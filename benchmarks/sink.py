@@ -109,8 +109,8 @@ def consumed(events: Sequence[Event], distinct: int) -> Figures:
             servers = node.bootstrap_servers
             ours = Deployment(folder, servers, "", {"clickhouse": {"url": server.url}})
             ours.create()
-            fill(servers, topics.ACCEPTED.name, events)
-            readers = [r for r in sink_readers("") if r.topic == topics.ACCEPTED.name]
+            fill(servers, topics.DEDUPLICATED.name, events)
+            readers = [r for r in sink_readers("") if r.topic == topics.DEDUPLICATED.name]
             lags = BrokerLags(ours.settings.kafka, readers)
             log = folder / "sink.log"
             with running(ours.command("sink"), ours.environment(), log) as process:

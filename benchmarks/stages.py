@@ -62,7 +62,7 @@ def measure(events: Sequence[Event], now_ms: int, segments_folder: Path) -> list
         trails, published = _run(
             TrailsStage(1, PARTITIONS, required_features(segments)), touches, "with engagement"
         )
-        graph, _ = _run(GraphStage(1), _only(published, topics.LINKS.name, now_ms), "links")
+        graph, _ = _run(GraphStage(1), _only(published, topics.LINK_REQUESTS.name, now_ms), "links")
         profiles, _ = _run(
             ProfilesStage.of(1, PARTITIONS, segments, IdentityPolicy()),
             _only(published, topics.TRAILS.name, now_ms),

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from schemas.error_location import where_raised
+from schemas.error_location import error_location
 
 
 class Record(NamedTuple):
@@ -61,7 +61,7 @@ class Failure(NamedTuple):
     @classmethod
     def of(cls, record: Record, error: Exception) -> Failure:
         """Return the safe description of the exception that a record raised."""
-        return cls(record, type(error).__name__, where_raised(error))
+        return cls(record, type(error).__name__, error_location(error))
 
 
 @dataclass(slots=True)

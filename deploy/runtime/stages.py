@@ -15,7 +15,7 @@ from processors.profiles.stage import ProfilesStage
 from processors.segments import Segment, load_segments, required_features
 from processors.stage import Stage
 from processors.trails.stage import TrailsStage
-from schemas.topics import LASTING, PUBLIC, full_name
+from schemas.topics import GLOBAL, PUBLIC, full_name
 
 #: The stages in the order of the data flow.
 STAGE_NAMES = ("trails", "graph", "profiles")
@@ -60,12 +60,12 @@ def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -
     if partitions:
         kafka = kafka.model_copy(update={"partitions": partitions})
     logs = [topic for stage in _named(settings) for topic in changelogs(stage, namespace)]
-    return wanted(kafka, namespace, logs, (topic for topic in PUBLIC if topic not in LASTING))
+    return wanted(kafka, namespace, logs, (topic for topic in PUBLIC if topic not in GLOBAL))
 
 
 def lasting_topics(settings: Settings) -> list[Wanted]:
     """Return the topics outside of all generations."""
-    return wanted(settings.kafka, settings.namespace, (), LASTING)
+    return wanted(settings.kafka, settings.namespace, (), GLOBAL)
 
 
 def readers(settings: Settings, namespace: str) -> list[Reader]:

@@ -14,7 +14,7 @@ from ingest.connector import BatchConnector, NotNow, Position
 from ingest.files.publish import Outlet, run
 from ingest.files.reader import Batch, Reading
 from ingest.publishing.port import NotAcknowledged
-from schemas.error_location import where_raised
+from schemas.error_location import error_location
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,9 @@ class Pull:
             raise
         except Exception as error:
             # A bug, which must not end the pulling of others; what was read is not lost by it.
-            return self._later("failed", f"{type(error).__name__} in {where_raised(error)}"), False
+            return self._later(
+                "failed", f"{type(error).__name__} in {error_location(error)}"
+            ), False
         self._failures = 0
         self.metrics.complete(source, connector.name)
         return connector.pause_s if isinstance(connector, BatchConnector) else 0.0, True

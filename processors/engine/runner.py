@@ -29,7 +29,7 @@ from processors.engine.rejects import rejected
 from processors.engine.step import Preparer, StageStore, Step
 from processors.engine.store import StorageError, disk_is_full
 from processors.stage import Decision, Failure, Output, Record, Stage
-from schemas.error_location import where_raised
+from schemas.error_location import error_location
 from schemas.rows import FORMAT, NewerFormat, refuse_newer
 from schemas.topics import full_name
 
@@ -339,5 +339,5 @@ class Engine:
                 hint="start that release again, or rebuild with this one",
             )
         self.halt(
-            "engine_failed", during=during, error=type(error).__name__, where=where_raised(error)
+            "engine_failed", during=during, error=type(error).__name__, where=error_location(error)
         )

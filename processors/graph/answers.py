@@ -88,7 +88,7 @@ class Answers:
             rfc3339(decision.decided_ms),
         )  # fmt: skip
         at = (lead, other, decision.position)
-        self._rows[topics.VERDICTS.name, *at] = _output(topics.VERDICTS.name, lead, row)
+        self._rows[topics.LINK_VERDICTS.name, *at] = _output(topics.LINK_VERDICTS.name, lead, row)
         if decision.reason in CONFLICTS:
             conflict = _ConflictRow(
                 self.epoch, other, second.kind, second.value, lead, first.kind, first.value,
@@ -100,7 +100,7 @@ class Answers:
     def go_on(self, withdrawal: messages.Withdrawal) -> None:
         """Ask the graph to continue a withdrawal after the records that arrived meanwhile."""
         key, value = withdrawal.split_id.encode(), messages.encode(withdrawal)
-        self._rest[value] = Output(topics.LINKS.name, key, value, 0)
+        self._rest[value] = Output(topics.LINK_REQUESTS.name, key, value, 0)
 
     def command(self, split_id: str, position: int, row: bytes) -> None:
         """Publish the result of an operator's command."""

@@ -48,7 +48,7 @@ class GraphStage:
     withdrawn_at_once: int = 500
 
     name = "graph"
-    inputs = (topics.LINKS.name,)
+    inputs = (topics.LINK_REQUESTS.name,)
     atomic = True
     timed = False
     deduplicates = False

@@ -199,7 +199,7 @@ def update_output(profile_id: str, update: messages.TrailUpdate) -> Output:
 def link_output(request: messages.LinkRequest) -> Output:
     """Return the record that asks the graph for a verdict."""
     lead = identifier_id(request.lead_kind, request.lead_value)
-    return Output(topics.LINKS.name, lead.encode(), messages.encode(request), 0)
+    return Output(topics.LINK_REQUESTS.name, lead.encode(), messages.encode(request), 0)
 
 
 def identity_output(one: str, row: AssignmentRow, epoch: int) -> Output:

@@ -185,7 +185,9 @@ class _Touching:
         self._ask_for_verdicts()
         # The topics have the same number of partitions: both have their home here.
         self.decision.outputs += [
-            Output(topics.ACCEPTED.name, touch.row.lead_id.encode(), touch.record.value, self.home)
+            Output(
+                topics.DEDUPLICATED.name, touch.row.lead_id.encode(), touch.record.value, self.home
+            )
             for touch in self.touches
         ]
         return self.decision

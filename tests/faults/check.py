@@ -52,7 +52,7 @@ class People:
     """
 
     def __init__(self, servers: str, namespace: str) -> None:
-        self._partition = TopicPartition(topics.full_name(namespace, topics.LINKS.name), 0)
+        self._partition = TopicPartition(topics.full_name(namespace, topics.LINK_REQUESTS.name), 0)
         self._servers = servers
         self._log: list[tuple[LinkMessage, int]] = []
         self._next = 0

@@ -135,8 +135,8 @@ def shown_feature(packed: bytes) -> Any:
     return {
         "totals": shown(totals),
         "exact_from": features.exact_from(packed),
-        "two_days": shown(features.within(packed, totals.last_ms, 2 * DAY_MS)),
-        "thirty_days": shown(features.within(packed, totals.last_ms, 30 * DAY_MS)),
+        "two_days": shown(features.entries_in_window(packed, totals.last_ms, 2 * DAY_MS)),
+        "thirty_days": shown(features.entries_in_window(packed, totals.last_ms, 30 * DAY_MS)),
         "hours": shown(list(features.hourly(packed, 0))),
     }
 
@@ -306,9 +306,9 @@ def packed_features(_: Pipeline) -> list[Example]:
     bought = [(NOW, 29_330_001), (NOW, -5), (NOW - 3 * DAY_MS, 1_500_000_000)]
     many = [(NOW - n * 600_000, 0) for n in range(300)]
     return [
-        Example(feature_adding.with_touches(None, hours, money=False)),
-        Example(feature_adding.with_touches(None, bought, money=True)),
-        Example(feature_adding.with_touches(None, many, money=False)),
+        Example(feature_adding.add_touches(None, hours, money=False)),
+        Example(feature_adding.add_touches(None, bought, money=True)),
+        Example(feature_adding.add_touches(None, many, money=False)),
     ]
 
 
@@ -380,7 +380,7 @@ FORMS: dict[str, Form] = {
     ),
     "topic.trails": Form(records(topics.TRAILS.name), of_trail_message),
     "topic.identity.links": Form(
-        records(topics.LINKS.name), lambda one: shown(messages.decode_link(one.value))
+        records(topics.LINK_REQUESTS.name), lambda one: shown(messages.decode_link(one.value))
     ),
     "topic.identity.assignments": Form(
         records(topics.ASSIGNMENTS.name), lambda one: shown(messages.decode_assignment(one.value))

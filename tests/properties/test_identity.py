@@ -224,7 +224,7 @@ def test_through_all_stages_every_identifier_and_touch_is_where_the_reference_sa
     pipeline.run()
 
     reference = Reference(policy)
-    for record in pipeline.logs.get((topics.LINKS.name, 0), []):
+    for record in pipeline.logs.get((topics.LINK_REQUESTS.name, 0), []):
         asked = messages.decode_link(record.value)
         lead = Identifier(asked.lead_kind, asked.lead_value)
         reference.link(lead, Identifier(asked.kind, asked.value), record.timestamp_ms)

@@ -94,7 +94,7 @@ class Published:
         asked = [
             messages.decode_link(out.value)
             for out in self.decision.outputs
-            if out.topic == topics.LINKS.name
+            if out.topic == topics.LINK_REQUESTS.name
         ]
         return [(one.lead_value, one.value) for one in asked]
 

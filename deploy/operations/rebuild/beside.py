@@ -15,7 +15,7 @@ from deploy.operations.rebuild.live_copy import COPIED
 from deploy.operations.rebuild.replay import keep
 from deploy.operations.rebuild.switch import copy_round
 from deploy.runtime.stages import generation_topics
-from schemas.topics import LINKS, TOUCHPOINTS
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 
 #: Number of touches not copied yet that is small enough for the switch.
 _CAUGHT_UP = 2_000
@@ -97,7 +97,7 @@ def _replay_history(site: Site, before: Present, own: Present, tools: Tools) -> 
     shown = site.epochs.shown()
     number = before.epoch if shown is None else shown.number
     # The later links of the present epoch are copied from its topic.
-    until = at[LINKS.name][0] if number == before.epoch else None
+    until = at[LINK_REQUESTS.name][0] if number == before.epoch else None
     history = History(site.store, site.settings.namespace, number, until)
     tools.replay.links(history)
     touches = tools.replay.touches(history, ordered_table(own.epoch))

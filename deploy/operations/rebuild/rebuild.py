@@ -29,7 +29,7 @@ from deploy.operations.rebuild.switch import switch
 from deploy.operations.setup import set_up
 from deploy.runtime.factories import clickhouse_config, kafka_connection
 from ingest.publishing.blocking import BatchPublisher
-from schemas.topics import LINKS, TOUCHPOINTS
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
 
@@ -158,7 +158,9 @@ def is_empty(settings: Settings, present: Present) -> bool:
     twice.
     """
     processing = Processing(settings, present.namespace, lambda _: None)
-    return not any(any(processing.ends(topic.name).values()) for topic in (LINKS, TOUCHPOINTS))
+    return not any(
+        any(processing.ends(topic.name).values()) for topic in (LINK_REQUESTS, TOUCHPOINTS)
+    )
 
 
 def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:

@@ -19,7 +19,7 @@ from deploy.operations.rebuild.history import History
 from deploy.runtime.stages import readers
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
-from schemas.topics import ASSIGNMENTS, LINKS, TOUCHPOINTS, TRAILS, full_name
+from schemas.topics import ASSIGNMENTS, LINK_REQUESTS, TOUCHPOINTS, TRAILS, full_name
 
 #: Records sent, and acknowledged, at once.
 _SLICE = 4_000
@@ -28,7 +28,7 @@ _PROGRESS_S = 10.0
 _DRAIN_S = 30.0
 
 #: Topics whose records are replayed with their original times, which may be years ago.
-_REPLAYED = (TOUCHPOINTS, LINKS)
+_REPLAYED = (TOUCHPOINTS, LINK_REQUESTS)
 
 Say = Callable[[str], None]
 
@@ -67,7 +67,7 @@ class Processing:
 
     def answered(self) -> None:
         """Wait until all present links are decided and the `trails` stage has the answers."""
-        names = {full_name(self.namespace, topic.name) for topic in (LINKS, ASSIGNMENTS)}
+        names = {full_name(self.namespace, topic.name) for topic in (LINK_REQUESTS, ASSIGNMENTS)}
         self._wait(one for one in self.readers() if one.topic in names)
 
     def drained(self) -> None:

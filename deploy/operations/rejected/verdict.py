@@ -35,11 +35,11 @@ _json = msgspec.json.Decoder()
 #: Decoders with which the readers of a topic begin; they raise msgspec.DecodeError.
 _READERS: Mapping[str, Callable[[bytes], Any]] = {
     topics.TRAILS.name: messages.decode_trail_message,
-    topics.LINKS.name: messages.decode_link,
+    topics.LINK_REQUESTS.name: messages.decode_link,
     topics.ASSIGNMENTS.name: messages.decode_assignment,
 }
 #: Topics whose records have the same meaning in every epoch.
-_LASTING = (topics.ACCEPTED.name, topics.REJECTED.name)
+_LASTING = (topics.DEDUPLICATED.name, topics.REJECTED.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Judge:
         if topic not in _LASTING and refusal.epoch != self._epoch:
             return Verdict(refusal, obstacle=_OTHER_EPOCH)
         # This topic, of a single partition, has more on the embedded broker.
-        partition = 0 if topic == topics.LINKS.name else None
+        partition = 0 if topic == topics.LINK_REQUESTS.name else None
         return Verdict(refusal, returned=Message(topic, refusal.key, value, None, partition))
 
     def _read(self, refusal: Refusal, source: ReadSource, request: Request) -> Verdict:

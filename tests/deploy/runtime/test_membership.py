@@ -10,7 +10,7 @@ from deploy.kafka.topics import ensure
 from deploy.operations.rebuild.leftovers import obsolete
 from deploy.runtime.membership import state_folder
 from deploy.runtime.stages import generation_topics, lasting_topics, partitions_of, readers
-from schemas.topics import LINKS, full_name
+from schemas.topics import LINK_REQUESTS, full_name
 from tests.deploy.kafka.test_topics import MemoryCluster
 
 
@@ -43,7 +43,7 @@ def test_the_number_of_partitions_is_that_of_the_epoch():
     assert partitions_of(settings, Present(3, "cluster", "")) == settings.topic_partitions
     by_name = {topic.name: topic.partitions for topic in generation_topics(settings, "g3", 9)}
     assert by_name["g3.touchpoints"] == 9
-    assert by_name[full_name("g3", LINKS.name)] == 1
+    assert by_name[full_name("g3", LINK_REQUESTS.name)] == 1
     assert by_name["g3.touchline-trails-rows-changelog"] in (-1, 9)
 
 

@@ -41,7 +41,7 @@ def test_a_redelivery_in_the_same_batch_counts_once(home):
     published = home.touch(touch("e1", MAIL), touch("e1", MAIL))
     assert views(published) == 1
     assert published.decision.counts["redelivered"] == 1
-    assert len(published.rows(topics.ACCEPTED.name)) == 1
+    assert len(published.rows(topics.DEDUPLICATED.name)) == 1
 
 
 def test_a_redelivery_in_a_later_batch_is_dropped_with_all_its_fields(home):
@@ -89,8 +89,8 @@ def test_a_replay_publishes_present_values_again_but_changes_no_row(home):
     again = home.take(records[0])
     assert again.decision.rows == {}
     assert {out.topic for out in again.decision.outputs} == {
-        topics.TRAILS.name, topics.ACCEPTED.name, topics.ENGAGEMENT.name,
-        topics.IDENTITIES.name, topics.LINKS.name,
+        topics.TRAILS.name, topics.DEDUPLICATED.name, topics.ENGAGEMENT.name,
+        topics.IDENTITIES.name, topics.LINK_REQUESTS.name,
     }  # fmt: skip
 
 
@@ -287,7 +287,7 @@ def test_a_late_touch_updates_the_window_in_which_it_occurred(home):
 
 def test_the_accepted_touch_is_passed_on_byte_for_byte(home):
     (record,) = home.records(touch("e1", MAIL, properties={"絵文字": "😀"}))
-    (out,) = [o for o in home.take(record).decision.outputs if o.topic == topics.ACCEPTED.name]
+    (out,) = [o for o in home.take(record).decision.outputs if o.topic == topics.DEDUPLICATED.name]
     assert (out.key, out.value) == (own(MAIL).encode(), record.value)
 
 
@@ -310,6 +310,6 @@ def test_records_that_cannot_be_read_are_set_aside_and_the_rest_is_folded(home):
     never = home.append(topics.TOUCHPOINTS.name, two.key, no_time)
     decision = home.stage.decide([one, cut, never, two], home.store)
     assert [failure.record for failure in decision.failed] == [cut, never]
-    accepted = [o.value for o in decision.outputs if o.topic == topics.ACCEPTED.name]
+    accepted = [o.value for o in decision.outputs if o.topic == topics.DEDUPLICATED.name]
     assert accepted == [one.value, two.value]
     assert decision.counts["redelivered"] == 0

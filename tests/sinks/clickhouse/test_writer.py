@@ -247,7 +247,7 @@ def test_groups_and_topics_carry_the_namespace():
     assert TOUCHPOINTS.group("") == "touchline-sink-touchpoints"
     assert databases("brand") == ("touchline_brand", "touchline_bi_brand")
     assert databases("") == ("touchline", "touchline_bi")
-    assert TOUCHPOINTS.topic is topics.ACCEPTED
+    assert TOUCHPOINTS.topic is topics.DEDUPLICATED
 
 
 def test_epochs_are_of_a_namespace(store: Store):

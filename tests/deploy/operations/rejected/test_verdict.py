@@ -332,7 +332,7 @@ class TestOfRecords:
                 messages.encode(messages.TrailUpdate("i", "email", "a", 1, 2, b"", 3)),
             ),
             (
-                topics.LINKS.name,
+                topics.LINK_REQUESTS.name,
                 messages.encode(messages.LinkRequest("a", "b", "c", "d", "s", "e", 1, 2)),
             ),
             (
@@ -349,13 +349,13 @@ class TestOfRecords:
         assert verdict.returned is not None
         assert (verdict.returned.topic, verdict.returned.key) == (topic, b"k")
         assert verdict.returned.value == value
-        assert verdict.returned.partition == (0 if topic == topics.LINKS.name else None)
+        assert verdict.returned.partition == (0 if topic == topics.LINK_REQUESTS.name else None)
         for epoch in (0, 2):
             other = judge(epoch=3).judge(record(topic, value, epoch=epoch))
             assert "rebuild has computed anew" in other.why
 
     def test_a_row_of_touches_that_clickhouse_refused_goes_back_in_any_epoch(self) -> None:
-        verdict = judge(epoch=3).judge(record(topics.ACCEPTED.name, rows.touchpoint(), epoch=1))
+        verdict = judge(epoch=3).judge(record(topics.DEDUPLICATED.name, rows.touchpoint(), epoch=1))
         assert verdict.returned is not None
 
     def test_a_sign_of_life_does_not(self) -> None:
@@ -364,7 +364,12 @@ class TestOfRecords:
 
     @pytest.mark.parametrize(
         "topic",
-        [topics.TOUCHPOINTS.name, topics.TRAILS.name, topics.PROFILES.name, topics.LINKS.name],
+        [
+            topics.TOUCHPOINTS.name,
+            topics.TRAILS.name,
+            topics.PROFILES.name,
+            topics.LINK_REQUESTS.name,
+        ],
     )
     def test_what_no_reader_can_read_stays(self, topic: str) -> None:
         verdict = judge().judge(record(topic, b"\x00\xff"))
