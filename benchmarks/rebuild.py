@@ -35,7 +35,7 @@ from ingest.publishing.port import Message
 from schemas import messages, topics, touchpoint_row
 from schemas.identifiers import identifier_id
 from schemas.messages import LinkRequest
-from schemas.times import DAY_MS, rfc3339
+from schemas.times import DAY_MS, now_ms, rfc3339
 from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.tables import TOUCHPOINTS, databases
@@ -164,7 +164,7 @@ def main() -> None:
         environment = ours.environment()
         ours.setup()
         store = ClickHouse(ClickHouseConfig(server.url))
-        customers = Customers(options.customers, options.touches, int(time.time() * 1000))
+        customers = Customers(options.customers, options.touches, now_ms())
         database = databases("").storage
         for batch in customers.rows():
             store.insert(database, TOUCHPOINTS.name, batch)

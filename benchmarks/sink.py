@@ -25,6 +25,7 @@ from benchmarks.workload import Event, batches, workload
 from deploy.kafka.lag import BrokerLags, drain, sink_readers
 from deploy.runtime.processes import wait_until
 from schemas import topics
+from schemas.times import now_ms
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import TOUCHPOINTS, databases
@@ -53,7 +54,7 @@ def main() -> None:
 
 def run(count: int, customers: int) -> Table:
     """Run both ways, one after another."""
-    work = workload(count, customers, int(time.time() * 1000))
+    work = workload(count, customers, now_ms())
     events = work.readable()
     figures = [inserted(events), consumed(events, len(work.touches))]
     columns = ("", "rows", "rows/s, wall", "CPU µs a row, sink", "CPU µs a row, engine")

@@ -9,7 +9,6 @@ import asyncio
 import json
 import signal
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,11 +113,6 @@ def say_json(value: Any) -> None:
 def warn(message: str) -> None:
     """Print a line for people on stderr."""
     click.echo(message, file=sys.stderr)
-
-
-def now_ms() -> int:
-    """Return the current time, milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 data_option = click.option(

@@ -25,6 +25,7 @@ from deploy.demo.stack import Addresses, DemoStack, StackFailed
 from deploy.demo.wire import Keys
 from deploy.runtime.signals import Interrupts
 from processors.segments.loader import load_segments
+from schemas import times
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig, ClickHouseError
 
 #: Columns of the report if there is no terminal.
@@ -83,7 +84,7 @@ class _Demo:
     started: float = field(default_factory=time.monotonic)
 
     def play(self, seed: int, size: Size | None) -> int:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = times.now_ms()
         self._say(_INTRODUCTION)
         self._say("starting Kafka, ClickHouse, worker, sink and gateway ...")
         addresses = self.stack.start()

@@ -26,7 +26,7 @@ from ingest.publishing.port import KafkaConnection
 from ingest.registry import ConnectorError, Registry
 from processors.engine import EngineConfig
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
-from sinks.clickhouse.writer import SinkConfig
+from sinks.clickhouse.config import SinkConfig
 
 
 def clickhouse(settings: Settings) -> ClickHouse:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.cli.options import now_ms
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.cursors import cursors
 from deploy.kafka.outlet import KafkaOutlet
@@ -16,6 +15,7 @@ from deploy.runtime import factories
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
 from ingest.files.reader import BatchSource, Reading
+from schemas.times import now_ms
 
 _SEND_S = 60.0
 #: Seconds that a batch in progress gets after a stop; then it is given up, and read again later.

@@ -14,6 +14,7 @@ from ingest.connector import BatchConnector, NotNow, Position
 from ingest.files.publish import Outlet, run
 from ingest.files.reader import Batch, Reading
 from ingest.publishing.port import NotAcknowledged
+from schemas.backoff import backoff_s
 from schemas.error_location import error_location
 
 log = structlog.get_logger(__name__)
@@ -129,7 +130,7 @@ class Pull:
 
     def _later(self, cause: str, detail: str, wanted_s: float | None = None) -> float:
         source = self.reading.source
-        growing = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failures, 20))
+        growing = backoff_s(self._failures, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
         # A provider's own wish counts, but it never makes us come faster than after a failure.
         pause_s = growing if wanted_s is None else max(wanted_s, _FIRST_PAUSE_S)
         self._failures += 1

@@ -14,6 +14,7 @@ from ingest.gateway.proxies import Network
 from ingest.intake.accept import SourcePolicy
 from ingest.intake.plan import Plan
 from ingest.publishing.port import Publisher
+from schemas import times
 
 MIB = 1024 * 1024
 
@@ -142,10 +143,6 @@ class NoMetrics:
         """See `GatewayMetrics`."""
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _new_id() -> str:
     return str(uuid.uuid4())
 
@@ -161,7 +158,7 @@ class Ports:
     #: None admits a request; otherwise the seconds after which the sender should come again.
     admission: Callable[[], float | None] = lambda: None
     #: The time of receipt, milliseconds UTC.
-    now_ms: Callable[[], int] = _now_ms
+    now_ms: Callable[[], int] = times.now_ms
     #: Seconds of a clock that never goes back.
     monotonic: Callable[[], float] = time.monotonic
     #: Gets what connectors need from their providers' sites; raises FetchFailed.

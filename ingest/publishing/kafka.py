@@ -24,11 +24,13 @@ from ingest.intake.accept import Accepted
 from ingest.publishing.inflight_window import Entry, Window
 from ingest.publishing.port import WRITTEN, KafkaConnection, NotAcknowledged, Refused, checked
 from ingest.publishing.record_batches import Chunk, Lane
+from schemas.backoff import backoff_s
 from schemas.topics import TOUCHPOINTS, full_name, partition_of
 
 log = structlog.get_logger(__name__)
 #: Logical topic and partition.
 _Where = tuple[str, int]
+_FIRST_PAUSE_S = 0.2
 _NOT_CONNECTED = "Kafka is not reachable yet"
 #: Batches of one partition hold at most this many bytes.
 _BATCH_BYTES = 256 * 1024
@@ -196,7 +198,7 @@ class KafkaPublisher:
 
     async def _connect(self) -> None:
         """Returns once connected and all topics are known; says once what is wrong."""
-        delay = 0.2
+        failures = 0
         while True:
             producer = self._new_producer()
             try:
@@ -206,8 +208,9 @@ class KafkaPublisher:
             except (KafkaError, OSError, TimeoutError) as error:
                 await _close(producer)
                 self._report(self._explain(error))
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, self._config.probe_s)
+                pause = backoff_s(failures, first_s=_FIRST_PAUSE_S, longest_s=self._config.probe_s)
+                failures += 1
+                await asyncio.sleep(pause)
             except BaseException:
                 await _close(producer)
                 raise

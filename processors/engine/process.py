@@ -23,11 +23,15 @@ from processors.engine.runner import Engine
 from processors.engine.static_membership import instance_id
 from processors.engine.ticks import Ticker
 from processors.stage import Stage
+from schemas.backoff import backoff_s
 from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
 
-_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 5.0
+#: The interval of looks for topics that `setup` has not created yet.
+_LOOK_INTERVAL = 1.0
 
 
 def run_stage(stage: Stage, config: EngineConfig, hooks: Hooks | None = None) -> None:
@@ -124,20 +128,20 @@ async def _stop(engine: Engine, publisher: Publisher) -> None:
 
 
 async def _connect(publisher: Publisher, config: EngineConfig) -> None:
-    attempt = 0
+    failures = 0
     while True:
         try:
             return await publisher.start()
         except (KafkaError, OSError) as error:
-            delay = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-            attempt += 1
+            pause = backoff_s(failures, first_s=_FIRST_PAUSE, longest_s=_LONGEST_PAUSE)
+            failures += 1
             log.warning(
                 "kafka_unreachable",
                 servers=config.bootstrap_servers,
                 error=type(error).__name__,
-                retry_in=delay,
+                retry_in=pause,
             )
-            await asyncio.sleep(delay)
+            await asyncio.sleep(pause)
 
 
 async def _wait_for_topics(publisher: Publisher, stage: Stage, config: EngineConfig) -> str:
@@ -154,7 +158,7 @@ async def _wait_for_topics(publisher: Publisher, stage: Stage, config: EngineCon
             if not missing:
                 return cluster
             log.warning("topics_missing", topics=missing, hint="run touchline setup")
-        await asyncio.sleep(_RETRY_SECONDS[1])
+        await asyncio.sleep(_LOOK_INTERVAL)
 
 
 def data_folder(data_dir: Path, stage: str, cluster: str) -> Path:

@@ -14,6 +14,7 @@ from processors.engine.metrics import TICK_FAILURES
 from processors.engine.runner import Engine
 from processors.engine.store import StorageError, due_moment
 from processors.stage import Tick
+from schemas import times
 from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
@@ -74,7 +75,7 @@ class Ticker:
         """Process one slice; return True if entries fired, so that there may be more."""
         engine = self._engine
         now_ms = self._clock_ms()
-        since = int(time.time() * 1000) - _FRESH_MS
+        since = times.now_ms() - _FRESH_MS
         highwaters = {tp: engine.app.consumer.polled_highwater(tp, since) for tp in tps}
         position = engine.inputs.position_ms(highwaters, now_ms)
         self._report(highwaters, now_ms)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from schemas import messages, topics
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
+from schemas.times import HOUR_MS
 from tests.properties.identity_reference import Reference
 from tests.support.graph_log import START_MS, Graph, Pair
 from tests.support.pipeline import Pipeline
 from tests.support.touches import touch
 
-HOUR_MS = 3_600_000
 KINDS = {
     "customer_id": 3, "loyalty_id": 2, "email": 4, "phone": 2, "line": 2, "shop_card": 2,
     "device_id": 4, "till_id": 2, "anonymous_id": 6,

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from deploy.cli.options import configuration, json_option, now_ms, option_pairs, say_json
+from deploy.cli.options import configuration, json_option, option_pairs, say_json
 from deploy.config.yaml_file import ConfigurationError
 from deploy.runtime.factories import Plans, source_policy, source_problem
 from ingest.intake.accept import SourcePolicy
@@ -19,6 +19,7 @@ from ingest.testing.contracts import contract
 from ingest.testing.preview import documents, lines, request_of, results, source_for
 from ingest.testing.scaffold import start
 from schemas.rejection import Rejection
+from schemas.times import now_ms
 
 
 @click.group()

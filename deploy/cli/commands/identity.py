@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from deploy.operations.identity.explain import explain as explained
 from deploy.operations.identity.log import IdentityLog, Selection
 from deploy.runtime import factories
 from schemas.identifiers import Identifier
-from schemas.times import EARLIEST_MS, LATEST_MS
+from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
 from sinks.clickhouse.epochs import Epochs
 
 
@@ -68,7 +67,7 @@ class _Asked:
         return self.apply or (self.identifier is not None and not self.dry_run)
 
     def order(self) -> split.Order:
-        return split.Order(str(uuid.uuid4()), time.time_ns() // 1_000_000, self.lift, self.note)
+        return split.Order(str(uuid.uuid4()), now_ms(), self.lift, self.note)
 
     def selection(self) -> Selection:
         since = EARLIEST_MS if self.since is None else self.since

@@ -15,7 +15,6 @@ from deploy.cli.options import (
     configuration,
     data_option,
     json_option,
-    now_ms,
     option_pairs,
     running_configuration,
     say_json,
@@ -31,6 +30,7 @@ from deploy.runtime import factories
 from ingest.files.reader import BatchSource, Reading
 from ingest.testing.preview import documents, lines
 from schemas.rejection import Rejection
+from schemas.times import now_ms
 
 
 @click.command()

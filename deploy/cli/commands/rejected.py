@@ -15,7 +15,6 @@ from deploy.cli.options import (
     Time,
     data_option,
     json_option,
-    now_ms,
     running,
     running_configuration,
     say_json,
@@ -30,7 +29,7 @@ from deploy.operations.rejected.replay import Replay, Total
 from deploy.operations.rejected.verdict import Judge
 from deploy.runtime import factories
 from schemas.rejection import REASONS
-from schemas.times import EARLIEST_MS, LATEST_MS
+from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
 

@@ -18,7 +18,7 @@ from deploy.runtime.metrics import (
 from deploy.runtime.processes import fetch
 from ingest.gateway.config import GatewayMetrics
 from processors.engine import COUNTERS, EngineMetrics
-from sinks.ports import SinkMetrics
+from sinks.metrics import SinkMetrics
 
 ROOT = Path(__file__).parents[3]
 

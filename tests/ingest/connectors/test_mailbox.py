@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +24,7 @@ from ingest.intake.replay_context import Kept, Origins
 from ingest.kit.imap import TIMEOUT_S, _quoted, internal_moment
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
+from schemas.times import now_ms
 from schemas.touchpoint import Touchpoint
 from tests.faults.proxy import Pass, Proxy, Refuse
 from tests.support.mail_server import MailServer
@@ -450,7 +450,7 @@ def test_a_connection_that_is_cut_keeps_what_was_read(
 
 def reading(connector: Mailbox) -> Reading:
     source = BatchSource(connector, SourcePolicy("support"))
-    return Reading(source, GatewayConfig(), lambda: time.time_ns() // 1_000_000)
+    return Reading(source, GatewayConfig(), now_ms)
 
 
 def test_a_wrong_password_or_folder_is_refused_without_a_word_of_the_server(

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from deploy.local.broker import MockBroker
 from processors.engine import Hooks, NoMetrics, changelogs, serve
 from processors.engine.metrics import FAILED_RECORDS
+from schemas.times import now_ms
 from schemas.topics import partition_of
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
 from tests.support.engine_stages import CountingStage
@@ -184,7 +185,7 @@ async def test_an_atomic_stages_rows_travel_in_one_record_batch_a_decision(
 async def test_what_is_due_fires_once_when_its_moment_has_come_and_nothing_waits(
     mock_broker: MockBroker, tmp_path: Path
 ) -> None:
-    now = [time.time_ns() // 1_000_000]
+    now = [now_ms()]
     async with deployment(mock_broker.bootstrap_servers, "due", tmp_path, deadlines=True) as made:
         keys = [b"key-%d" % number for number in range(30)]
         await made.send((key, key) for key in keys)

@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.local.broker import MockBroker
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.migrate import migrate
-from sinks.clickhouse.writer import SinkConfig
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.sinking import Producer, Store
 

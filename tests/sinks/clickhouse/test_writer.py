@@ -11,6 +11,7 @@ from dataclasses import replace
 from deploy.runtime.processes import free_port
 from schemas import topics
 from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.epochs import Epochs
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import (
@@ -27,7 +28,6 @@ from sinks.clickhouse.tables import (
     VIOLATIONS,
     databases,
 )
-from sinks.clickhouse.writer import SinkConfig
 from tests.support import rows
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.sinking import Producer, Store, committed, rewind, running, stored, until
