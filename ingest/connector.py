@@ -1,20 +1,20 @@
-"""The connector interface: how a provider's words become touchpoints.
+"""The connector interface: it converts a provider's events to touchpoints.
 
 A connector is a class, published under the entry point group `touchline.connectors`; the built-in
-ones come through the same door. It is made once per source from the source's options, and it
+ones are loaded in the same way. It is made once per source from the source's options, and it
 never talks to Kafka, ClickHouse or a clock. There are two kinds:
 
 * `WebhookConnector` gets raw HTTP requests. `verify` checks the request's signature over the raw
   bytes (constant time), then `parse` yields touchpoints and rejections.
 * `BatchConnector` reads a file or pulls from a provider, from a cursor, and yields the same. A
-  `RowConnector` is one that takes its input apart into rows, so that one row alone can be refused
+  `RowConnector` is one that splits its input into rows, so that one row alone can be refused
   and read again.
 
 Bad data is a value: `parse` yields a `Rejection` for what it cannot understand and never raises
 for it. An exception means a bug in the connector.
 
-What only some providers ask for is a protocol of its own beside the class, and a connector that
-has its methods gets it: `KeyedConnector` (sources that share an address), `FetchingConnector`
+A feature that only some providers need is a separate protocol, and a connector that has its methods
+implements it: `KeyedConnector` (sources that share an address), `FetchingConnector`
 (something from the provider's site is needed), `TokenConnector` (a token is signed instead of the
 event). Such additions leave the version of the interface as it is: no connector has to know them.
 """
@@ -41,9 +41,9 @@ Result = Touchpoint | Rejection
 
 
 class Options(BaseModel):
-    """Base of a connector's options in `touchline.yaml`: unknown ones are refused.
+    """The base of a connector's options in `touchline.yaml`: unknown options are refused.
 
-    Secrets are `Secrets`: one, or a list of which each is valid during a rotation.
+    Secrets are `Secrets`: one, or a list, each of which is valid during a rotation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ Secrets = SecretStr | tuple[SecretStr, ...]
 
 
 def secrets(value: Secrets) -> tuple[bytes, ...]:
-    """The secrets' bytes."""
+    """Return the secrets as bytes."""
     values = value if isinstance(value, tuple) else (value,)
     return tuple(secret.get_secret_value().encode() for secret in values)
 
@@ -63,7 +63,7 @@ class Request(NamedTuple):
 
     `headers` have lower-case names. `body` is the raw body after the transfer encoding and a
     Content-Encoding that the gateway undid. `url` is the address as the provider called it: the
-    configured public address, path and query. `fetched` is what the gateway got for a
+    configured public address, path and query. `fetched` is what the gateway fetched for a
     `FetchingConnector`: address -> content.
     """
 
@@ -81,45 +81,45 @@ class KeyedConnector(Protocol):
     """A webhook connector whose sources share one address and are told apart by a key.
 
     The Segment paths and `/v1/events` serve many sources; the gateway asks `key` which secret the
-    caller showed and finds the source among all whose `keys` hold it. `verify` stays what it is
-    for every connector: whether the request shows a key of this source.
+    caller showed and finds the source among all whose `keys` hold it. `verify` has the same meaning
+    as for every connector: True if the request shows a key of this source.
     """
 
     @classmethod
     def key(cls, request: Request) -> bytes | None:
-        """The secret that the caller shows (in a header, the query or the body), or None.
+        """Return the secret that the caller shows (in a header, the query or the body), or None.
 
-        Never raises; the body may be empty or unreadable, then headers and query must do.
+        Never raises; the body may be empty or unreadable, then headers and query must suffice.
         """
 
     def keys(self) -> tuple[bytes, ...]:
-        """The secrets that are valid for this source."""
+        """Return the secrets that are valid for this source."""
 
 
 @runtime_checkable
 class FetchingConnector(Protocol):
-    """A webhook connector that needs something of its provider's site, for instance a certificate.
+    """A webhook connector that needs something from its provider's site, such as a certificate.
 
-    It stays pure: it names addresses, and the gateway gets them (GET, https only, without
-    following redirects, within a time and a size, kept for some time). An address whose host is
-    not one of `hosts` is never called. If the site cannot be reached the provider hears 503 and
-    comes again.
+    It stays pure: it names addresses, and the gateway fetches them (GET, https only, without
+    following redirects, within a time and a size, cached for some time). An address whose host is
+    not one of `hosts` is never called. If the site cannot be reached the provider gets 503 and
+    sends the request again.
     """
 
-    #: Matches all of the host of each address that may be called.
+    #: Matches the whole host of each address that may be called.
     hosts: ClassVar[re.Pattern[str]]
 
     def needs(self, request: Request) -> str | None:
-        """The address of what `verify` must have; its content is in `Request.fetched` then.
+        """Return the address that `verify` needs; its content is then in `Request.fetched`.
 
-        Never raises. The request is anybody's: an address only where all that can be told without
-        a signature is right.
+        Never raises. Anybody can send the request: return an address only if everything that can be
+        checked without a signature is right.
         """
 
     def calls(self, request: Request) -> str | None:
-        """The address that has to be called before a verified request is answered. Never raises.
+        """Return the address to be called before a verified request is answered. Never raises.
 
-        It is called again when the request comes again.
+        It is called again when the request is repeated.
         """
 
 
@@ -135,15 +135,18 @@ class TokenConnector(Protocol):
     """A webhook connector whose provider signs a token for one use and not the event.
 
     Whoever has seen a request could send another event with its token. So the gateway remembers
-    what came with a token: the same event again is a redelivery, any other is refused with 401.
+    which event came with a token: the same event again is a redelivery, any other gets 401.
     """
 
     def token_use(self, request: Request) -> Use:
-        """What a verified request uses its token for; a redelivery the same. Never raises."""
+        """Return the token and the event of a verified request; a redelivery's are the same.
+
+        Never raises.
+        """
 
 
 class Reply(NamedTuple):
-    """What the provider wants to hear; by default exactly 200 with an empty body."""
+    """The answer that the provider expects; by default exactly 200 with an empty body."""
 
     status: int = 200
     body: bytes = b""
@@ -153,9 +156,9 @@ class Reply(NamedTuple):
 class File(NamedTuple):
     """A file that is imported.
 
-    `id` stands for its content: a file that is imported again, or has grown since, has the same,
-    whatever its name. The first `size` bytes are to be read; what is written behind them meanwhile
-    is for the next import.
+    `id` stands for its content: a file that is imported again, or has grown since, has the same
+    id, whatever its name. The first `size` bytes are to be read; what is appended meanwhile is for
+    the next import.
     """
 
     path: Path
@@ -165,7 +168,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a connector knows of its source and may need while it reads.
+    """The facts about its source that a connector may need while it reads.
 
     `received_ms` is the time of receipt, milliseconds UTC. `currency` is the source's
     default. Limits are those of the gateway.
@@ -180,7 +183,7 @@ class Context:
 
 
 class WebhookConnector(ABC):
-    """A provider that calls us.
+    """A connector for a provider that calls us.
 
     Both methods are pure: the same request gives the same answer. The same request delivered
     twice yields touchpoints with the same event ids.
@@ -193,45 +196,45 @@ class WebhookConnector(ABC):
     doc: ClassVar[str]
     #: The model of the source's options; the gateway builds it from the configuration.
     options: ClassVar[type[Options]]
-    #: Headers, in lower case, that `parse` reads. They, the path and the body are kept of what is
-    #: refused, so that it can be replayed. One that ends in `-` stands for all that begin so. Never
-    #: a key or a signature.
+    #: Headers, in lower case, that `parse` reads. They, the path and the body are stored with a
+    #: refusal, so that it can be replayed. A name that ends in `-` stands for all that begin with
+    #: it. Never a key or a signature.
     reads: ClassVar[tuple[str, ...]] = ("content-type",)
 
     @abstractmethod
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether the provider signed this request; compared in constant time.
+        """Return True if the provider signed this request; compares in constant time.
 
-        False means 401 and nothing of the request is kept. Never raises.
+        False means 401, and nothing of the request is stored. Never raises.
         """
 
     @abstractmethod
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The touchpoints of a verified request, in its order, with a rejection for each bad part.
+        """Yield the touchpoints of a verified request, in order, and a rejection for each bad part.
 
         Never raises for bad data; a body that cannot be read at all is one `unreadable` rejection.
         """
 
     def around(self, request: Request) -> tuple[bytes, bytes] | None:
-        """The bytes before and behind one event of this request that make it a body of its own.
+        """Return the bytes before and after one event of this request that make it a body.
 
-        For connectors that keep of a batch only the event that is refused: `parse` makes the same
-        of it, alone in such a body, as it did in the batch. Of a body that it cannot read: what is
-        around an event of any. None: what is refused is always the whole body.
+        It is for connectors that store only the refused event of a batch: `parse` gives the same
+        result for it, alone in such a body, as in the batch. For a body that it cannot read: the
+        bytes around an event of any body. None: a refusal always stores the whole body.
         """
         return None
 
     def reply(self, request: Request) -> Reply:
-        """The answer once everything is stored."""
+        """Return the answer that is sent once everything is stored."""
         return Reply()
 
     def handshake(self, request: Request) -> Reply | None:
-        """The answer to a GET; None where the provider knows no handshake, 403 where it fails."""
+        """Return the answer to a GET; None if the provider knows no handshake, 403 if it fails."""
         return None
 
 
 class Reader(Protocol):
-    """What can read a request, be it a webhook's or a row: both kinds of connectors have this."""
+    """A reader of requests, be they webhooks or rows: both kinds of connectors have this."""
 
     @property
     def name(self) -> str:
@@ -249,21 +252,21 @@ class Reader(Protocol):
 
 
 class Position(NamedTuple):
-    """Where a batch connector stands: an opaque cursor, and how far that is (0 to 1) if known."""
+    """The position of a batch connector: an opaque cursor, and the progress (0 to 1) if known."""
 
     cursor: str
     progress: float | None = None
 
 
 class FileProblem(Exception):
-    """A file as a whole cannot be read; one line with the file, and the line of it if known."""
+    """A file as a whole cannot be read; the text is one line with file and line, if known."""
 
 
 class NotNow(Exception):
-    """A provider cannot be asked at present: a limit is reached, or it cannot be reached.
+    """A provider cannot be polled at present: a limit is reached, or it cannot be reached.
 
-    The caller goes on from its cursor after `retry_after` seconds, without it after a pause that
-    grows. `cause` is a word for a metric, the text one line without secrets.
+    The caller goes on from its cursor after `retry_after` seconds, or if that is None after a
+    growing pause. `cause` is a word for a metric, the text one line without secrets.
     """
 
     def __init__(
@@ -275,17 +278,17 @@ class NotNow(Exception):
 
 
 class BatchConnector(ABC):
-    """A file, or a provider that is asked.
+    """A connector for a file, or for a provider that is polled.
 
-    The caller keeps the cursor, after Kafka has the events.
+    The caller stores the cursor once Kafka has the events.
     """
 
     name: ClassVar[str]
     interface: ClassVar[int] = INTERFACE_VERSION
     doc: ClassVar[str]
     options: ClassVar[type[Options]]
-    #: False: `touchline import` gives it a file (`Context.file`). True: `touchline pull` asks it
-    #: again and again, `pause_s` seconds after it was read to its end.
+    #: False: `touchline import` gives it a file (`Context.file`). True: `touchline pull` polls it
+    #: repeatedly, `pause_s` seconds after it was read to its end.
     pulls: ClassVar[bool] = False
     pause_s: float = 60.0
 
@@ -293,18 +296,18 @@ class BatchConnector(ABC):
     def read(
         self, cursor: str | None, context: Context
     ) -> Iterator[tuple[Sequence[Result], Position]]:
-        """Batches from the cursor on (None: from the start), each with the position behind it.
+        """Yield batches from the cursor on (None: from the start), each with the position after it.
 
         Raises `FileProblem` for a file that cannot be read at all, `NotNow` for a provider that
-        cannot be asked at present. What was yielded before stays.
+        cannot be polled at present. What was yielded before stays valid.
         """
 
 
 class Row(NamedTuple):
-    """One part of the input: as a request that `parse` reads, and the position behind it.
+    """One part of the input: a request that `parse` reads, and the position after it.
 
-    `place` is where it stands, for people ("contacts.csv:17"). `problem`: why it could not be
-    taken out of its input whole; it is refused with that then.
+    `place` says where it is, for people ("contacts.csv:17"). `problem`: the reason why it could not
+    be cut out of its input whole; the row is then refused with it.
     """
 
     request: Request
@@ -316,26 +319,26 @@ class Row(NamedTuple):
 class RowConnector(BatchConnector):
     """A batch connector whose input has parts that are read one by one: rows, lines, messages.
 
-    `rows` cuts them out, `parse` reads one. What is kept of a row that is refused is a request
-    (path, the headers that `reads` names, the body), so a replay can read it again by `parse`
-    alone: all that its touchpoints are made of has to be in there.
+    `rows` cuts them out, `parse` reads one. A refused row is stored as a request (path, the headers
+    that `reads` names, the body), so that a replay can read it again by `parse` alone: the request
+    must hold everything that its touchpoints are made of.
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def rows(self, cursor: str | None, context: Context) -> Iterator[Row]:
-        """The rows from the cursor on; raises as `read` does."""
+        """Yield the rows from the cursor on; raises as `read` does."""
 
     @abstractmethod
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The touchpoints of a row, and a rejection for each bad part. Never raises for bad data.
+        """Yield the touchpoints of a row, and a rejection for each bad part.
 
-        The same row gives touchpoints with the same event ids.
+        Never raises for bad data. The same row gives touchpoints with the same event ids.
         """
 
     def around(self, request: Request) -> tuple[bytes, bytes] | None:
-        """What is before and behind the row in its body, see `WebhookConnector.around`."""
+        """Return the bytes before and after the row, see `WebhookConnector.around`."""
         return None
 
     def read(
@@ -353,9 +356,9 @@ AnyConnector = WebhookConnector | BatchConnector
 
 
 def touchpoint(fields: Mapping[str, Any], payload: bytes | Callable[[], bytes]) -> Result:
-    """A touchpoint of its fields, or the rejection that says which of them is wrong.
+    """Return a touchpoint of these fields, or the rejection that says which of them is wrong.
 
-    `payload` is what is kept when they are: the original bytes, or a function that gives them.
+    `payload` is stored with a rejection: the original bytes, or a function that returns them.
     """
     try:
         touch = Touchpoint.model_validate({k: v for k, v in fields.items() if v is not None})
@@ -371,9 +374,9 @@ def touchpoint(fields: Mapping[str, Any], payload: bytes | Callable[[], bytes]) 
 
 
 def original(touch: Touchpoint) -> bytes:
-    """The bytes that a touchpoint was read from, to keep when it is refused later on.
+    """Return the bytes that a touchpoint was read from, to store if it is refused later on.
 
-    A touchpoint that was not made by `touchpoint` stands for itself, in its native form.
+    A touchpoint that was not made by `touchpoint` is returned in its native form.
     """
     payload: bytes | Callable[[], bytes] | None = getattr(touch, "original", None)
     if payload is None:
@@ -382,5 +385,5 @@ def original(touch: Touchpoint) -> bytes:
 
 
 def json_bytes(value: object) -> bytes:
-    """The bytes to keep of one part of a batch: compact JSON."""
+    """Return the bytes to store of one part of a batch: compact JSON."""
     return msgspec.json.encode(value)

@@ -1,4 +1,4 @@
-"""Which connectors there are: found by their entry points, made from a source's options.
+"""The installed connectors: found by their entry points, made from a source's options.
 
 A package brings a connector by publishing its class under the entry point group
 `touchline.connectors`; the name of the entry point is the word used in `touchline.yaml`. The
@@ -32,19 +32,19 @@ class Registry:
         self._points = {point.name: point for point in found}
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Return all names, sorted."""
         return sorted(self._points)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def package(self, name: str) -> str:
-        """The distribution that brings a connector, for lists."""
+        """Return the distribution that brings a connector, for lists."""
         point = self._points.get(name)
         return point.dist.name if point is not None and point.dist is not None else ""
 
     def load(self, name: str) -> type[AnyConnector]:
-        """The class. Raises ConnectorError: unknown, not importable, wrong interface."""
+        """Return the class. Raises ConnectorError: unknown, not importable, wrong interface."""
         point = self._points.get(name)
         if point is None:
             installed = ", ".join(self.names()) or "none"
@@ -59,7 +59,7 @@ class Registry:
         return _checked(name, point.value, loaded)
 
     def create(self, name: str, options: Mapping[str, Any]) -> AnyConnector:
-        """A connector for one source.
+        """Make a connector for one source.
 
         `options` are the source's settings without those that all sources share. Raises
         ConnectorError that names the wrong option and what was expected, never a value.
@@ -118,10 +118,10 @@ def _explain(
 
 
 def _where(location: tuple[int | str, ...], options: Any) -> str:
-    """The place of a problem as the options have it, with dots.
+    """Return the place of a problem as the options have it, with dots.
 
-    Of a union each member reports, under a name of its own: those are left out, and so is what the
-    options say more shortly than the model.
+    Each member of a union reports under a name of its own: those names are left out, and so is what
+    the options say more shortly than the model.
     """
     parts: list[str] = []
     for i, part in enumerate(location):

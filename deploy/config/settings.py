@@ -37,7 +37,7 @@ from deploy.config.yaml_file import (
     read,
     with_mappings,
 )
-from deploy.local.broker import PARTITIONS as EMBEDDED_PARTITIONS
+from deploy.kafka.embedded import PARTITIONS as EMBEDDED_PARTITIONS
 
 DEFAULT_FILE = Path("touchline.yaml")
 _PREFIX = "TOUCHLINE_"
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
 
 
 #: The definitions shipped with the package; they are used if there is no configuration file.
-SHIPPED_SEGMENTS = Path(__file__).parent / "segments"
+SHIPPED_SEGMENTS = Path(__file__).parents[1] / "segments"
 
 
 class Configuration(BaseModel):

@@ -6,7 +6,7 @@ import ssl
 from typing import Any
 
 from deploy.config.sections import KafkaSettings
-from deploy.local.broker import API_VERSION
+from deploy.kafka.embedded import API_VERSION
 
 
 def security(kafka: KafkaSettings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPart
 
 from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
-from deploy.local.broker import PARTITIONS as EMBEDDED_PARTITIONS
+from deploy.kafka.embedded import PARTITIONS as EMBEDDED_PARTITIONS
 from schemas.topics import PUBLIC, Topic, full_name
 
 

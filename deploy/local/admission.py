@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import structlog
 from kafka.errors import KafkaError
 
+from deploy.kafka.embedded import PARTITION_BYTES
 from deploy.kafka.lag import Lag, Lags
-from deploy.local.broker import PARTITION_BYTES
 
 #: Above this fill the gateway answers 503. Requests in flight at that moment must fit in the rest.
 HIGH = 0.5

@@ -1,7 +1,7 @@
 """librdkafka's in-memory broker in a process of its own: Kafka's protocol without a server.
 
 It serves `touchline demo`, `touchline up` without configuration, and quick tests. Its limits, as
-measured with librdkafka 2.16:
+measured with librdkafka 2.16 (the constants are in `deploy.kafka.embedded`):
 
 - it holds at most 5 MB (`PARTITION_BYTES`) per partition and then silently drops the oldest record
   sets, read or not: a writer must watch the readers (`deploy.local.admission`);
@@ -25,9 +25,6 @@ from pathlib import Path
 
 from deploy.runtime.processes import die_with_parent, stop
 
-PARTITIONS = 4
-PARTITION_BYTES = 5 * 1024 * 1024
-API_VERSION = "2.3"
 _START_TIMEOUT = 20.0
 
 

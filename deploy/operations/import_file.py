@@ -17,7 +17,7 @@ from deploy.runtime import factories
 from ingest.connector import BatchConnector, Position
 from ingest.files.identity import Imported, decode, identify
 from ingest.files.publish import Outlet, run
-from ingest.files.reader import Batch, BatchSource, Judgement, Reading
+from ingest.files.reader import Batch, BatchSource, EvaluatedRow, SourceReader
 from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.preview import connector_for
@@ -93,7 +93,7 @@ class Counts:
 class Import:
     """An importer of files into a source."""
 
-    reading: Reading
+    reader: SourceReader
     cursors: Cursors
     outlet: Outlet
 
@@ -127,7 +127,7 @@ class Import:
             counts.add(batch)
             beat(counts, batch.position.progress if batch.position else None)
 
-        run(self.reading.batches(so_far.cursor, file), self.outlet, move, done)
+        run(self.reader.batches(so_far.cursor, file), self.outlet, move, done)
         beat(counts, 1.0)
         return counts
 
@@ -136,11 +136,11 @@ class Import:
             self.cursors.move(self._key(so_far.file), so_far.encode())
 
     def _key(self, file_id: str) -> str:
-        source = self.reading.source
+        source = self.reader.source
         return f"file/{source.name}/{source.connector.name}/{file_id}"
 
 
-def first_rows(reading: Reading, path: Path, limit: int) -> list[Judgement]:
+def first_rows(reader: SourceReader, path: Path, limit: int) -> list[EvaluatedRow]:
     """Return the results for the first rows of a file. Raises OSError and FileProblem."""
     file, _ = identify(path, ())
-    return list(islice(reading.judgements(None, file), limit))
+    return list(islice(reader.rows(None, file), limit))

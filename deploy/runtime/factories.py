@@ -13,15 +13,17 @@ from deploy.config.tracking_plan import read_plan
 from deploy.config.yaml_file import ConfigurationError, Location, Problem
 from deploy.kafka.clients import security
 from deploy.kafka.control import Present
-from deploy.local.broker import API_VERSION
+from deploy.kafka.embedded import API_VERSION
 from deploy.runtime.membership import state_folder
 from deploy.runtime.stages import partitions_of
 from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
-from ingest.files.reader import BatchSource, ReadingSource
+from ingest.files.reader import BatchSource
 from ingest.gateway.app import BROWSER_CONNECTORS
-from ingest.gateway.config import GatewayConfig, RateLimit, ReadSource, Source
+from ingest.gateway.config import GatewayConfig, RateLimit, Source
 from ingest.intake.accept import SourcePolicy
+from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
+from ingest.intake.source import ReadableSource
 from ingest.publishing.port import KafkaConnection
 from ingest.registry import ConnectorError, Registry
 from processors.engine import EngineConfig
@@ -82,16 +84,24 @@ def engine_config(settings: Settings, present: Present, stage: str) -> EngineCon
 
 def gateway_config(settings: Settings) -> GatewayConfig:
     """Return the gateway's address and limits."""
-    gateway, limits = settings.gateway, settings.gateway.limits
+    gateway = settings.gateway
     return GatewayConfig(
         host=gateway.host,
         port=gateway.port,
         public_url=gateway.public_url,
         trusted_proxies=gateway.trusted_proxies,
-        max_body_bytes=limits.body_bytes,
-        max_depth=limits.depth,
-        max_events=limits.batch_events,
-        max_connections=limits.connections,
+        limits=limits(settings),
+        max_connections=gateway.limits.connections,
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """The bounds of a body and its events: of the gateway, imports, pulls and replays."""
+    given = settings.gateway.limits
+    return Limits(
+        max_body_bytes=given.body_bytes,
+        max_depth=given.depth,
+        max_events=given.batch_events,
     )
 
 
@@ -101,7 +111,7 @@ def gateway_sources(configuration: Configuration) -> list[Source]:
     Raises `ConfigurationError` with a problem for each source that cannot be made.
     """
     return [
-        Source(made.connector, made.policy, _rate(made.source), made.plan, _origins(made.source))
+        Source(made.connector, made.policy, made.plan, _rate(made.source), _origins(made.source))
         for made in _made(configuration)
         if isinstance(made.connector, WebhookConnector)
     ]
@@ -116,10 +126,10 @@ def batch_sources(configuration: Configuration) -> list[BatchSource]:
     ]
 
 
-def read_sources(configuration: Configuration) -> list[ReadSource]:
+def read_sources(configuration: Configuration) -> list[ReadableSource]:
     """Return the sources that can read a refused part again. Raises as `gateway_sources`."""
     return [
-        ReadingSource(made.connector, made.policy, made.plan)
+        ReadableSource(made.connector, made.policy, made.plan)
         for made in _made(configuration)
         if isinstance(made.connector, WebhookConnector | RowConnector)
     ]

@@ -170,7 +170,7 @@ CATALOGUE: tuple[Metric, ...] = (
 
 
 class GatewayCounters:
-    """An implementation of `ingest.gateway.GatewayMetrics`."""
+    """An implementation of `ingest.gateway.config.GatewayMetrics`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._received = RECEIVED.make(registry)

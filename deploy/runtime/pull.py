@@ -14,7 +14,7 @@ from deploy.kafka.outlet import KafkaOutlet
 from deploy.runtime import factories
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
-from ingest.files.reader import BatchSource, Reading
+from ingest.files.reader import BatchSource, SourceReader
 from schemas.times import now_ms
 
 _SEND_S = 60.0
@@ -81,9 +81,9 @@ class Puller:
 
     @contextlib.contextmanager
     def _pull(self, source: BatchSource) -> Iterator[Pull]:
-        reading = Reading(source, factories.gateway_config(self.loaded.settings), now_ms)
+        reader = SourceReader(source, factories.limits(self.loaded.settings), now_ms)
         with (
             contextlib.closing(cursors(self.settings, self.data)) as kept,
             KafkaOutlet(self.settings, "touchline-pull", _SEND_S) as outlet,
         ):
-            yield Pull(reading, kept, outlet, self.metrics, self.stop.is_set)
+            yield Pull(reader, kept, outlet, self.metrics, self.stop.is_set)

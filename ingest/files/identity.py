@@ -1,9 +1,10 @@
-"""Which file is which: by its content alone.
+"""Identification of files by their content alone.
 
-A file is the same as one that was imported if it begins with all that was there when that import
-began, whatever its name, folder and time. So the same file again is known, one that has grown goes
-on behind what was imported, and one that was changed in between is another file. An empty file is
-no file's beginning. The id of a file that was not seen before is the digest of its content.
+A file is the same as an imported one if it begins with the whole content that file had when its
+import began, whatever its name, folder and time. So an unchanged file is recognised, a file that
+has grown is read on from the end of its import, and a file that was changed in between is another
+file. An empty file is never the beginning of another. The id of a new file is the digest of its
+content.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ _ID_LENGTH = 32
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the import of a file is: what is kept under the cursor's key.
+    """The progress of a file's import, stored under the cursor's key.
 
-    `size` and `digest` are of the file as it was when the import began (or went on, once it had
-    grown). `cursor` None: nothing is in Kafka yet. `rows` is how many are, refused ones too.
+    `size` and `digest` are of the file as it was when the import began (or was resumed, once the
+    file had grown). `cursor` None: nothing is in Kafka yet. `rows` counts the rows that are in
+    Kafka, refused ones too.
     """
 
     file: str
@@ -35,20 +37,20 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
 
     def encode(self) -> bytes:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return msgspec.json.encode(self)
 
 
 def decode(value: bytes) -> Imported:
-    """What `encode` made."""
+    """Decode the output of `encode`."""
     return msgspec.json.decode(value, type=Imported)
 
 
 def identify(path: Path, known: Iterable[Imported]) -> tuple[File, Imported]:
-    """The file, and how far its import is; reads all of it once. Raises OSError.
+    """Return the file and the progress of its import; reads the file once. Raises OSError.
 
-    `known`: the files that were imported for the same source. Of several that this one begins with
-    it is the longest.
+    `known`: the files that were imported for the same source. If the file begins with several of
+    them, the longest counts.
     """
     by_size: dict[int, dict[str, Imported]] = {}
     for one in known:
@@ -77,7 +79,7 @@ def identify(path: Path, known: Iterable[Imported]) -> tuple[File, Imported]:
 
 
 def _read(file: BinaryIO, digest: hashlib._Hash, size: int | None) -> int:
-    """Take so many bytes, or all; how many there were."""
+    """Add `size` bytes, or all that are left, to the digest; return how many there were."""
     done = 0
     while chunk := file.read(_CHUNK if size is None else min(_CHUNK, size - done)):
         digest.update(chunk)

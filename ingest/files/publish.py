@@ -1,4 +1,4 @@
-"""Publishing what was read and moving the cursor, in this order: Kafka has it before it counts."""
+"""Publishing what was read, then moving the cursor: only what Kafka has counts as read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ingest.publishing.port import Message
 
 
 class Outlet(Protocol):
-    """The way to Kafka."""
+    """The port through which batches reach Kafka."""
 
     def send(self, records: Sequence[Message]) -> None:
-        """Returns once Kafka has all. Raises `ingest.publishing.port.NotAcknowledged`."""
+        """Return once Kafka has all records. Raises `NotAcknowledged`."""
 
 
 def run(
@@ -23,11 +23,11 @@ def run(
     move: Callable[[Batch, Position], None],
     done: Callable[[Batch], None] = lambda _: None,
 ) -> None:
-    """Publish each batch, then move the cursor behind it.
+    """Publish each batch, then move the cursor after it.
 
-    Broken off anywhere, what was published behind the cursor is read and published again: with the
-    same event ids, so that it changes nothing. `done` is called when both is done. Raises what
-    reading, `outlet` or `move` do.
+    If it is broken off anywhere, what was published after the cursor is read and published again,
+    with the same event ids, so that it changes nothing. `done` is called when both are done. Raises
+    what reading, `outlet` and `move` raise.
     """
     for batch in found:
         if records := batch.messages():

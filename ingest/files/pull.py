@@ -1,4 +1,4 @@
-"""Pulling a provider again and again: from the cursor, with pauses that grow while it cannot be."""
+"""Pulling from a provider repeatedly: from the cursor, with growing pauses while that fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from ingest.connector import BatchConnector, NotNow, Position
 from ingest.files.publish import Outlet, run
-from ingest.files.reader import Batch, Reading
+from ingest.files.reader import Batch, SourceReader
 from ingest.publishing.port import NotAcknowledged
 from schemas.backoff import backoff_s
 from schemas.error_location import error_location
@@ -24,41 +24,41 @@ _LONGEST_PAUSE_S = 900.0
 
 
 class Pulled(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a provider was read: what is kept under the cursor's key."""
+    """The progress of reading a provider, stored under the cursor's key."""
 
     cursor: str
 
     def encode(self) -> bytes:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return msgspec.json.encode(self)
 
 
 def decode(value: bytes) -> Pulled:
-    """What `encode` made."""
+    """Decode the output of `encode`."""
     return msgspec.json.decode(value, type=Pulled)
 
 
 class CursorStore(Protocol):
-    """Where cursors are kept. Raises NotAcknowledged."""
+    """The store of cursors. Raises NotAcknowledged."""
 
     def of(self, prefix: str) -> dict[str, bytes]:
-        """Those whose keys begin so."""
+        """Return the cursors whose keys begin with `prefix`."""
 
     def move(self, key: str, value: bytes) -> None:
-        """Keep one."""
+        """Store a cursor."""
 
 
 class PullMetrics(Protocol):
-    """What a pull counts."""
+    """The counters of a pull."""
 
     def pulled(self, source: str, connector: str, batch: Batch) -> None:
-        """A batch is in Kafka, and the cursor behind it."""
+        """Count a batch that is in Kafka, with the cursor after it."""
 
     def failed(self, source: str, connector: str, cause: str) -> None:
-        """A pull was broken off: unreachable, limited, refused, kafka or failed."""
+        """Count a pull that was broken off: unreachable, limited, refused, kafka or failed."""
 
     def complete(self, source: str, connector: str) -> None:
-        """A source was read to its end."""
+        """Count a source that was read to its end."""
 
 
 class Stopped(Exception):
@@ -69,22 +69,22 @@ class Stopped(Exception):
 class Pull:
     """Pulls one source."""
 
-    reading: Reading
+    reader: SourceReader
     cursors: CursorStore
     outlet: Outlet
     metrics: PullMetrics
-    #: Whether the process is asked to stop.
+    #: Returns True if the process is asked to stop.
     stopped: Callable[[], bool] = lambda: False
     _failures: int = 0
 
     @property
     def key(self) -> str:
-        """Of the cursor."""
-        source = self.reading.source
+        """The key of the cursor."""
+        source = self.reader.source
         return f"pull/{source.name}/{source.connector.name}"
 
     def forever(self, wait: Callable[[float], bool]) -> None:
-        """Pull until `wait`, which waits so many seconds, says that it is time to stop."""
+        """Pull until `wait`, which waits this many seconds, returns True: it is time to stop."""
         while True:
             try:
                 pause_s, _ = self.once()
@@ -94,16 +94,16 @@ class Pull:
                 return
 
     def once(self) -> tuple[float, bool]:
-        """Read the source to its end; seconds until the next time, and whether it went well.
+        """Read the source to its end; return the seconds until the next time, and True on success.
 
         Raises Stopped, between two batches.
         """
-        source, connector = self.reading.source.name, self.reading.source.connector
+        source, connector = self.reader.source.name, self.reader.source.connector
         try:
             kept = self.cursors.of(self.key).get(self.key)
             cursor = decode(kept).cursor if kept else None
-            # Closed, whatever happens: a provider's connection ends with it.
-            with contextlib.closing(self.reading.batches(cursor)) as found:
+            # Always closed: that ends the provider's connection.
+            with contextlib.closing(self.reader.batches(cursor)) as found:
                 run(found, self.outlet, self._move, self._done)
         except NotNow as error:
             return self._later(error.cause, str(error), error.retry_after), False
@@ -112,7 +112,7 @@ class Pull:
         except Stopped:
             raise
         except Exception as error:
-            # A bug, which must not end the pulling of others; what was read is not lost by it.
+            # A bug must not end the pulling of other sources; what was read is not lost by it.
             return self._later(
                 "failed", f"{type(error).__name__} in {error_location(error)}"
             ), False
@@ -124,14 +124,14 @@ class Pull:
         self.cursors.move(self.key, Pulled(cursor=position.cursor).encode())
 
     def _done(self, batch: Batch) -> None:
-        self.metrics.pulled(self.reading.source.name, self.reading.source.connector.name, batch)
+        self.metrics.pulled(self.reader.source.name, self.reader.source.connector.name, batch)
         if self.stopped():
             raise Stopped
 
     def _later(self, cause: str, detail: str, wanted_s: float | None = None) -> float:
-        source = self.reading.source
+        source = self.reader.source
         growing = backoff_s(self._failures, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
-        # A provider's own wish counts, but it never makes us come faster than after a failure.
+        # The provider's own pause counts, but never shortens the first pause after a failure.
         pause_s = growing if wanted_s is None else max(wanted_s, _FIRST_PAUSE_S)
         self._failures += 1
         self.metrics.failed(source.name, source.connector.name, cause)

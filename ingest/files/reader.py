@@ -1,4 +1,4 @@
-"""From what a batch connector reads to records, some at a time. Pure but for what it reads."""
+"""Conversion of a batch connector's input to batches of records. Pure except for the reading."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ingest.connector import (
     AnyConnector,
+    BatchConnector,
     Context,
     File,
     Position,
@@ -19,25 +20,26 @@ from ingest.connector import (
     RowConnector,
     WebhookConnector,
 )
-from ingest.gateway.config import GatewayConfig
 from ingest.intake.accept import Accepted, SourcePolicy
-from ingest.intake.evaluate import judged, judged_touch, refused
+from ingest.intake.evaluate import evaluate, evaluate_touchpoint, rejection_message
+from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.replay_context import Origins
-from ingest.intake.violations import Violated
-from ingest.kit.lines import rows
-from ingest.publishing.port import Message, Refused, messages
+from ingest.intake.source import ReadableSource
+from ingest.intake.violations import ViolationRecorder
+from ingest.kit.lines import rows as lines
+from ingest.publishing.port import Message
 from schemas.rejection import Rejection
 
-#: A batch holds no more rows and bytes of records (but for its last row's).
+#: Most rows, and bytes of records, in a batch; its last row may exceed the bytes.
 BATCH_ROWS = 5_000
 BATCH_BYTES = 1_000_000
-#: And nothing waits longer than this for company: a provider may be slow.
+#: Longest time that a row waits for its batch to fill: a provider may be slow.
 BATCH_S = 5.0
-#: Rows that are read within so many milliseconds have one time of receipt.
+#: Rows that are read within this many milliseconds have one time of receipt.
 _RECEIVED_MS = 1_000
 _NOTHING = Request("POST", "", "", "", {}, b"")
-#: Namespace of the ids of refused rows: the same for one that is read again after a crash.
+#: Namespace of the ids of refused rows: a row that is read again after a crash has the same id.
 _REFUSALS = uuid.UUID("9d1f0a52-0f2e-5c59-8a52-3b9c1c0e7d64")
 
 
@@ -57,28 +59,28 @@ class BatchSource:
 
 @dataclass(slots=True)
 class Batch:
-    """What becomes of some rows in a row, and the position behind them.
+    """The results of consecutive rows, and the position after them.
 
-    `refused` holds what tells of differences from the tracking plan too.
+    `refused` also holds the records of differences from the tracking plan.
     """
 
     accepted: list[Accepted] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[Message] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
-    #: Of each refused row: its place and why, for people.
+    #: The place of each refused row and the reason, for people.
     details: list[str] = field(default_factory=list)
     rows: int = 0
     size: int = 0
     position: Position | None = None
 
     def messages(self) -> list[Message]:
-        """For the publisher."""
-        return list(messages(self.accepted, self.refused))
+        """Return the messages for the publisher."""
+        return [*(one.message for one in self.accepted), *self.refused]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What became of one row, and what is kept of those of its parts that are refused."""
+class EvaluatedRow:
+    """The results of one row, and what is stored with those of its parts that are refused."""
 
     results: list[Accepted | Rejection]
     position: Position
@@ -87,22 +89,8 @@ class Judgement:
     origins: Origins
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingSource:
-    """`ReadSource` of a connector that reads requests, or rows as requests."""
-
-    connector: RowConnector | WebhookConnector
-    policy: SourcePolicy
-    plan: Plan | None = None
-
-    @property
-    def name(self) -> str:
-        """The source's name in `touchline.yaml`."""
-        return self.policy.name
-
-
 class _Unread:
-    """The `Reader` that stands for a connector which cannot read a part again."""
+    """A `Reader` in place of a connector that cannot read a part again."""
 
     reads: tuple[str, ...] = ()
 
@@ -110,41 +98,41 @@ class _Unread:
         self.name = name
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """Nothing."""
+        """Return no results."""
         return iter(())
 
     def around(self, request: Request) -> None:
-        """Not known."""
+        """Return None: it is not known."""
         return
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """Reads a source; the time of receipt of a row is when it is read."""
+class SourceReader:
+    """A reader of a source; the time of receipt of a row is the time at which it is read."""
 
     source: BatchSource
-    config: GatewayConfig
+    limits: Limits
     now_ms: Callable[[], int]
     clock: Callable[[], float] = time.monotonic
-    violated: Violated = field(default_factory=lambda: Violated(time.monotonic))
+    violations: ViolationRecorder = field(default_factory=lambda: ViolationRecorder(time.monotonic))
 
     def context(self, file: File | None = None) -> Context:
-        """What its connector is told."""
+        """Return the context that its connector gets."""
         policy = self.source.policy
         return Context(
-            self.source.name, self.now_ms(), policy.currency, self.config.max_events, file
+            self.source.name, self.now_ms(), policy.currency, self.limits.max_events, file
         )
 
     def batches(self, cursor: str | None, file: File | None = None) -> Generator[Batch, None, None]:
-        """What becomes of the rows from the cursor on, some at a time.
+        """Yield the results of the rows from the cursor on, in batches.
 
-        Raises as `BatchConnector.read` does; what was read before comes before.
+        Raises as `BatchConnector.read` does, after the results of what was read before.
         """
         batch, began = Batch(), self.clock()
         of = file.id if file else ""
         try:
-            for judgement in self.judgements(cursor, file):
-                self._add(batch, judgement, f"{self.source.name} {of}")
+            for row in self.rows(cursor, file):
+                self._add(batch, row, f"{self.source.name} {of}")
                 full = batch.rows >= BATCH_ROWS or batch.size >= BATCH_BYTES
                 if full or self.clock() - began >= BATCH_S:
                     yield batch
@@ -156,70 +144,73 @@ class Reading:
         if batch.rows:
             yield batch
 
-    def judgements(self, cursor: str | None, file: File | None = None) -> Iterator[Judgement]:
-        """What becomes of each row.
+    def rows(self, cursor: str | None, file: File | None = None) -> Iterator[EvaluatedRow]:
+        """Yield the results of each row.
 
-        A connector that yields no rows is judged a batch at a time; what it refuses is kept with
-        its bytes, but cannot be read again by them alone.
+        A connector that yields no rows is processed a batch at a time; what it refuses is stored
+        with its bytes, but cannot be read again by them alone.
         """
         connector, context = self.source.connector, self.context(file)
-        if not isinstance(connector, RowConnector | WebhookConnector):
-            for results, position in connector.read(cursor, context):
-                now = self.now_ms()
-                origins = Origins(self.source.name, _Unread(connector.name), _NOTHING)
-                judged_now = [
-                    one
-                    if isinstance(one, Rejection)
-                    else judged_touch(one, self.source.policy, self.source.plan, now)
-                    for one in results
-                ]
-                yield Judgement(judged_now, position, "", now, origins)
+        if isinstance(connector, RowConnector):
+            found = connector.rows(cursor, context)
+        elif isinstance(connector, WebhookConnector):
+            found = lines(context, cursor, f"/hooks/{self.source.name}")
+        else:
+            yield from self._whole_batches(connector, cursor, context)
             return
-        reading, received_ms = (
-            ReadingSource(connector, self.source.policy, self.source.plan),
-            context.received_ms,
-        )
-        found = (
-            connector.rows(cursor, context)
-            if isinstance(connector, RowConnector)
-            else rows(context, cursor, f"/hooks/{self.source.name}")
-        )
+        source = ReadableSource(connector, self.source.policy, self.source.plan)
+        received_ms = context.received_ms
         for row in found:
             now = self.now_ms()
             if now - received_ms > _RECEIVED_MS:
                 received_ms = now
-            yield self._judged(reading, row, received_ms)
+            yield self._evaluate_row(source, row, received_ms)
 
-    def _judged(self, source: ReadingSource, row: Row, received_ms: int) -> Judgement:
+    def _whole_batches(
+        self, connector: BatchConnector, cursor: str | None, context: Context
+    ) -> Iterator[EvaluatedRow]:
+        source = self.source
+        for found, position in connector.read(cursor, context):
+            now = self.now_ms()
+            results = [
+                one
+                if isinstance(one, Rejection)
+                else evaluate_touchpoint(one, source.policy, source.plan, now)
+                for one in found
+            ]
+            origins = Origins(source.name, _Unread(connector.name), _NOTHING)
+            yield EvaluatedRow(results, position, "", now, origins)
+
+    def _evaluate_row(self, source: ReadableSource, row: Row, received_ms: int) -> EvaluatedRow:
         origins = Origins(source.name, source.connector, row.request, row.problem)
         results: list[Accepted | Rejection] = (
             [row.problem]
             if row.problem is not None
-            else list(judged(source, row.request, received_ms, self.config))
+            else list(evaluate(source, row.request, received_ms, self.limits))
         )
-        return Judgement(results, row.position, row.place, received_ms, origins)
+        return EvaluatedRow(results, row.position, row.place, received_ms, origins)
 
-    def _add(self, batch: Batch, judgement: Judgement, of: str) -> None:
+    def _add(self, batch: Batch, evaluated: EvaluatedRow, of: str) -> None:
         batch.rows += 1
-        batch.position = judgement.position
-        for number, result in enumerate(judgement.results):
+        batch.position = evaluated.position
+        for number, result in enumerate(evaluated.results):
             if result.violations is not None:
-                received_ms = judgement.received_ms
-                batch.refused += self.violated.records(
+                received_ms = evaluated.received_ms
+                batch.refused += self.violations.messages(
                     self.source.name, result.violations, received_ms
                 )
             if isinstance(result, Accepted):
                 batch.accepted.append(result)
                 batch.size += len(result.value)
                 continue
-            detail = f"{judgement.place}: {result.detail}" if judgement.place else result.detail
-            rejected_id = uuid.uuid5(_REFUSALS, f"{of} {judgement.position.cursor} {number}")
-            row = refused(
+            detail = f"{evaluated.place}: {result.detail}" if evaluated.place else result.detail
+            rejected_id = uuid.uuid5(_REFUSALS, f"{of} {evaluated.position.cursor} {number}")
+            row = rejection_message(
                 replace(result, detail=detail),
-                judgement.origins,
+                evaluated.origins,
                 rejected_id=str(rejected_id),
-                received_ms=judgement.received_ms,
-                max_kept_bytes=self.config.max_kept_bytes,
+                received_ms=evaluated.received_ms,
+                max_kept_bytes=self.limits.max_kept_bytes,
             )
             batch.refused.append(row)
             batch.reasons[result.reason] += 1

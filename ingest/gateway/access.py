@@ -1,4 +1,4 @@
-"""Around every request: its id, admission, the access log, and errors turned into replies.
+"""The middleware around every request: its id, admission, the access log, errors as replies.
 
 The log names the route's template, never the path, the query or the sender: those may hold keys
 and personal data.
@@ -26,7 +26,7 @@ _BUSY = "too busy at present, please send it again"
 
 
 class Access:
-    """The middleware."""
+    """The middleware around every request."""
 
     def __init__(self, config: GatewayConfig, ports: Ports, cors: Cors) -> None:
         self._config = config
@@ -35,7 +35,7 @@ class Access:
         self._cors = cors
 
     def middleware(self) -> Middleware:
-        """As aiohttp wants it."""
+        """Return the middleware in the form that aiohttp expects."""
 
         @web.middleware
         async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -109,23 +109,23 @@ class Access:
 
 
 class _WithoutContent(logging.Handler):
-    """Says what went wrong below our handlers, but not in which bytes."""
+    """A log handler that reports errors below our handlers, without the bytes that caused them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One event; the server's own message would quote what the client sent, and its address."""
+        """Log one event; the server's own message would quote the client's input and address."""
         error = record.exc_info[0] if record.exc_info else None
         log.warning("http_error", error=error.__name__ if error else record.funcName)
 
 
 def server_log() -> logging.Logger:
-    """The logger for the HTTP server's own messages: requests that are not HTTP and the like."""
+    """Return the logger for the HTTP server's own messages: requests that are not HTTP etc."""
     logger = logging.Logger("ingest.gateway.server", logging.WARNING)
     logger.addHandler(_WithoutContent())
     return logger
 
 
 def _plain(refused: web.HTTPException) -> web.StreamResponse:
-    """aiohttp's own 404 and 405 in our form."""
+    """Return aiohttp's own 404 and 405 in our form."""
     reply = replies.error(refused.status, refused.reason)
     if "Allow" in refused.headers:
         reply.headers["Allow"] = refused.headers["Allow"]
@@ -133,6 +133,6 @@ def _plain(refused: web.HTTPException) -> web.StreamResponse:
 
 
 def _method(request: web.Request) -> str:
-    """The method, where it is one that we know: it becomes a label."""
+    """Return the method if it is one that we know: it becomes a label."""
     known = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
     return request.method if request.method in known else "other"

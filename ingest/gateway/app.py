@@ -11,14 +11,14 @@ from aiohttp import web
 
 from ingest.gateway.access import Access, server_log
 from ingest.gateway.config import GatewayConfig, Ports, Source
-from ingest.gateway.connection_limit import Door
+from ingest.gateway.connection_limit import ConnectionLimit
 from ingest.gateway.cors import Cors
 from ingest.gateway.events_api import EventsApi
 from ingest.gateway.ga4_api import Ga4Api
 from ingest.gateway.health import Health
 from ingest.gateway.hooks import Hooks
 from ingest.gateway.limits import Rates
-from ingest.gateway.request_pipeline import Intake
+from ingest.gateway.request_pipeline import RequestPipeline
 from ingest.gateway.segment_api import FAMILY as SEGMENT
 from ingest.gateway.segment_api import SegmentApi
 from ingest.gateway.snowplow_api import FAMILY as SNOWPLOW
@@ -27,7 +27,7 @@ from ingest.gateway.sources import Sources
 
 log = structlog.get_logger(__name__)
 _FAMILIES = (SEGMENT, SNOWPLOW)
-#: The connectors whose sources pages of browsers may send to.
+#: The connectors to whose sources web pages may send.
 BROWSER_CONNECTORS = frozenset(family.connector for family in _FAMILIES)
 
 #: Connections that the system holds until they are accepted.
@@ -37,17 +37,17 @@ _BACKLOG = 1024
 def make_app(
     config: GatewayConfig, sources: Sequence[Source], ports: Ports, health: Health
 ) -> web.Application:
-    """The application: every path of the contract. Raises ValueError on clashing sources."""
+    """Return the application: every path of the contract. Raises ValueError on clashing sources."""
     rates = Rates(sources, ports.monotonic)
-    intake = Intake(config, Sources(sources), ports, rates)
+    pipeline = RequestPipeline(config, Sources(sources), ports, rates)
     cors = Cors(_FAMILIES, sources)
     app = web.Application(middlewares=[Access(config, ports, cors).middleware()])
     families = (
-        SegmentApi(intake),
-        SnowplowApi(intake),
-        Ga4Api(intake),
-        EventsApi(intake),
-        Hooks(intake),
+        SegmentApi(pipeline),
+        SnowplowApi(pipeline),
+        Ga4Api(pipeline),
+        EventsApi(pipeline),
+        Hooks(pipeline),
         health,
     )
     for family in families:
@@ -76,7 +76,7 @@ async def run_gateway(
         access_log=None,
         logger=server_log(),
         handle_signals=False,
-        # The bytes stay as they were sent: signatures are over them, and limits are ours.
+        # The bytes stay as they were sent: signatures cover them, and limits are ours.
         auto_decompress=False,
         keepalive_timeout=config.idle_s,
         lingering_time=config.linger_s,
@@ -89,7 +89,7 @@ async def run_gateway(
         await runner.setup()
         server = cast(web.Server, runner.server)  # there is one once it is set up
         listening = await asyncio.get_running_loop().create_server(
-            Door(server, config), config.host, config.port, backlog=_BACKLOG
+            ConnectionLimit(server, config), config.host, config.port, backlog=_BACKLOG
         )
         host, port = listening.sockets[0].getsockname()[:2]
         url = f"http://{host}:{port}"

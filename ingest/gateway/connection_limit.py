@@ -1,4 +1,4 @@
-"""How many connections are open at once; who comes beyond that hears 503 and is to come again.
+"""The limit on open connections; a client beyond it gets 503 and is to connect again later.
 
 An open connection costs a descriptor and some kilobytes, whether it says anything or not. Without a
 bound a process runs out of descriptors: then it can neither accept nor reach Kafka.
@@ -19,16 +19,16 @@ log = structlog.get_logger(__name__)
 
 #: Descriptors that are not for senders: Kafka, logs, what connectors fetch, replies of 503.
 RESERVED = 200
-#: Of those who are told to come again, so many at once get the reply; others are cut off.
+#: Most clients beyond the limit that get the reply at once; others are cut off.
 _TOLD_AT_ONCE = 100
-#: How often the log says that connections are turned away.
+#: Interval at which the log says that connections are turned away.
 _SAY_EVERY_S = 10.0
 
 
 def allowed(most: int) -> int:
-    """`most`, or as many as the process may have descriptors for.
+    """Return `most`, or as many as the process may have descriptors for.
 
-    Raises the process's own limit as far as the system lets it, as Go's runtime does.
+    Raises the process's own limit as far as the system allows, as Go's runtime does.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
@@ -40,8 +40,8 @@ def allowed(most: int) -> int:
     return max(1, min(most, soft - RESERVED))
 
 
-class Door:
-    """What asyncio calls for each new connection; it gives the protocol that serves it."""
+class ConnectionLimit:
+    """The factory that asyncio calls for each new connection; gives the protocol serving it."""
 
     def __init__(self, server: web.Server, config: GatewayConfig) -> None:
         self._server = server
@@ -49,7 +49,7 @@ class Door:
         self._most = allowed(config.max_connections)
         if self._most < config.max_connections:
             log.warning("connections_limited", allowed=self._most, by="open files")
-        #: Those who are being turned away.
+        #: Connections that are being turned away.
         self.turned_away: set[asyncio.Protocol] = set()
         self._say_at = 0.0
 
@@ -65,37 +65,37 @@ class Door:
 
 
 class _TurnedAway(asyncio.Protocol):
-    """Answers the first request with 503, whatever it is, and closes."""
+    """A protocol that answers the first request with 503, whatever it is, and closes."""
 
-    def __init__(self, door: Door, config: GatewayConfig) -> None:
-        self._door = door
+    def __init__(self, limit: ConnectionLimit, config: GatewayConfig) -> None:
+        self._limit = limit
         self._config = config
         self._transport: asyncio.Transport | None = None
         self._answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if len(self._door.turned_away) >= _TOLD_AT_ONCE or not isinstance(
+        if len(self._limit.turned_away) >= _TOLD_AT_ONCE or not isinstance(
             transport, asyncio.Transport
         ):
             transport.close()
             return
-        self._door.turned_away.add(self)
+        self._limit.turned_away.add(self)
         self._transport = transport
         asyncio.get_running_loop().call_later(self._config.linger_s, transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        # What else the client sends is passed over, so that it hears the answer first.
+        # All further input is ignored, so that the client gets the answer first.
         if self._transport is not None and not self._answered:
             self._answered = True
             self._transport.write(_full(self._config.retry_after_s))
             self._transport.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._door.turned_away.discard(self)
+        self._limit.turned_away.discard(self)
 
 
 def _full(retry_after_s: float) -> bytes:
-    """The reply, as bytes: there is no request yet that it could belong to."""
+    """Return the reply as bytes: there is no request yet that it could belong to."""
     reply = replies.error(503, "too many connections at present", retry_after_s)
     body = reply.body if isinstance(reply.body, bytes) else b""
     head = (

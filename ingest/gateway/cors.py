@@ -1,11 +1,11 @@
-"""Which pages may talk to which source from a browser: the CORS protocol.
+"""The CORS protocol: the web pages that may send to a source from a browser.
 
 Source: the Fetch standard (https://fetch.spec.whatwg.org/#http-cors-protocol). A source with
-`origins` takes requests of pages of these origins only, one without them of all. A preflight
-mostly shows no key: it is answered by what the sources of its path allow together, and the
-request behind it is judged by its own source.
+`origins` accepts requests of pages of these origins only, one without them of all. A preflight
+mostly shows no key: the answer to it is what the sources of its path allow together, and the
+request after it is checked against its own source.
 
-A request without Origin comes from a server, an app or a picture and is not judged. So `origins`
+A request without Origin comes from a server, an app or a picture and is not checked. So `origins`
 keeps the pages of others out; it is no authentication.
 """
 
@@ -21,24 +21,24 @@ from ingest.gateway.config import Source
 
 FOREIGN = "pages of this origin may not send to this source"
 _SOURCE: web.RequestKey[Source] = web.RequestKey("source", Source)
-#: What may be sent back in a header.
+#: Origins that may be sent back in a header.
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,512}")
 
 
 class Family(NamedTuple):
-    """Paths that pages call, all of one connector's sources."""
+    """Paths that web pages call, all for the sources of one connector."""
 
     connector: str
-    #: Whether a path is one of them.
+    #: Returns True for a path of the family.
     has: Callable[[str], bool]
-    #: What every reply of them carries.
+    #: Headers of every reply on these paths.
     headers: Mapping[str, str]
-    #: Whether the SDKs send cookies along, which browsers do only for an origin that is named.
+    #: True if the SDKs send cookies along, which browsers do only for an origin that is named.
     credentials: bool = False
 
 
-def may_send(request: web.Request, source: Source) -> bool:
-    """Whether the page that sent a request may talk to its source, as found by its key."""
+def check_origin(request: web.Request, source: Source) -> bool:
+    """Return True if the page that sent a request may send to its source, as found by its key."""
     request[_SOURCE] = source
     origin = request.headers.get("Origin")
     return source.origins is None or origin is None or origin in source.origins
@@ -52,7 +52,7 @@ class Cors:
         self._together = {family.connector: _together(family, sources) for family in families}
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        """Those of the reply to a request, an error too; none where no page has a business."""
+        """Return the headers of a reply, an error too; none for paths that are not for pages."""
         family = next((f for f in self._families if f.has(request.path)), None)
         if family is None:
             return {}
@@ -72,7 +72,7 @@ class Cors:
 
 
 def _together(family: Family, sources: Sequence[Source]) -> frozenset[str] | None:
-    """The origins that any source of a family allows; None: all."""
+    """Return the origins that any source of a family allows; None: all."""
     found: set[str] = set()
     of_family = [s.origins for s in sources if s.connector.name == family.connector]
     for origins in of_family:

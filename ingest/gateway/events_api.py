@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ingest.gateway import replies
-from ingest.gateway.request_pipeline import Intake
+from ingest.gateway.request_pipeline import RequestPipeline
 
 CONNECTOR = "touchpoint"
 
@@ -17,25 +17,25 @@ CONNECTOR = "touchpoint"
 class EventsApi:
     """The handler of `/v1/events`."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, pipeline: RequestPipeline) -> None:
+        self._pipeline = pipeline
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         return [web.post("/v1/events", self.post)]
 
     async def post(self, http: web.Request) -> web.StreamResponse:
-        """Take events."""
-        intake = self._intake
-        # The token is in a header: who does not show a valid one has no body read.
-        request = intake.request(http, b"")
-        source = intake.sources.keyed(CONNECTOR, request)
+        """Accept events."""
+        pipeline = self._pipeline
+        # The token is in a header: without a valid one the body is not read.
+        request = pipeline.request(http, b"")
+        source = pipeline.sources.keyed(CONNECTOR, request)
         if source is None:
             reply = replies.error(401, "Authorization: must be Bearer with the token of a source")
             reply.headers["WWW-Authenticate"] = "Bearer"
             return reply
-        intake.admit(source)
-        with intake.lease() as lease:
-            body = await intake.body(http, lease)
-            outcome = await intake.take(source, request._replace(body=body.data), body)
-            return replies.events(outcome)
+        pipeline.admit(source)
+        with pipeline.lease() as lease:
+            body = await pipeline.body(http, lease)
+            result = await pipeline.process(source, request._replace(body=body.data), body)
+            return replies.events(result)

@@ -1,7 +1,7 @@
-"""What connectors need from their providers' sites: see `ingest.connector.FetchingConnector`.
+"""Fetching from providers' sites for connectors: see `ingest.connector.FetchingConnector`.
 
 Anybody can send a request that names an address, so this is narrow: hosts that the connector
-names, https, few at a time, each address once, and what was found is kept.
+names, https, few at a time, each address once, and the content is cached.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ingest.connector import FetchingConnector, Request, WebhookConnector
 
 log = structlog.get_logger(__name__)
 
-#: Gets an https address; raises FetchFailed.
+#: Fetches an https address; raises FetchFailed.
 Get = Callable[[str], Awaitable[bytes]]
 
 MAX_BYTES = 64 * 1024
@@ -44,13 +44,13 @@ class HttpsGet:
         tls: SSLContext | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        """`tls`: which certificates are trusted, by default the system's; `resolver`: of names."""
+        """`tls`: the trusted certificates, by default the system's; `resolver`: of names."""
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._tls: SSLContext | bool = True if tls is None else tls
         self._resolver = resolver
 
     async def __call__(self, url: str) -> bytes:
-        """The content. Raises FetchFailed."""
+        """Return the content. Raises FetchFailed."""
         connector = aiohttp.TCPConnector(ssl=self._tls, resolver=self._resolver)
         try:
             async with (
@@ -80,7 +80,7 @@ class Fetches:
         self._running: dict[str, asyncio.Task[bytes]] = {}
 
     async def completed(self, connector: WebhookConnector, request: Request) -> Request:
-        """The request with what its connector needs to verify it. Raises FetchFailed."""
+        """Return the request with what its connector needs to verify it. Raises FetchFailed."""
         if not isinstance(connector, FetchingConnector):
             return request
         url = connector.needs(request)
@@ -89,7 +89,7 @@ class Fetches:
         return request._replace(fetched={url: await self._content(url)})
 
     async def call(self, connector: WebhookConnector, request: Request) -> None:
-        """Call what a verified request asks to call. Raises FetchFailed."""
+        """Call the address that a verified request asks to call. Raises FetchFailed."""
         if not isinstance(connector, FetchingConnector):
             return
         url = connector.calls(request)
@@ -106,7 +106,7 @@ class Fetches:
             if len(self._running) >= _AT_A_TIME:
                 raise FetchFailed("too much is being fetched at once")
             task = self._running[url] = asyncio.create_task(self._fetched(url))
-        # A sender who goes away does not end it for the others.
+        # A sender that disconnects does not end it for the others.
         return await asyncio.shield(task)
 
     async def _fetched(self, url: str) -> bytes:
@@ -122,12 +122,12 @@ class Fetches:
 
 
 def allowed(connector: FetchingConnector, url: str) -> bool:
-    """Whether an address is one that this connector may have called."""
+    """Return True if this connector may have the address called."""
     if not (url.isascii() and url.isprintable()) or " " in url:
         return False  # urlsplit would drop some of it
     try:
         parts = urlsplit(url)
-        # Neither a name nor a port, whatever the pattern lets through.
+        # Neither a user name nor a port, whatever the pattern lets through.
         plain = parts.scheme == "https" and parts.netloc == parts.hostname
     except ValueError:
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ingest.gateway import replies
-from ingest.gateway.request_pipeline import Intake
+from ingest.gateway.request_pipeline import RequestPipeline
 
 CONNECTOR = "ga4"
 
@@ -17,24 +17,25 @@ CONNECTOR = "ga4"
 class Ga4Api:
     """The handler of `/mp/collect`."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, pipeline: RequestPipeline) -> None:
+        self._pipeline = pipeline
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         return [web.post("/mp/collect", self.post)]
 
     async def post(self, http: web.Request) -> web.StreamResponse:
-        """Take events."""
-        intake = self._intake
-        # The secret is in the query: who does not show a valid one has no body read.
-        request = intake.request(http, b"")
-        source = intake.sources.keyed(CONNECTOR, request)
+        """Accept events."""
+        pipeline = self._pipeline
+        # The secret is in the query: without a valid one the body is not read.
+        request = pipeline.request(http, b"")
+        source = pipeline.sources.keyed(CONNECTOR, request)
         if source is None:
             return replies.error(401, "api_secret: is missing or unknown")
-        with intake.lease() as lease:
-            body = await intake.body(http, lease)
+        pipeline.admit(source)
+        with pipeline.lease() as lease:
+            body = await pipeline.body(http, lease)
             request = request._replace(body=body.data)
             return replies.hook(
-                await intake.take(source, request, body), source.connector.reply(request)
+                await pipeline.process(source, request, body), source.connector.reply(request)
             )

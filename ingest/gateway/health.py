@@ -18,7 +18,7 @@ class Health:
         self.stopping = False
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         return [
             web.get("/healthz", self.healthz),
             web.get("/readyz", self.readyz),
@@ -26,17 +26,17 @@ class Health:
         ]
 
     async def healthz(self, _: web.Request) -> web.StreamResponse:
-        """The process serves requests."""
+        """Answer 200: the process serves requests."""
         return replies.json_reply(200, {"status": "ok"})
 
     async def readyz(self, _: web.Request) -> web.StreamResponse:
-        """Whether events would be accepted now: 200, or 503 with the reason."""
+        """Answer 200 if events would be accepted now, otherwise 503 with the reason."""
         problem = "the gateway is stopping" if self.stopping else self._ports.publisher.problem
         if problem is None:
             return replies.json_reply(200, {"status": "ready"})
         return replies.json_reply(503, {"status": "not ready", "reason": problem})
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:
-        """The process's metrics for Prometheus."""
+        """Answer with the process's metrics for Prometheus."""
         text = self._ports.metrics_text() if self._ports.metrics_text else b""
         return web.Response(body=text, headers={"Content-Type": _PROMETHEUS})

@@ -8,21 +8,21 @@ from ingest.gateway.config import Source
 
 
 class Budget:
-    """Bytes that all bodies together may hold."""
+    """The bytes that all bodies together may hold."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.used = 0
 
     def take(self, size: int) -> bool:
-        """Take `size` bytes; False, and nothing taken, when they are not left."""
+        """Reserve `size` bytes; return False, and reserve nothing, when they are not left."""
         if self.used + size > self._limit:
             return False
         self.used += size
         return True
 
     def give(self, size: int) -> None:
-        """Give back."""
+        """Release `size` bytes."""
         self.used -= size
 
 
@@ -41,7 +41,7 @@ class Rates:
         self._levels = {name: (rate.burst, now) for name, rate in self._limits.items()}
 
     def wait_s(self, source: str) -> float | None:
-        """None when the source may send now, otherwise the seconds to wait."""
+        """Return None when the source may send now, otherwise the seconds to wait."""
         rate = self._limits.get(source)
         if rate is None:
             return None
@@ -49,7 +49,7 @@ class Rates:
         return None if lacking <= 0 else max(lacking / rate.events_per_s, 1.0)
 
     def count(self, source: str, events: int) -> None:
-        """The source has sent so many events."""
+        """Count events that the source has sent."""
         if source in self._limits:
             self._levels[source] = (self._level(source) - events, self._monotonic())
 

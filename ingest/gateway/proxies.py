@@ -1,4 +1,4 @@
-"""What the proxies in front of the gateway say of a request, believed only from trusted ones.
+"""The headers that proxies in front of the gateway set, believed only from trusted proxies.
 
 A proxy that ends TLS puts the scheme and the host that its client used into X-Forwarded-Proto and
 X-Forwarded-Host (MDN: https://developer.mozilla.org/docs/Web/HTTP/Headers/X-Forwarded-Proto), and
@@ -19,7 +19,7 @@ Network = IPv4Network | IPv6Network
 
 #: A name or an address with an optional port, as a Host header has it (RFC 9110, 7.2).
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-#: What logs and replies can hold as it is, of every proxy's usual form: hex, UUID, ULID.
+#: Ids that logs and replies can hold as they are, of every proxy's usual form: hex, UUID, ULID.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -30,7 +30,7 @@ class Proxies:
         self._trusted = tuple(trusted)
 
     def origin(self, request: web.Request) -> str:
-        """Scheme and host by which the request was made: `https://touch.example.com`."""
+        """Return scheme and host by which the request was made: `https://touch.example.com`."""
         scheme, host = request.scheme, request.host
         if self.trusts(request):
             said = _last(request, "X-Forwarded-Proto").lower()
@@ -42,14 +42,14 @@ class Proxies:
         return f"{scheme}://{host}"
 
     def request_id(self, request: web.Request) -> str | None:
-        """The id that a trusted proxy gave to the request, if it is one that can be kept."""
+        """Return the id that a trusted proxy gave to the request, if it has a usual form."""
         said = request.headers.getall("X-Request-Id", ())
         if len(said) != 1 or not _REQUEST_ID.fullmatch(said[0]):
             return None
         return said[0] if self.trusts(request) else None
 
     def trusts(self, request: web.Request) -> bool:
-        """Whether the connection comes from a trusted address."""
+        """Return True if the connection comes from a trusted address."""
         if not self._trusted or request.transport is None:
             return False
         peer = request.transport.get_extra_info("peername")
@@ -63,6 +63,6 @@ class Proxies:
 
 
 def _last(request: web.Request, name: str) -> str:
-    """The last of a header's values: of a list, the one that the nearest proxy wrote."""
+    """Return the last of a header's values: of a list, the one that the nearest proxy wrote."""
     values = request.headers.getall(name, ("",))
     return values[-1].rpartition(",")[2].strip()

@@ -17,8 +17,8 @@ from aiohttp import web
 
 from ingest.gateway import replies
 from ingest.gateway.config import Source
-from ingest.gateway.cors import FOREIGN, Family, may_send
-from ingest.gateway.request_pipeline import Intake
+from ingest.gateway.cors import FOREIGN, Family, check_origin
+from ingest.gateway.request_pipeline import RequestPipeline
 
 CONNECTOR = "segment"
 _CALLS = ("track", "identify", "page", "screen", "group", "alias", "batch")
@@ -28,7 +28,7 @@ _PATHS = (
     | {f"/v1/{call[0]}": f"/v1/{call}" for call in _CALLS}
     | {"/b": "/v1/batch", "/beacon/v1/batch": "/v1/batch"}
 )
-#: What the SDKs send; the star stands for what the next ones will, save Authorization.
+#: Headers that the SDKs send; the star stands for those of the next ones, save Authorization.
 _HEADERS = (
     "Authorization", "Content-Type", "X-Retry-Count", "AnonymousId", "SentAt", "Rsa-Recovered",
     "Rsa-Retry-Attempt", "Rsa-Retry-Reason", "Rsa-Since-First-Attempt", "Rsa-Since-Last-Attempt",
@@ -46,11 +46,11 @@ _NO_KEY = "the write key is missing or unknown"
 class SegmentApi:
     """The handlers of the Segment protocol."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, pipeline: RequestPipeline) -> None:
+        self._pipeline = pipeline
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         settings = "/v1/projects/{key}/settings"
         configs = ("/sourceConfig", "/sourceConfig/")
         return [
@@ -61,42 +61,43 @@ class SegmentApi:
         ]
 
     async def post(self, call: str, http: web.Request) -> web.StreamResponse:
-        """Take a call, or a batch of them."""
-        intake = self._intake
-        with intake.lease() as lease:
-            body = await intake.body(http, lease)
-            request = intake.request(http, body.data, call)
-            source = intake.sources.keyed(CONNECTOR, request)
+        """Accept a call, or a batch of them."""
+        pipeline = self._pipeline
+        with pipeline.lease() as lease:
+            body = await pipeline.body(http, lease)
+            request = pipeline.request(http, body.data, call)
+            source = pipeline.sources.keyed(CONNECTOR, request)
             if source is None:
                 return replies.error(401, _NO_KEY)
-            if not may_send(http, source):
+            if not check_origin(http, source):
                 return replies.error(403, FOREIGN)
-            return replies.segment(await intake.take(source, request, body))
+            pipeline.admit(source)
+            return replies.segment(await pipeline.process(source, request, body))
 
     async def options(self, http: web.Request) -> web.StreamResponse:
-        """A browser's question before it sends; the headers are those of every reply here."""
-        source = self._intake.sources.keyed(CONNECTOR, self._intake.request(http, b""))
+        """Answer a browser's preflight; the headers are those of every reply here."""
+        source = self._pipeline.sources.keyed(CONNECTOR, self._pipeline.request(http, b""))
         if source is not None:
-            may_send(http, source)
+            check_origin(http, source)
         return web.Response(status=204)
 
     async def settings(self, http: web.Request) -> web.StreamResponse:
-        """What analytics-next asks for before it sends: where to send, and nothing else to load."""
+        """Answer analytics-next, which asks before it sends: where to send, nothing to load."""
         key = http.match_info["key"]
-        source = self._intake.sources.by_key(CONNECTOR, key.encode("utf-8", "replace"))
+        source = self._pipeline.sources.by_key(CONNECTOR, key.encode("utf-8", "replace"))
         if source is None:
             return replies.error(404, _NO_KEY)
-        if not may_send(http, source):
+        if not check_origin(http, source):
             return replies.error(403, FOREIGN)
-        scheme, _, host = self._intake.base_url(http).partition("://")
+        scheme, _, host = self._pipeline.base_url(http).partition("://")
         return replies.json_reply(200, _settings(key, f"{host}/v1", scheme))
 
     async def source_config(self, http: web.Request) -> web.StreamResponse:
-        """What RudderStack's SDKs ask for before they send: the source, without destinations."""
-        source = self._intake.sources.keyed(CONNECTOR, self._intake.request(http, b""))
+        """Answer RudderStack's SDKs, which ask before they send: the source, no destinations."""
+        source = self._pipeline.sources.keyed(CONNECTOR, self._pipeline.request(http, b""))
         if source is None:
             return replies.error(401, _NO_KEY)
-        if not may_send(http, source):
+        if not check_origin(http, source):
             return replies.error(403, FOREIGN)
         return replies.json_reply(200, _source_config(source))
 

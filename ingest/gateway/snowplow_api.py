@@ -1,4 +1,4 @@
-"""The paths of Snowplow's trackers, which cannot be told others: the POST path and the pixel.
+"""The paths of Snowplow's trackers, which no setting changes: the POST path and the pixel.
 
 The app id of the events finds the source among those of the connector `snowplow`, or the key in
 an address below `/snowplow/`; it is expected to be a `KeyedConnector` that finds both in the
@@ -16,9 +16,10 @@ from aiohttp import web
 
 from ingest.connector import Reply
 from ingest.gateway import replies
-from ingest.gateway.body import Body, Busy
-from ingest.gateway.cors import FOREIGN, Family, may_send
-from ingest.gateway.request_pipeline import Intake
+from ingest.gateway.body import Busy
+from ingest.gateway.cors import FOREIGN, Family, check_origin
+from ingest.gateway.request_pipeline import RequestPipeline
+from ingest.intake.decompression import Body
 
 CONNECTOR = "snowplow"
 _POST = "/com.snowplowanalytics.snowplow/tp2"
@@ -43,11 +44,11 @@ _GIF = Reply(
 class SnowplowApi:
     """The handlers of Snowplow's tracker protocol."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, pipeline: RequestPipeline) -> None:
+        self._pipeline = pipeline
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this family."""
+        """Return the routes of this family."""
         return [
             *(web.post(prefix + _POST, self.post) for prefix in _PREFIXES),
             *(web.get(prefix + _PIXEL, self.pixel, allow_head=False) for prefix in _PREFIXES),
@@ -59,40 +60,42 @@ class SnowplowApi:
         ]
 
     async def post(self, http: web.Request) -> web.StreamResponse:
-        """Take events."""
-        intake = self._intake
-        with intake.lease() as lease:
-            body = await intake.body(http, lease)
-            request = intake.request(http, body.data, _POST)
-            source = intake.sources.keyed(CONNECTOR, request)
+        """Accept events."""
+        pipeline = self._pipeline
+        with pipeline.lease() as lease:
+            body = await pipeline.body(http, lease)
+            request = pipeline.request(http, body.data, _POST)
+            source = pipeline.sources.keyed(CONNECTOR, request)
             if source is None:
-                # What cannot be read does not say whose it is.
+                # A body that cannot be read does not name its source.
                 unread = body.problem
                 return replies.error(400, unread.detail) if unread else _unknown()
-            if not may_send(http, source):
+            if not check_origin(http, source):
                 return replies.error(403, FOREIGN)
-            return replies.tracker(await intake.take(source, request, body), _OK)
+            pipeline.admit(source)
+            return replies.tracker(await pipeline.process(source, request, body), _OK)
 
     async def pixel(self, http: web.Request) -> web.StreamResponse:
-        """Take the event in the query, and answer with a picture."""
-        intake = self._intake
-        if intake.ports.admission() is not None:
+        """Accept the event in the query, and answer with a picture."""
+        pipeline = self._pipeline
+        if pipeline.ports.admission() is not None:
             raise Busy
-        request = intake.request(http, b"", _PIXEL)
-        source = intake.sources.keyed(CONNECTOR, request)
+        request = pipeline.request(http, b"", _PIXEL)
+        source = pipeline.sources.keyed(CONNECTOR, request)
         if source is None:
             return _unknown()
-        if not may_send(http, source):
+        if not check_origin(http, source):
             return replies.error(403, FOREIGN)
-        reply = replies.tracker(await intake.take(source, request, Body(b"")), _GIF)
+        pipeline.admit(source)
+        reply = replies.tracker(await pipeline.process(source, request, Body(b"")), _GIF)
         reply.headers["Cache-Control"] = "no-cache, no-store, must-revalidate"
         return reply
 
     async def options(self, path: str, http: web.Request) -> web.StreamResponse:
-        """A browser's question before it sends; the headers are those of every reply here."""
-        source = self._intake.sources.keyed(CONNECTOR, self._intake.request(http, b"", path))
+        """Answer a browser's preflight; the headers are those of every reply here."""
+        source = self._pipeline.sources.keyed(CONNECTOR, self._pipeline.request(http, b"", path))
         if source is not None:
-            may_send(http, source)
+            check_origin(http, source)
         return web.Response(status=204)
 
 

@@ -1,4 +1,4 @@
-"""Which source a request belongs to.
+"""Lookup of the source that a request belongs to.
 
 `/hooks/{source}` names it. The Segment paths and `/v1/events` serve all sources of one connector,
 told apart by the key that the caller shows: such a connector implements
@@ -20,7 +20,7 @@ class Sources:
     """The sources by name and by key."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        """Raises ValueError when two sources have one name, or share a key."""
+        """Index the sources. Raises ValueError when two have one name, or share a key."""
         self._salt = secrets.token_bytes(16)
         self._by_name: dict[str, Source] = {}
         self._by_key: dict[tuple[str, bytes], Source] = {}
@@ -43,17 +43,17 @@ class Sources:
                 raise ValueError(f"sources {other.name!r} and {source.name!r} have the same key")
 
     def named(self, name: str) -> Source | None:
-        """The source of this name."""
+        """Return the source of this name."""
         return self._by_name.get(name)
 
     def keyed(self, connector: str, request: Request) -> Source | None:
-        """The source of this connector whose key the request shows."""
+        """Return the source of this connector whose key the request shows."""
         cls = self._classes.get(connector)
         key = cls.key(request) if cls is not None else None
         return self.by_key(connector, key) if key is not None else None
 
     def by_key(self, connector: str, key: bytes) -> Source | None:
-        """The source of this connector with this key."""
+        """Return the source of this connector with this key."""
         return self._by_key.get((connector, self._hash(key)))
 
     def _hash(self, key: bytes) -> bytes:

@@ -9,20 +9,20 @@ from ingest.connector import Use
 
 
 class UsedTokens:
-    """What came with each of the last tokens, as digests.
+    """The digests of the last tokens, each with that of the event that came with it.
 
-    Bounded: beyond the limit the tokens that were used first are forgotten. A memory of this
-    process alone: what a restart, or another gateway, has seen is not known here.
+    Bounded: beyond the limit the tokens that were used first are forgotten. It is kept in this
+    process alone: the tokens before a restart, or of another gateway, are not known here.
     """
 
     def __init__(self, limit: int) -> None:
-        """`limit`: how many tokens are remembered, about 250 bytes each."""
+        """`limit`: the number of tokens that are remembered, about 250 bytes each."""
         self._limit = limit
         self._salt = secrets.token_bytes(16)
         self._events: dict[bytes, bytes] = {}
 
     def admits(self, source: str, use: Use) -> bool:
-        """Whether the token is new to this source, or came with the same event before."""
+        """Return True if the token is new to this source, or came with the same event before."""
         token = self._digest(source.encode("utf-8", "replace") + b"\0" + use.token)
         event = self._digest(use.event)
         if self._events.setdefault(token, event) != event:

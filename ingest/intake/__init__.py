@@ -1,1 +1,1 @@
-"""From a request to records: shared by the gateway, imports and replays."""
+"""The way of a request to records, shared by the gateway, imports and replays."""

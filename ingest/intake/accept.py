@@ -1,8 +1,8 @@
-"""From a touchpoint as its source states it to the record that is published.
+"""Conversion of a touchpoint, as its source states it, into the record that is published.
 
 Everything that all connectors share happens here, once: identifiers are normalized and the lead
 is chosen, a wrong client clock is corrected, times are checked, defaults of the source are
-applied. Pure: the time of receipt comes in.
+applied. Pure: the time of receipt is an argument.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from ingest.publishing.port import Message
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.rejection import Reason, Rejection
 from schemas.times import DAY_MS, EARLIEST_MS, LATEST_MS, MINUTE_MS, rfc3339, to_ms
+from schemas.topics import TOUCHPOINTS
 from schemas.touchpoint import Campaign, Touchpoint, Value
 from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow, encode
 from schemas.violation import Violations
@@ -25,7 +27,7 @@ from schemas.violation import Violations
 CLOCK_TOLERANCE_MS = 5 * MINUTE_MS
 #: A touch may be this far ahead of the time of receipt.
 FUTURE_LIMIT_MS = DAY_MS
-#: A row fits into one Kafka record, and into a record batch of the stages behind.
+#: Largest row: it fits into one Kafka record, and into a record batch of the later stages.
 MAX_ROW_BYTES = 800_000
 _COMPACT = msgspec.json.Encoder(order=None)
 _NO_CAMPAIGN = Campaign()
@@ -35,7 +37,7 @@ _received = lru_cache(maxsize=64)(rfc3339)
 
 @dataclass(frozen=True, slots=True)
 class SourcePolicy:
-    """What a source's configuration says about all of its touches."""
+    """The configuration of a source that applies to all of its touches."""
 
     name: str
     policy: IdentityPolicy = field(default_factory=IdentityPolicy)
@@ -45,26 +47,31 @@ class SourcePolicy:
     currency: str | None = None
     #: Replaces the channel of touches whose connector says "web" (a shop, a kiosk).
     channel: str | None = None
-    #: Of an event as it was sent.
+    #: Largest event, as it was sent.
     max_event_bytes: int = 256 * 1024
 
 
 class Accepted(NamedTuple):
-    """A record for the topic `touchpoints`."""
+    """An accepted event: the key and the value of its record for the topic `touchpoints`."""
 
     event_id: str
     key: bytes
     value: bytes
-    #: How it differs from the tracking plan of its source, where that only warns.
+    #: Differences from the tracking plan of its source, where that only warns.
     violations: Violations | None = None
+
+    @property
+    def message(self) -> Message:
+        """The record, for a publisher."""
+        return Message(TOUCHPOINTS.name, self.key, self.value)
 
 
 def accept(
     touch: Touchpoint, source: SourcePolicy, received_ms: int, payload: bytes | Callable[[], bytes]
 ) -> Accepted | Rejection:
-    """The record of a touchpoint, or why it is refused.
+    """Return the record of a touchpoint, or the reason why it is refused.
 
-    `payload` is what a refusal keeps: the original bytes, or a function that gives them.
+    `payload` is stored with a refusal: the original bytes, or a function that returns them.
     """
 
     def refuse(reason: Reason, detail: str) -> Rejection:
@@ -90,7 +97,7 @@ def accept(
     except (UnicodeEncodeError, OverflowError, TypeError, RecursionError):
         return refuse("invalid", "the event holds text or numbers that JSON cannot carry")
     if len(value) > source.max_event_bytes:
-        # The row holds JSON within JSON, so it may be longer than the event: that one counts.
+        # The row holds JSON within JSON, so it may be longer than the event, whose size counts.
         event_bytes = len(payload if isinstance(payload, bytes) else payload())
         if event_bytes > source.max_event_bytes or len(value) > MAX_ROW_BYTES:
             return refuse("too_large", f"the event is over {source.max_event_bytes} bytes")
@@ -99,7 +106,7 @@ def accept(
 
 
 def occurred(touch: Touchpoint, received_ms: int) -> int:
-    """When the touch occurred, ms: as stated, corrected by a client clock that is far off."""
+    """Return the time of the touch, ms: as stated, corrected by a client clock that is far off."""
     if touch.occurred_at is None:
         return received_ms
     stated = to_ms(touch.occurred_at)
@@ -156,17 +163,17 @@ def _row(
 
 
 def channel_of(touch: Touchpoint, source: SourcePolicy) -> str:
-    """The channel of a touchpoint: that of its source, where its connector only knows "web"."""
+    """Return the touchpoint's channel: the source's, where the connector only knows "web"."""
     return (source.channel or touch.channel) if touch.channel == "web" else touch.channel
 
 
 def currency_of(money: Value, source: SourcePolicy) -> str:
-    """The currency of an amount, that of its source where it names none; '' where neither does."""
+    """Return the currency of an amount, else that of its source, else ''."""
     return money.currency or source.currency or ""
 
 
 def trait_text(value: object) -> str | None:
-    """A trait's value as it is kept: text as it is, null unsets, the rest as compact JSON."""
+    """Return a trait's value as it is stored: text as it is, null unsets, the rest as JSON."""
     if value is None or isinstance(value, str):
         return value
     return _COMPACT.encode(value).decode()

@@ -1,6 +1,6 @@
-"""From a request to records: what becomes of each of its events. Synchronous and pure.
+"""Evaluation of a request: a record, or a rejection, for each event. Synchronous and pure.
 
-The gateway judges what comes in by it, an import each row, and a replay what was refused once.
+The gateway uses it for requests, an import for each row, and a replay for what was refused.
 """
 
 from __future__ import annotations
@@ -11,43 +11,45 @@ from dataclasses import replace
 import structlog
 
 from ingest.connector import Context, Request, Result, original
-from ingest.gateway.body import depth
-from ingest.gateway.config import GatewayConfig, ReadSource
 from ingest.intake.accept import Accepted, SourcePolicy, accept
+from ingest.intake.depth import depth
+from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.replay_context import Origins
-from ingest.publishing.port import MAX_RECORD_BYTES, Refused
+from ingest.intake.source import ReadableSource
+from ingest.publishing.port import MAX_RECORD_BYTES, Message
 from schemas.error_location import error_location
 from schemas.rejection import Origin, Rejection, rejected_row
+from schemas.topics import REJECTED
 from schemas.touchpoint import Touchpoint
 
 log = structlog.get_logger(__name__)
 
-#: Deeper than this no connector gets to see it: most decoders recurse, and would fail.
+#: Deepest JSON that a connector gets: most decoders recurse, and would fail on deeper JSON.
 _DECODABLE_DEPTH = 500
-#: So many differences from the plan stand in the detail of a refusal, which is cut at a length.
+#: Most differences from the plan in the detail of a refusal, which is cut at a length.
 _TOLD = 3
 _DETAIL_LENGTH = 500
 _JSON_STARTS = (b"{", b"[", b" ", b"\n", b"\r", b"\t")
 
 
-def judged(
-    source: ReadSource, request: Request, received_ms: int, config: GatewayConfig
+def evaluate(
+    source: ReadableSource, request: Request, received_ms: int, limits: Limits
 ) -> Iterator[Accepted | Rejection]:
-    """The record of each event, in its order, or why it is refused.
+    """Yield the record of each event, in order, or the reason why it is refused.
 
-    A connector that fails makes the last one a refusal of the whole body: what it choked on can
-    be replayed once the bug is mended.
+    If a connector fails, the last result is a rejection of the whole body: the body can be
+    replayed once the bug is fixed.
     """
     level = depth(request.body, _DECODABLE_DEPTH) if request.body[:1] in _JSON_STARTS else 0
     if level > _DECODABLE_DEPTH:
         detail = f"the body is nested deeper than {_DECODABLE_DEPTH} levels"
         yield Rejection("unreadable", detail, request.body)
         return
-    context = Context(source.name, received_ms, source.policy.currency, config.max_events)
+    context = Context(source.name, received_ms, source.policy.currency, limits.max_events)
     try:
         for result in source.connector.parse(request, context):
-            yield _judge(source, result, received_ms, level, config.max_depth)
+            yield _evaluate_result(source, result, received_ms, level, limits.max_depth)
     except Exception as error:
         name = source.connector.name
         log.error(
@@ -61,15 +63,15 @@ def judged(
         yield Rejection("processing_failed", detail, request.body)
 
 
-def refused(
+def rejection_message(
     rejection: Rejection,
     origins: Origins,
     *,
     rejected_id: str,
     received_ms: int,
     max_kept_bytes: int,
-) -> Refused:
-    """The record of a refusal: of a large payload the beginning, cut so that Kafka takes it."""
+) -> Message:
+    """Return the record of a rejection; a large payload is cut to the start that Kafka accepts."""
     rejection = replace(rejection, detail=printable(rejection.detail))
     origin = origins.of(rejection)
     size = len(rejection.payload)
@@ -79,10 +81,10 @@ def refused(
         origin = _cut(origin)
     value = rejected_row(rejection, origin, rejected_id=rejected_id, received_ms=received_ms)
     if len(value) > MAX_RECORD_BYTES:
-        # With what stood around it it is too much for a record.
+        # With the bytes around it, it is too large for a record.
         origin = _cut(origin)
         value = rejected_row(rejection, origin, rejected_id=rejected_id, received_ms=received_ms)
-    return Refused(rejected_id.encode(), value)
+    return Message(REJECTED.name, rejected_id.encode(), value)
 
 
 def _cut(origin: Origin) -> Origin:
@@ -90,12 +92,12 @@ def _cut(origin: Origin) -> Origin:
 
 
 def printable(text: str) -> str:
-    """Text that JSON can carry: names of fields and ids from headers may hold half characters."""
+    """Return text that JSON can carry: names of fields and ids may hold lone surrogates."""
     return text.encode("utf-8", "replace").decode()
 
 
-def _judge(
-    source: ReadSource, result: Result, received_ms: int, level: int, max_depth: int
+def _evaluate_result(
+    source: ReadableSource, result: Result, received_ms: int, level: int, max_depth: int
 ) -> Accepted | Rejection:
     if isinstance(result, Rejection):
         return result
@@ -104,13 +106,13 @@ def _judge(
         if depth(payload, max_depth) > max_depth:
             detail = f"the event is nested deeper than {max_depth} levels"
             return Rejection("invalid", detail, payload, result.event_id)
-    return judged_touch(result, source.policy, source.plan, received_ms)
+    return evaluate_touchpoint(result, source.policy, source.plan, received_ms)
 
 
-def judged_touch(
+def evaluate_touchpoint(
     touch: Touchpoint, policy: SourcePolicy, plan: Plan | None, received_ms: int
 ) -> Accepted | Rejection:
-    """What becomes of a touchpoint, compared with the source's tracking plan too."""
+    """Return the result of a touchpoint, compared with the source's tracking plan too."""
     accepted = accept(touch, policy, received_ms, lambda: original(touch))
     if plan is None or isinstance(accepted, Rejection):
         return accepted

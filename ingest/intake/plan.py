@@ -1,6 +1,6 @@
 """The tracking plan of a source: which types of events it sends, and a JSON Schema for each.
 
-What is checked is the touchpoint as `/v1/events` takes it (docs/tracking-plan.md),
+A plan checks the touchpoint as `/v1/events` accepts it (docs/tracking-plan.md),
 so a plan is the same whichever connector has read the event. JSON Schema is draft 2020-12
 (https://json-schema.org/draft/2020-12). jsonschema-rs checks a touchpoint of a usual size in 2 µs;
 jsonschema, the reference in Python, needs 160, which is more than the rest of the gateway does for
@@ -21,16 +21,16 @@ from schemas.times import rfc3339, to_ms
 from schemas.touchpoint import Touchpoint
 from schemas.violation import Violation, Violations
 
-#: Stands for every type that has no schema of its own.
+#: Name for every type that has no schema of its own.
 OTHER_TYPES = "_default"
-#: The fields of what is checked.
+#: The fields of the document that is checked.
 FIELDS = (
     "event_id", "channel", "type", "identifiers", "direction", "occurred_at", "traits", "consent",
     "campaign", "value", "duration_s", "outcome", "sentiment", "subject", "url", "properties",
 )  # fmt: skip
-#: Of one event no more than so many differences are told.
+#: Most differences that are reported for one event.
 MOST = 20
-#: Of what a schema says, so much is repeated.
+#: Most characters of a schema that are repeated.
 _EXPECTED_LENGTH = 200
 _UNPLANNED = Violation("type", "unplanned", "a type of the tracking plan", "another one")
 _TOO_DEEP = Violation("", "depth", "at most 250 levels", "more")
@@ -43,7 +43,7 @@ _PLAIN = ("outcome", "subject", "url", "duration_s", "sentiment")
 
 
 def compiled(schema: Any) -> Draft202012Validator:
-    """A schema, ready to check with. Raises ValueError for one that is wrong, or needs another."""
+    """Compile a schema. Raises ValueError for one that is wrong, or needs another."""
     return Draft202012Validator(
         schema, validate_formats=True, retriever=_nowhere, pattern_options=RegexOptions()
     )
@@ -57,7 +57,7 @@ class Plan:
     """The plan of one source. Pure."""
 
     def __init__(self, schemas: Mapping[str, Any], *, rejects: bool) -> None:
-        """`schemas`: by type. `rejects`: whether an event that violates one is refused."""
+        """`schemas`: by type. `rejects`: True if an event that violates one is refused."""
         self.rejects = rejects
         self._schemas = schemas
         self._checks = {name: compiled(schema) for name, schema in schemas.items()}
@@ -65,7 +65,7 @@ class Plan:
     def violations(
         self, touch: Touchpoint, source: SourcePolicy, payload: Callable[[], bytes]
     ) -> Violations | None:
-        """How the touchpoint differs from the plan; None where it does not."""
+        """Return the touchpoint's differences from the plan; None if there are none."""
         name = touch.type if touch.type in self._checks else OTHER_TYPES
         check = self._checks.get(name)
         if check is None:
@@ -95,7 +95,7 @@ class Plan:
 
 
 def stated(touch: Touchpoint, source: SourcePolicy) -> dict[str, Any]:
-    """What a plan is about: the touchpoint in JSON, with the source's channel and currency.
+    """Return the document that is checked: the touchpoint, with the source's channel and currency.
 
     Fields that it does not have are absent; `traits`, `consent` and `properties` are always there.
     """
@@ -126,7 +126,7 @@ def stated(touch: Touchpoint, source: SourcePolicy) -> dict[str, Any]:
 
 
 def _told(error: ValidationError, schema: Any) -> Iterator[Violation]:
-    """An error of the library in our words. Its own message would repeat what came."""
+    """Yield an error of the library in our words; its own message would repeat the value."""
     rule = error.kind.name
     path = tuple(error.instance_path)
     said = error.kind.as_dict()
@@ -145,7 +145,7 @@ def _told(error: ValidationError, schema: Any) -> Iterator[Violation]:
 
 
 def _expected(rule: str, path: tuple[str | int, ...], schema: Any) -> str:
-    """What the schema says at a keyword; the keyword alone where it stands in another place."""
+    """Return the schema's text at a keyword; the keyword alone if it is in another place."""
     if rule not in path:
         return rule
     part = schema
@@ -160,7 +160,7 @@ def _expected(rule: str, path: tuple[str | int, ...], schema: Any) -> str:
 
 
 def place_of(path: tuple[str | int, ...]) -> str:
-    """A path within the event as text; all items of a list are one place."""
+    """Return a path within the event as text; all items of a list are one place."""
     place = ""
     for step in path:
         if isinstance(step, int):
@@ -171,5 +171,5 @@ def place_of(path: tuple[str | int, ...]) -> str:
 
 
 def json_type(value: object) -> str:
-    """The type of a value in the words of JSON Schema."""
+    """Return the type of a value in the words of JSON Schema."""
     return _TYPES.get(type(value), "array")

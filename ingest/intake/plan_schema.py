@@ -1,4 +1,4 @@
-"""What is wrong with a schema of a tracking plan, each with its place in the file."""
+"""The errors in a schema of a tracking plan, each with its place in the file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PATTERNS = ("pattern", "patternProperties")
 
 
 def problems(schema: Any) -> Iterator[tuple[Location, str]]:
-    """Everything that is wrong, in the order in which it is found; nothing if it can be used."""
+    """Yield everything that is wrong, in the order of finding; nothing if it can be used."""
     if not isinstance(schema, dict):
         yield (), "expected a JSON Schema, a mapping"
         return
@@ -30,7 +30,7 @@ def problems(schema: Any) -> Iterator[tuple[Location, str]]:
     try:
         compiled(schema)
     except ValueError as error:
-        # What the schema of schemas does not tell: patterns, and references with a name.
+        # Errors that the meta-schema does not find: patterns, and references with a name.
         location = tuple(getattr(error, "instance_path", ()))
         yield location, _uncompiled(location)
 
@@ -58,7 +58,7 @@ def _wanted(location: Location) -> str:
 
 
 def _references(part: Any, root: Any, location: Location) -> Iterator[tuple[Location, str]]:
-    """References that lead nowhere: nothing is fetched, and each file stands for itself."""
+    """Yield references that lead nowhere: nothing is fetched, and each file stands alone."""
     items = part.items() if isinstance(part, dict) else ()
     for key, value in enumerate(part) if isinstance(part, list) else items:
         here = (*location, key)
@@ -87,7 +87,7 @@ def _leads(pointer: str, root: Any) -> bool:
 
 
 def _fields(schema: dict[str, Any]) -> Iterator[tuple[Location, str]]:
-    """Fields at the top that a touchpoint does not have: most likely properties of the event."""
+    """Yield fields at the top that a touchpoint does not have: most likely event properties."""
     named: list[tuple[Location, object]] = []
     if isinstance(properties := schema.get("properties"), dict):
         named += [(("properties", name), name) for name in properties]

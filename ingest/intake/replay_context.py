@@ -1,8 +1,8 @@
-"""What is kept of a request beside a refused payload, so that its connector can read it again.
+"""Request data stored with a refused payload, so that its connector can read it again.
 
-A payload is the whole body, or one event of it, which needs what stood around it to be a body. Of
-the headers those are kept that the connector reads, never a key or a signature: a request is
-verified before anything of it is kept.
+A payload is the whole body, or one event of it, which needs the bytes around it to be a body. Only
+the headers that the connector reads are stored, never a key or a signature: a request is verified
+before anything of it is stored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from schemas.rejection import Form, Origin, Rejection
 
 log = structlog.get_logger(__name__)
 
-#: Kept only where the body could not be decompressed and is as it was sent.
+#: Stored only if the body could not be decompressed and is as it was sent.
 ENCODING = "content-encoding"
 _ESCAPED = "surrogateescape"
 
 
-class Kept(NamedTuple):
-    """Path and headers, and the bytes before and behind an event that make it a body."""
+class ReplayContext(NamedTuple):
+    """Path and headers, and the bytes before and after an event that make it a body."""
 
     path: str = ""
     headers: Mapping[str, str] = {}
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
     after: bytes = b""
 
     def text(self) -> str:
-        """One line of ASCII: JSON keeps half characters as escapes.
+        """Return one line of ASCII: JSON keeps lone surrogates as escapes.
 
         Headers may hold some, and they stand for bytes around an event that are not UTF-8.
         """
@@ -41,13 +41,13 @@ class Kept(NamedTuple):
         return json.dumps([self.path, dict(self.headers), *around], separators=(",", ":"))
 
     @classmethod
-    def of(cls, text: str) -> Kept:
-        """What `text` has made; raises ValueError."""
+    def of(cls, text: str) -> ReplayContext:
+        """Parse the output of `text`; raises ValueError."""
         path, headers, before, after = json.loads(text)
         return cls(path, headers, before.encode(errors=_ESCAPED), after.encode(errors=_ESCAPED))
 
-    def alone(self, connector: Reader, request: Request) -> Kept | None:
-        """With what is around one event of a request; None where its connector does not say."""
+    def alone(self, connector: Reader, request: Request) -> ReplayContext | None:
+        """Return a copy with the bytes around one event; None if the connector names none."""
         try:
             around = connector.around(request)
             if around is None:
@@ -65,13 +65,13 @@ class Kept(NamedTuple):
         return self._replace(before=before, after=after)
 
     def request(self, payload: bytes) -> Request:
-        """The request that a payload comes to. It shows no key: it is not to be verified."""
+        """Return the request for a payload. It shows no key: it is not to be verified."""
         body = self.before + payload + self.after
         return Request("POST", self.path, "", self.path, self.headers, body)
 
 
 class Origins:
-    """The origins of what one request's refusals keep; the work for each request is done once."""
+    """The origins of one request's refusals; the work for each request is done once."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Origins:
         request: Request,
         problem: Rejection | None = None,
     ) -> None:
-        """`source`: its name; `problem`: why the body could not be read whole, if so."""
+        """`source`: its name; `problem`: the reason why the body could not be read whole, if so."""
         self._source = source
         self._connector = connector
         self._request = request
@@ -88,9 +88,9 @@ class Origins:
         self._known: dict[Form, Origin] = {}
 
     def of(self, rejection: Rejection) -> Origin:
-        """The origin of a rejection's payload."""
+        """Return the origin of a rejection's payload."""
         if self._problem is not None:
-            # Too large: there was more of it. Otherwise it is all there, as it was sent.
+            # Too large: a part is missing. Otherwise the body is complete, as it was sent.
             form: Form = "cut" if self._problem.reason == "too_large" else "body"
         else:
             form = "body" if rejection.payload == self._request.body else "event"
@@ -99,14 +99,14 @@ class Origins:
         return self._known[form]
 
     def _origin(self, form: Form) -> Origin:
-        kept = Kept(self._request.path, dict(self._headers()))
+        context = ReplayContext(self._request.path, dict(self._headers()))
         if form != "event":
-            return self._made(form, kept)
-        alone = kept.alone(self._connector, self._request)
-        return self._made("", kept) if alone is None else self._made("event", alone)
+            return self._made(form, context)
+        alone = context.alone(self._connector, self._request)
+        return self._made("", context) if alone is None else self._made("event", alone)
 
-    def _made(self, form: Form, kept: Kept) -> Origin:
-        return Origin(form, self._source, self._connector.name, kept.text())
+    def _made(self, form: Form, context: ReplayContext) -> Origin:
+        return Origin(form, self._source, self._connector.name, context.text())
 
     def _headers(self) -> Iterator[tuple[str, str]]:
         for name, value in self._request.headers.items():

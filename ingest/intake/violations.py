@@ -1,35 +1,35 @@
-"""Violations of tracking plans, as the records that tell of them.
+"""The records of violations of tracking plans.
 
 A row for each difference of each event, so that it can be counted by anything: by source, type and
-field, by day, by release of the sender. The event itself, which may be large, goes along only now
-and then as an example; of the others the id is enough to find them in `touchpoints`.
+field, by day, by release of the sender. The event itself, which may be large, is stored only now
+and then as an example; for the others the id is enough to find them in `touchpoints`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ingest.publishing.port import Refused
+from ingest.publishing.port import Message
 from schemas.topics import VIOLATIONS
 from schemas.violation import Violations, violation_id, violation_row
 
-#: Of an example so much is kept.
+#: Most bytes of an example that are stored.
 MAX_EXAMPLE_BYTES = 16 * 1024
-#: Of one difference there is an example so often.
+#: Seconds between two examples of one difference.
 EXAMPLE_EVERY_S = 600.0
-#: So many differences are told apart when examples are chosen; names of fields are a sender's own.
+#: Most differences that are told apart for examples; names of fields are a sender's own.
 _REMEMBERED = 10_000
 
 
-class Violated:
-    """Makes the records; remembers of which differences there is an example already."""
+class ViolationRecorder:
+    """The maker of the records; it remembers which differences have an example already."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._until: dict[tuple[str, ...], float] = {}
 
-    def records(self, source: str, of: Violations, received_ms: int) -> Iterator[Refused]:
-        """One for each difference of an event."""
+    def messages(self, source: str, of: Violations, received_ms: int) -> Iterator[Message]:
+        """Yield one record for each difference of an event."""
         for violation in of.found:
             key = violation_id(source, of.event_id, violation).encode()
             wanted = self._wants_example((source, of.type, violation.place, violation.rule))
@@ -37,7 +37,7 @@ class Violated:
             row = violation_row(
                 violation, of, source=source, received_ms=received_ms, example=example
             )
-            yield Refused(key, row, VIOLATIONS.name)
+            yield Message(VIOLATIONS.name, key, row)
 
     def _wants_example(self, of: tuple[str, ...]) -> bool:
         now = self._monotonic()

@@ -1,4 +1,4 @@
-"""What connectors share: reading the JSON of strangers, deriving ids.
+"""Tools that connectors share: reading the JSON of strangers, deriving ids.
 
 Nothing here raises for bad data. `Fields` gives typed access to an object and remembers the first
 field that is not what it should be; `finish` turns that, or what the touchpoint model finds, into
@@ -24,7 +24,7 @@ from schemas.identifiers import MAX_VALUE_LENGTH
 from schemas.rejection import Rejection
 from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
 
-#: Gives the bytes to keep of an event if it is refused.
+#: Returns the bytes to store of an event if it is refused.
 Payload = Callable[[], bytes]
 #: Makes a touchpoint or a rejection of one event.
 Convert = Callable[[dict[str, Any], Payload], Result]
@@ -36,9 +36,9 @@ MARKETING = "marketing"
 #: Names of campaigns and the like are cut to this: the touch matters more than the end of a label.
 LABEL_LENGTH = 512
 SUBJECT_LENGTH = 100
-#: An address with the name before it.
+#: Longest address with the name before it.
 ADDRESS_LENGTH = 2048
-#: Names of fields stand in details, and a sender may make them as long as it likes.
+#: Longest detail: it holds names of fields, which a sender may make as long as it likes.
 DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
 #: A time since 1970 from here on is in milliseconds: in seconds it would be the year 5138.
@@ -47,10 +47,10 @@ _DEEP = "the event: is nested too deeply"
 
 
 def decode(body: bytes) -> object | Rejection:
-    """The JSON of a body, or an `unreadable` rejection.
+    """Return the JSON of a body, or an `unreadable` rejection.
 
     Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
-    that it does not cost the whole batch. NaN and infinity are no JSON.
+    that it does not cost the whole batch. NaN and infinity are not JSON.
     """
     decoded: object
     try:
@@ -74,7 +74,7 @@ def _decode_loosely(body: bytes) -> object | Rejection:
 
 
 def kept(part: object, body: bytes) -> bytes:
-    """The bytes to keep of one part of a body: compact JSON; the whole body if it is too deep."""
+    """Return the bytes to store of one part of a body: compact JSON; the body if it is too deep."""
     try:
         return json_bytes(part)
     except RecursionError:
@@ -87,7 +87,7 @@ def each(
     context: Context,
     convert: Convert,
 ) -> Iterator[Result]:
-    """What `convert` makes of each part, in order; a rejection for parts that are no objects."""
+    """Yield `convert`'s result for each part, in order; a rejection for one that is no object."""
     if len(parts) > context.max_events:
         detail = f"the batch: holds {len(parts)} events, at most {context.max_events} are taken"
         yield Rejection("too_many", detail, body)
@@ -101,7 +101,7 @@ def each(
 
 
 def guarded(convert: Convert, part: dict[str, Any], payload: Payload) -> Result:
-    """What `convert` makes of one event, or a rejection where it is too deep to be walked."""
+    """Return `convert`'s result for one event, or a rejection if it is too deep to be walked."""
     try:
         return convert(part, payload)
     except RecursionError:
@@ -115,10 +115,10 @@ def finish(
     names: Mapping[str, str] | None = None,
     nobody: str | None = None,
 ) -> Result:
-    """The touchpoint, or the rejection with the first problem found.
+    """Return the touchpoint, or the rejection with the first problem found.
 
     `names`: our field -> the provider's, for the details of what the touchpoint model refuses.
-    `nobody`: the detail where there is no identifier at all; without it that is no problem here.
+    `nobody`: the detail if there is no identifier at all; without it that is not a problem here.
     """
     if problems or (nobody is not None and not fields["identifiers"]):
         event_id = fields.get("event_id")
@@ -143,7 +143,7 @@ def _renamed(detail: str, names: Mapping[str, str]) -> str:
 class Fields:
     """Typed access to the fields of an object; null and "" count as absent.
 
-    A field of a wrong type reads as absent and is put down in `problems`, by name and with what
+    A field of a wrong type reads as absent and is recorded in `problems`, by name and with what
     was expected, never with its value. `inside` shares the list.
     """
 
@@ -160,19 +160,19 @@ class Fields:
         return self._values.get(name) is not None
 
     def values(self) -> Iterable[tuple[str, Any]]:
-        """All fields as they came."""
+        """Return all fields as they came."""
         return self._values.items()
 
     def inside(self, name: str) -> Fields:
-        """The fields of the object in a field."""
+        """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
 
     def wrong(self, name: str, expected: str) -> None:
-        """Put down that a field is not what was expected."""
+        """Record that a field is not what was expected."""
         self.problems.append(f"{self._where}{name}: {expected}")
 
     def text(self, name: str) -> str | None:
-        """A field with text."""
+        """Return a field with text."""
         value = self._values.get(name)
         if isinstance(value, str):
             return value or None
@@ -181,17 +181,17 @@ class Fields:
         return None
 
     def peek(self, name: str) -> str | None:
-        """A field with text that is nice to have: anything else reads as absent."""
+        """Return a field with text that is optional: anything else reads as absent."""
         value = self._values.get(name)
         return value if isinstance(value, str) and value else None
 
     def label(self, name: str) -> str | None:
-        """A field with a short text, or a number that stands for one."""
+        """Return a field with a short text, or a number that stands for one."""
         value = self.id(name)
         return value[:LABEL_LENGTH] if value else None
 
     def id(self, name: str) -> str | None:
-        """A field with an id: text, or a whole number, which becomes text."""
+        """Return a field with an id: text, or a whole number, which becomes text."""
         value = self._values.get(name)
         if isinstance(value, str):
             return value or None
@@ -203,7 +203,7 @@ class Fields:
         return text
 
     def object(self, name: str) -> dict[str, Any]:
-        """A field with an object; empty if absent."""
+        """Return a field with an object; empty if absent."""
         value = self._values.get(name)
         if isinstance(value, dict):
             return value
@@ -212,7 +212,7 @@ class Fields:
         return {}
 
     def items(self, name: str) -> list[Any]:
-        """A field with a list; empty if absent."""
+        """Return a field with a list; empty if absent."""
         value = self._values.get(name)
         if isinstance(value, list):
             return value
@@ -221,11 +221,11 @@ class Fields:
         return []
 
     def objects(self, name: str) -> list[dict[str, Any]]:
-        """A field with a list of objects; empty if absent. What is no object in it is left out."""
+        """Return the objects in a field with a list; empty if absent. All else is left out."""
         return [part for part in self.items(name) if isinstance(part, dict)]
 
     def flag(self, name: str) -> bool | None:
-        """A field with true or false."""
+        """Return a field with true or false."""
         value = self._values.get(name)
         if value is None or isinstance(value, bool):
             return value
@@ -233,11 +233,11 @@ class Fields:
         return None
 
     def moment(self, name: str, unit_ms: int) -> datetime | None:
-        """A field with a number of units since 1970."""
+        """Return a field with a number of units since 1970."""
         return self._moment(name, self._values.get(name), unit_ms)
 
     def instant(self, name: str) -> datetime | None:
-        """A field with a time since 1970, a number or its digits as text.
+        """Return a field with a time since 1970, a number or its digits as text.
 
         Its size tells whether it is in seconds or in milliseconds.
         """
@@ -263,7 +263,7 @@ class Fields:
 
 
 def id_text(value: object) -> str | None:
-    """An id as text. Numbers that a sender's JSON may have rounded are none."""
+    """Return an id as text; None for numbers that a sender's JSON may have rounded."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -275,7 +275,7 @@ def id_text(value: object) -> str | None:
 
 
 def identifiers(*pairs: tuple[str, str | None]) -> list[dict[str, str]]:
-    """The identifiers that are there; values that are too long for one are left out."""
+    """Return the identifiers that are there; values that are too long for one are left out."""
     return [
         {"kind": kind, "value": value}
         for kind, value in pairs
@@ -284,7 +284,7 @@ def identifiers(*pairs: tuple[str, str | None]) -> list[dict[str, str]]:
 
 
 def without_own(found: list[dict[str, str]], own: frozenset[str]) -> list[dict[str, str]]:
-    """The identifiers of somebody; none if one of them is the company's own.
+    """Return the identifiers of somebody; none if one of them is the company's own.
 
     A company has several accounts, and what one does to another is no touch of a customer.
     """
@@ -292,17 +292,17 @@ def without_own(found: list[dict[str, str]], own: frozenset[str]) -> list[dict[s
 
 
 def address(text: str | None) -> str | None:
-    """The e-mail address of a header or a list of receivers: `Ada <ada@example.com>`, or bare.
+    """Return the address in a header or a list of receivers: `Ada <ada@example.com>`, or bare.
 
-    Of a text that is far too long for one there is none: a stranger wrote it, and to take it apart
-    may take seconds.
+    None for a text that is far too long for one: a stranger wrote it, and parsing it may take
+    seconds.
     """
     found = parseaddr(text)[1] if text and len(text) <= ADDRESS_LENGTH else ""
     return found or None
 
 
 def sent_at(date: str | None, received_ms: int) -> datetime | None:
-    """The time in an e-mail's Date, unless it is none or has not come yet."""
+    """Return the time in an e-mail's Date; None if it is not a time or has not come yet."""
     try:
         sent = parsedate_to_datetime(date or "")
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -312,18 +312,18 @@ def sent_at(date: str | None, received_ms: int) -> datetime | None:
 
 
 def label(text: str) -> str:
-    """A text cut to the length of a label."""
+    """Return a text cut to the length of a label."""
     return text[:LABEL_LENGTH]
 
 
 def shortened(text: str) -> str:
-    """A message as a subject: on one line, its beginning."""
+    """Return the beginning of a message, on one line, as a subject."""
     line = " ".join(text[: 4 * SUBJECT_LENGTH].split())
     return line if len(line) <= SUBJECT_LENGTH else line[: SUBJECT_LENGTH - 1] + "…"
 
 
 def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) -> str:
-    """An event id of the content, for events that bring none: the same whenever it is the same.
+    """Return an id derived from an event's content, for events without one: same content, same id.
 
     `without` names fields that differ from delivery to delivery.
     """
@@ -334,7 +334,9 @@ def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) 
 
 @lru_cache(maxsize=4096)
 def snake_case(name: str) -> str:
-    """A name as a type: `Order Completed`, `orderCompleted`, `order-completed` → order_completed.
+    """Return a name as a type, such as order_completed.
+
+    `Order Completed`, `orderCompleted` and `order-completed` all become order_completed.
 
     Letters and digits of every script stay. Capitals split words only where the name has no
     spaces ("iPhone Viewed" is iphone_viewed). Empty if nothing is left.

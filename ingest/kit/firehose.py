@@ -19,20 +19,20 @@ from ingest.kit.fields import decode, kept
 from schemas.rejection import Rejection
 
 ACCESS_KEY = "x-amz-firehose-access-key"
-#: What the stream's settings say about all of its records.
+#: Header with the stream's settings that apply to all of its records.
 ATTRIBUTES = "x-amz-firehose-common-attributes"
 _JSON = json.JSONDecoder()
 
 
 class _Head(msgspec.Struct):
-    """What an answer repeats of a request."""
+    """The fields of a request that the answer repeats."""
 
     requestId: str
     timestamp: int
 
 
 def reply(request: Request) -> Reply:
-    """The answer to a delivery; an empty one to a body that came without Firehose.
+    """Return the answer to a delivery; an empty one to a body that came without Firehose.
 
     Its `timestamp`, for which Firehose wants a time in milliseconds, is that of the request: a
     connector has no clock.
@@ -46,17 +46,17 @@ def reply(request: Request) -> Reply:
 
 
 def attributes(request: Request) -> dict[str, Any]:
-    """The common attributes of a delivery; none where the header is missing or no JSON."""
+    """Return the common attributes of a delivery; none if the header is missing or not JSON."""
     body = decode(request.headers.get(ATTRIBUTES, "{}").encode("utf-8", "replace"))
     found = body.get("commonAttributes") if isinstance(body, dict) else None
     return found if isinstance(found, dict) else {}
 
 
 def records(body: bytes) -> Iterator[object]:
-    """The JSON values of a body, a `Rejection` for each part that is none.
+    """Yield the JSON values of a body, and a `Rejection` for each part that is not JSON.
 
     The body is a delivery of Firehose, or the records themselves: one, a list, JSON lines, or one
-    behind the other, as Firehose writes them to a file.
+    after the other, as Firehose writes them to a file.
     """
     for value in _values(body):
         if not (isinstance(value, dict) and "records" in value and "requestId" in value):
@@ -82,7 +82,7 @@ def _delivered(record: object, body: bytes) -> Iterator[object]:
 
 
 def _values(data: bytes) -> list[object]:
-    """The JSON value that some bytes are, or those on their lines; a rejection if there is none."""
+    """Return the JSON value in some bytes, or one a line; a rejection if there is none."""
     whole = decode(data)
     if not isinstance(whole, Rejection):
         return [whole]
@@ -91,7 +91,7 @@ def _values(data: bytes) -> list[object]:
 
 
 def _on_a_line(line: bytes) -> Iterator[object]:
-    """Values that stand one behind the other; from where there is none the rest is refused."""
+    """Yield values that follow one another; from the first that is not JSON the rest is refused."""
     rest = line.decode("utf-8", "surrogateescape").strip()
     while rest:
         try:

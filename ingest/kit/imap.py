@@ -1,4 +1,4 @@
-"""Reading a mailbox over IMAP and changing nothing in it: EXAMINE, UID FETCH with BODY.PEEK.
+"""Reading a mailbox over IMAP without changing it: EXAMINE, UID FETCH with BODY.PEEK.
 
 Source: RFC 3501 (and 9051), RFC 5530 (response codes). Works over the standard library's imaplib,
 in the caller's thread; every wait is bounded.
@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, Self
 from ingest.connector import NotNow
 
 Tls = Literal["implicit", "starttls", "none"]
-#: Seconds for which each answer is waited for.
+#: Timeout of each answer, seconds.
 TIMEOUT_S = 60.0
 #: Messages that are fetched at once.
 FETCHED = 50
@@ -40,7 +40,7 @@ _LIMITED = re.compile(
     r"bandwidth.?limit|backoff|try again later|temporarily",
     re.IGNORECASE,
 )
-#: As Exchange says for how long.
+#: Exchange's text that says how long to wait.
 _BACKOFF = re.compile(r"backoff time: (\d+) milliseconds", re.IGNORECASE)
 _LONGEST_BACKOFF_S = 86_400
 
@@ -56,7 +56,7 @@ class Fetched(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where a mailbox is."""
+    """The address and the credentials of a mailbox."""
 
     host: str
     port: int
@@ -72,11 +72,11 @@ class Account:
 class Folder:
     """A folder, opened read-only; a context manager that logs out.
 
-    Everything raises NotNow where the server cannot be reached or does not want to.
+    Every method raises NotNow if the server cannot be reached or refuses.
     """
 
     def __init__(self, account: Account, name: str) -> None:
-        """Connects and opens."""
+        """Connect and open the folder."""
         self._imap: Any = None
         with _answers("connecting"):
             self._imap = _connect(account)
@@ -85,7 +85,7 @@ class Folder:
                 self._imap.login(account.username, account.password)
             with _answers("EXAMINE"):
                 _done(self._imap.select(_quoted(name), readonly=True))
-                # Read from untagged answers: EXAMINE's own answer is how many messages there are.
+                # Read from untagged answers: EXAMINE's own answer is the number of messages.
                 told = {code: self._imap.response(code)[1] for code in _CODES}
                 if not any(told["UIDNEXT"]):
                     status = _done(self._imap.status(_quoted(name), "(UIDNEXT)"))
@@ -96,9 +96,9 @@ class Folder:
             raise
 
     def uids(self, first: int, since: datetime | None = None) -> Iterator[list[int]]:
-        """The numbers from `first` on of what is there now, some at a time, in order.
+        """Yield the numbers from `first` on of the messages there now, some at a time, in order.
 
-        `since`: only what came in on that day or later.
+        `since`: only messages that came in on that day or later.
         """
         step = _SEARCHED
         while first < self.uid_next:
@@ -109,7 +109,7 @@ class Folder:
             with _answers("SEARCH"):
                 answer = _done(self._imap.uid("SEARCH", *criteria))
             found = sorted(int(uid) for line in answer if line for uid in line.split())
-            # A range that is beyond the last message stands for that one.
+            # In IMAP a range beyond the last message stands for the last message.
             wanted = [uid for uid in found if first <= uid <= last]
             for start in range(0, len(wanted), FETCHED):
                 yield wanted[start : start + FETCHED]
@@ -118,11 +118,11 @@ class Folder:
             step = min(2 * step, _MOST_SEARCHED) if not wanted else _SEARCHED
 
     def headers(self, uids: Sequence[int], most: int) -> list[Fetched]:
-        """The headers of messages, of each the first `most` bytes; those that are gone are not."""
+        """Return the first `most` bytes of each message's headers, without deleted messages."""
         return self._fetch(uids, f"BODY.PEEK[HEADER]<0.{most}>")
 
     def messages(self, uids: Sequence[int], most: int) -> list[Fetched]:
-        """Whole messages, of each the first `most` bytes."""
+        """Return the first `most` bytes of each whole message."""
         return self._fetch(uids, f"BODY.PEEK[]<0.{most}>")
 
     def _fetch(self, uids: Sequence[int], what: str) -> list[Fetched]:
@@ -152,7 +152,7 @@ class Folder:
 
 
 def _done(answer: tuple[str, list[Any]]) -> list[Any]:
-    """What a command brought. Raises where the server did not do it: imaplib does not for NO."""
+    """Return the data of an answer. Raises if it is not OK: imaplib does not do so for NO."""
     status, data = answer
     if status != "OK":
         text = data[0] if data else b""
@@ -179,7 +179,7 @@ def _connect(account: Account) -> imaplib.IMAP4:
 
 @contextlib.contextmanager
 def _answers(what: str) -> Iterator[None]:
-    """Turns what goes wrong into NotNow; what the server wrote is left out: it may tell names."""
+    """Turn errors into NotNow; the server's own text is left out, since it may hold names."""
     try:
         yield
     except imaplib.IMAP4.error as error:
@@ -198,7 +198,7 @@ def _answers(what: str) -> Iterator[None]:
 
 
 def _fetched(answer: Sequence[Any]) -> Iterator[Fetched]:
-    """The messages in an answer to FETCH; what it tells of one is before or behind the bytes."""
+    """Yield the messages in an answer to FETCH; the fields of one are before or after its bytes."""
     told, data = b"", None
     for part in [*answer, (b"", b"")]:
         if isinstance(part, tuple):
@@ -217,7 +217,7 @@ def _one(told: bytes, data: bytes) -> Iterator[Fetched]:
 
 
 def _quoted(name: str) -> str:
-    """A folder's name in IMAP's own UTF-7 (RFC 3501 5.1.3), quoted."""
+    """Return a folder's name in IMAP's own UTF-7 (RFC 3501 5.1.3), quoted."""
     text = "".join(_encoded(part) for part in re.findall(r"[ -~]+|[^ -~]+", name))
     return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
 
@@ -234,7 +234,7 @@ def _day(moment: datetime) -> str:
 
 
 def internal_moment(text: str) -> datetime | None:
-    """A server's date such as `20-Nov-2026 09:15:00 +0900`; None if it is none."""
+    """Parse a server's date such as `20-Nov-2026 09:15:00 +0900`; None if it is not one."""
     try:
         day, month, rest = text.strip().split("-", 2)
         number = _MONTHS.index(month.title()) + 1

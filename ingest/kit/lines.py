@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 from ingest.connector import Context, File, FileProblem, Position, Request, Row
 from schemas.rejection import Rejection
 
-#: No line is longer, so that memory is bounded; as much as the gateway takes of a body.
+#: Longest line, so that memory is bounded; the same as the gateway's limit for a body.
 LONGEST_LINE = 5 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 #: Path of the request that stands for a row: with it a row has the same event id in a replay.
@@ -16,7 +16,10 @@ PREFIX = "/files/"
 
 
 class Start(NamedTuple):
-    """Where a file is read on: offset in bytes, rows and lines before it; its text is a cursor."""
+    """The position at which reading starts: offset in bytes, rows and lines before it.
+
+    Its text is a cursor.
+    """
 
     offset: int = 0
     row: int = 0
@@ -24,38 +27,38 @@ class Start(NamedTuple):
 
     @classmethod
     def of(cls, cursor: str | None) -> Start:
-        """Of a cursor; None is the begin."""
+        """Parse a cursor; None is the start of the file."""
         return cls(*(int(part) for part in cursor.split(":"))) if cursor else cls()
 
     def position(self, file: File) -> Position:
-        """As the caller keeps it."""
+        """Return the position as the caller stores it."""
         cursor = f"{self.offset}:{self.row}:{self.line}"
         return Position(cursor, self.offset / file.size if file.size else 1.0)
 
 
 def file_of(context: Context) -> File:
-    """The file to read. Raises FileProblem where a connector of files is asked without one."""
+    """Return the file to read. Raises FileProblem if a connector of files gets none."""
     if context.file is None:
         raise FileProblem("there is no file to read: touchline import names one")
     return context.file
 
 
 def row_path(file: File, number: int) -> str:
-    """The path of a row, numbered from 1 on."""
+    """Return the path of a row; rows are numbered from 1."""
     return f"{PREFIX}{file.id}/{number}"
 
 
 def row_id(path: str, number: int = 0) -> str:
-    """The event id of the row with a path, or of the `number`th row behind it."""
+    """Return the event id of the row with this path, or of the `number`th row after it."""
     file, _, row = path.removeprefix(PREFIX).rpartition("/")
     return f"{file}-{int(row) + number if row.isdecimal() else number}"
 
 
 def begin(file: BinaryIO, start: Start, name: str) -> None:
-    """Go to where a file is read on. Raises FileProblem where that is within a line.
+    """Seek to the position at which reading starts. Raises FileProblem if it is within a line.
 
-    A last line without an end is imported as it is; if it was not complete, the rest of it is
-    nothing that could be read.
+    A last line without a line end is imported as it is; if it was incomplete, the rest of it
+    cannot be read on its own.
     """
     file.seek(max(0, start.offset - 1))
     if start.offset and file.read(1) != b"\n":
@@ -70,7 +73,7 @@ def begin(file: BinaryIO, start: Start, name: str) -> None:
 
 
 def rows(context: Context, cursor: str | None, path: str = "") -> Iterator[Row]:
-    """A row for each line that is not blank; `path` for all where the rows have none of their own.
+    """Yield a row for each line that is not blank; `path` is for rows without one of their own.
 
     Raises OSError.
     """
@@ -101,7 +104,7 @@ _JSON = {"content-type": "application/json"}
 
 
 def read_line(file: BinaryIO, left: int, longest: int = LONGEST_LINE) -> tuple[bytes, bool]:
-    """The next line, and whether it was cut: the rest of one that is too long is passed over."""
+    """Return the next line, and whether it was cut: the rest of a too long line is skipped."""
     data = file.readline(min(left, longest))
     left -= len(data)
     if data.endswith(b"\n") or len(data) < longest or not left:

@@ -1,7 +1,7 @@
-"""What an e-mail says by its headers, and what a report about an e-mail tells.
+"""The headers of an e-mail, and the contents of a report about an e-mail.
 
 Source: RFC 5322 (headers), RFC 3834 (automatic responses), RFC 3464 (delivery status), RFC 5965
-(reports of abuse). Nothing here raises, whatever the bytes are, but RecursionError where parts are
+(reports of abuse). Nothing here raises, whatever the bytes are, except RecursionError if parts are
 nested without end.
 """
 
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from ingest.kit.fields import ADDRESS_LENGTH, address
 
-#: A header that is longer is cut before it is taken apart.
+#: A longer header is cut before it is parsed.
 _LONGEST = 16_384
 _MOST_ADDRESSES = 50
-#: Of a message so many parts are looked through.
+#: Most parts of a message that are searched.
 _MOST_PARTS = 100
 DELIVERY_STATUS = "delivery-status"
 FEEDBACK = "feedback-report"
@@ -30,8 +30,8 @@ _BULK = frozenset({"bulk", "list", "junk"})
 
 
 class Receiver(NamedTuple):
-    """What a report says of one receiver: the address, what happened (RFC 3464's action) and the
-    status code, each '' where it does not say."""
+    """A receiver in a report: the address, what happened (RFC 3464's action) and the status code,
+    each '' if the report does not state it."""
 
     address: str
     action: str = ""
@@ -45,27 +45,27 @@ class Mail:
         self._message = message_from_bytes(data)
 
     def raw(self, name: str) -> str:
-        """A header as it stands, on one line; '' where there is none."""
+        """Return a header as it is, on one line; '' if there is none."""
         values = self._message.get_all(name, [])
         return " ".join(str(values[0])[:_LONGEST].split()) if values else ""
 
     def text(self, name: str) -> str:
-        """A header with its encoded words as text."""
+        """Return a header with its encoded words as text."""
         return _decoded(self.raw(name))
 
     def address(self, name: str) -> str | None:
-        """The first address in a header."""
+        """Return the first address in a header."""
         raw = self.raw(name)
         first = self.addresses(name)[:1] if len(raw) > ADDRESS_LENGTH else [address(raw)]
         return first[0] if first else None
 
     def name(self, name: str) -> str | None:
-        """The name before the first address in a header."""
+        """Return the name before the first address in a header."""
         found = _addresses(self.raw(name))
         return _decoded(found[0][0]) or None if found else None
 
     def addresses(self, name: str) -> list[str]:
-        """All addresses in a header."""
+        """Return all addresses in a header."""
         return [found for _, found in _addresses(self.raw(name)) if "@" in found]
 
     @property
@@ -74,12 +74,12 @@ class Mail:
         return _id(self.raw("Message-ID"))
 
     def ids(self, name: str) -> list[str]:
-        """The ids of other messages in a header."""
+        """Return the ids of other messages in a header."""
         return [found for word in self.raw(name).split() if (found := _id(word))]
 
     @property
     def report(self) -> str | None:
-        """The kind of report that it is (RFC 6522), None if it is none."""
+        """The kind of report (RFC 6522); None if the message is not a report."""
         if self._message.get_content_type() != "multipart/report":
             return None
         kind = self._message.get_param("report-type")
@@ -87,7 +87,7 @@ class Mail:
 
     @property
     def is_reply_of_a_program(self) -> bool:
-        """Whether a program answered in the place of its writer, for instance a holiday notice."""
+        """Return True if a program answered in place of its writer, as with a holiday notice."""
         submitted = self._submitted
         return (
             submitted.startswith("auto-replied")
@@ -97,7 +97,7 @@ class Mail:
 
     @property
     def is_of_a_program(self) -> bool:
-        """Whether a program sent it by itself: a notice, a newsletter, a list."""
+        """Return True if a program sent it by itself: a notice, a newsletter, a list."""
         return (
             self._submitted not in ("", "no")
             or self._precedence in _BULK
@@ -106,12 +106,12 @@ class Mail:
 
     @property
     def is_of_the_mail_system(self) -> bool:
-        """Whether it comes from a program that delivers mail."""
+        """Return True if it comes from a program that delivers mail."""
         sender = self.address("From") or ""
         return sender.partition("@")[0].lower() in _SYSTEMS
 
     def receivers(self) -> list[Receiver]:
-        """Whom a report is about. Needs the whole message."""
+        """Return the receivers that a report is about. Needs the whole message."""
         found = [one for part in self._parts() for one in _receivers(part)]
         if not found:
             # As Exim and Gmail say it in the header.
@@ -119,7 +119,7 @@ class Mail:
         return found[:_MOST_ADDRESSES]
 
     def body(self, most: int) -> str:
-        """The begin of its plain text; '' where it has none. Needs the whole message."""
+        """Return the start of its plain text; '' if it has none. Needs the whole message."""
         for part in self._parts():
             if part.get_content_type() == "text/plain" and not part.is_multipart():
                 payload = part.get_payload(decode=True)
@@ -157,14 +157,14 @@ def _receivers(part: Message) -> Iterator[Receiver]:
 
 
 def _blocks(part: Message) -> Iterator[Message]:
-    """The groups of fields of a report."""
+    """Yield the groups of fields of a report."""
     payload: Any = part.get_payload()
     for one in payload if isinstance(payload, list) else [payload]:
         yield one if isinstance(one, Message) else message_from_string(str(one))
 
 
 def _typed(block: Message, name: str) -> str | None:
-    """The address of a field such as `rfc822; ada@example.com`."""
+    """Return the address of a field such as `rfc822; ada@example.com`."""
     kind, between, value = _header(block, name).partition(";")
     return address(value.strip() if between else kind)
 
@@ -197,7 +197,7 @@ def _text(data: bytes, charset: str) -> str:
 
 
 def _whole(text: str) -> str:
-    """Text without half characters: bytes that no charset was named for are UTF-8 mostly."""
+    """Return text without lone surrogates: bytes without a named charset are mostly UTF-8."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     except UnicodeEncodeError:

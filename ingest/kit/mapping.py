@@ -1,4 +1,4 @@
-"""The mapping of a file: which column becomes what of a touchpoint.
+"""The mapping of a file's columns to the fields of a touchpoint.
 
 Written in YAML in the source's configuration (docs/channels/csv.md); the same for CSV and for JSON
 lines, where a column is a path ("customer.email"). Read once by
@@ -18,9 +18,9 @@ from typing import Any, Protocol
 from ingest.kit.fields import identifiers, snake_case
 from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
 
-#: Formats of a time that are no pattern: seconds and milliseconds since 1970.
+#: Formats of a time that are not patterns: seconds and milliseconds since 1970.
 UNITS_MS = {"unix": 1000, "unix_ms": 1}
-#: Words of a decision where the mapping names none.
+#: Words for consent given and refused, if the mapping names none.
 GIVEN = frozenset({"1", "true", "yes", "y", "on"})
 REFUSED = frozenset({"0", "false", "no", "n", "off"})
 
@@ -29,20 +29,20 @@ class Cells(Protocol):
     """A row by its columns."""
 
     def text(self, column: str) -> str | None:
-        """A cell as text, None where it is empty or no text can be made of it."""
+        """Return a cell as text, None if it is empty or cannot be text."""
 
     def value(self, column: str) -> Any:
-        """A cell as it is, None where it is empty."""
+        """Return a cell as it is, None if it is empty."""
 
     def rest(self, used: frozenset[str]) -> dict[str, Any]:
-        """What is in the other columns, empty cells left out."""
+        """Return the values of the other columns, without empty cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Where a value comes from: a fixed one, or columns whose texts are joined by a space.
+    """The origin of a value: a fixed text, or columns whose texts are joined by a space.
 
-    `values` translates the text; what is not in it becomes `default`, or stays as it is.
+    `values` translates the text; a text that is not in it becomes `default`, or stays as it is.
     """
 
     columns: tuple[str, ...] = ()
@@ -52,17 +52,17 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For details."""
+        """The name that details use."""
         return f"column {' + '.join(self.columns)}" if self.columns else "the mapping"
 
     def raw(self, cells: Cells) -> str | None:
-        """The text of the columns, or the fixed one."""
+        """Return the text of the columns, or the fixed one."""
         if self.fixed is not None:
             return self.fixed
         return " ".join(text for one in self.columns if (text := cells.text(one))) or None
 
     def text(self, cells: Cells) -> str | None:
-        """The text, translated; None where there is none."""
+        """Return the text, translated; None where there is none."""
         raw = self.raw(cells)
         if raw is None:
             return self.default
@@ -71,7 +71,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """A time in columns. `format` "" is ISO 8601, else one of `UNITS_MS` or of strptime."""
+    """A time in columns. `format` "" is ISO 8601, else one of `UNITS_MS` or a strptime pattern."""
 
     cell: Cell
     format: str = ""
@@ -79,7 +79,7 @@ class Time:
     optional: bool = False
 
     def moment(self, cells: Cells, problems: list[str]) -> datetime | None:
-        """The time; what has no zone of its own is in `zone`."""
+        """Return the time; a text without a zone of its own is in `zone`."""
         text = self.cell.text(cells)
         if text is None:
             if not self.optional:
@@ -106,14 +106,14 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision about consent in a column; an empty cell is none."""
+    """A decision about consent in a column; an empty cell is no decision."""
 
     cell: Cell
     given: frozenset[str] = GIVEN
     refused: frozenset[str] = REFUSED
 
     def made(self, cells: Cells, problems: list[str]) -> bool | None:
-        """Whether it was given."""
+        """Return True if consent was given, False if it was refused; None if neither is stated."""
         text = self.cell.text(cells)
         if text is None:
             return None
@@ -126,7 +126,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount in a column. `decimal` stands before its fraction, `thousands` are left out."""
+    """An amount in a column. `decimal` separates its fraction, `thousands` are left out."""
 
     amount: Cell
     currency: Cell | None = None
@@ -134,7 +134,7 @@ class Money:
     thousands: str = ""
 
     def value(self, cells: Cells) -> dict[str, Any] | None:
-        """The touchpoint's value; None where the cell is empty."""
+        """Return the touchpoint's value; None where the cell is empty."""
         text = self.amount.text(cells)
         if text is None:
             return None
@@ -169,7 +169,7 @@ class Mapping:
         return frozenset(column for cell in self._cells() for column in cell.columns)
 
     def fields(self, cells: Cells, problems: list[str]) -> dict[str, Any]:
-        """The fields of a touchpoint, without those of empty cells; `event_id` only if mapped."""
+        """Return a touchpoint's fields, without those of empty cells; `event_id` only if mapped."""
         kinds = [(kind, cell.text(cells)) for kind, cell in self.identifiers]
         decisions = {name: one.made(cells, problems) for name, one in self.consent.items()}
         return {
@@ -188,7 +188,7 @@ class Mapping:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Field of a touchpoint -> what it is called in details."""
+        """Field of a touchpoint -> the name that details use."""
         named = {"type": self.type, "channel": self.channel, **self.texts}
         if self.event_id:
             named["event_id"] = self.event_id
@@ -232,7 +232,7 @@ class Mapping:
 
 
 def _values(group: Map[str, Cell], cells: Cells) -> dict[str, Any]:
-    """Values as they are where one column stands for itself, else as text."""
+    """Return values by name: as they are if one column stands for itself, else as text."""
     return {
         name: cells.value(cell.columns[0])
         if len(cell.columns) == 1 and not cell.values and cell.default is None
@@ -246,5 +246,5 @@ def _filled(values: Map[str, Any]) -> dict[str, Any]:
 
 
 def missing(wanted: Iterable[str], there: Iterable[str]) -> list[str]:
-    """The columns that are used and are not there."""
+    """Return the columns that are used and are not there."""
     return sorted(set(wanted) - set(there))

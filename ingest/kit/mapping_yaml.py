@@ -1,6 +1,6 @@
 """Reading a mapping as it is written in YAML (docs/channels/csv.md).
 
-Of `type`, `channel`, `direction`, `outcome` and `currency` a text is the word itself, and
+In `type`, `channel`, `direction`, `outcome` and `currency` a text is the word itself, and
 `{column: …}` names a column. Everywhere else a text is a column, and `{value: …}` the value itself.
 """
 
@@ -35,12 +35,12 @@ _PARTS = (
     "campaign", "properties", *_COLUMNS, *_WORDS,
 )  # fmt: skip
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
-#: Differs in every part of it from one that strptime would assume.
+#: A time that differs in every part from those that strptime assumes.
 _SAMPLE = datetime(2021, 11, 29, 22, 44, 55, tzinfo=UTC)
 
 
 def read_mapping(given: Any) -> Mapping:
-    """A mapping of its YAML. Raises ValueError: which part, and what was expected there."""
+    """Read a mapping from its YAML. Raises ValueError that names the part and what was expected."""
     parts = _parts(given, "", _PARTS)
     for needed in ("type", "channel", "identifiers"):
         if needed not in parts:
@@ -85,7 +85,7 @@ def _parts(given: Any, where: str, known: tuple[str, ...] = ()) -> dict[str, Any
 
 
 def _group(given: Any, where: str) -> dict[str, list[Cell]]:
-    """Kind -> its cells: a column, or several of which each may hold one."""
+    """Return kind -> its cells: a column, or several, each of which may hold one."""
     return {
         kind: [
             _cell(one, f"{where}.{kind}") for one in (part if isinstance(part, list) else [part])
@@ -95,7 +95,7 @@ def _group(given: Any, where: str) -> dict[str, list[Cell]]:
 
 
 def _named(given: Any, where: str) -> dict[str, Cell]:
-    """Name -> cell; a list stands for columns that keep their names."""
+    """Return name -> cell; a list stands for columns that keep their names."""
     if isinstance(given, list):
         return {_text(name, where): Cell((_text(name, where),)) for name in given}
     return {name: _cell(one, f"{where}.{name}") for name, one in _parts(given, where).items()}
@@ -154,7 +154,7 @@ def _time(given: Any) -> Time:
 
 
 def time_format(given: Any, where: str) -> str:
-    """A format of times: a word of `UNITS_MS`, or a pattern. Raises ValueError."""
+    """Check a format of times: a word of `UNITS_MS`, or a pattern. Raises ValueError."""
     text = _text(given, where)
     if text in UNITS_MS:
         return text
@@ -171,7 +171,7 @@ def time_format(given: Any, where: str) -> str:
 
 
 def time_zone(given: Any, where: str) -> ZoneInfo:
-    """A time zone by its name. Raises ValueError."""
+    """Return a time zone by its name. Raises ValueError."""
     try:
         return ZoneInfo(_text(given, where))
     except (ZoneInfoNotFoundError, OSError, ValueError):

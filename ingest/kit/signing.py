@@ -1,6 +1,6 @@
-"""What connectors share to tell who sent a request: secrets, signatures and their age.
+"""Tools that connectors share to authenticate a request: secrets, signatures and their age.
 
-Nothing here raises, and what is compared takes the same time whatever is shown.
+Nothing here raises, and comparisons take the same time whatever is shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import AfterValidator
 from ingest.connector import Request, Secrets, secrets
 from schemas.times import DAY_MS
 
-#: How a signature is written.
+#: The encoding of a signature as text.
 Encoding = Callable[[bytes], bytes]
 BASE64: Encoding = base64.b64encode
 HEX: Encoding = binascii.hexlify
@@ -28,12 +28,12 @@ def _not_empty(value: Secrets) -> Secrets:
     return value
 
 
-#: One secret or several, none of them empty: an empty one would let everybody in.
+#: One secret or several, none of them empty: everybody could use an empty one.
 RequiredSecrets = Annotated[Secrets, AfterValidator(_not_empty)]
 
 
 def is_one_of(shown: bytes, valid: tuple[bytes, ...]) -> bool:
-    """Whether a secret is among the valid ones; the time taken does not tell which, or how much."""
+    """Return True if a secret is a valid one; the time taken tells neither which, nor how much."""
     found = False
     for secret in valid:
         found |= hmac.compare_digest(shown, secret)
@@ -43,7 +43,7 @@ def is_one_of(shown: bytes, valid: tuple[bytes, ...]) -> bool:
 def is_hmac_of(
     content: bytes, shown: str, by: tuple[bytes, ...], encoding: Encoding, algorithm: str = "sha256"
 ) -> bool:
-    """Whether what is shown is the HMAC of some bytes by one of our secrets."""
+    """Return True if `shown` is the HMAC of some bytes by one of our secrets."""
     return has_hmac_of(content, (shown,), by, encoding, algorithm)
 
 
@@ -54,13 +54,13 @@ def has_hmac_of(
     encoding: Encoding,
     algorithm: str = "sha256",
 ) -> bool:
-    """The same where several signatures are shown; the content is read once for each secret."""
+    """Return the same for several signatures; the content is read once for each secret."""
     valid = tuple([encoding(hmac.digest(secret, content, algorithm)) for secret in by])
     return any([is_one_of(one.encode("utf-8", "replace"), valid) for one in shown])
 
 
 def basic_credentials(request: Request) -> bytes:
-    """Name, colon and password of HTTP Basic; empty if there are none."""
+    """Return name, colon and password of HTTP Basic; empty if there are none."""
     scheme, _, encoded = request.headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() != "basic":
         return b""
@@ -71,13 +71,13 @@ def basic_credentials(request: Request) -> bytes:
 
 
 def named(header: str, name: str) -> list[str]:
-    """The values of a name in a header such as `t=1795161600,v1=5257a8,v1=9d8c7b`."""
+    """Return the values of a name in a header such as `t=1795161600,v1=5257a8,v1=9d8c7b`."""
     pairs = [part.partition("=") for part in header.split(",")]
     return [value for key, _, value in pairs if key == name]
 
 
 def is_recent(seconds: str, received_ms: int, max_age_days: float) -> bool:
-    """Whether a signed text is a time, seconds since 1970, at most so far from that of receipt."""
+    """Return True if a signed text is a time, in seconds since 1970, close enough to receipt."""
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
         return False
     return abs(received_ms - int(seconds) * 1000) <= max_age_days * DAY_MS

@@ -1,4 +1,4 @@
-"""Amazon SNS as the bearer of other services' events: its envelope and its signature.
+"""Amazon SNS as the carrier of other services' events: its envelope and its signature.
 
 Source: https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html (envelopes) and
 …/sns-verify-signature-of-message.html (signature: RSA with SHA-1 or SHA-256 over some of the
@@ -49,10 +49,10 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA2
 
 
 class Envelope:
-    """A message of SNS, of whatever a stranger sent.
+    """A message of SNS, parsed from whatever a stranger sent.
 
-    `wellformed`: everything that can be told without the signature is right; only then do the other
-    fields have their types.
+    `wellformed`: everything that can be checked without the signature is right; only then do the
+    other fields have their types.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -63,12 +63,12 @@ class Envelope:
         self.certificate = self.text("SigningCertURL")
 
     def text(self, name: str) -> str:
-        """A field with text; empty if it is anything else."""
+        """Return a field with text; empty if it is anything else."""
         value = self._fields.get(name)
         return value if isinstance(value, str) else ""
 
     def wellformed(self, topics: frozenset[str]) -> bool:
-        """Whether it is a message of one of these topics, with a certificate of Amazon's."""
+        """Return True if it is a message of one of these topics, with a certificate of Amazon's."""
         names = _SIGNED.get(self.type, ())
         return (
             bool(names)
@@ -79,14 +79,14 @@ class Envelope:
         )
 
     def age_ms(self, received_ms: int) -> int | None:
-        """How old it is, by the time that is signed; None if that is no time."""
+        """Return its age, by the time that is signed; None if that is not a time."""
         try:
             return received_ms - parse_ms(self.text("Timestamp"))
         except (ValueError, OverflowError):
             return None
 
     def is_signed(self, pem: bytes, received_ms: int) -> bool:
-        """Whether this certificate, valid now, signed a well-formed message."""
+        """Return True if this certificate, valid now, signed a well-formed message."""
         key = _key(pem, received_ms)
         if key is None:
             return False
@@ -103,7 +103,7 @@ class Envelope:
         return "".join(f"{name}\n{value}\n" for name, value in pairs if value is not None)
 
     def confirmation(self) -> str | None:
-        """The address that confirms a subscription to the topic, if that is what this asks for."""
+        """Return the address that confirms a subscription to the topic, if this asks for it."""
         url = self.text("SubscribeURL")
         if self.type != CONFIRMATION or not _is_of_amazon(url):
             return None
@@ -113,7 +113,7 @@ class Envelope:
 
 
 def is_certificate_address(url: str) -> bool:
-    """Whether Amazon may have a certificate at this address."""
+    """Return True if Amazon may have a certificate at this address."""
     if not _is_of_amazon(url):
         return False
     parts = urlsplit(url)

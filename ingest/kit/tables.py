@@ -17,9 +17,9 @@ from typing import BinaryIO, NamedTuple
 
 from ingest.kit.lines import read_line
 
-#: A record over several lines is no longer: what a quote that is never closed would swallow.
+#: Longest record over several lines: it bounds what a quote that is never closed would swallow.
 LONGEST_RECORD = 1024 * 1024
-#: What people call Shift_JIS is Microsoft's extension of it
+#: Names of Shift_JIS, which stand for Microsoft's extension of it
 #: (https://encoding.spec.whatwg.org/#names-and-labels).
 _SHIFT_JIS = frozenset({"shift_jis", "sjis", "s_jis", "shiftjis", "csshiftjis", "x-sjis"})
 _UTF_8 = "utf-8"
@@ -28,29 +28,29 @@ _PLAIN = bytes(range(32, 127)) + b"\t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How cells are written: delimiter and quote are one ASCII character each."""
+    """The format of cells: delimiter and quote are one ASCII character each."""
 
     encoding: str = _UTF_8
     delimiter: str = ","
     quote: str = '"'
 
     def cells(self, data: bytes) -> list[list[str]]:
-        """The records of some bytes. Raises UnicodeDecodeError and csv.Error."""
+        """Return the records of some bytes. Raises UnicodeDecodeError and csv.Error."""
         return list(self.reader(io.StringIO(self.text(data), newline="")))
 
     def text(self, data: bytes) -> str:
-        """Bytes as text. Raises UnicodeDecodeError."""
+        """Decode bytes. Raises UnicodeDecodeError."""
         return data.decode(self.encoding)
 
     def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        """Cells of lines; asks for as many as a record has. Raises csv.Error."""
+        """Return a reader of cells, which takes as many lines as a record has. Raises csv.Error."""
         return csv.reader(
             lines, delimiter=self.delimiter, quotechar=self.quote, doublequote=True, strict=True
         )
 
 
 def encoding_name(name: str) -> str:
-    """An encoding's name as Python knows it. Raises ValueError for one that is not read."""
+    """Return an encoding's name as Python knows it. Raises ValueError for one that is not read."""
     folded = name.strip().lower()
     if folded.replace("-", "_") in _SHIFT_JIS or folded in _SHIFT_JIS:
         return "cp932"
@@ -70,25 +70,26 @@ def encoding_name(name: str) -> str:
 
 
 class Record(NamedTuple):
-    """A record's bytes, the offset behind it and the lines up to there.
+    """A record's bytes, the offset after it and the lines up to there.
 
-    `problem`: why its bytes are none; reading goes on with the line behind its first one.
+    `problem`: the reason why its bytes are not a record; reading goes on with the line after its
+    first one.
     """
 
     data: bytes
     end: int
     lines: int
     problem: str = ""
-    #: Only the begin of a line that is too long.
+    #: True if it is only the start of a line that is too long.
     cut: bool = False
 
 
 def records(
     file: BinaryIO, size: int, dialect: Dialect, lines: int = 0, longest: int = LONGEST_RECORD
 ) -> Iterator[Record]:
-    """The records of a file from where it stands, up to the offset `size`; blank lines too.
+    """Yield the records of a file from its position up to the offset `size`; blank lines too.
 
-    `lines` were read before. Memory is bounded by `longest`.
+    `lines`: the number of lines read before. Memory is bounded by `longest`.
     """
     quote = dialect.quote.encode()
     while True:
@@ -118,7 +119,7 @@ class _Open(Exception):
 def _quoted(
     file: BinaryIO, first: bytes, size: int, dialect: Dialect, longest: int
 ) -> tuple[list[bytes], str]:
-    """The lines of a record that begins so, or what is wrong with it."""
+    """Return the lines of a record that begins with `first`, or what is wrong with it."""
     found = [first]
 
     def lines() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What connectors of web and app analytics share: names of events, money, campaigns."""
+"""Tools that connectors of web and app analytics share: names of events, money, campaigns."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _UTM = {
 
 
 def own_type(provider: str, name: str) -> str:
-    """The type of an event that the company named: one that we know, or `<provider>_<name>`."""
+    """Return the type of an event that the company named: a known one, or `<provider>_<name>`."""
     kind = snake_case(name)
     known = kind in EVENT_TYPES or kind in COMMERCE
     return kind if known else f"{provider}_{kind}"[:TYPE_LENGTH]
 
 
 def channel_of(kind: str) -> str:
-    """The channel of a type of event: web, where nothing else is known of it."""
+    """Return the channel of a type of event: web, if nothing else is known of it."""
     if kind in COMMERCE:
         return "commerce"
     known = EVENT_TYPES.get(kind)
@@ -46,9 +46,9 @@ def channel_of(kind: str) -> str:
 def value_of(
     given: Mapping[str, Any], commerce: bool, problems: list[str], where: str
 ) -> dict[str, Any] | None:
-    """Money: revenue, else total, else value; `where` is the way to them, for `problems`.
+    """Return the money: revenue, else total, else value; `where` is their path, for `problems`.
 
-    On events that are no commerce, `total` and `value` may mean anything ("value": "red"); there
+    On events that are not commerce, `total` and `value` may mean anything ("value": "red"); there
     they are money only if they are numbers.
     """
     currency = given.get("currency") or None
@@ -67,7 +67,7 @@ def value_of(
 
 
 def is_amount(amount: object) -> bool:
-    """Whether it is a number that can be an amount, or a text of one."""
+    """Return True if it is a number that can be an amount, or a text of one."""
     if isinstance(amount, bool) or not isinstance(amount, int | float | str):
         return False
     try:
@@ -77,7 +77,7 @@ def is_amount(amount: object) -> bool:
 
 
 def is_currency(currency: object) -> bool:
-    """Whether it looks like a code of ISO 4217."""
+    """Return True if it looks like a code of ISO 4217."""
     return (
         isinstance(currency, str)
         and len(currency) == 3
@@ -87,7 +87,7 @@ def is_currency(currency: object) -> bool:
 
 
 def campaign_of(url: str | None) -> dict[str, str] | None:
-    """The campaign that a page's address names by UTM parameters; of two values the first."""
+    """Return the campaign in the UTM parameters of a page's address; of two values the first."""
     if url is None or "utm_" not in url:
         return None
     try:
@@ -98,7 +98,7 @@ def campaign_of(url: str | None) -> dict[str, str] | None:
 
 
 def time_of(read: Fields, name: str, per_ms: int = 1) -> datetime | None:
-    """A field with a number of units since 1970, `per_ms` of them a millisecond; text too."""
+    """Return a field with units since 1970, `per_ms` of them a millisecond; text too."""
     text = read.id(name)
     if text is None:
         return None

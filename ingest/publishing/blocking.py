@@ -1,6 +1,6 @@
-"""The synchronous publisher over kafka-python: imports, pulls, replays and rebuilds.
+"""The synchronous publisher over kafka-python, for imports, pulls, replays and rebuilds.
 
-Same topics, keys, partitions and records as the gateway's publisher.
+It has the same topics, keys, partitions and records as the gateway's publisher.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ from typing import Any, Self
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from ingest.publishing.port import MAX_RECORD_BYTES, KafkaConnection, Message, NotAcknowledged
+from ingest.publishing.port import (
+    MAX_RECORD_BYTES,
+    KafkaConnection,
+    Message,
+    NotAcknowledged,
+    checked,
+)
 from schemas.topics import full_name, partition_of
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What Kafka has acknowledged: records, and bytes of their values."""
+    """The records that Kafka has acknowledged, and the bytes of their values."""
 
     records: int
     bytes: int
 
 
 class BatchPublisher:
-    """Publishes batches, each until it is delivered; a context manager that disconnects."""
+    """A publisher that waits until each batch is delivered; a context manager that disconnects."""
 
     def __init__(
         self,
@@ -35,7 +41,7 @@ class BatchPublisher:
         client_id: str = "touchline-batch",
         deliver_s: float = 60.0,
     ) -> None:
-        """Connects. Raises NotAcknowledged when Kafka is not reachable within `deliver_s`."""
+        """Connect. Raises NotAcknowledged when Kafka is not reachable within `deliver_s`."""
         self._namespace = connection.namespace
         self._deliver_s = deliver_s
         options: dict[str, Any] = dict(connection.security)
@@ -64,10 +70,11 @@ class BatchPublisher:
             ) from None
 
     def publish(self, messages: Iterable[Message]) -> Delivery:
-        """Send a batch (`ingest.publishing.port.messages` makes one) and wait until Kafka has it.
+        """Send a batch and wait until Kafka has it.
 
         The caller bounds the batch; all of it is held in memory. Raises NotAcknowledged unless
-        every record was acknowledged; then the batch as a whole is to be published again.
+        every record was acknowledged; the batch as a whole is then to be published again. Raises
+        ValueError for a record that Kafka would never take.
         """
         futures: list[Any] = []
         size = 0
@@ -91,14 +98,14 @@ class BatchPublisher:
             partition = partition_of(message.key, len(self._producer.partitions_for(name)))
         return self._producer.send(
             name,
-            message.value,
+            checked(message.value),
             message.key,
             partition=partition,
             timestamp_ms=message.timestamp_ms,
         )
 
     def close(self) -> None:
-        """Disconnect; what is not delivered by now is given up."""
+        """Disconnect; records that are not delivered by now are dropped."""
         self._producer.close(timeout=0)
 
     def __enter__(self) -> Self:

@@ -20,12 +20,11 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from ingest.intake.accept import Accepted
 from ingest.publishing.inflight_window import Entry, Window
-from ingest.publishing.port import WRITTEN, KafkaConnection, NotAcknowledged, Refused, checked
+from ingest.publishing.port import WRITTEN, KafkaConnection, Message, NotAcknowledged, checked
 from ingest.publishing.record_batches import Chunk, Lane
 from schemas.backoff import backoff_s
-from schemas.topics import TOUCHPOINTS, full_name, partition_of
+from schemas.topics import full_name, partition_of
 
 log = structlog.get_logger(__name__)
 #: Logical topic and partition.
@@ -34,8 +33,8 @@ _FIRST_PAUSE_S = 0.2
 _NOT_CONNECTED = "Kafka is not reachable yet"
 #: Batches of one partition hold at most this many bytes.
 _BATCH_BYTES = 256 * 1024
-#: An acknowledgement may take this part of the time for which a request waits, before less is let
-#: in. It leaves room for an overshoot, and for senders less patient than the gateway.
+#: Part of the time for which a request waits that an acknowledgement may take before fewer bytes
+#: are admitted. It leaves room for an overshoot, and for senders less patient than the gateway.
 _TARGET = 0.25
 
 
@@ -49,21 +48,21 @@ class KafkaPublisherConfig:
     acknowledge_s: float = 10.0
     #: Records not yet acknowledged hold at most this many bytes (see `inflight_window`).
     max_waiting_bytes: int = 64 * 1024 * 1024
-    #: So many may wait however slow Kafka is: a batch for each of a few partitions.
+    #: Bytes that may wait however slow Kafka is: a batch for each of a few partitions.
     min_waiting_bytes: int = 1024 * 1024
-    #: How long a batch waits for company.
+    #: Time for which a batch waits for further records.
     linger_s: float = 0.003
-    #: How often Kafka is asked whether it is there.
+    #: Interval of the checks that Kafka is reachable.
     probe_s: float = 3.0
 
 
 class KafkaPublisher:
-    """Publishes over one connection that it keeps alive by itself."""
+    """A publisher over one connection that it keeps alive by itself."""
 
     def __init__(
         self, config: KafkaPublisherConfig, *, bounded: Callable[[int], None] = lambda _: None
     ) -> None:
-        """`bounded` hears how many bytes may wait, whenever that may have changed."""
+        """`bounded` gets the number of bytes that may wait, whenever that may have changed."""
         self._config = config
         self._bounded = bounded
         self._window = Window(
@@ -85,7 +84,7 @@ class KafkaPublisher:
         self._keeper = asyncio.create_task(self._keep_connected(), name="kafka-publisher")
 
     async def stop(self, grace_s: float) -> None:
-        """Wait for what is under way, at most `grace_s` seconds, then disconnect."""
+        """Wait for what is in flight, at most `grace_s` seconds, then disconnect."""
         if self._keeper is not None:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -96,7 +95,7 @@ class KafkaPublisher:
 
     @property
     def problem(self) -> str | None:
-        """Why records cannot be sent at present; None when they can."""
+        """The reason why records cannot be sent at present; None when they can."""
         return self._problem
 
     @property
@@ -104,12 +103,12 @@ class KafkaPublisher:
         """Bytes of the records that Kafka has not acknowledged yet."""
         return self._window.waiting
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
-        """Send all; returns once every record is acknowledged (see `Publisher.publish`)."""
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Send all; return once every record is acknowledged (see `Publisher.publish`)."""
         if self._problem is not None:
-            # Told at once: what is sent now would only wait, and arrive beside its repetition.
+            # Fail at once: records sent now would only wait, and arrive beside their repetition.
             raise NotAcknowledged(self._problem)
-        parts = self._divide(accepted, refused)
+        parts = self._divide(messages)
         sizes = {where: sum(len(r.value) for r in records) for where, records in parts.items()}
         if not self._window.fits(sum(sizes.values())):
             raise NotAcknowledged("Kafka is slower than what comes in")
@@ -131,22 +130,16 @@ class KafkaPublisher:
         if failed is not None:
             raise NotAcknowledged(f"Kafka refused the records ({type(failed).__name__})")
 
-    def _divide(
-        self, accepted: Sequence[Accepted], refused: Sequence[Refused]
-    ) -> dict[_Where, list[Accepted | Refused]]:
-        """The records by topic and partition, in their order."""
-        parts: defaultdict[_Where, list[Accepted | Refused]] = defaultdict(list)
-        for record in accepted:
-            parts[self._where(TOUCHPOINTS.name, record)].append(record)
-        for row in refused:
-            parts[self._where(row.topic, row)].append(row)
+    def _divide(self, messages: Sequence[Message]) -> dict[_Where, list[Message]]:
+        """Return the records by topic and partition, in their order."""
+        parts: defaultdict[_Where, list[Message]] = defaultdict(list)
+        for message in messages:
+            checked(message.value)
+            partition = partition_of(message.key, self._partitions[message.topic])
+            parts[message.topic, partition].append(message)
         return parts
 
-    def _where(self, topic: str, record: Accepted | Refused) -> _Where:
-        checked(record.value)
-        return topic, partition_of(record.key, self._partitions[topic])
-
-    def _put(self, where: _Where, records: Sequence[Accepted | Refused], size: int) -> Chunk:
+    def _put(self, where: _Where, records: Sequence[Message], size: int) -> Chunk:
         lane = self._lanes.get(where)
         if lane is None:
             topic, partition = where
@@ -169,7 +162,7 @@ class KafkaPublisher:
         self._bounded(self._window.bound)
 
     def _replace(self, error: Exception) -> None:
-        """A delivery failed for good: the producer's sequence is broken, a new one is needed."""
+        """Replace the producer: a delivery failed for good, so its sequence is broken."""
         if not self._broken.is_set():
             log.warning("kafka_producer_replaced", error=type(error).__name__)
             self._problem = _NOT_CONNECTED
@@ -188,7 +181,7 @@ class KafkaPublisher:
             await self._disconnect(grace_s=0)
 
     async def _watch(self) -> None:
-        """Returns when the producer has to be replaced."""
+        """Return when the producer has to be replaced."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._config.probe_s):
@@ -197,7 +190,7 @@ class KafkaPublisher:
             await self._probe()
 
     async def _connect(self) -> None:
-        """Returns once connected and all topics are known; says once what is wrong."""
+        """Return once connected and all topics are known; log once what is wrong."""
         failures = 0
         while True:
             producer = self._new_producer()
@@ -227,7 +220,7 @@ class KafkaPublisher:
         return f"Kafka at {self._servers} is not reachable ({type(error).__name__})"
 
     async def _probe(self) -> None:
-        """Ask for metadata: says whether Kafka is there, and how many partitions there are."""
+        """Ask for metadata, which shows that Kafka is there, and how many partitions there are."""
         if self._producer is None:
             return
         client = self._producer.client
@@ -283,7 +276,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
     """Disconnect without waiting for what cannot be delivered.
 
     `AIOKafkaProducer.stop` waits for every batch, for ever when Kafka is gone; so its parts are
-    closed one by one. Who waited for a batch has heard it from the lanes.
+    closed one by one. The lanes have told whoever waited for a batch.
     """
     producer._closed = True
     if producer._sender.sender_task is not None:

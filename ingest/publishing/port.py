@@ -2,7 +2,7 @@
 
 Publisher          the port
   KafkaPublisher   aiokafka, for the gateway (ingest.publishing.kafka)
-  MemoryPublisher  in memory, for tests and dry runs
+  MemoryPublisher  in memory, for tests and dry runs (ingest.publishing.memory)
 BatchPublisher     kafka-python, synchronous: imports, pulls, replays (ingest.publishing.blocking)
 
 PublishError
@@ -11,12 +11,11 @@ PublishError
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from ingest.intake.accept import Accepted
-from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS, partition_of
+from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS
 
 #: Largest record, key and value: below Kafka's usual `max.message.bytes` of 1 MiB.
 MAX_RECORD_BYTES = 1_000_000
@@ -38,23 +37,12 @@ class NotAcknowledged(PublishError):
         self.retry_after = retry_after
 
 
-class Refused(NamedTuple):
-    """A record that tells of a fault: its id as text and its row.
-
-    Of a refusal (`rejected_row`), or of a difference from the tracking plan (`violation_row`).
-    """
-
-    key: bytes
-    value: bytes
-    topic: str = REJECTED.name
-
-
-#: What the gateways write to.
+#: The topics that the gateways write to.
 WRITTEN = (TOUCHPOINTS, REJECTED, VIOLATIONS)
 
 
 class Message(NamedTuple):
-    """A record to send.
+    """A record for a topic, which is named without namespace and generation.
 
     `timestamp_ms` None: the time of sending. `partition` None: that of the key; a topic that is
     declared with one partition has more on the embedded broker, so its writers say which.
@@ -69,7 +57,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KafkaConnection:
-    """How to reach Kafka.
+    """The settings of a connection to Kafka.
 
     `security` holds what aiokafka and kafka-python both understand: security_protocol,
     sasl_mechanism, sasl_plain_username, sasl_plain_password, ssl_context. `api_version` is for
@@ -83,84 +71,29 @@ class KafkaConnection:
 
 
 class Publisher(Protocol):
-    """Sends a request's records, and returns when Kafka has them."""
+    """The port that sends a request's records, and returns when Kafka has them."""
 
     async def start(self) -> None:
         """Begin to connect, in the background; returns at once, Kafka reachable or not."""
 
     async def stop(self, grace_s: float) -> None:
-        """Wait for what is under way, at most `grace_s` seconds, then disconnect."""
+        """Wait for what is in flight, at most `grace_s` seconds, then disconnect."""
 
     @property
     def problem(self) -> str | None:
-        """Why records cannot be sent at present, in one sentence; None when they can."""
+        """The reason why records cannot be sent at present, in one sentence; None when they can."""
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
-        """Send all; returns once every record is acknowledged by all in-sync replicas.
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Send all; return once every record is acknowledged by all in-sync replicas.
 
-        Records of one key are sent in their order. Raises NotAcknowledged within a bounded time
-        otherwise, and before anything is sent while too many bytes wait.
+        Records of one topic and key are sent in their order. Raises NotAcknowledged within a
+        bounded time otherwise, and before anything is sent while too many bytes wait. Raises
+        ValueError for a record that Kafka would never take: a bug, not an outage.
         """
 
 
-def messages(accepted: Sequence[Accepted], refused: Sequence[Refused]) -> Iterator[Message]:
-    """The records of all topics, by logical name, in order.
-
-    Raises ValueError for a record that Kafka would never take: a bug, not an outage.
-    """
-    for event in accepted:
-        yield Message(TOUCHPOINTS.name, event.key, checked(event.value))
-    for row in refused:
-        yield Message(row.topic, row.key, checked(row.value))
-
-
 def checked(value: bytes) -> bytes:
-    """A record's value. Raises ValueError for one that Kafka would never take."""
+    """Return a record's value. Raises ValueError for one that Kafka would never take."""
     if len(value) > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {len(value)} bytes is more than {MAX_RECORD_BYTES}")
     return value
-
-
-class Stored(NamedTuple):
-    """A record as `MemoryPublisher` keeps it."""
-
-    topic: str
-    partition: int
-    key: bytes
-    value: bytes
-
-
-class MemoryPublisher:
-    """The port in memory. `records` is what "Kafka" holds; `outage` makes it unreachable."""
-
-    def __init__(self, partitions: int = 4) -> None:
-        self.partitions = partitions
-        self.records: list[Stored] = []
-        self.outage: str | None = None
-        self._started = False
-
-    async def start(self) -> None:
-        """See `Publisher`."""
-        self._started = True
-
-    async def stop(self, grace_s: float) -> None:
-        """See `Publisher`."""
-        self._started = False
-
-    @property
-    def problem(self) -> str | None:
-        """See `Publisher`."""
-        return self.outage if self._started else "the publisher is not started"
-
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
-        """See `Publisher`."""
-        if self.problem is not None:
-            raise NotAcknowledged(self.problem)
-        self.records += [
-            Stored(m.topic, partition_of(m.key, self.partitions), m.key, m.value)
-            for m in messages(accepted, refused)
-        ]
-
-    def of(self, topic: str) -> list[Stored]:
-        """The records of one topic, in the order of their publication."""
-        return [record for record in self.records if record.topic == topic]

@@ -1,4 +1,4 @@
-"""One partition's way to Kafka: while a batch is under way, what comes in fills the next one.
+"""The sender for one partition: while a batch is in flight, new records fill the next one.
 
 `AIOKafkaProducer.send` costs a future and several calls a record. A lane packs whole requests
 into record batches instead, a tenth of that, and needs one future a request.
@@ -13,8 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import Refused
+from ingest.publishing.port import Message
 
 
 class Chunk:
@@ -26,13 +25,13 @@ class Chunk:
 
     __slots__ = ("_packed", "_records", "done")
 
-    def __init__(self, records: Sequence[Accepted | Refused], done: asyncio.Future[None]) -> None:
+    def __init__(self, records: Sequence[Message], done: asyncio.Future[None]) -> None:
         self._records = records
         self._packed = 0
         self.done = done
 
     def pack(self, batch: Any) -> bool:
-        """Pack what fits; whether that was all. What is left goes into the next batch."""
+        """Pack what fits; return True if that was all. The rest goes into the next batch."""
         for i in range(self._packed, len(self._records)):
             one = self._records[i]
             if batch.append(timestamp=None, key=one.key, value=one.value) is None:
@@ -42,9 +41,9 @@ class Chunk:
         return True
 
     def withdraw(self) -> None:
-        """Nobody waits any more: forget the records that are in no batch yet.
+        """Forget the records that are in no batch yet: nobody waits for them any more.
 
-        Whoever sent them was told that they are not kept, and sends them again.
+        Their sender was told that they are not stored, and sends them again.
         """
         self._records = self._records[: self._packed]
         if not self._records:
@@ -52,7 +51,7 @@ class Chunk:
 
 
 class Lane:
-    """Sends to one partition, in order, one batch at a time."""
+    """A sender to one partition, in order, one batch at a time."""
 
     def __init__(
         self,
@@ -63,7 +62,7 @@ class Lane:
         linger_s: float,
         broken: Callable[[Exception], None],
     ) -> None:
-        """`topic` by its name on the broker; `broken` hears of the error that ended the lane."""
+        """`topic` is its name on the broker; `broken` gets the error that ended the lane."""
         self._producer = producer
         self._topic = topic
         self._partition = partition
@@ -71,19 +70,19 @@ class Lane:
         self._broken = broken
         self._chunks: deque[Chunk] = deque()
         self._filled = asyncio.Event()
-        #: Those whose last record is in the batch under way.
+        #: Chunks whose last record is in the batch in flight.
         self._under_way: list[Chunk] = []
         self._task = asyncio.create_task(self._run(), name=f"lane-{topic}-{partition}")
 
-    def put(self, records: Sequence[Accepted | Refused]) -> Chunk:
-        """Send these next, unless they are withdrawn before."""
+    def put(self, records: Sequence[Message]) -> Chunk:
+        """Queue these records as the next, unless they are withdrawn before."""
         chunk = Chunk(records, asyncio.get_running_loop().create_future())
         self._chunks.append(chunk)
         self._filled.set()
         return chunk
 
     async def flush(self) -> None:
-        """Returns when nothing waits any more."""
+        """Return when nothing waits any more."""
         waiting = [c.done for c in (*self._under_way, *self._chunks)]
         if waiting:
             await asyncio.wait(waiting)

@@ -7,18 +7,17 @@ from collections.abc import Sequence
 
 import structlog
 
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import NotAcknowledged, Publisher, Refused
+from ingest.publishing.port import Message, NotAcknowledged, Publisher
 
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.05
-#: What was under way at the change may take so long to be acknowledged.
+#: Longest time until what is being sent at the change is acknowledged.
 _GRACE_S = 15.0
 
 
-class ChangingPublisher:
-    """The port over the publisher of the moment. For one event loop."""
+class SwitchingPublisher:
+    """The publisher port, which delegates to the current publisher. For one event loop."""
 
     def __init__(self) -> None:
         self._without = "Kafka is not reachable yet, or touchline setup has not run"
@@ -38,9 +37,9 @@ class ChangingPublisher:
             await now.stop(grace_s)
 
     async def change(self, publisher: Publisher) -> None:
-        """Publish with this one from the moment on at which it can.
+        """Publish with this publisher as soon as it can.
 
-        The one before goes on until then, and is stopped when what it has sent is acknowledged.
+        The previous one goes on until then, and is stopped when what it has sent is acknowledged.
         """
         await self._started.wait()
         async with self._changing:
@@ -58,7 +57,7 @@ class ChangingPublisher:
                 log.info("publisher_changed")
 
     def refuse(self, problem: str) -> None:
-        """Say this as long as there is no publisher yet."""
+        """Report this problem as long as there is no publisher yet."""
         self._without = problem
 
     @property
@@ -66,8 +65,8 @@ class ChangingPublisher:
         """See `Publisher`."""
         return self._without if self._now is None else self._now.problem
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         """See `Publisher`."""
         if self._now is None:
             raise NotAcknowledged(self._without)
-        await self._now.publish(accepted, refused)
+        await self._now.publish(messages)

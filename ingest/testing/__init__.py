@@ -1,4 +1,4 @@
-"""What a connector is held against: suites of promises as tests, and what runs them.
+"""Suites of tests for the promises of connectors, and what runs them.
 
 `suite` is for webhooks, `batch` for files and providers that are asked; both need pytest and
 hypothesis (`pip install 'touchline[testing]'`). See docs/plug-in-a-channel.md.

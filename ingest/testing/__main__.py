@@ -1,7 +1,7 @@
 """`python -m ingest.testing NAME`: what `touchline connectors test` runs, in a process of its own.
 
-Pytest runs in an empty folder and without other plug-ins, so that whatever project one stands in
-changes nothing and no file is left.
+Pytest runs in an empty folder and without other plug-ins, so that the current project changes
+nothing and no file is left.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ARGUMENTS = (
 
 
 class Report:
-    """What came of each promise; shown as it goes unless the answer is for a program."""
+    """The result of each promise; shown as it goes unless the answer is for a program."""
 
     def __init__(self, name: str, *, shown: bool) -> None:
         self._out = sys.stdout if shown else None
@@ -65,7 +65,7 @@ class Report:
             print(line, file=self._out, flush=True)
 
     def end(self) -> None:
-        """The failures in full, and the sum."""
+        """Print the failures in full, and the sum."""
         found = self.document
         if self._out is None:
             print(json.dumps(found, ensure_ascii=False, indent=2))
@@ -81,7 +81,7 @@ class Report:
 
 
 def main(name: str, *options: str) -> int:
-    """Run the suite; 0 if every promise is kept."""
+    """Run the suite; return 0 if every promise is kept."""
     report = Report(name, shown="--json" not in options)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -1,4 +1,4 @@
-"""What every batch connector promises, as tests: subclass it and fill in the hooks.
+"""The promises that every batch connector keeps, as tests: subclass it and fill in the hooks.
 
     class MyContract(BatchConnectorSuite):
         name = "mine"
@@ -7,7 +7,7 @@
 
         def make(self, content, folder): ...
 
-`contents` are what the connector reads (a file, a mailbox), each of touches that all are valid.
+`contents` are what the connector reads (a file, a mailbox); all of their touches are valid.
 A connector of files has a suite of its own, which writes them:
 
     class MyContract(FileConnectorSuite):
@@ -54,22 +54,22 @@ from schemas.touchpoint import Touchpoint
 
 
 class BatchConnectorSuite:
-    """Hooks first, then the promises: their names are what `touchline connectors test` shows."""
+    """The hooks, then the promises, whose names `touchline connectors test` shows."""
 
     #: Name of the connector's entry point.
     name: ClassVar[str]
     contents: ClassVar[dict[str, bytes]]
-    #: Contents of which some rows are bad, and how many: those are refused, the others read.
+    #: Contents with bad rows, and how many: those are refused, the others read.
     broken: ClassVar[dict[str, tuple[bytes, int]]] = {}
     #: Secrets that `make` gives its source, for instance a password.
     secrets: ClassVar[tuple[str, ...]] = ()
-    #: How `read` may say that a content as a whole cannot be read; what it yielded before stays.
+    #: Exceptions of `read` for a content that cannot be read; what it yielded before stays.
     unreadable: ClassVar[tuple[type[Exception], ...]] = ()
     #: ISO 3166 region of phone numbers in `contents` that name no country.
     region: ClassVar[str | None] = None
 
     def make(self, content: bytes, folder: Path) -> BatchConnector:
-        """A connector that reads this content.
+        """Return a connector that reads this content.
 
         `folder`: where a file may be written, the same and under the same name for each content.
         The connector is read to its end before the next one is made.
@@ -77,7 +77,7 @@ class BatchConnectorSuite:
         raise NotImplementedError
 
     def context(self, content: bytes, folder: Path) -> Context:
-        """What the connector is told of its source."""
+        """Return the context that the connector gets."""
         return Context("source", RECEIVED_MS)
 
     # Helpers
@@ -85,7 +85,7 @@ class BatchConnectorSuite:
     def batches(
         self, content: bytes, folder: Path, cursor: str | None = None
     ) -> list[tuple[list[Result], Position]]:
-        """What a new connector reads from a cursor on."""
+        """Return what a new connector reads from a cursor on."""
         connector = self.make(content, folder)
         found: list[tuple[list[Result], Position]] = []
         with suppress(*self.unreadable):
@@ -94,7 +94,7 @@ class BatchConnectorSuite:
         return found
 
     def results(self, content: bytes, folder: Path, cursor: str | None = None) -> list[Result]:
-        """The same without positions."""
+        """Return the same without positions."""
         return [result for found, _ in self.batches(content, folder, cursor) for result in found]
 
     # The interface
@@ -214,7 +214,7 @@ class BatchConnectorSuite:
     def test_throughput(
         self, tmp_path: Path, record_property: Callable[[str, object], None]
     ) -> None:
-        """Measured and shown, never judged."""
+        """Measure and show the throughput; no throughput fails the test."""
         content = max(self.contents.values(), key=len)
         record_property(
             "events_per_second", per_second(lambda: len(self.results(content, tmp_path)))
@@ -222,14 +222,14 @@ class BatchConnectorSuite:
 
 
 class FileConnectorSuite(BatchConnectorSuite):
-    """For connectors that `touchline import` gives a file: one hook, and the promises as above."""
+    """A suite for connectors that `touchline import` gives a file: one hook, the same promises."""
 
-    #: How the file is called, whatever its content.
+    #: Name of the file, whatever its content.
     file: ClassVar[str] = "file"
     unreadable: ClassVar[tuple[type[Exception], ...]] = (FileProblem,)
 
     def connector(self) -> BatchConnector:
-        """A connector whose source has the options that the contents are written for."""
+        """Return a connector whose source has the options that the contents are written for."""
         raise NotImplementedError
 
     def make(self, content: bytes, folder: Path) -> BatchConnector:

@@ -21,7 +21,7 @@ NEEDS = "pytest and hypothesis are needed to test a connector: pip install 'touc
 
 
 def contract(name: str) -> type[ConnectorSuite] | type[BatchConnectorSuite]:
-    """The contract of an installed connector.
+    """Return the contract of an installed connector.
 
     Raises ConnectorError, with one line that says why: no such connector, no contract, one that
     cannot be imported or is for something else, or pytest and hypothesis are missing.

@@ -1,6 +1,6 @@
 """The pytest plug-in of Touchline, loaded wherever both are installed.
 
-`pytest --touchline-connector NAME` holds a connector against its contract, besides what is tested
+`pytest --touchline-connector NAME` tests a connector against its contract, besides what is tested
 otherwise; the report ends with how many events a second it got through.
 """
 
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How fast the connectors were."""
+    """Show how fast the connectors were."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             if name == THROUGHPUT:

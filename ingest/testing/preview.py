@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from ingest.connector import AnyConnector, Request, WebhookConnector
-from ingest.gateway.config import GatewayConfig, Source
 from ingest.intake.accept import Accepted, SourcePolicy
-from ingest.intake.evaluate import judged
+from ingest.intake.evaluate import evaluate
+from ingest.intake.limits import Limits
+from ingest.intake.source import ReadableSource
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.violation import Violation
@@ -45,7 +46,7 @@ def connector_for(registry: Registry, name: str, options: Mapping[str, Any]) -> 
 
 def source_for(
     registry: Registry, name: str, options: Mapping[str, Any], policy: SourcePolicy
-) -> Source:
+) -> ReadableSource:
     """Return a source with a connector, made as `connector_for` does.
 
     Also raises ConnectorError if the connector accepts no requests.
@@ -55,7 +56,7 @@ def source_for(
         raise ConnectorError(
             f"connector {name!r} takes no requests: for files, see touchline import --dry-run"
         )
-    return Source(connector, policy)
+    return ReadableSource(connector, policy)
 
 
 def request_of(
@@ -70,9 +71,11 @@ def request_of(
     return Request(method, path, query, url, named, payload)
 
 
-def results(source: Source, request: Request, received_ms: int) -> list[Accepted | Rejection]:
+def results(
+    source: ReadableSource, request: Request, received_ms: int
+) -> list[Accepted | Rejection]:
     """Return the result for each event of a request, as the gateway computes it."""
-    return list(judged(source, request, received_ms, GatewayConfig()))
+    return list(evaluate(source, request, received_ms, Limits()))
 
 
 def documents(found: Sequence[Accepted | Rejection]) -> list[dict[str, Any]]:

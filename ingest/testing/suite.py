@@ -1,4 +1,4 @@
-"""What every webhook connector promises, as tests: subclass `ConnectorSuite` and fill in the hooks.
+"""The promises of every webhook connector, as tests: subclass `ConnectorSuite`, fill in the hooks.
 
     class MyContract(ConnectorSuite):
         name = "mine"
@@ -7,7 +7,7 @@
         def make(self, *secrets): ...
         def signed(self, body, secret, name=""): ...
 
-`payloads` are request bodies as the provider documents them, each of touches that all are valid.
+`payloads` are request bodies as the provider documents them; all of their touches are valid.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ingest.connector import (
     original,
 )
 from ingest.intake.accept import Accepted
-from ingest.intake.replay_context import Kept, Origins
+from ingest.intake.replay_context import Origins, ReplayContext
 from ingest.registry import Registry
 from ingest.testing.values import (
     JSON,
@@ -56,62 +56,62 @@ from schemas.touchpoint import Touchpoint
 
 
 class ConnectorSuite:
-    """Hooks first, then the promises: their names are what `touchline connectors test` shows."""
+    """The hooks, then the promises, whose names `touchline connectors test` shows."""
 
     #: Name of the connector's entry point.
     name: ClassVar[str]
     payloads: ClassVar[dict[str, Any]]
-    #: Names of secrets: of the source, its second one, and one of somebody else.
+    #: Names of secrets: of the source, its second one, and one of another source.
     secrets: ClassVar[tuple[str, str, str]] = (
         "first-secret-5Xw",
         "second-secret-8Lq",
         "foreign-3Tz",
     )
-    #: Whether the signature covers all of the body, or only parts, or a key is all there is.
+    #: True if the signature covers all of the body; False if only parts, or if there is only a key.
     signs_body: ClassVar[bool] = True
-    #: Whether the time is signed too, so that old requests are refused.
+    #: True if the time is signed too, so that old requests are refused.
     signs_time: ClassVar[bool] = False
     #: ISO 3166 region of phone numbers in `payloads` that name no country.
     region: ClassVar[str | None] = None
 
     def make(self, *secrets: str) -> WebhookConnector:
-        """A connector whose source has these secrets."""
+        """Return a connector whose source has these secrets."""
         raise NotImplementedError
 
     def signed(self, body: bytes, secret: str, name: str = "") -> Request:
-        """The request that the provider makes of a body. `name`: of the payload, if it is one."""
+        """Return the provider's request with a body. `name`: of the payload, if it is one."""
         raise NotImplementedError
 
     def unsigned(self, request: Request) -> Iterator[Request]:
-        """The request without its signature, in each way in which it may be missing."""
+        """Yield the request without its signature, in each way in which it may be missing."""
         for headers in ({}, {"content-type": request.headers.get("content-type", "")}):
             yield request._replace(headers=headers)
 
     def encode(self, value: Any) -> bytes:
-        """The body of a payload."""
+        """Return the body of a payload."""
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
     def with_extra(self, value: Any) -> Any:
-        """A payload with a field that the connector does not know."""
+        """Return a payload with a field that the connector does not know."""
         return with_field(value)
 
     # Helpers
 
     def request(self, value: Any, name: str = "") -> Request:
-        """The signed request with a payload."""
+        """Return the signed request with a payload."""
         return self.signed(self.encode(value), self.secrets[0], name)
 
     def parse(self, request: Request, **context: Any) -> list[Result]:
-        """What a new connector makes of a request."""
+        """Return what a new connector makes of a request."""
         connector = self.make(self.secrets[0])
         return list(connector.parse(request, Context("source", RECEIVED_MS, **context)))
 
     def requests(self) -> dict[str, Request]:
-        """The signed requests with all payloads."""
+        """Return the signed requests with all payloads."""
         return {name: self.request(value, name) for name, value in self.payloads.items()}
 
     def people(self, request: Request) -> list[dict[str, list[str]]]:
-        """The identifiers of each touchpoint of a request as they are published."""
+        """Return the identifiers of each touchpoint of a request as they are published."""
         verdicts = [
             accepted(result, self.region)
             for result in self.parse(request)
@@ -251,7 +251,7 @@ class ConnectorSuite:
     # What is kept of a refusal
 
     def test_what_is_kept_of_each_event_is_read_again_as_it_was(self) -> None:
-        """As a replay does: without key, signature and the other events of its body."""
+        """Read as a replay does: without key, signature and the other events of the body."""
         connector = self.make(self.secrets[0])
         for name, request in self.requests().items():
             origins = Origins("source", connector, request)
@@ -263,7 +263,7 @@ class ConnectorSuite:
                     f"{name}: what is kept is a part of the body, and `around` does not say what "
                     "stands before and behind one"
                 )
-                again = Kept.of(origin.request).request(payload)
+                again = ReplayContext.of(origin.request).request(payload)
                 found = self.parse(again)
                 assert found == ([result] if origin.form == "event" else self.parse(request)), name
                 assert not any(secret in origin.request for secret in self.secrets)
@@ -338,7 +338,7 @@ class ConnectorSuite:
     # Speed
 
     def test_throughput(self, record_property: Callable[[str, object], None]) -> None:
-        """Measured and shown, never judged: from the signature to what is published."""
+        """Measure and show the throughput, from signature to record; none fails the test."""
         connector = self.make(self.secrets[0])
         request = max(self.requests().values(), key=lambda request: len(request.body))
 

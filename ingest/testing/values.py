@@ -1,4 +1,4 @@
-"""What the suites put into a connector, and what they ask of what comes out."""
+"""The inputs that the suites give a connector, and the checks of its results."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from schemas.touchpoint import Touchpoint
 #: Receipt of all payloads, 2026-11-20T08:00:00Z; their times are shortly before.
 RECEIVED_MS = 1_795_161_600_000
 URL = "https://touch.example.com"
-#: Put into a body in place of a value: it must not come back in a detail.
+#: Text put into a body in place of a value: it must not come back in a detail.
 MARK = "Zq9-not-to-be-repeated"
-#: How long a throughput is measured, seconds.
+#: Time for which a throughput is measured, seconds.
 MEASURED_S = 0.3
 
 DEEP: Any = MARK
@@ -67,7 +67,7 @@ RELAXED = settings(
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """The payloads of a folder: name without ending -> JSON."""
+    """Return the payloads of a folder: name without ending -> JSON."""
     return {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("*.json"))
@@ -75,20 +75,23 @@ def load(folder: Path) -> dict[str, Any]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files of a folder as they are: name without ending -> bytes."""
+    """Return the files of a folder as they are: name without ending -> bytes."""
     return {path.stem: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def posted(
     body: bytes, headers: Mapping[str, str] | None = None, path: str = "/hooks/source"
 ) -> Request:
-    """A webhook as the gateway hands it on; JSON unless the headers (lower case) say otherwise."""
+    """Return a webhook as the gateway passes it on; JSON unless the headers say otherwise.
+
+    The headers are in lower case.
+    """
     given = {"content-type": "application/json", **(headers or {})}
     return Request("POST", path, "", URL + path, given, body)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The paths of all values inside a JSON value."""
+    """Yield the paths of all values inside a JSON value."""
     items: Any = ()
     if isinstance(value, dict):
         items = value.items()
@@ -100,35 +103,35 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def at(value: Any, path: tuple[Any, ...]) -> Any:
-    """What a JSON value holds at a path."""
+    """Return the part of a JSON value at a path."""
     for key in path:
         value = value[key]
     return value
 
 
 def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy of a JSON value with another value at a path."""
+    """Return a copy of a JSON value with another value at a path."""
     changed = copy.deepcopy(value)
     at(changed, path[:-1])[path[-1]] = new
     return changed
 
 
 def reversed_keys(value: Any) -> Any:
-    """The same JSON with the keys of all objects in the opposite order."""
+    """Return the same JSON with the keys of all objects in the opposite order."""
     if isinstance(value, dict):
         return {key: reversed_keys(inner) for key, inner in reversed(value.items())}
     return [reversed_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
 def with_field(value: Any) -> Any:
-    """A JSON object with one more field, or a list whose objects have it."""
+    """Return a JSON object with one more field, or a list whose objects have it."""
     if isinstance(value, list):
         return [with_field(inner) for inner in value]
     return {**value, "aFieldOfTomorrow": {"x": [1]}} if isinstance(value, dict) else value
 
 
 def damaged(content: bytes) -> Iterator[bytes]:
-    """Bytes with something added, cut off, or one bit flipped."""
+    """Yield the bytes with something added, cut off, or one bit flipped."""
     yield content + b" "
     yield content[:-1]
     for place in range(0, len(content), max(1, len(content) // 7)):
@@ -136,7 +139,7 @@ def damaged(content: bytes) -> Iterator[bytes]:
 
 
 def written_otherwise(value: Any, known: set[tuple[str, str]]) -> tuple[str, ...]:
-    """An e-mail address or phone number in other ways of writing.
+    """Return an e-mail address or phone number in other ways of writing.
 
     `known`: identifiers, as (value, kind). What is an id of another kind too stays as it is.
     """
@@ -152,12 +155,12 @@ def written_otherwise(value: Any, known: set[tuple[str, str]]) -> tuple[str, ...
 
 
 def accepted(touch: Touchpoint, region: str | None = None) -> Accepted | Rejection:
-    """What the gateway makes of a touchpoint, at a source with this region of phone numbers."""
+    """Return the gateway's result for a touchpoint, at a source with this phone region."""
     return accept(touch, SourcePolicy("source", region=region), RECEIVED_MS, original(touch))
 
 
 def check_results(results: Iterable[Result]) -> None:
-    """Results of any kind, but results; rejections repeat no value."""
+    """Assert that these are results, of any kind, and that rejections repeat no value."""
     for result in results:
         if isinstance(result, Rejection):
             assert MARK not in result.detail, result
@@ -168,7 +171,7 @@ def check_results(results: Iterable[Result]) -> None:
 
 
 def per_second(run: Callable[[], int]) -> int:
-    """How many events a second a function gets through; it says how many it did."""
+    """Return how many events a second a function processes; it returns how many it did."""
     events, begun = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - begun) < MEASURED_S:
         events += run()

@@ -107,7 +107,7 @@ class Ticker:
         return done and bool(step.fired)
 
     async def _unstick(self, highwaters: dict[TP, int | None]) -> None:
-        """Reread records that were fetched long ago and never arrived: see `Engine._follows`."""
+        """Reread records that were fetched long ago and never arrived: see `Reading.follows`."""
         engine = self._engine
         for tp, highwater in highwaters.items():
             if highwater is None or tp not in engine.inputs:

@@ -9,11 +9,8 @@ import pytest
 import structlog
 
 from deploy.runtime import logs
-from tests.sinks.clickhouse.conftest import store
 from tests.support.deployment import World
 from tests.support.sinking import Store
-
-__all__ = ["store"]
 
 
 @pytest.fixture(autouse=True)

@@ -13,11 +13,11 @@ import yaml
 
 from deploy.config.settings import load
 from deploy.operations.import_file import first_rows, source_of
-from deploy.runtime.factories import gateway_config
-from ingest.files.reader import Reading
+from deploy.runtime.factories import limits
+from ingest.files.reader import SourceReader
 from ingest.intake.accept import Accepted
 from schemas.event_types import EVENT_TYPES
-from tests.ingest.files.files import NOW_MS
+from tests.support.files import NOW_MS
 
 PAGES = Path(__file__).parents[2] / "docs" / "channels"
 EXAMPLE = re.compile(
@@ -49,8 +49,8 @@ def sample(tmp_path: Path) -> Sample:
         path.write_text(examples[name], encoding="utf-8")
         loaded = load(path)
         (source,) = loaded.settings.sources
-        reading = Reading(
-            source_of(loaded, source, "", {}), gateway_config(loaded.settings), lambda: NOW_MS
+        reading = SourceReader(
+            source_of(loaded, source, "", {}), limits(loaded.settings), lambda: NOW_MS
         )
         found = [
             one for row in first_rows(reading, PAGES / "samples" / name, 99) for one in row.results
@@ -142,8 +142,8 @@ def test_call_detail_records(sample: Sample):
 
 def test_touchpoints_as_they_are():
     loaded = load()
-    reading = Reading(
-        source_of(loaded, "history", "jsonl", {}), gateway_config(loaded.settings), lambda: NOW_MS
+    reading = SourceReader(
+        source_of(loaded, "history", "jsonl", {}), limits(loaded.settings), lambda: NOW_MS
     )
     found = first_rows(reading, PAGES / "samples" / "touchpoints.jsonl", 99)
     assert all(isinstance(one, Accepted) for row in found for one in row.results)

@@ -16,10 +16,10 @@ from schemas.identifiers import Identifier, identifier_id
 from schemas.messages import LinkMessage
 from sinks.clickhouse.tables import databases
 from tests.faults.load import POLICY, Ledger
-from tests.kafka.system import SOURCES, System
-from tests.properties import profile_reference
-from tests.properties.checking import who_is_who
-from tests.properties.identity_reference import Reference
+from tests.support import profile_reference
+from tests.support.identity_reference import Reference
+from tests.support.pipeline_checks import who_is_who
+from tests.support.system import SOURCES, System
 
 UNTRUSTED = [name for name, source in SOURCES.items() if not source.get("links", True)]
 _COLUMNS = (

@@ -17,10 +17,10 @@ from pathlib import Path
 from deploy.local.kafka import KafkaNode, LocalKafka
 from tests.faults.check import Found, People, check
 from tests.faults.faults import Fault
-from tests.faults.proxy import Proxy
 from tests.faults.target import Servers, Target, patience
-from tests.kafka.system import ports
 from tests.support.clickhouse import LocalClickHouse
+from tests.support.proxy import Proxy
+from tests.support.system import ports
 
 #: After the end of all faults everything has to be processed within so many seconds.
 BOUND_S = 120.0

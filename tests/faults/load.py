@@ -21,9 +21,9 @@ from schemas.times import now_ms
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
 from tests.faults.worker import poison
-from tests.kafka.system import SOURCES, Reply, System
-from tests.properties.world import POLICIES
+from tests.support.identity_world import POLICIES
 from tests.support.pipeline import accepted
+from tests.support.system import SOURCES, Reply, System
 
 POLICY = POLICIES["default"]
 #: At this age a customer without newer touches becomes quiet, by time alone.

@@ -26,11 +26,11 @@ from deploy.local.kafka import LocalKafka
 from deploy.runtime.processes import fetch
 from deploy.runtime.stages import readers
 from tests.faults.load import BUGGY, Load
-from tests.faults.proxy import Proxy
 from tests.faults.worker import VARIABLE, Plan
-from tests.kafka.system import Process, System, children, ports, until
-from tests.properties.profile_reference import DEFINITIONS
 from tests.support.clickhouse import LocalClickHouse
+from tests.support.profile_reference import DEFINITIONS
+from tests.support.proxy import Proxy
+from tests.support.system import Process, System, children, ports, until
 
 #: Short, so that a paused process loses its partitions within a round.
 SESSION_S = 8.0

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from deploy.runtime.stages import STAGE_NAMES
-from tests.conftest import require_kafka
 from tests.faults.faults import FAULTS
 from tests.faults.harness import Bench, Round
 from tests.faults.load import QUIET
 from tests.faults.target import NAMES, Target, patience
 from tests.faults.worker import STEPS, poison
-from tests.kafka.system import until
+from tests.support.kafka import require_kafka
+from tests.support.system import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

@@ -32,7 +32,7 @@ from ingest.files.identity import Imported
 from ingest.files.identity import decode as imported
 from ingest.files.pull import Pulled
 from ingest.files.pull import decode as pulled
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from processors.engagement import counters as engagement
 from processors.engine.packing import pack_seen, unpack_seen
 from processors.engine.seen import PartitionSeen
@@ -55,11 +55,11 @@ from schemas.times import DAY_MS, HOUR_MS
 from schemas.violation import Violation, Violations, violation_row
 from sinks.clickhouse.tables import TABLES
 from tests.golden import system
-from tests.properties import world
+from tests.support import identity_world
 from tests.support.pipeline import MemoryStore, Pipeline
 
 SEEN_WINDOW_S = 7 * 86_400
-NOW = world.START_MS
+NOW = identity_world.START_MS
 UUID = "0b7f2a1e-0000-5000-8000-00000000000"
 
 
@@ -250,7 +250,7 @@ def link_messages(pipeline: Pipeline) -> list[Example]:
 
 
 def rejected(_: Pipeline) -> list[Example]:
-    of_event = Origin("event", "shop", "segment", Kept("/v1/batch", {}, b"[", b"]").text())
+    of_event = Origin("event", "shop", "segment", ReplayContext("/v1/batch", {}, b"[", b"]").text())
     of_record = Origin("record", topic="trails", partition=3, key=b"\x00k", epoch=7)
     unreadable = Rejection("unreadable", "not JSON", b"\x00\xff")
     failed = Rejection("processing_failed", "KeyError in profiles", b"record")
@@ -314,8 +314,10 @@ def packed_features(_: Pipeline) -> list[Example]:
 
 def kept_requests(_: Pipeline) -> list[Example]:
     some = (
-        Kept("/v1/track"),
-        Kept("/hooks/x?a=%20", {"content-type": "text/é \udcff"}, b'{"batch":[', "é]}".encode()),
+        ReplayContext("/v1/track"),
+        ReplayContext(
+            "/hooks/x?a=%20", {"content-type": "text/é \udcff"}, b'{"batch":[', "é]}".encode()
+        ),
     )
     return [Example(one.text().encode()) for one in some]
 
@@ -371,7 +373,7 @@ FORMS: dict[str, Form] = {
     "changelog.seen": Form(changelog_seen, of_changelog_seen),
     "packed.feature": Form(packed_features, lambda one: shown_feature(one.value)),
     "packed.link_messages": Form(link_messages, lambda one: shown(messages.decode_link(one.value))),
-    "kept.request": Form(kept_requests, lambda one: shown(Kept.of(one.value.decode()))),
+    "kept.request": Form(kept_requests, lambda one: shown(ReplayContext.of(one.value.decode()))),
     "kept.policy": Form(policies, of_policy),
     "kept.replay_mark": Form(marks, as_text),
     **{f"topic.{table.topic.name}": Form(records(table.topic.name), as_text) for table in TABLES},

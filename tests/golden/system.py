@@ -9,7 +9,7 @@ from __future__ import annotations
 from schemas import topics
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, rfc3339
 from schemas.touchpoint import Touchpoint
-from tests.properties import world
+from tests.support import identity_world
 from tests.support.pipeline import Pipeline, Place
 from tests.support.touches import order, touch
 
@@ -19,13 +19,13 @@ TARO_MAIL, LINE, CARD = ("email", "t@x.jp"), ("line", "U1"), ("loyalty_id", "L1"
 BROWSER, TABLET = ("anonymous_id", "b1"), ("device_id", "tablet")
 NEWCOMER = ("email", "new-comer@x.jp")
 CAMPAIGN = {"name": "spring", "source": "news", "medium": "email", "term": "tea", "content": "a"}
-UNTRUSTED = (world.KIOSK,)
+UNTRUSTED = (identity_world.KIOSK,)
 
 
 def empty() -> Pipeline:
     """One partition, segments that have a twin in the reference, a source that joins nobody."""
-    pipeline = Pipeline(partitions=1, segments=world.segments(), untrusted=UNTRUSTED)
-    pipeline.now_ms = world.START_MS
+    pipeline = Pipeline(partitions=1, segments=identity_world.segments(), untrusted=UNTRUSTED)
+    pipeline.now_ms = identity_world.START_MS
     return pipeline
 
 
@@ -66,7 +66,7 @@ def _first_touches(pipeline: Pipeline) -> None:
     # A redelivery, a conflict, a source that joins nobody, a tablet of two, and years late.
     _send(pipeline, order("t3", MAIL, amount="9", **bought), "shop")
     _send(pipeline, touch("t7", HANAKO, TARO, occurred_at=ago(pipeline, 0)))
-    _send(pipeline, touch("t8", TARO, LINE, occurred_at=ago(pipeline, 0)), world.KIOSK)
+    _send(pipeline, touch("t8", TARO, LINE, occurred_at=ago(pipeline, 0)), identity_world.KIOSK)
     _send(pipeline, touch("t9", HANAKO, TABLET, occurred_at=ago(pipeline, 0)))
     _send(pipeline, touch("t10", TABLET, occurred_at=ago(pipeline, 0)))
     _drain(pipeline)

@@ -17,7 +17,7 @@ from schemas.identifiers import identifier_id
 from schemas.rows import FORMAT
 from tests.golden import files, system
 from tests.golden.forms import FORMS, SEEN_WINDOW_S, STAGE_OF, Example, database
-from tests.properties import checking
+from tests.support import pipeline_checks
 from tests.support.touches import order, touch
 
 CHANGED = f"""
@@ -102,7 +102,7 @@ def test_a_system_of_a_former_release_goes_on(version: int) -> None:
     pipeline.calm()
     after = pipeline.profiles()[hanako]
     assert (after["touchpoints"], after["orders"]) == (before["touchpoints"] + 1, 1)
-    checking.check(pipeline, system.UNTRUSTED, answered=False)
+    pipeline_checks.check(pipeline, system.UNTRUSTED, answered=False)
 
 
 @pytest.mark.parametrize("version", files.versions())

@@ -6,7 +6,6 @@ import pytest
 
 from sinks.clickhouse.tables import PROFILES, TABLES, Table
 from tests.golden import files
-from tests.sinks.clickhouse.conftest import store as store  # noqa: PLC0414 - a fixture of theirs
 from tests.support.sinking import Store
 
 #: What tells the rows of a table from each other, within an epoch.

@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from processors.engine import EXIT_HALTED, changelogs
+from processors.engine import EXIT_HALTED
 from schemas.topics import partition_of
+from tests.kafka.counting import KEYS, all_committed, events, exact, rows_changelog
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
-from tests.support.engine_stages import CountingStage, pack, unpack
+from tests.support.engine_stages import pack
 from tests.support.engine_worker import KILLED
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
-KEYS = [b"key-%d" % number for number in range(40)]
 LAST = {"decide": 2, "log": 2, "apply": 2, "publish": 2, "commit": 1}
-
-
-def events(start: int, stop: int) -> list[tuple[bytes, bytes]]:
-    return [(KEYS[number % len(KEYS)], b"event-%d" % number) for number in range(start, stop)]
-
-
-def rows_changelog(made: Deployment) -> str:
-    return changelogs(CountingStage(**made.stage), made.namespace)[0].name
-
-
-async def logged(made: Deployment) -> dict[bytes, int]:
-    """The last logged count of each key."""
-    rows = await made.read(rows_changelog(made), full=True)
-    return {record.key: unpack(record.value)[2] for record in rows}
-
-
-async def exact(made: Deployment, total: int) -> None:
-    """Every event counted once, in what was published and in what was logged."""
-    expected = Counter(key for key, _ in events(0, total))
-
-    async def published() -> bool:
-        return await made.counts() == expected
-
-    await until(published, 30)
-    assert await logged(made) == expected
-
-
-async def all_committed(made: Deployment) -> None:
-    async def committed() -> bool:
-        ends = await made.ends("touchpoints")
-        return await made.committed() == [end or None for end in ends]
-
-    await until(committed)
 
 
 @pytest.mark.parametrize("step", LAST)

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from processors.engine import EXIT_HALTED
-from tests.kafka.test_engine_crashes import all_committed, events, exact, rows_changelog
+from tests.kafka.counting import all_committed, events, exact, rows_changelog
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]

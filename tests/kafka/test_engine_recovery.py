@@ -14,10 +14,10 @@ from aiokafka.structs import TopicPartition
 from deploy.local.kafka import KafkaNode, LocalKafka
 from deploy.runtime.processes import free_port
 from processors.engine import changelogs
-from tests.conftest import require_kafka
-from tests.kafka.test_engine_crashes import KEYS, all_committed, events, exact, rows_changelog
+from tests.kafka.counting import KEYS, all_committed, events, exact, rows_changelog
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
 from tests.support.engine_stages import CountingStage
+from tests.support.kafka import require_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

@@ -20,7 +20,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from processors.engine import EXIT_HALTED
 from schemas.topics import partition_of
-from tests.kafka.test_engine_crashes import rows_changelog
+from tests.kafka.counting import rows_changelog
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
 from tests.support.engine_worker import KILLED
 from tests.support.plain_faust import POISON, SLOW

@@ -16,13 +16,13 @@ from deploy.local.kafka import LocalKafka
 from deploy.operations.identity.graph_commands import KafkaCommands
 from processors.segments import load_segments
 from schemas.identifiers import IdentityPolicy
-from tests.kafka.system import System, until
-from tests.kafka.touches import of_pipeline, shown
-from tests.properties.profile_reference import DEFINITIONS
-from tests.scenarios.stories import STORIES
-from tests.scenarios.story import Command, Phase, Story
+from tests.kafka.system_answers import of_pipeline, shown
 from tests.support.clickhouse import LocalClickHouse
+from tests.support.identity_stories import STORIES
 from tests.support.pipeline import Pipeline
+from tests.support.profile_reference import DEFINITIONS
+from tests.support.story import Command, Phase, Story
+from tests.support.system import System, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

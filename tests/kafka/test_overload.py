@@ -16,11 +16,11 @@ from deploy.config.settings import load
 from deploy.kafka.control import present
 from deploy.local.kafka import KafkaNode, LocalKafka
 from schemas.topics import TOUCHPOINTS, full_name
-from tests.conftest import require_kafka
-from tests.faults.proxy import Delay, Pass, Proxy
-from tests.kafka.system import SOURCES, System, ports
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.engine_harness import until
+from tests.support.kafka import require_kafka
+from tests.support.proxy import Delay, Pass, Proxy
+from tests.support.system import SOURCES, System, ports
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from deploy.local.kafka import LocalKafka
-from tests.kafka.system import System, until
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.mail_server import PASSWORD, USER, MailServer
+from tests.support.system import System, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 ROWS, WITHOUT_TIME = 9_000, 6

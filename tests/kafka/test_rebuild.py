@@ -23,9 +23,9 @@ from deploy.runtime.stages import generation_topics
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand
 from schemas.topics import GLOBAL
-from tests.kafka.system import Process, System, children, until
-from tests.kafka.touches import SEGMENTS, compare, disordered, source_of, touches
+from tests.kafka.system_answers import SEGMENTS, compare, disordered, source_of, touches
 from tests.support.clickhouse import LocalClickHouse
+from tests.support.system import Process, System, children, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

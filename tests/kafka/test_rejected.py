@@ -20,9 +20,9 @@ from ingest.publishing.port import Message
 from processors.engine.rejects import rejected
 from processors.stage import Failure, Record
 from schemas.topics import TOUCHPOINTS
-from tests.kafka.system import System, until
 from tests.support import rows
 from tests.support.clickhouse import LocalClickHouse
+from tests.support.system import System, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 PEOPLE, CALLS = 40, 1_400

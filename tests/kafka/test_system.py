@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from deploy.local.kafka import LocalKafka
-from tests.kafka.system import Process, System, until
-from tests.kafka.touches import SEGMENTS, compare, disordered, source_of, touches
+from tests.kafka.system_answers import SEGMENTS, compare, disordered, source_of, touches
 from tests.support.clickhouse import LocalClickHouse
+from tests.support.system import Process, System, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

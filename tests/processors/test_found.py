@@ -6,10 +6,9 @@ import pytest
 
 from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.times import DAY_MS, rfc3339
-from tests.processors.graph.test_splits import H, split
-from tests.processors.graph.test_stage import HANAKO, TARO, browser, device, people
-from tests.properties import checking, world
-from tests.support.graph_log import Graph
+from tests.support import identity_world, pipeline_checks
+from tests.support.graph_log import Graph, split
+from tests.support.people import HANAKO, TARO, H, browser, device, people
 from tests.support.pipeline import Pipeline, Place
 from tests.support.touches import touch
 
@@ -26,7 +25,7 @@ def test_a_split_from_somebody_unknown_takes_nobody_else_apart(graph):
 
 
 def test_an_entry_that_a_crash_kept_back_is_published_before_the_exit_that_follows():
-    pipeline = Pipeline(segments=world.segments(), partitions=1)
+    pipeline = Pipeline(segments=identity_world.segments(), partitions=1)
     trails, profiles = Place("trails", "touchpoints", 0), Place("profiles", "trails", 0)
     for event_id, days in (("a week ago", 7), ("now", 0)):
         at = rfc3339(pipeline.now_ms - days * DAY_MS)
@@ -35,7 +34,7 @@ def test_an_entry_that_a_crash_kept_back_is_published_before_the_exit_that_follo
         # The first time nothing is published; the second time both are read at once.
         pipeline.process(profiles, crash="log" if days else None)
     pipeline.calm()
-    checking.check_changes(pipeline)
+    pipeline_checks.check_changes(pipeline)
 
 
 def test_a_touch_received_after_a_lift_joins_though_an_older_request_is_not_answered_yet():
@@ -78,7 +77,7 @@ def test_a_link_that_opened_is_decided_by_the_next_touch_whose_home_knows_of_it(
 
 
 def test_a_change_is_published_though_two_crashes_kept_it_back_and_another_followed_meanwhile():
-    pipeline = Pipeline(segments=world.segments(), partitions=1)
+    pipeline = Pipeline(segments=identity_world.segments(), partitions=1)
     trails, profiles = Place("trails", "touchpoints", 0), Place("profiles", "trails", 0)
     week = rfc3339(pipeline.now_ms - 7 * DAY_MS)
     pipeline.touch(touch("a week ago", HANAKO, occurred_at=week))
@@ -89,4 +88,4 @@ def test_a_change_is_published_though_two_crashes_kept_it_back_and_another_follo
     # Both are read at once; the row has the exit only, and again nothing is published.
     pipeline.process(profiles, crash="log")
     pipeline.calm()
-    checking.check_changes(pipeline)
+    pipeline_checks.check_changes(pipeline)

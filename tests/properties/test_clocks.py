@@ -18,16 +18,16 @@ from schemas.identifiers import Identifier, identifier_id
 from schemas.times import DAY_MS, MINUTE_MS, parse_ms, rfc3339
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
-from tests.properties import checking, world
-from tests.properties.profile_reference import Person
+from tests.support import identity_world, pipeline_checks
 from tests.support.pipeline import Pipeline, host_of
+from tests.support.profile_reference import Person
 from tests.support.touches import order, touch
 
 SKEW = 3 * MINUTE_MS
 GATEWAYS = ("east", "west")
 CUSTOMERS = tuple(Identifier("email", f"e{number}@example.com") for number in range(4))
 #: So that no deadline is near to when touches come or when it ends.
-START_MS = world.START_MS + 20 * MINUTE_MS
+START_MS = identity_world.START_MS + 20 * MINUTE_MS
 #: Steps of the clock; touches come at these, and occurred half an hour before, days or years ago.
 PAUSES = (0, 0, 0, 1, 1, 4, 9, 31)
 LATE = (0, 0, 0, 0, 3, 20, 5_000)
@@ -36,7 +36,7 @@ SLOW = [HealthCheck.too_slow]
 
 
 def system(rng: random.Random, **faults: float) -> Pipeline:
-    pipeline = Pipeline(segments=world.segments(), rng=rng, **faults)
+    pipeline = Pipeline(segments=identity_world.segments(), rng=rng, **faults)
     pipeline.now_ms = START_MS
     set_clocks(pipeline)
     return pipeline
@@ -64,26 +64,28 @@ def some_steps(pipeline: Pipeline) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
-@given(seed=SEEDS, policy=st.sampled_from(sorted(world.POLICIES)))
+@given(seed=SEEDS, policy=st.sampled_from(sorted(identity_world.POLICIES)))
 def test_views_are_those_of_the_reference_whatever_the_clocks(seed: int, policy: str) -> None:
     rng = random.Random(seed)
     pipeline = Pipeline(
-        segments=world.segments(), policy=world.POLICIES[policy], rng=rng,
+        segments=identity_world.segments(), policy=identity_world.POLICIES[policy], rng=rng,
         crashes=0.1, echoes=0.1, ticks=0.2,
     )  # fmt: skip
     pipeline.now_ms = START_MS
-    some = rng.sample(world.NAMES, rng.randint(2, 6))
+    some = rng.sample(identity_world.NAMES, rng.randint(2, 6))
     for number in range(rng.randint(2, 10)):
         names = tuple(rng.sample(some, rng.randint(1, 2)))
-        one = world.row(number, names, rng.choice(world.SOURCES), rng.randrange(40), policy)
+        one = identity_world.row(
+            number, names, rng.choice(identity_world.SOURCES), rng.randrange(40), policy
+        )
         pipeline.receive(one, rng.choice(GATEWAYS))
         if rng.random() < 0.3:
             moved(pipeline)
         if rng.random() < 0.2:
-            pipeline.now_ms += rng.choice((1, 5)) * world.STEP_MS
+            pipeline.now_ms += rng.choice((1, 5)) * identity_world.STEP_MS
         some_steps(pipeline)
     pipeline.calm()
-    checking.check(pipeline, answered=False)
+    pipeline_checks.check(pipeline, answered=False)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=SLOW)
@@ -93,17 +95,17 @@ def test_no_change_of_a_segment_was_never_true(seed: int) -> None:
     rng = random.Random(seed)
     pipeline = system(rng, ticks=0.5)
     for number in range(rng.randint(2, 12)):
-        pipeline.now_ms += rng.choice(PAUSES) * world.STEP_MS
-        source = rng.choice(world.SOURCES)
+        pipeline.now_ms += rng.choice(PAUSES) * identity_world.STEP_MS
+        source = rng.choice(identity_world.SOURCES)
         pipeline.touch(made(pipeline, number), source, rng.choice(GATEWAYS))
         if rng.random() < 0.2:
             moved(pipeline)
         if rng.random() < 0.6:
             some_steps(pipeline)
-    pipeline.now_ms += rng.choice(PAUSES) * world.STEP_MS
+    pipeline.now_ms += rng.choice(PAUSES) * identity_world.STEP_MS
     pipeline.run()
     pipeline.calm()
-    checking.check(pipeline, answered=False)
+    pipeline_checks.check(pipeline, answered=False)
     for (segment, profile), changes in pipeline.changes().items():
         for change in changes:
             at_ms, is_member = parse_ms(change["changed_at"]), change["change"] == "entered"
@@ -124,8 +126,8 @@ def made(pipeline: Pipeline, number: int) -> Touchpoint:
     """A visit or an order of some customer."""
     rng = pipeline.rng
     one = rng.choice(CUSTOMERS)
-    occurred = pipeline.now_ms - world.STEP_MS // 12 - rng.choice(LATE) * DAY_MS
-    changes = {"occurred_at": rfc3339(occurred), "traits": rng.choice(world.TRAITS)}
+    occurred = pipeline.now_ms - identity_world.STEP_MS // 12 - rng.choice(LATE) * DAY_MS
+    changes = {"occurred_at": rfc3339(occurred), "traits": rng.choice(identity_world.TRAITS)}
     if rng.random() < 0.6:
         return order(f"t{number}", one, amount=str(rng.randrange(3000)), **changes)
     return touch(f"t{number}", one, **changes)
@@ -154,7 +156,7 @@ def history(pipeline: Pipeline, profile: str) -> Iterator[tuple[int, Person]]:
     for number, ((at_ms, _), end_ms) in enumerate(zip(came, ends, strict=True), 1):
         touches = [row for _, row in came[:number]]
         moments = {at_ms}
-        for window in (2 * DAY_MS, 7 * DAY_MS + world.STEP_MS // 6):
+        for window in (2 * DAY_MS, 7 * DAY_MS + identity_world.STEP_MS // 6):
             moments |= {parse_ms(row.occurred_at) + window for row in touches}
         person = person_of(profile, touches)
         yield from ((moment, person) for moment in moments if at_ms <= moment <= end_ms)

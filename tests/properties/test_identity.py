@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from schemas import messages, topics
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.times import HOUR_MS
-from tests.properties.identity_reference import Reference
 from tests.support.graph_log import START_MS, Graph, Pair
+from tests.support.identity_reference import Reference
 from tests.support.pipeline import Pipeline
 from tests.support.touches import touch
 

@@ -16,11 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from schemas import messages, topics
 from schemas.identifiers import Identifier
 from schemas.times import MINUTE_MS
-from tests.properties import checking, world
+from tests.support import identity_world, pipeline_checks
 from tests.support.pipeline import STEPS, Pipeline, Place
 
-names = st.sampled_from(world.NAMES)
-sources = st.sampled_from((*world.SOURCES, world.KIOSK))
+names = st.sampled_from(identity_world.NAMES)
+sources = st.sampled_from((*identity_world.SOURCES, identity_world.KIOSK))
 sizes = st.sampled_from((1, 2, 5, 1000))
 numbers = st.integers(0, 1000)
 
@@ -34,22 +34,22 @@ class IdentityMachine(RuleBasedStateMachine):
         self.policy = ""
         self.received = []
 
-    @initialize(policy=st.sampled_from(sorted(world.POLICIES)), seed=st.integers(0, 99))
+    @initialize(policy=st.sampled_from(sorted(identity_world.POLICIES)), seed=st.integers(0, 99))
     def start(self, policy: str, seed: int) -> None:
         self.policy = policy
         self.pipeline = Pipeline(
-            policy=world.POLICIES[policy],
-            segments=world.segments(),
-            untrusted=[world.KIOSK],
+            policy=identity_world.POLICIES[policy],
+            segments=identity_world.segments(),
+            untrusted=[identity_world.KIOSK],
             rng=random.Random(seed),
         )
-        self.pipeline.now_ms = world.START_MS
+        self.pipeline.now_ms = identity_world.START_MS
 
     # What comes in
 
     @rule(some=st.lists(names, min_size=1, max_size=4, unique=True), source=sources, what=numbers)
     def touch(self, some: list[str], source: str, what: int) -> None:
-        one = world.row(len(self.received), tuple(some), source, what, self.policy)
+        one = identity_world.row(len(self.received), tuple(some), source, what, self.policy)
         self.received.append(one)
         self.pipeline.receive(one)
 
@@ -60,29 +60,29 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule(name=names)
     def split(self, name: str) -> None:
-        self.pipeline.split(*world.IDENTIFIERS[name])
+        self.pipeline.split(*identity_world.IDENTIFIERS[name])
 
     @rule(name=names, others=st.lists(names, min_size=1, max_size=2, unique=True))
     def split_from(self, name: str, others: list[str]) -> None:
-        against = [world.IDENTIFIERS[other] for other in others if other != name]
-        self.pipeline.split(*world.IDENTIFIERS[name], against=against)
+        against = [identity_world.IDENTIFIERS[other] for other in others if other != name]
+        self.pipeline.split(*identity_world.IDENTIFIERS[name], against=against)
 
     @rule(name=names)
     def lift(self, name: str) -> None:
-        self.pipeline.lift(*world.IDENTIFIERS[name])
+        self.pipeline.lift(*identity_world.IDENTIFIERS[name])
 
     @precondition(lambda self: self.links())
-    @rule(number=numbers, source=st.sampled_from(("", *world.SOURCES)))
+    @rule(number=numbers, source=st.sampled_from(("", *identity_world.SOURCES)))
     def split_a_link(self, number: int, source: str) -> None:
         lead, other = self.links()[number % len(self.links())]
-        note(f"that link is {world.SHORT[lead]} - {world.SHORT[other]}")
+        note(f"that link is {identity_world.SHORT[lead]} - {identity_world.SHORT[other]}")
         self.pipeline.split(*other, lead=lead, source=source)
 
     @precondition(lambda self: self.links())
     @rule(number=numbers)
     def lift_a_link(self, number: int) -> None:
         lead, other = self.links()[number % len(self.links())]
-        note(f"that link is {world.SHORT[lead]} - {world.SHORT[other]}")
+        note(f"that link is {identity_world.SHORT[lead]} - {identity_world.SHORT[other]}")
         self.pipeline.lift(*other, lead=lead)
 
     def links(self) -> list[tuple[Identifier, Identifier]]:
@@ -123,7 +123,7 @@ class IdentityMachine(RuleBasedStateMachine):
         place = written[number % len(written)]
         self.pipeline.echo(place, offset % len(self.pipeline.log(place)))
 
-    @rule(milliseconds=st.sampled_from((1, MINUTE_MS, world.STEP_MS)))
+    @rule(milliseconds=st.sampled_from((1, MINUTE_MS, identity_world.STEP_MS)))
     def wait(self, milliseconds: int) -> None:
         self.pipeline.now_ms += milliseconds
 
@@ -133,8 +133,8 @@ class IdentityMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.pipeline.calm()
-        note("the log of links:\n" + "\n".join(checking.log_of_links(self.pipeline)))
-        checking.check(self.pipeline, [world.KIOSK], answered=False)
+        note("the log of links:\n" + "\n".join(pipeline_checks.log_of_links(self.pipeline)))
+        pipeline_checks.check(self.pipeline, [identity_world.KIOSK], answered=False)
 
 
 IdentityMachine.TestCase.settings = settings(

@@ -13,8 +13,8 @@ from processors.graph.rows import Cluster, Node
 from schemas import messages, rows
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.times import HOUR_MS
-from tests.properties.identity_reference import Reference
 from tests.support.graph_log import Graph
+from tests.support.identity_reference import Reference
 
 UNTRUSTED = frozenset({"kiosk"})
 SOURCES = ("web", "web", "crm", "kiosk")

@@ -17,9 +17,10 @@ from deploy.operations.rejected.log import Mark, Place, Refusal, Selection
 from deploy.operations.rejected.replay import Replay, ReplayError
 from deploy.operations.rejected.verdict import Judge
 from ingest.connector import WebhookConnector
-from ingest.gateway.config import GatewayConfig, Source
+from ingest.gateway.config import Source
 from ingest.intake.accept import SourcePolicy
-from ingest.intake.replay_context import Kept
+from ingest.intake.limits import Limits
+from ingest.intake.replay_context import ReplayContext
 from ingest.publishing.port import Message, NotAcknowledged
 from ingest.registry import Registry
 from schemas import touchpoint_row
@@ -27,7 +28,7 @@ from schemas.rejection import Form
 from schemas.times import DAY_MS, SECOND_MS, parse_ms, rfc3339
 from schemas.topics import ENGAGEMENT, REJECTED, TOUCHPOINTS
 from schemas.touchpoint_row import TouchpointRow
-from tests.deploy.operations.rejected.test_verdict import refusal_of_topic
+from tests.support.refusals import refusal_of_topic
 
 WINDOW_MS = 7 * DAY_MS
 BEGAN_MS = 1_790_000_000_000
@@ -147,7 +148,7 @@ def judge() -> Judge:
     made = Registry().create("touchpoint", {"token": "t"})
     assert isinstance(made, WebhookConnector)
     source = Source(made, SourcePolicy("crm"))
-    return Judge({"crm": source}, GatewayConfig(), epoch=1)
+    return Judge({"crm": source}, Limits(), epoch=1)
 
 
 def event(number: int, *, good: bool) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def worlds(draw: st.DrawFn) -> tuple[World, set[str], set[str]]:
 
 
 def _refusal(index: int, form: Form, events: Sequence[dict[str, Any]], received_ms: int) -> Refusal:
-    kept = Kept("/v1/events", {}, *((b"[", b"]") if form == "event" else (b"", b"")))
+    kept = ReplayContext("/v1/events", {}, *((b"[", b"]") if form == "event" else (b"", b"")))
     payload = msgspec.json.encode(list(events) if form == "body" else events[0])
     refusal = Refusal(
         rejected_id=str(uuid.UUID(int=index + 1)),

@@ -20,10 +20,10 @@ from schemas import topics
 from schemas.identifiers import IdentityPolicy
 from schemas.times import MINUTE_MS
 from schemas.touchpoint_row import TouchpointRow
-from tests.properties import checking, world
-from tests.scenarios.stories import STORIES
-from tests.scenarios.story import Command
+from tests.support import identity_world, pipeline_checks
+from tests.support.identity_stories import STORIES
 from tests.support.pipeline import STEPS, Pipeline
+from tests.support.story import Command
 
 SCHEDULES = int(os.environ.get("TOUCHLINE_SCHEDULES", "6000"))
 BLOCKS = 3
@@ -64,16 +64,19 @@ def stories() -> list[Case]:
 
 def random_case(rng: random.Random) -> Case:
     """A few touches around a few identifiers, and in half of the cases splits and lifts."""
-    policy = rng.choice(sorted(world.POLICIES))
-    some = rng.sample(world.NAMES, rng.randint(3, 7))
+    policy = rng.choice(sorted(identity_world.POLICIES))
+    some = rng.sample(identity_world.NAMES, rng.randint(3, 7))
     steps: list[tuple[str, Step]] = []
     pairs: list[list[str]] = []
     for number in range(rng.randint(3, 9)):
         names = tuple(rng.sample(some, rng.randint(1, min(3, len(some)))))
-        source = rng.choice((*world.SOURCES, world.KIOSK))
-        row = world.row(number, names, source, rng.randrange(40), policy)
+        source = rng.choice((*identity_world.SOURCES, identity_world.KIOSK))
+        row = identity_world.row(number, names, source, rng.randrange(40), policy)
         steps.append((f"touch {' '.join(names)} by {source}", row))
-        order = sorted(names, key=lambda n: world.POLICIES[policy].strength(world.IDENTIFIERS[n]))
+        order = sorted(
+            names,
+            key=lambda n: identity_world.POLICIES[policy].strength(identity_world.IDENTIFIERS[n]),
+        )
         pairs += [[order[0], other] for other in order[1:]]
     for _ in range(rng.choice((0, 0, 1, 2)) if pairs else 0):
         at = rng.randint(1, len(steps))
@@ -81,14 +84,16 @@ def random_case(rng: random.Random) -> Case:
             steps.insert(at, (_said(command), command))
             at = rng.randint(at + 1, len(steps))
     text = "\n".join([policy, *(said for said, _ in steps)])
-    return Case([step for _, step in steps], world.POLICIES[policy], (world.KIOSK,), text)
+    return Case(
+        [step for _, step in steps], identity_world.POLICIES[policy], (identity_world.KIOSK,), text
+    )
 
 
 def _commands(rng: random.Random, pair: Sequence[str]) -> list[Command]:
     """A split of one of two linked identifiers or of their link, and often its lifting."""
-    lead, other = (":".join(world.IDENTIFIERS[name]) for name in pair)
+    lead, other = (":".join(identity_world.IDENTIFIERS[name]) for name in pair)
     if rng.random() < 0.4:
-        source = rng.choice(("", *world.SOURCES))
+        source = rng.choice(("", *identity_world.SOURCES))
         split = Command(other, lead, source)
     else:
         split = Command(rng.choice((lead, other)))
@@ -108,7 +113,7 @@ def run(case: Case, rng: random.Random, *, answered: bool = False) -> Pipeline:
     pipeline = Pipeline(
         policy=case.policy,
         untrusted=case.untrusted,
-        segments=world.segments(),
+        segments=identity_world.segments(),
         rng=rng,
         partitions=rng.choice((1, 2, 3)),
         crashes=0.0 if answered else rng.choice((0.0, 0.1, 0.3)),
@@ -116,7 +121,7 @@ def run(case: Case, rng: random.Random, *, answered: bool = False) -> Pipeline:
         delays=rng.choice((0.0, 0.05, 0.3)),
         ticks=rng.choice((0.0, 0.1)),
     )
-    pipeline.now_ms = world.START_MS
+    pipeline.now_ms = identity_world.START_MS
     eagerness = rng.choice((0.0, 0.5, 0.9))
     for step in case.steps:
         pipeline.now_ms += rng.choice((0, 1, MINUTE_MS))
@@ -139,9 +144,9 @@ def schedule(seed: int) -> Pipeline:
     answered, pipeline = rng.random() < 0.3, None
     try:
         pipeline = run(case, rng, answered=answered)
-        checking.check(pipeline, case.untrusted, answered=answered)
+        pipeline_checks.check(pipeline, case.untrusted, answered=answered)
     except Exception as error:
-        links = checking.log_of_links(pipeline) if pipeline else []
+        links = pipeline_checks.log_of_links(pipeline) if pipeline else []
         lines = [f"seed {seed}: {error}", case.text, "the log of links:", *links]
         raise AssertionError("\n".join(lines)) from error
     return pipeline

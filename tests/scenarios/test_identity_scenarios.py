@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from schemas.identifiers import identifier_id
-from tests.properties import checking, world
-from tests.scenarios.stories import STORIES
-from tests.scenarios.story import Command, Story
+from tests.support import identity_world, pipeline_checks
+from tests.support.identity_stories import STORIES
 from tests.support.pipeline import Pipeline
+from tests.support.story import Command, Story
 
 #: Everything in order; anything late; crashes and old records; all of it.
 SCHEDULES: dict[str, dict[str, float]] = {
@@ -29,7 +29,7 @@ def told(story: Story, seed: int, **faults: float) -> Pipeline:
     """The pipeline at the end of a story."""
     rng = random.Random(seed)
     pipeline = Pipeline(
-        policy=story.policy, untrusted=story.untrusted, segments=world.segments(), rng=rng
+        policy=story.policy, untrusted=story.untrusted, segments=identity_world.segments(), rng=rng
     )
     for phase in story.rows():
         pipeline.crashes, pipeline.echoes = faults.get("crashes", 0), faults.get("echoes", 0)
@@ -67,7 +67,7 @@ def test_a_story_ends_as_it_is_told(story: Story, schedule: str):
             assert {name: row[name] for name in columns} == columns, who
         refused = [f"{row['reason']} {row['value']}" for row in pipeline.conflicts().values()]
         assert Counter(refused) == Counter(story.conflicts)
-        checking.check(pipeline, story.untrusted)
+        pipeline_checks.check(pipeline, story.untrusted)
 
 
 @pytest.mark.parametrize("seed", range(5))

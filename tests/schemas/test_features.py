@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from schemas.feature_adding import add_touches
 from schemas.features import EXACT_WINDOW_MS, entries_in_window, hour_end, newest, totals
 from schemas.times import DAY_MS, HOUR_MS
-from tests.schemas.feature_reference import feature_of
+from tests.support.feature_reference import feature_of
 
 NOW = 1_780_000_000_000
 touches = st.lists(

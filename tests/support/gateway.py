@@ -10,12 +10,13 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+import pytest
 
 from ingest.connector import WebhookConnector
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import GatewayConfig, Ports, RateLimit, Source
 from ingest.intake.accept import SourcePolicy
-from ingest.publishing.port import MemoryPublisher
+from ingest.publishing.memory import MemoryPublisher
 from ingest.registry import Registry
 from schemas.topics import REJECTED, TOUCHPOINTS
 
@@ -34,7 +35,7 @@ def source(
 ) -> Source:
     made = Registry().create(connector, options)
     assert isinstance(made, WebhookConnector)
-    return Source(made, SourcePolicy(name, region="JP", currency="JPY"), rate)
+    return Source(made, SourcePolicy(name, region="JP", currency="JPY"), rate=rate)
 
 
 def sources() -> list[Source]:
@@ -141,3 +142,10 @@ async def serving(
     finally:
         stop.set()
         await task
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A gateway with the sources of `tests.support.gateway`."""
+    async with serving() as running:
+        yield running

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,7 @@ from processors.graph.stage import GraphStage
 from processors.stage import Record
 from schemas import messages, rows, topics
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
+from schemas.times import HOUR_MS
 from tests.support.pipeline import MemoryStore
 
 START_MS = 1_780_000_000_000
@@ -143,3 +145,16 @@ class Graph:
 
     def profile(self, one: Identifier) -> str:
         return self.nodes()[one]
+
+
+def later(graph: Graph) -> None:
+    """An hour passes."""
+    graph.now_ms += HOUR_MS
+
+
+def split(graph: Graph, one: Identifier, **how: Any) -> list[messages.Assignment]:
+    """Carry out a command an hour after what was before it; then another hour passes."""
+    later(graph)
+    answers = graph.command(one, **how)
+    later(graph)
+    return answers

@@ -131,3 +131,16 @@ class MailServer:
 
     def stop(self) -> None:
         stop(self._process)
+
+
+@pytest.fixture(scope="module")
+def mail_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer]:
+    """A real IMAP server for a file of tests; use a folder of your own in it.
+
+    Not for the whole run: it works without end on each connection that a test cuts. Skipped or
+    failed as `kafka_broker` is.
+    """
+    jar()
+    server = MailServer(tmp_path_factory.mktemp("mail"))
+    yield server
+    server.stop()

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from deploy.local.broker import PARTITIONS
+from deploy.kafka.embedded import PARTITIONS
 from schemas.topics import full_name, partition_of
-from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.epochs import Epochs
+from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import Table, databases
 from sinks.clickhouse.writer import run_sink
 from sinks.metrics import NoMetrics
@@ -161,3 +164,14 @@ async def rewind(config: SinkConfig, table: Table) -> None:
     await until(lambda: len(client.assignment()) == PARTITIONS)
     await client.commit(dict.fromkeys(client.assignment(), 0))
     await client.stop()
+
+
+@pytest.fixture
+def store(clickhouse: LocalClickHouse, namespace: str) -> Iterator[Store]:
+    """Migrated, with epoch 1 shown since 1 November 2026."""
+    client = ClickHouse(ClickHouseConfig(url=clickhouse.url))
+    migrate(client, namespace)
+    store = Store(clickhouse, client, namespace)
+    store.epochs.ensure("cluster-1", datetime(2026, 11, 1, tzinfo=UTC))
+    yield store
+    client.close()

@@ -21,7 +21,7 @@ from deploy.runtime.garbage_collection import collect_rarely
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import Ports
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
-from ingest.publishing.switching import ChangingPublisher
+from ingest.publishing.switching import SwitchingPublisher
 from schemas.topics import TOUCHPOINTS, TRAILS, full_name
 
 EMBEDDED_LINGER_S = 0.025
@@ -38,7 +38,7 @@ def command(context: click.Context) -> None:
 async def _run(loaded: Configuration) -> None:
     settings = loaded.settings
     sources = factories.gateway_sources(loaded)
-    publisher = ChangingPublisher()
+    publisher = SwitchingPublisher()
     metrics.build_info()
     counters = metrics.GatewayCounters()
     following = asyncio.create_task(_follow(settings, publisher, counters))
@@ -57,7 +57,7 @@ async def _run(loaded: Configuration) -> None:
 
 
 async def _follow(
-    settings: Settings, publisher: ChangingPublisher, counters: metrics.GatewayCounters
+    settings: Settings, publisher: SwitchingPublisher, counters: metrics.GatewayCounters
 ) -> None:
     """Publish to the topics of the present epoch, and change over when another becomes present."""
     loop = asyncio.get_running_loop()

@@ -27,7 +27,7 @@ from deploy.kafka.outlet import KafkaOutlet
 from deploy.local.detect_embedded import knows_embedded
 from deploy.operations.import_file import Counts, Import, first_rows, source_of
 from deploy.runtime import factories
-from ingest.files.reader import BatchSource, Reading
+from ingest.files.reader import BatchSource, SourceReader
 from ingest.testing.preview import documents, lines
 from schemas.rejection import Rejection
 from schemas.times import now_ms
@@ -66,9 +66,9 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
     source = source_of(loaded, given["source"], given["connector"], option_pairs(given["options"]))
     if source.name not in loaded.settings.sources:
         warn(f"touchline: source {source.name} is not configured, so defaults are used")
-    reading = Reading(source, factories.gateway_config(loaded.settings), now_ms)
+    reader = SourceReader(source, factories.limits(loaded.settings), now_ms)
     if given["dry_run"]:
-        return _dry(reading, file, given["rows"], as_json)
+        return _dry(reader, file, given["rows"], as_json)
     settings = knows_embedded(loaded.settings)
     began = time.monotonic()
     with (
@@ -76,7 +76,7 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
         KafkaOutlet(settings, "touchline-import", given["wait"]) as outlet,
         _progress(file) as beat,
     ):
-        counts = Import(reading, kept, outlet).run(file, again=given["again"], beat=beat)
+        counts = Import(reader, kept, outlet).run(file, again=given["again"], beat=beat)
     _answer(file, source, counts, time.monotonic() - began, as_json)
     return 0
 
@@ -105,8 +105,8 @@ def _progress(file: Path) -> Iterator[Callable[[Counts, float | None], None]]:
             raise
 
 
-def _dry(reading: Reading, file: Path, limit: int, as_json: bool) -> int:
-    found = first_rows(reading, file, limit)
+def _dry(reader: SourceReader, file: Path, limit: int, as_json: bool) -> int:
+    found = first_rows(reader, file, limit)
     if as_json:
         say_json([{"place": one.place, "results": documents(one.results)} for one in found])
     else:

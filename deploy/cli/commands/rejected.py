@@ -155,8 +155,8 @@ def _log(settings: Settings) -> Iterator[tuple[RejectedLog, ClickHouse]]:
 
 def _judge(loaded: Configuration, clickhouse: ClickHouse) -> Judge:
     sources = {source.name: source for source in factories.read_sources(loaded)}
-    config = factories.gateway_config(loaded.settings)
-    return Judge(sources, config, _shown(loaded.settings, clickhouse))
+    limits = factories.limits(loaded.settings)
+    return Judge(sources, limits, _shown(loaded.settings, clickhouse))
 
 
 def _shown(settings: Settings, clickhouse: ClickHouse) -> int:

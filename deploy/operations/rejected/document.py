@@ -12,7 +12,7 @@ import msgspec
 from deploy.operations.rejected.log import Mark, Refusal
 from deploy.operations.rejected.replay import Total
 from deploy.operations.rejected.verdict import Verdict
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from schemas.times import rfc3339
 
 _READABLE = frozenset("\t\n\r")
@@ -112,7 +112,7 @@ def moment(text: str | None) -> str | None:
 def _request(refusal: Refusal) -> dict[str, Any] | None:
     if not refusal.request:
         return None
-    kept = Kept.of(refusal.request)
+    kept = ReplayContext.of(refusal.request)
     around = {name: getattr(kept, name).decode(errors="replace") for name in ("before", "after")}
     return kept._asdict() | around
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from deploy.operations.rejected.log import Mark, Place, Refusal, Selection
 from deploy.operations.rejected.verdict import Judge, Touch, Verdict
-from ingest.publishing.port import Message, NotAcknowledged, messages
+from ingest.publishing.port import Message, NotAcknowledged
 from schemas.times import rfc3339
 from schemas.topics import TOUCHPOINTS
 from schemas.touchpoint_row import TouchpointRow
@@ -190,7 +190,8 @@ def _new(verdict: Verdict, stored: set[Place]) -> list[Touch]:
 
 
 def _records(verdict: Verdict, stored: set[Place]) -> Iterator[Message]:
-    yield from messages([touch.record for touch in _new(verdict, stored)], verdict.refused)
+    yield from (touch.record.message for touch in _new(verdict, stored))
+    yield from verdict.refused
     if verdict.returned is not None:
         yield verdict.returned
 

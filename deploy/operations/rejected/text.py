@@ -9,7 +9,7 @@ from deploy.operations.rejected.document import Shown, moment, payload_text
 from deploy.operations.rejected.log import Mark, Refusal
 from deploy.operations.rejected.replay import SHOWN, Group, Of, Total
 from deploy.operations.rejected.verdict import Verdict
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from schemas.times import rfc3339
 
 #: Bytes of a binary payload that are shown; `--json` has all.
@@ -120,7 +120,7 @@ def _facts(it: Shown) -> Iterator[tuple[str, str]]:
     if refusal.form == "record" or refusal.topic:
         yield "record", _record(refusal)
     if refusal.request:
-        kept = Kept.of(refusal.request)
+        kept = ReplayContext.of(refusal.request)
         headers = "".join(f", {name}: {value}" for name, value in kept.headers.items())
         yield "request", plain(f"{kept.path}{headers}")
         if kept.before + kept.after:

@@ -17,12 +17,13 @@ import msgspec
 
 from deploy.operations.rejected.log import Refusal
 from ingest.connector import Request
-from ingest.gateway.body import decompress
-from ingest.gateway.config import GatewayConfig, ReadSource
 from ingest.intake.accept import Accepted
-from ingest.intake.evaluate import judged, refused
-from ingest.intake.replay_context import ENCODING, Kept, Origins
-from ingest.publishing.port import Message, Refused
+from ingest.intake.decompression import decompress
+from ingest.intake.evaluate import evaluate, rejection_message
+from ingest.intake.limits import Limits
+from ingest.intake.replay_context import ENCODING, Origins, ReplayContext
+from ingest.intake.source import ReadableSource
+from ingest.publishing.port import Message
 from schemas import messages, topics, touchpoint_row
 from schemas.rejection import Rejection
 from schemas.touchpoint_row import TouchpointRow
@@ -61,7 +62,7 @@ class Verdict:
 
     refusal: Refusal
     touches: list[Touch] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[Message] = field(default_factory=list)
     reasons: list[Rejection] = field(default_factory=list)
     returned: Message | None = None
     obstacle: str = ""
@@ -84,12 +85,10 @@ class Verdict:
 class Judge:
     """A judge of refusals by the sources as they are configured now."""
 
-    def __init__(
-        self, sources: Mapping[str, ReadSource], config: GatewayConfig, epoch: int
-    ) -> None:
+    def __init__(self, sources: Mapping[str, ReadableSource], limits: Limits, epoch: int) -> None:
         """Prepare. `epoch`: the present one."""
         self._sources = sources
-        self._config = config
+        self._limits = limits
         self._epoch = epoch
 
     def judge(self, refusal: Refusal) -> Verdict:
@@ -131,17 +130,17 @@ class Judge:
         partition = 0 if topic == topics.LINK_REQUESTS.name else None
         return Verdict(refusal, returned=Message(topic, refusal.key, value, None, partition))
 
-    def _read(self, refusal: Refusal, source: ReadSource, request: Request) -> Verdict:
+    def _read(self, refusal: Refusal, source: ReadableSource, request: Request) -> Verdict:
         encoding = request.headers.get(ENCODING, "")
         problem = None
         if encoding:
-            body = decompress(request.body, encoding.strip().lower(), self._config.max_body_bytes)
+            body = decompress(request.body, encoding.strip().lower(), self._limits.max_body_bytes)
             problem = body.problem
             request = request._replace(body=body.data if problem is None else request.body)
         verdict = Verdict(refusal)
         origins = Origins(source.name, source.connector, request, problem)
         results = (
-            judged(source, request, refusal.received_ms, self._config)
+            evaluate(source, request, refusal.received_ms, self._limits)
             if problem is None
             else iter([problem])
         )
@@ -155,23 +154,23 @@ class Judge:
                 return Verdict(refusal, reasons=[result])
             verdict.reasons.append(result)
             verdict.refused.append(
-                refused(
+                rejection_message(
                     result,
                     origins,
                     rejected_id=_part_id(refusal, number),
                     received_ms=refusal.received_ms,
-                    max_kept_bytes=self._config.max_kept_bytes,
+                    max_kept_bytes=self._limits.max_kept_bytes,
                 )
             )
         return verdict
 
 
-def _requests(refusal: Refusal, source: ReadSource) -> Iterator[Request]:
+def _requests(refusal: Refusal, source: ReadableSource) -> Iterator[Request]:
     """Yield the request of a refusal; if it is unknown, each possible one."""
-    kept = Kept.of(refusal.request) if refusal.request else Kept()
+    kept = ReplayContext.of(refusal.request) if refusal.request else ReplayContext()
     yield kept.request(refusal.payload)
     if not refusal.form:
-        alone = kept.alone(source.connector, Kept().request(b""))
+        alone = kept.alone(source.connector, ReplayContext().request(b""))
         if alone is not None:
             yield alone.request(refusal.payload)
 

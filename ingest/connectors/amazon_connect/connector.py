@@ -28,7 +28,7 @@ from ingest.kit.signing import RequiredSecrets, is_one_of
 from schemas.rejection import Rejection
 from schemas.times import SECOND_MS, parse_ms
 
-#: Channel of a contact -> ours; others are calls of a kind.
+#: Channel of a contact -> our channel; all others are kinds of calls.
 CHANNELS = {"VOICE": "phone", "CHAT": "chat", "TASK": "chat", "EMAIL": "email"}
 #: Channel -> the initiation methods by which the company turns to the customer.
 _OUTBOUND = {
@@ -63,7 +63,7 @@ OUTCOMES = {
 }
 _VOICEMAIL = frozenset({"VOICEMAIL_BEEP", "VOICEMAIL_NO_BEEP"})
 _BY_A_FLOW = "CONTACT_FLOW_DISCONNECT"
-#: Sentiment of Contact Lens goes so far to both sides.
+#: Contact Lens's sentiment goes from minus this to plus this.
 _MOST_SENTIMENT = 5
 _MAPPED = frozenset({"CustomerEndpoint", "CustomerId"})
 _NAMES = {"event_id": "ContactId", "occurred_at": "InitiationTimestamp"}
@@ -71,7 +71,7 @@ _NOBODY = "CustomerEndpoint: is no phone number or address, and nothing else nam
 
 
 class AmazonConnectOptions(Options):
-    """`access_key`: of the Firehose stream's HTTP endpoint.
+    """`access_key`: the access key of the Firehose stream's HTTP endpoint.
 
     `identifier_attributes`: contact attributes that name the customer, with the kind of identifier
     that each holds, for instance {"crmId": "customer_id"}.
@@ -96,12 +96,12 @@ class AmazonConnect(WebhookConnector):
         self._kinds = options.identifier_attributes
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether the request shows a key of ours: Firehose signs nothing."""
+        """Return True if the request shows a key of ours: Firehose signs nothing."""
         shown = request.headers.get(firehose.ACCESS_KEY, "")
         return is_one_of(shown.encode("utf-8", "replace"), self._keys)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """A touch for each record."""
+        """Yield a touch for each record."""
         records = list(firehose.records(request.body))
         if len(records) > context.max_events:
             detail = f"the batch: holds {len(records)} records, at most {context.max_events}"
@@ -115,11 +115,11 @@ class AmazonConnect(WebhookConnector):
                 yield from each([record], request.body, context, convert)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """Nothing: a record is a body too."""
+        """Return empty bytes: a record is a body too."""
         return b"", b""
 
     def reply(self, request: Request) -> Reply:
-        """What Firehose wants to hear."""
+        """Return the answer that Firehose expects."""
         return firehose.reply(request)
 
     def _touch(
@@ -152,7 +152,7 @@ class AmazonConnect(WebhookConnector):
         return finish(fields, read.problems, payload, _NAMES, _NOBODY)
 
     def _customer(self, contact: _Contact, read: Fields) -> list[tuple[str, str | None]]:
-        """The customer: the endpoint that is not the company's, whoever called."""
+        """Return the customer: the endpoint that is not the company's, whoever called."""
         if contact.method == _THIRD_PARTY:
             return []
         endpoint = read.inside("CustomerEndpoint")
@@ -167,7 +167,7 @@ class AmazonConnect(WebhookConnector):
 
 
 class _Contact(NamedTuple):
-    """What decides the meaning of a record."""
+    """The fields that decide the meaning of a record."""
 
     channel: str
     method: str
@@ -200,7 +200,7 @@ class _Contact(NamedTuple):
 
 
 def _told(contact: _Contact, read: Fields) -> tuple[str, str | None]:
-    """Type and outcome."""
+    """Return type and outcome."""
     if contact.method in _BESIDE:
         return f"amazon_connect_{snake_case(contact.method)}", None
     if contact.channel == "VOICE":
@@ -218,7 +218,7 @@ def _chat(contact: _Contact) -> tuple[str, str | None]:
 
 
 def _work(contact: _Contact) -> str | None:
-    """What became of a task or an e-mail."""
+    """Return the type of a task or an e-mail; None for other channels."""
     if contact.channel == "TASK":
         return "task_expired" if contact.reason == "EXPIRED" else "task_completed"
     if contact.channel != "EMAIL":
@@ -238,9 +238,10 @@ def _call(contact: _Contact, read: Fields) -> tuple[str, str | None]:
 
 
 def _outcome(contact: _Contact, read: Fields) -> str:
-    """Whether the two spoke: an agent with the caller, or whoever was called with anybody.
+    """Return the outcome of a call.
 
-    A caller whom a flow served without any queue was answered too; one who left before was not.
+    It is answered if an agent spoke with the caller, or whoever was called with anybody. A caller
+    whom a flow served without any queue was answered too; one who left before was not.
     """
     if contact.machine in _VOICEMAIL:
         return "no_answer"
@@ -256,7 +257,7 @@ def _outcome(contact: _Contact, read: Fields) -> str:
 
 
 def _duration(outcome: str | None, contact: _Contact, read: Fields) -> float | None:
-    """Seconds of talk; of a call that a flow served alone those from its start to its end."""
+    """Return the seconds of talk; of a call that a flow served alone, from its start to its end."""
     if outcome != "answered":
         return None
     if contact.has_agent or contact.channel != "VOICE":
@@ -289,13 +290,13 @@ def _seconds(read: Fields, name: str) -> float | None:
 
 
 def _segment(read: Fields, name: str) -> str | None:
-    """A segment attribute, which stands in an object."""
+    """Return a segment attribute, which is inside an object."""
     value = read.object("SegmentAttributes").get(name)
     return Fields(value).peek("ValueString") if isinstance(value, dict) else None
 
 
 def _sentiment(read: Fields) -> float | None:
-    """What Contact Lens found of the customer, where the record has it."""
+    """Return the customer's sentiment as Contact Lens states it, if the record has it."""
     lens = read.inside("ContactLens")
     for place in (read, lens, lens.inside("ConversationalAnalytics")):
         overall = place.inside("ConversationCharacteristics").inside("Sentiment")

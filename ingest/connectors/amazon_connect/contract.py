@@ -20,19 +20,19 @@ DELIVERED_MS = 1_795_158_600_000
 
 
 def shown(body: bytes, key: str = "s", headers: dict[str, str] | None = None) -> Request:
-    """A request with a key, which is all there is: Firehose signs nothing."""
+    """Return a request with a key, which is all there is: Firehose signs nothing."""
     return posted(body, {ACCESS_KEY: key, **(headers or {})})
 
 
 def delivery(*data: bytes) -> bytes:
-    """A body as Firehose makes it of records."""
+    """Return a body as Firehose makes it of records."""
     records = [{"data": base64.b64encode(one).decode()} for one in data]
     head = {"requestId": REQUEST_ID, "timestamp": DELIVERED_MS}
     return json.dumps({**head, "records": records}).encode()
 
 
 class AmazonConnectContract(ConnectorSuite):
-    """A contact record a body."""
+    """One contact record in a body."""
 
     name = "amazon_connect"
     payloads = load(Path(__file__).parent / "payloads")

@@ -27,7 +27,7 @@ ALWAYS = (
     "lastdata", "start", "answer", "end", "duration", "billsec", "disposition", "amaflags",
 )  # fmt: skip
 MASTER = (*ALWAYS, "uniqueid", "userfield", "peeraccount", "linkedid", "sequence")
-#: The start's name in databases.
+#: Name of the start in databases.
 CALLDATE = "calldate"
 _NEEDED = ("src", "dst", "disposition")
 #: Disposition, as a word or as the number that cdr_custom writes on demand -> (type, outcome).
@@ -44,11 +44,11 @@ DISPOSITIONS = {
     "8": ("call_completed", "answered"),
     "16": ("call_missed", "failed"),
 }
-#: Have fields of their own.
+#: Columns with fields of their own in a touchpoint.
 _MAPPED = frozenset({"start", CALLDATE, "billsec", "uniqueid"})
 _PHONE = re.compile(r"\+?\d{6,15}", re.ASCII)
 _BETWEEN = re.compile(r"[\s().\-]")
-#: What stands for a number that the caller withheld.
+#: Texts that stand for a number that the caller withheld.
 _WITHHELD = frozenset(
     {"", "anonymous", "unknown", "unavailable", "private", "restricted", "withheld", "<unknown>"}
 )
@@ -81,10 +81,10 @@ class CdrOptions(TableOptions):
     """`columns`: the names of the columns in their order, by Asterisk's names; without, those of
     Master.csv. `header`: the first line names them.
 
-    `zone` and `format` are those of the times. Whether a call came in is told by the first that
-    knows it: `contexts` (patterns of dcontext → inbound, outbound or internal), `trunks` (begins of
-    the names of channels to the outside), `own_numbers` (of the company), and `extensions` (the
-    pattern of numbers within the company).
+    `zone` and `format` are those of the times. The direction of a call comes from the first option
+    that determines it: `contexts` (patterns of dcontext → inbound, outbound or internal),
+    `trunks` (prefixes of the names of channels to the outside), `own_numbers` (of the company), and
+    `extensions` (the pattern of numbers within the company).
     """
 
     columns: Annotated[tuple[Text, ...] | None, AfterValidator(_names)] = None
@@ -124,7 +124,7 @@ class Cdr(Table):
         return frozenset(_NEEDED)
 
     def touch(self, row: dict[str, str], event_id: str, payload: bytes, context: Context) -> Result:
-        """The call of a row."""
+        """Return the call of a row."""
         direction = self._direction(row)
         if direction == "internal":
             detail = "src, dst: is a call within the company"
@@ -160,7 +160,7 @@ class Cdr(Table):
         return finish(fields, problems, lambda: payload, names, nobody)
 
     def _direction(self, row: dict[str, str]) -> Direction | None:
-        """Which way a call went; None where nothing tells it."""
+        """Return the direction of a call; None if nothing determines it."""
         for found in (self._by_context(row), self._by_trunk(row)):
             if found is not None:
                 return found
@@ -183,7 +183,7 @@ class Cdr(Table):
         return "outbound" if row.get("dstchannel", "").startswith(trunks) else None
 
     def _party(self, number: str) -> Party:
-        """Who a number is: one of the company has an own number, an extension or only a name."""
+        """Classify a number: the company's is an own number, an extension or only a name."""
         if number.casefold() in _WITHHELD:
             return "withheld"
         plain = _number(number)
@@ -193,12 +193,12 @@ class Cdr(Table):
 
 
 def _number(text: str) -> str:
-    """A number without what stands between its digits."""
+    """Return a number without the characters between its digits."""
     return _BETWEEN.sub("", text)
 
 
 def _event_id(row: dict[str, str]) -> str | None:
-    """The id of the caller's channel; of several records of one call also the record's number."""
+    """Return the id of the caller's channel, with the record's number if a call has several."""
     unique = row.get("uniqueid")
     sequence = row.get("sequence")
     return f"{unique}-{sequence}" if unique and sequence else unique

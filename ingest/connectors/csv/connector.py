@@ -28,7 +28,7 @@ from ingest.kit.mapping_yaml import read_mapping
 from ingest.kit.tables import Dialect, Record, encoding_name, records
 from schemas.rejection import Rejection
 
-#: So many columns are named in a message.
+#: Most columns that a message names.
 _SHOWN = 12
 
 
@@ -40,15 +40,15 @@ def _delimiter(given: str) -> str:
 
 
 class TableOptions(Options):
-    """How a CSV file is written. `delimiter` may be `tab`."""
+    """The format of a CSV file. `delimiter` may be `tab`."""
 
     encoding: Annotated[str, AfterValidator(encoding_name)] = "utf-8"
     delimiter: Annotated[str, AfterValidator(_delimiter)] = ","
 
 
 class CsvOptions(TableOptions):
-    """`map` says what the columns become. `header`: the first line names the columns (true), they
-    have the numbers from 1 on (false), or a list of the names that the file itself does not have.
+    """`map` maps the columns. `header`: the first line names the columns (true), the columns are
+    numbered from 1 (false), or a list of the names that the file itself does not have.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -58,9 +58,9 @@ class CsvOptions(TableOptions):
 
 
 class Table(RowConnector):
-    """A CSV file; what a row becomes is for the connector.
+    """A CSV file; the subclass converts its rows.
 
-    A row is read again by its bytes behind those of the header.
+    A row is read again from its bytes, which follow those of the header.
     """
 
     def __init__(
@@ -71,23 +71,24 @@ class Table(RowConnector):
         numbered: bool = False,
         least: int | None = None,
     ) -> None:
-        """`names` None: the first line has them, unless the columns are `numbered`.
+        """Store the dialect and the names.
 
-        A row has a cell for each column; with `least` so many are enough.
+        `names` None: the first line has them, unless the columns are `numbered`. A row has a cell
+        for each column; with `least`, this many cells are enough.
         """
         self._least = least
         self._dialect = dialect
         self._names = tuple(names) if names is not None else None
         self._numbered = numbered
-        #: The header read last: its bytes and the names.
+        #: The last header that was read: its bytes and the names.
         self._head: tuple[bytes, tuple[str, ...]] | None = None
 
     def wanted(self) -> frozenset[str]:
-        """The columns that must be there."""
+        """Return the columns that must be there."""
         raise NotImplementedError
 
     def touch(self, row: dict[str, str], event_id: str, payload: bytes, context: Context) -> Result:
-        """What a row becomes: its filled cells by column. `event_id` for one that has none."""
+        """Convert a row, its filled cells by column. `event_id` is for a row that has none."""
         raise NotImplementedError
 
     @property
@@ -122,7 +123,7 @@ class Table(RowConnector):
                 )
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """See `RowConnector`; cells that are all empty are no row."""
+        """See `RowConnector`; a row whose cells are all empty is skipped."""
         names, head = self._header_of(request.body)
         body = request.body[head:]
         try:
@@ -140,7 +141,7 @@ class Table(RowConnector):
                 yield self._row(names, texts, row_id(request.path, number), body, context)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """The header before a row."""
+        """Return the header before a row."""
         _, head = self._header_of(request.body)
         return request.body[:head], b""
 
@@ -187,7 +188,7 @@ class Table(RowConnector):
             raise FileProblem(f"{file}:1: there are two columns {', '.join(doubled)}")
 
     def _header_of(self, body: bytes) -> tuple[Sequence[str] | None, int]:
-        """The names of the columns, and how many bytes of a row's body the header takes."""
+        """Return the names of the columns, and the bytes of a row's body that the header takes."""
         if not self._has_header:
             return self._names, 0
         if self._head is not None and body.startswith(self._head[0]):
@@ -203,7 +204,7 @@ class Table(RowConnector):
         return names, len(record.data)
 
     def _named(self, header: bytes) -> tuple[str, ...]:
-        """The names in a header; a column without one is named by its number."""
+        """Return the names in a header; a column without a name is named by its number."""
         cells = self._dialect.cells(header)
         return tuple(
             unicodedata.normalize("NFC", cell.strip()) or f"column_{number}"
@@ -234,7 +235,7 @@ class CsvFile(Table):
         self._map = options.map
 
     def wanted(self) -> frozenset[str]:
-        """The columns of the mapping."""
+        """Return the columns of the mapping."""
         return frozenset() if self._numbered else self._map.columns
 
     def touch(self, row: dict[str, str], event_id: str, payload: bytes, context: Context) -> Result:
@@ -264,7 +265,7 @@ class RowCells:
 
 
 def mapped(mapping: Mapping, cells: Any, event_id: str, payload: bytes) -> Result:
-    """The touchpoint that a mapping makes of a row; `event_id` where the mapping has none."""
+    """Return the touchpoint that a mapping makes of a row; `event_id` is for one without an id."""
     problems: list[str] = []
     fields = mapping.fields(cells, problems)
     if mapping.event_id is None:

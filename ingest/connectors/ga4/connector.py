@@ -1,4 +1,4 @@
-"""Google Analytics 4: what is sent by its Measurement Protocol.
+"""Google Analytics 4: events that are sent by its Measurement Protocol.
 
 Source: https://developers.google.com/analytics/devguides/collection/protocol/ga4/reference
 (request, payload, events). The API secret is in the query. See docs/channels/ga4.md.
@@ -98,7 +98,7 @@ TYPES = {
     "video_complete": "video_completed",
     "ad_impression": "ad_viewed",
 }
-#: What the event is about: the first of these parameters.
+#: Parameters with the subject of an event; the first that is present counts.
 _SUBJECTS = ("page_title", "screen_name", "search_term", "file_name", "form_id", "video_title")
 _CAMPAIGN = {
     "campaign": "name",
@@ -108,12 +108,12 @@ _CAMPAIGN = {
     "content": "content",
 }
 _DECISIONS = {"GRANTED": True, "DENIED": False}
-#: What a request says for all of its events.
+#: Fields of a request that apply to all of its events.
 _SHARED = (
     "client_id", "app_instance_id", "user_id", "timestamp_micros", "user_properties", "consent",
     "non_personalized_ads", "user_location", "ip_override", "device", "user_agent",
 )  # fmt: skip
-#: Of these what is kept as properties.
+#: Those of them that are kept as properties.
 _KEPT = ("user_location", "ip_override", "device", "user_agent")
 _NAMES = {
     "type": "name",
@@ -126,7 +126,7 @@ _NOBODY = "client_id: is missing; a request needs client_id, app_instance_id or 
 
 
 class Ga4Options(Options):
-    """`api_secret`: what senders put into the query; any text you choose."""
+    """`api_secret`: the secret that senders put into the query; any text you choose."""
 
     api_secret: RequiredSecrets
 
@@ -144,7 +144,7 @@ class Ga4(WebhookConnector):
 
     @classmethod
     def key(cls, request: Request) -> bytes | None:
-        """The API secret in the query."""
+        """Return the API secret in the query."""
         try:
             shown = parse_qs(request.query, max_num_fields=100).get("api_secret")
         except ValueError:
@@ -152,16 +152,16 @@ class Ga4(WebhookConnector):
         return shown[0].encode("utf-8", "replace") if shown else None
 
     def keys(self) -> tuple[bytes, ...]:
-        """The API secrets that are valid for this source."""
+        """Return the API secrets that are valid for this source."""
         return self._keys
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether the request shows an API secret of this source."""
+        """Return True if the request shows an API secret of this source."""
         shown = self.key(request)
         return shown is not None and is_one_of(shown, self._keys)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The events of the request, each with what the request says for all."""
+        """Yield the events of the request, each with what the request states for all."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -172,13 +172,13 @@ class Ga4(WebhookConnector):
             yield Rejection("invalid", "events: must be a list of events", request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """A request with what its events share."""
+        """Return a request around an event, with what its events share."""
         body = decode(request.body)
         shared = json_bytes(_shared(body) if isinstance(body, dict) else {})
         return shared[:-1] + (b"," if len(shared) > 2 else b"") + b'"events":[', b"]}"
 
     def reply(self, request: Request) -> Reply:
-        """What Google answers."""
+        """Return Google's answer."""
         return Reply(204)
 
 
@@ -231,9 +231,9 @@ def _event_id(
     event: dict[str, Any],
     received_ms: int | None,
 ) -> str:
-    """The sender's own id, of a purchase that of the transaction, else one of the content.
+    """Return the sender's own id, for a purchase the transaction's, else one of the content.
 
-    Without a time in it (`received_ms` is given then) the same content may come on many days, each
+    If no time is stated (`received_ms` is then given) the same content may come on many days, each
     login of a customer for instance: it is the same event only within a minute of receipt.
     """
     own = params.id("event_id")
@@ -248,7 +248,7 @@ def _event_id(
 
 
 def _traits(properties: Fields) -> dict[str, Any]:
-    """User properties, each an object with `value`."""
+    """Return the user properties, each of which is an object with `value`."""
     found: dict[str, Any] = {}
     for name, one in properties.values():
         if isinstance(one, dict) and "value" in one:
@@ -259,7 +259,7 @@ def _traits(properties: Fields) -> dict[str, Any]:
 
 
 def _consent(about: Fields) -> dict[str, bool]:
-    """Consent to ads. The older `non_personalized_ads` is a no to personal ones."""
+    """Return the consent to ads. The older `non_personalized_ads` refuses personal ones."""
     given = about.inside("consent")
     found: dict[str, bool] = {}
     if about.flag("non_personalized_ads"):
@@ -274,7 +274,7 @@ def _consent(about: Fields) -> dict[str, bool]:
 
 
 def _campaign(params: Fields) -> dict[str, str] | None:
-    """The campaign parameters of the event, else those of the page's address."""
+    """Return the campaign parameters of the event, else those of the page's address."""
     found = {ours: text for name, ours in _CAMPAIGN.items() if (text := params.peek(name))}
     if "name" not in found and "medium" not in found:
         return campaign_of(params.peek("page_location"))

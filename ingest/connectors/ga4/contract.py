@@ -16,7 +16,7 @@ from ingest.testing.values import URL, load
 
 
 def request(body: bytes, secret: str = "s", query: str | None = None) -> Request:
-    """The request with a secret, or with another query."""
+    """Return the request with a secret, or with another query."""
     query = f"measurement_id=G-1&api_secret={quote(secret)}" if query is None else query
     return Request("POST", PATH, query, f"{URL}{PATH}?{query}", {}, body)
 

@@ -90,19 +90,19 @@ DECISIONS = {
     "granular.subscribe": ("email_subscribed", "email", "marketing", True),
     "granular.unsubscribe": ("email_unsubscribed", "email", "marketing", False),
 }
-#: What Intercom calls a customer. Admins, bots and teams are the company.
+#: Intercom's words for a customer. Admins, bots and teams are the company.
 _PEOPLE = frozenset({"contact", "user", "lead", "visitor"})
 _MAPPED = frozenset({"type", "contact", "contacts", "user", "email", "phone", "name"})
 _PER_DELIVERY = frozenset({"delivery_status", "delivery_attempts", "delivered_at", "first_sent_at"})
 _NAMES = {"event_id": "id", "occurred_at": "created_at", "type": "topic"}
 _NOBODY = "data.item: names no contact"
 _TAG = re.compile(r"<[^>]*>")
-#: Of a message as HTML as much is read for the subject.
+#: Characters of a message in HTML that are read for the subject.
 _READ_LENGTH = 4000
 
 
 class IntercomOptions(Options):
-    """`client_secret`: of the app, in the Developer Hub.
+    """`client_secret`: the client secret of the app, in the Developer Hub.
 
     `subscriptions` gives subscription types (by id) a consent purpose of their own; without,
     opting out of one is a decision about "marketing".
@@ -124,16 +124,16 @@ class Intercom(WebhookConnector):
         self._purposes = {str(number): name for number, name in options.subscriptions.items()}
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether a client secret of ours signed the body."""
+        """Return True if a client secret of ours signed the body."""
         scheme, _, shown = request.headers.get(SIGNATURE, "").partition("=")
         return scheme == "sha1" and is_hmac_of(request.body, shown, self._secrets, HEX, scheme)
 
     def handshake(self, request: Request) -> Reply:
-        """Intercom asks with HEAD whether the address is there before it takes it."""
+        """Answer the HEAD request with which Intercom checks the address before it accepts it."""
         return Reply()
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The one notification of the request; nothing where Intercom only tries the address."""
+        """Yield the one notification of the request; nothing if Intercom only tests the address."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -187,7 +187,7 @@ class Intercom(WebhookConnector):
 
 
 def _message(item: dict[str, Any]) -> dict[str, Any]:
-    """What was written last: the part of a ticket or conversation, else what it began with."""
+    """Return the latest message: the part of a ticket or conversation, else the first message."""
     thing = Fields(item)
     parts = thing.inside("conversation_parts").objects("conversation_parts")
     found = thing.object("ticket_part") or (parts[-1] if parts else {})
@@ -201,9 +201,9 @@ def _described(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _person(item: Fields, message: dict[str, Any]) -> Fields | None:
-    """The customer: the contact that it is about, else the author, else the first contact.
+    """Return the customer: the contact of the event, else the author, else the first contact.
 
-    Of several customers in one conversation only one is taken: they are not one person.
+    Of several customers in one conversation only one is used: they are not one person.
     """
     if item.peek("type") in _PEOPLE:
         return item
@@ -220,9 +220,9 @@ def _person(item: Fields, message: dict[str, Any]) -> Fields | None:
 
 
 def _identifiers(person: Fields) -> list[tuple[str, str | None]]:
-    """Their id in Intercom, e-mail and phone; of users also the id that you gave them.
+    """Return their id in Intercom, e-mail and phone; for users also the id that you gave them.
 
-    The external id of a lead is one that Intercom made up.
+    The external id of a lead is made up by Intercom.
     """
     is_user = (person.peek("role") or person.peek("type")) == "user"
     own = person.id("external_id") or person.id("user_id")
@@ -235,14 +235,14 @@ def _identifiers(person: Fields) -> list[tuple[str, str | None]]:
 
 
 def _plain(body: object) -> str | None:
-    """A message as a subject: without its HTML."""
+    """Return a message without its HTML, as a subject."""
     if not isinstance(body, str):
         return None
     return shortened(html.unescape(_TAG.sub(" ", body[:_READ_LENGTH]))) or None
 
 
 def _rated(item: Fields) -> float | None:
-    """A rating from 1 (bad) to 5 as sentiment."""
+    """Return a rating from 1 (bad) to 5 as sentiment."""
     rating = item.inside("conversation_rating").id("rating")
     if rating is None:
         return None

@@ -17,7 +17,7 @@ from ingest.testing.values import load, posted
 
 
 def signed(body: bytes, secret: str = "s") -> Request:
-    """The request that Intercom makes."""
+    """Return the request that Intercom makes."""
     digest = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
     return posted(body, {SIGNATURE: f"sha1={digest}"})
 

@@ -18,7 +18,7 @@ from schemas.rejection import Rejection
 
 
 class JsonLinesOptions(Options):
-    """`map` says what the fields become; without it each line is a touchpoint."""
+    """`map` maps the fields; without it each line is a touchpoint."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -40,7 +40,7 @@ class JsonLines(RowConnector):
         return rows(context, cursor)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The touchpoint of a line."""
+        """Yield the touchpoint of a line."""
         event = decode(request.body)
         if isinstance(event, Rejection):
             yield event

@@ -31,9 +31,9 @@ TYPES = {
     "unfollow": "account_unfollowed",
     "postback": "postback_received",
 }
-#: The confirmation that LINE delivered a notification message; everything else the customer does.
+#: The company's event: LINE delivered a notification message. All others are the customer's.
 _OUTBOUND = frozenset({"delivery"})
-#: Have fields of their own, or serve only an answer to LINE; what else an event has is a property.
+#: Fields with fields of their own, or only for an answer to LINE; all others are properties.
 _MAPPED = frozenset(
     {"type", "webhookEventId", "timestamp", "source", "replyToken", "deliveryContext", "message"}
 )
@@ -43,7 +43,7 @@ _NOBODY = "source.userId: is missing, so the event names no customer (that of a 
 
 
 class LineOptions(Options):
-    """`channel_secret`: of the Messaging API channel."""
+    """`channel_secret`: the channel secret of the Messaging API channel."""
 
     channel_secret: RequiredSecrets
 
@@ -59,12 +59,12 @@ class Line(WebhookConnector):
         self._secrets = secrets(options.channel_secret)
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether a channel secret of ours signed the body."""
+        """Return True if a channel secret of ours signed the body."""
         shown = request.headers.get(SIGNATURE, "")
         return is_hmac_of(request.body, shown, self._secrets, BASE64)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The events of the request; none where LINE only tries the address."""
+        """Yield the events of the request; none if LINE only tests the address."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -76,7 +76,7 @@ class Line(WebhookConnector):
             yield Rejection("unreadable", "events: must be a list of events", request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """The list of events."""
+        """Return the list around an event."""
         return b'{"events":[', b"]}"
 
 

@@ -18,7 +18,7 @@ from ingest.testing.values import load, posted
 
 
 def signed(body: bytes, secret: str = "s") -> Request:
-    """The request that LINE makes."""
+    """Return the request that LINE makes."""
     digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
     return posted(body, {SIGNATURE: base64.b64encode(digest).decode()})
 

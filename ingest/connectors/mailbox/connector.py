@@ -1,4 +1,4 @@
-"""A mailbox: incoming inquiries as touches, read over IMAP and left as it is.
+"""A mailbox: incoming inquiries as touches, read over IMAP and left unchanged.
 
 Source: the RFCs that `imap` and `mail_message` name. A message is known by its Message-ID, the
 place in the folder by UIDVALIDITY and UID. See docs/channels/mailbox.md.
@@ -29,16 +29,16 @@ from ingest.kit.imap import Account, Fetched, Folder, Tls, internal_moment
 from ingest.kit.mail_message import DELIVERY_STATUS, FEEDBACK, Mail, Receiver
 from schemas.rejection import Rejection
 
-#: So much of the headers is read, and so much of a message where it is needed.
+#: Most bytes read of the headers, and of a message where its content is needed.
 HEADER_BYTES = 64 * 1024
 MESSAGE_BYTES = 256 * 1024
-#: Of a message so many characters are kept, if any.
+#: Most characters of a message's text that are kept, if any.
 TEXT_LENGTH = 50_000
 #: Longer ids are shortened to a digest.
 _ID_LENGTH = 400
 _REFERENCES = 20
-#: When the numbers of a folder have changed, messages that came in so long before the last one
-#: read are read again; their ids make them redeliveries.
+#: When the numbers of a folder have changed, messages that came in up to this long before the
+#: last one read are read again; their ids make them redeliveries.
 _OVERLAP = timedelta(days=2)
 #: Action in a delivery status -> type and direction.
 _ACTIONS = {
@@ -56,9 +56,9 @@ _CLASSES = {"5": "permanent", "4": "transient"}
 class MailboxOptions(Options):
     """`host`, `username` and `password` of an IMAP server, and the `folder`.
 
-    `own_domains` are the company's: their addresses are never a customer's; without, the domain of
-    the username. `since`: messages that came in before that day are passed over. `text`: keep the
-    begin of the plain text too. `every_s`: seconds between two looks. `tls` is implicit, starttls,
+    `own_domains` are the company's: their addresses are never a customer's; by default the domain
+    of the username. `since`: messages that came in before that day are skipped. `text`: keep the
+    start of the plain text too. `every_s`: seconds between two polls. `tls` is implicit, starttls,
     or none for a server on the same machine; `ca_file` is for a certificate of your own.
     """
 
@@ -76,7 +76,7 @@ class MailboxOptions(Options):
 
 
 class Place(NamedTuple):
-    """Where the folder was read to: its UIDVALIDITY, the last UID, and when that came in."""
+    """The position in the folder: its UIDVALIDITY, the last UID read, and when that came in."""
 
     validity: int
     uid: int
@@ -84,12 +84,12 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, cursor: str) -> Place:
-        """Of a cursor."""
+        """Parse a cursor."""
         return cls(*(int(part) for part in cursor.split(":")))
 
     @property
     def cursor(self) -> str:
-        """As it is kept."""
+        """The position as it is stored."""
         return f"{self.validity}:{self.uid}:{self.at}"
 
 
@@ -123,7 +123,7 @@ class Mailbox(RowConnector):
         self._own = options.own_domains or ((domain.lower(),) if domain else ())
 
     def rows(self, cursor: str | None, context: Context) -> Iterator[Row]:
-        """A row for each message behind the cursor, in the order of their numbers."""
+        """Yield a row for each message after the cursor, in the order of their numbers."""
         place = Place.of(cursor) if cursor else None
         with Folder(self._account, self._folder) as folder:
             since = self._since
@@ -141,7 +141,7 @@ class Mailbox(RowConnector):
                     yield self._row(message, here, folder.uid_next)
 
     def _messages(self, folder: Folder, uids: Sequence[int]) -> list[Fetched]:
-        """Headers, and of reports all that is needed to know whom they are about."""
+        """Return the headers, and of reports all that is needed to know whom they are about."""
         if self._text:
             return folder.messages(uids, MESSAGE_BYTES)
         found = folder.headers(uids, HEADER_BYTES)
@@ -161,7 +161,7 @@ class Mailbox(RowConnector):
         )
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The touch of a message; of a report one for each receiver that it is about."""
+        """Yield the touch of a message; for a report one for each receiver that it is about."""
         try:
             mail = Mail(request.body)
             yield from self._touches(mail, request, context)
@@ -194,9 +194,9 @@ class Mailbox(RowConnector):
         yield finish(fields, [], lambda: request.body, None, "From: names no sender")
 
     def _sender(self, mail: Mail) -> tuple[str | None, str]:
-        """Who wrote it: a form on the company's site has the customer in Reply-To.
+        """Return the sender; a form on the company's site has the customer in Reply-To.
 
-        None, and the header that names only the company.
+        If the headers name only the company: None, and the header that does.
         """
         sender = mail.address("From")
         if sender is None or not self._is_own(sender):
@@ -255,7 +255,7 @@ class Mailbox(RowConnector):
 
 
 def _common(mail: Mail, request: Request, context: Context) -> dict[str, Any]:
-    """What all touches of a message have."""
+    """Return the fields that all touches of a message have."""
     at = sent_at(mail.raw("Date"), context.received_ms)
     return {
         "channel": "email",
@@ -265,7 +265,7 @@ def _common(mail: Mail, request: Request, context: Context) -> dict[str, Any]:
 
 
 def _event_id(mail: Mail, request: Request) -> str:
-    """The Message-ID, which a message keeps wherever it is moved; else its place in the folder."""
+    """Return the Message-ID, which stays when a message is moved; else its place in the folder."""
     message_id = mail.message_id
     if message_id is None:
         return request.path.removeprefix("/mailbox/")

@@ -17,7 +17,7 @@ from ingest.testing.values import MARK, contents
 
 USER, PASSWORD = "support@own.example", "imap-secret-7Kq"
 MESSAGES = contents(Path(__file__).parent / "payloads")
-#: Of nobody, and of the company itself.
+#: Messages of nobody, and of the company itself.
 BAD = (
     f"Subject: {MARK}\n\n".encode(),
     f"From: boss@own.example\nMessage-ID: <{MARK}@own.example>\n\n".encode(),
@@ -26,12 +26,12 @@ _FROM = b"From -\n"
 
 
 def mbox(*messages: bytes) -> bytes:
-    """A mailbox in one file."""
+    """Return a mailbox in one file."""
     return b"".join(_FROM + message for message in messages)
 
 
 def opened(content: bytes) -> list[bytes]:
-    """The messages of a mailbox in one file, with the line ends of e-mail."""
+    """Return the messages of a mailbox in one file, with the line ends of e-mail."""
     lines = re.sub(rb"\r?\n", b"\r\n", content)
     return [one for one in re.split(rb"^From .*\n", lines, flags=re.MULTILINE) if one]
 

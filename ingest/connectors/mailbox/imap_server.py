@@ -1,7 +1,7 @@
 """An IMAP server's side, as far as a folder is only read: a small server on this machine.
 
 After RFC 3501. It knows LOGIN, EXAMINE, UID SEARCH by numbers and UID FETCH of headers and whole
-messages, and says BAD to everything else: so whoever wants to change something is found out.
+messages, and says BAD to everything else, so that any attempt to change something is detected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 UID_VALIDITY = 5
 #: Numbers of messages have gaps where others were deleted.
 STEP = 7
-#: When every message came in.
+#: Date of arrival of every message.
 CAME_IN = "20-Nov-2026 16:15:03 +0900"
 _FETCH = re.compile(r"\(UID INTERNALDATE RFC822\.SIZE BODY\.PEEK\[(HEADER)?\]<0\.(\d+)>\)")
 
@@ -25,7 +25,7 @@ class ImapServer:
     """A server with one user and one folder, whose `messages` are set from outside."""
 
     def __init__(self, username: str, password: str, folder: str = "INBOX") -> None:
-        """Starts it."""
+        """Start the server."""
         self.login = [username, password]
         self.folder = folder
         self.messages: Sequence[bytes] = ()
@@ -36,11 +36,11 @@ class ImapServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         return int(self._tcp.server_address[1])
 
     def close(self) -> None:
-        """Stops it."""
+        """Stop the server."""
         self._tcp.shutdown()
         self._tcp.server_close()
         self._thread.join()

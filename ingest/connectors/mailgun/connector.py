@@ -33,10 +33,10 @@ from schemas.rejection import Rejection
 
 SIGNATURE = "signature"
 EVENT = "event-data"
-#: Of an event of a subaccount: the same, signed with the key of the account above it.
+#: The same for an event of a subaccount, signed with the key of the account above it.
 PARENT = "parent-signature"
 
-#: Mailgun's event -> (type, direction). What failed is told apart by `_failed`.
+#: Mailgun's event -> (type, direction). Failures are told apart by `_failed`.
 EVENTS = {
     "accepted": ("email_processed", "outbound"),
     "rejected": ("email_dropped", "outbound"),
@@ -47,11 +47,11 @@ EVENTS = {
     "complained": ("email_complained", "inbound"),
 }
 _DECISIONS = frozenset({"unsubscribed", "complained"})
-#: Reasons of a failure that begin so: Mailgun did not try, the address is on one of its lists.
+#: Prefix of a failure's reason: Mailgun did not try, the address is on one of its lists.
 _SUPPRESSED = "suppress-"
-#: Have fields of their own in a touchpoint; all others, user variables too, are properties.
+#: Fields with fields of their own in a touchpoint; all others, user variables too, are properties.
 _MAPPED = frozenset({"event", "id", "timestamp", "recipient", "url"})
-#: Of these only a part is kept: the rest is headers, and addresses of others.
+#: Fields of which only a part is kept: the rest is headers, and addresses of others.
 _SHORTENED = frozenset({"message", "envelope"})
 _NAMES = {"event_id": "event-data.id", "type": "event-data.event", "url": "event-data.url"}
 
@@ -61,7 +61,7 @@ class MailgunOptions(Options):
 
     `customer_id_variable` names the user variable that holds your customer id, if you send one.
     `lists` gives mailing lists (by address) a consent purpose of their own; without, leaving a
-    list is a decision about "marketing". `max_age_days`: how old a signature may be.
+    list is a decision about "marketing". `max_age_days`: the maximum age of a signature.
     """
 
     signing_key: RequiredSecrets
@@ -73,7 +73,7 @@ class MailgunOptions(Options):
 class Mailgun(WebhookConnector):
     """The webhooks of Mailgun, signed.
 
-    It is a `TokenConnector`: a token is signed and not the event.
+    It is a `TokenConnector`: a token is signed, not the event.
     """
 
     name: ClassVar[str] = "mailgun"
@@ -85,7 +85,7 @@ class Mailgun(WebhookConnector):
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether one of the keys signed timestamp and token, and not too long ago."""
+        """Return True if one of the keys signed timestamp and token, and not too long ago."""
         signature = _signature(decode(request.body))
         timestamp, token = _text(signature, "timestamp"), _text(signature, "token")
         if not token or not is_recent(timestamp, received_ms, self._options.max_age_days):
@@ -95,7 +95,7 @@ class Mailgun(WebhookConnector):
         return any([is_hmac_of(signed, one, self._keys, HEX) for one in shown])
 
     def token_use(self, request: Request) -> Use:
-        """The token, and the event as canonical JSON: it may be written in another way again."""
+        """Return the token, and the event as canonical JSON: its JSON may differ the next time."""
         body = decode(request.body)
         event = body.get(EVENT) if isinstance(body, dict) else None
         token = _text(_signature(body), "token").encode("utf-8", "replace")
@@ -105,20 +105,20 @@ class Mailgun(WebhookConnector):
             return Use(token, request.body)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The one event of the request."""
+        """Yield the one event of the request."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
             return
         event = body.get(EVENT) if isinstance(body, dict) else None
         if isinstance(event, dict):
-            # The event without the signature is kept of it.
+            # Only the event is stored, without the signature.
             yield guarded(self._event, event, lambda: kept(event, request.body))
         else:
             yield Rejection("unreadable", f"{EVENT}: must be an object", request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """The object with the event."""
+        """Return the object around the event."""
         return b'{"event-data":', b"}"
 
     def _event(self, event: dict[str, Any], payload: Payload) -> Result:
@@ -171,7 +171,7 @@ def _text(signature: dict[str, Any], name: str) -> str:
 
 
 def _event_id(read: Fields, event: dict[str, Any]) -> str:
-    """Mailgun's ids are unique within a day only, so the time of the event is part of it."""
+    """Return Mailgun's id with the time of the event: ids are unique within a day only."""
     identifier, timestamp = read.id("id"), event.get("timestamp")
     if identifier is None:
         read.wrong("id", "must be text, the id of the event")
@@ -180,7 +180,7 @@ def _event_id(read: Fields, event: dict[str, Any]) -> str:
 
 
 def _outgoing(name: str | None, read: Fields) -> tuple[str, str, str | None]:
-    """Type, direction and outcome of an event about an e-mail to a customer."""
+    """Return type, direction and outcome of an event about an e-mail to a customer."""
     if name == "failed":
         return _failed(read)
     kind, direction = EVENTS.get(name or "") or (f"mailgun_{snake_case(name or '')}", "inbound")
@@ -196,14 +196,14 @@ def _failed(read: Fields) -> tuple[str, str, str | None]:
 
 
 def _incoming(name: str | None) -> tuple[str, str, str | None]:
-    """The same for an e-mail from a customer, which a route of Mailgun took."""
+    """Return the same for an e-mail from a customer, which a route of Mailgun received."""
     if name == "accepted":
         return "email_received", "inbound", None
     return f"mailgun_routed_{snake_case(name or '')}", "inbound", None
 
 
 def _campaign(event: dict[str, Any]) -> dict[str, str] | None:
-    """The first tag."""
+    """Return the first tag as the campaign."""
     tags = event.get("tags")
     first = tags[0] if isinstance(tags, list) and tags else None
     return {"name": label(first)} if isinstance(first, str) and first else None

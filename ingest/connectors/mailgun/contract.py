@@ -19,18 +19,18 @@ from ingest.testing.values import RECEIVED_MS, load, posted
 
 TOKEN = "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0"
 NOW = str(RECEIVED_MS // 1000)
-#: In place of a text.
+#: Values in place of a text.
 NO_TEXT: tuple[Any, ...] = (None, "", [], {}, 5, "é", "\ud800")
 
 
 def signature(key: str, token: str = TOKEN, timestamp: str = NOW) -> dict[str, str]:
-    """The field `signature` of a request."""
+    """Return the field `signature` of a request."""
     digest = hmac.new(key.encode(), (timestamp + token).encode(), hashlib.sha256)
     return {"token": token, "timestamp": timestamp, "signature": digest.hexdigest()}
 
 
 class MailgunContract(ConnectorSuite):
-    """What became of e-mails. Timestamp and token are all that is signed."""
+    """Events about e-mails. Timestamp and token are all that is signed."""
 
     name = "mailgun"
     payloads = load(Path(__file__).parent / "payloads")

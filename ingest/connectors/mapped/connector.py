@@ -16,13 +16,13 @@ from ingest.connectors.mapped.touches import Touches
 from ingest.kit.fields import Payload, decode, each, guarded
 from schemas.rejection import Rejection
 
-#: Hold keys; what an expression reads is kept with what is refused.
+#: Headers with keys, which no expression may read: what it reads is stored with a refusal.
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 class MappedOptions(Options):
-    """`signature`: how the sender shows who it is (`scheme`: hmac, token, basic or
-    standard-webhooks). `mapping`: what becomes of each event, or the YAML file that says so.
+    """`signature`: how the sender authenticates itself (`scheme`: hmac, token, basic or
+    standard-webhooks). `mapping`: the conversion of each event, or the YAML file with it.
     """
 
     signature: Signature
@@ -48,16 +48,16 @@ class Mapped(WebhookConnector):
         self._events = options.mapping.events
         self._touches = Touches(options.mapping)
         headers, self._bodies = options.mapping.asked()
-        # What is read is the mapping's choice, so it is one of the source's and not of the class.
+        # The mapping decides what is read, so this belongs to the source and not to the class.
         self.reads = ("content-type", *sorted(headers))  # type: ignore[misc]
         self._list = () if self._events is None else list_path(self._events.node)
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether the request is signed as the option `signature` says."""
+        """Return True if the request is signed as the option `signature` says."""
         return self._options.signature.holds(request, received_ms)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The events of the request, in their order."""
+        """Yield the events of the request, in their order."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -87,9 +87,9 @@ class Mapped(WebhookConnector):
             yield Rejection("unreadable", detail, request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes] | None:
-        """The list with what is above it, and what expressions ask of the body.
+        """Return the list around an event, what is above it and what expressions read of the body.
 
-        None where `events` does more than to name a list: then the whole body is kept.
+        None if `events` does more than name a list: then the whole body is stored.
         """
         if self._list is None:
             return None
@@ -110,7 +110,7 @@ def _put(envelope: dict[str, Any], path: Path, value: object) -> None:
 
 
 def _around(envelope: dict[str, Any], path: Path) -> tuple[bytes, bytes]:
-    """What makes a body of an event: this envelope, and at a path the list that it is in."""
+    """Return the bytes around an event: this envelope, and at a path the event's list."""
     if not path:
         return b"[", b"]"
     others = {name: value for name, value in envelope.items() if name != path[0]}

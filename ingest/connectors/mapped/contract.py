@@ -53,7 +53,7 @@ rules:
 
 
 def signed(body: bytes, secret: str = "s", time: int = NOW) -> Request:
-    """The request of a sender that signs as Stripe and others do."""
+    """Return the request of a sender that signs as Stripe and others do."""
     digest = hmac.new(secret.encode(), f"{time}.".encode() + body, hashlib.sha256).hexdigest()
     return posted(body, {SIGNATURE: f"t={time},v1={digest}", SHOP: "tokyo"})
 

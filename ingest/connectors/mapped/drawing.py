@@ -1,4 +1,4 @@
-"""What the rule of an event gives, field by field; what is wrong is put down, never raised."""
+"""Evaluation of the rule of an event, field by field; errors are collected, never raised."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ingest.connectors.mapped.rules import Named, PropertiesRule, TouchRule
 from ingest.connectors.mapped.values import Computed, Word
 from ingest.kit.fields import Fields, id_text, identifiers
 
-#: An object that is kept may have so many values and characters: more than a touchpoint can hold.
+#: Most values and characters of an object that is kept: more than a touchpoint can hold.
 _LARGEST = 1_000_000
 
 
 class Drawing:
-    """One event, seen through the expressions of a mapping."""
+    """The evaluation of a mapping's expressions for one event."""
 
     def __init__(self, event: dict[str, Any], scope: Scope) -> None:
         self._event = event
         self._scope = scope
-        #: What is wrong, by the name of the mapping's field; never with a value of the event.
+        #: The errors, by the name of the mapping's field; never with a value of the event.
         self.problems: list[str] = []
         self._wrong = Fields({}, problems=self.problems).wrong
 
     def word(self, name: str, rule: Word) -> str | None:
-        """The word that stands in the event, before any table."""
+        """Return the word in the event, before any table is applied."""
         try:
             return rule.read(self._event, self._scope)
         except ExpressionError as error:
@@ -35,7 +35,7 @@ class Drawing:
             return None
 
     def fields(self, rule: TouchRule, mapped: Tree) -> dict[str, Any]:
-        """The fields of the touchpoint but its type. `mapped` is left out of the rest."""
+        """Return the touchpoint's fields except its type. `mapped` is left out of the rest."""
         read = self._read(
             "", {name: getattr(rule, name) for name in ("event_id", "outcome", "subject", "url")}
         )
@@ -58,7 +58,7 @@ class Drawing:
         }
 
     def _value(self, name: str, rule: Computed | None) -> Any:
-        """A value; None where there is none, and for "" too."""
+        """Return a value; None if there is none, and for "" too."""
         if rule is None:
             return None
         try:
@@ -69,12 +69,12 @@ class Drawing:
         return None if found == "" else found
 
     def _read(self, where: str, rules: Mapping[str, Computed | None]) -> Fields:
-        """Typed access to the values of several rules."""
+        """Return typed access to the values of several rules."""
         values = {name: self._value(where + name, rule) for name, rule in rules.items()}
         return Fields(values, where, self.problems)
 
     def _known(self, name: str, rule: Word | None) -> Any:
-        """A fixed word, or the one that the table gives."""
+        """Return a fixed word, or the one that the table gives."""
         found = None if rule is None else self.word(name, rule)
         return found if rule is None or rule.table is None else rule.table.get(found or "")
 
@@ -98,7 +98,7 @@ class Drawing:
             return None
 
     def _traits(self, rule: Named | None) -> dict[str, Any]:
-        """Without those that are null: a field that is not in the event unsets nothing."""
+        """Return the traits that are not null: a field that is not in the event unsets nothing."""
         if rule is None:
             return {}
         if rule.whole is not None:

@@ -1,9 +1,9 @@
-"""JMESPath in a mapping: compiled once, of bounded cost, and silent about the values it meets.
+"""JMESPath in a mapping: compiled once, of bounded cost, with errors that repeat no value.
 
-Source: https://jmespath.org/specification.html. Two functions are ours, for what stands beside the
-event: `header('x-event')` and, where a body holds several events, `body('account.id')`. Both give
-text of up to 512 characters, a number or a truth value, otherwise null; what they are asked for
-must be written out, so that it can be kept with an event that is refused.
+Source: https://jmespath.org/specification.html. Two functions are ours, for values outside the
+event: `header('x-event')` and, where a body holds several events, `body('account.id')`. Both return
+text of up to 512 characters, a number or a truth value, otherwise null; their argument must be a
+literal, so that the value can be stored with an event that is refused.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ MAX_DEPTH = 60
 MAX_COPIES = 16
 #: Visits of a node that one event may cost: far more than an event of the largest size needs.
 MAX_STEPS = 250_000
-#: Characters or elements that a function may bring forth for one step.
+#: Characters or elements that a function may produce for one step.
 _PER_STEP = 64
 
 
 class ExpressionError(ValueError):
-    """An expression gives nothing for this event. The message repeats no value of it."""
+    """An expression cannot be evaluated for this event. The message repeats no value of it."""
 
 
 class TooMuchWorkError(ExpressionError):
-    """The expressions have cost as much as one event may."""
+    """The expressions have used up the steps that one event may cost."""
 
     def __init__(self) -> None:
         super().__init__("takes too much work for this event")
@@ -57,14 +57,14 @@ class Expression:
     __slots__ = ("_node", "bodies", "headers", "path", "reads")
 
     def __init__(self, text: str) -> None:
-        """Raises ValueError with the reason, in which the expression itself is not repeated."""
+        """Compile the text. Raises ValueError with a reason that does not repeat the expression."""
         self._node = _parsed(text)
         _check(self._node)
-        #: Of an expression that is a path and nothing else: the path.
+        #: The path, if the expression is nothing but a path.
         self.path = whole_path(self._node)
-        #: Paths of the event that it takes as they are.
+        #: Paths of the event whose values it uses as they are.
         self.reads = frozenset(read_paths(self._node))
-        #: What it asks of the headers and of the body.
+        #: The headers, and the paths of the body, that it reads.
         self.headers = frozenset(name.lower() for name in _asked(self._node, "header"))
         self.bodies = frozenset(map(_field_path, _asked(self._node, "body")))
 
@@ -74,14 +74,14 @@ class Expression:
         return self._node
 
     def search(self, value: Any, scope: Scope) -> Any:
-        """What it gives for an event. Raises ExpressionError; RecursionError for deep ones."""
+        """Return its value for an event. Raises ExpressionError; RecursionError for deep events."""
         if self.path is None:
             return scope.evaluate(self._node, value)
         return at(value, self.path)
 
 
 def compiled(text: object) -> Expression:
-    """An expression of a configured value; raises ValueError."""
+    """Compile a configured value; raises ValueError."""
     if isinstance(text, Expression):
         return text
     if not isinstance(text, str):
@@ -93,7 +93,7 @@ Compiled = Annotated[Expression, BeforeValidator(compiled)]
 
 
 def at(value: Any, path: Path) -> Any:
-    """What stands at a path, or None."""
+    """Return the value at a path, or None."""
     for name in path:
         if not isinstance(value, dict):
             return None
@@ -102,22 +102,22 @@ def at(value: Any, path: Path) -> Any:
 
 
 def holds(value: object) -> bool:
-    """Whether JMESPath takes a value for true: all but null, false and what is empty."""
+    """Return True if JMESPath treats a value as true: all but null, false and empty values."""
     return value is not None and value is not False and value not in ("", [], {})
 
 
 class Scope:
-    """What the expressions of one request share. `next_event` allows the work of another event."""
+    """The state that the expressions of one request share. `next_event` renews the steps."""
 
     def __init__(self, headers: Mapping[str, str], body: Any) -> None:
         self._interpreter = _Interpreter(_Functions(headers, body))
 
     def next_event(self) -> None:
-        """Begin an event."""
+        """Begin an event: renew the steps."""
         self._interpreter.budget.left = MAX_STEPS
 
     def evaluate(self, node: Node, value: Any) -> Any:
-        """The value of a tree. Raises ExpressionError."""
+        """Return the value of a tree. Raises ExpressionError."""
         try:
             return self._interpreter.visit(node, value)
         except exceptions.JMESPathTypeError as error:
@@ -130,7 +130,7 @@ class Scope:
 
 
 class _Budget:
-    """Steps that are left of an event."""
+    """The steps that are left for an event."""
 
     __slots__ = ("left",)
 
@@ -189,7 +189,7 @@ class _Interpreter(TreeInterpreter):
 
 
 def scalar(value: object) -> object:
-    """What may be had of a header or the body: a short text, a number, a truth value, or None."""
+    """Return a value of a header or the body if it is short text, a number or a truth value."""
     if isinstance(value, str):
         return value if len(value) <= LABEL_LENGTH else None
     return value if isinstance(value, bool | int | float) else None
@@ -197,7 +197,7 @@ def scalar(value: object) -> object:
 
 @lru_cache(maxsize=1024)
 def _field_path(text: str) -> Path:
-    """The path in `body('a.b')`; raises ValueError."""
+    """Return the path in `body('a.b')`; raises ValueError."""
     path = whole_path(_parsed(text))
     if not path:
         raise ValueError("body() takes a path of fields, for instance body('account.id')")
@@ -219,13 +219,13 @@ def _parsed(text: str) -> Node:
         raise ValueError(f"{_NO_JMESPATH} at character {position + 1}{_HINT}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
-    # The numbers and names in it are the lexer's to read.
+    # The lexer reads the numbers and names in it.
     except (ValueError, LookupError):
         raise ValueError(_NO_JMESPATH) from None
     return cast(Node, result.parsed)
 
 
-#: Of `reads` a name that ends in - would stand for many.
+#: A name without a - at its end, which in `reads` would stand for many.
 _HEADER = re.compile(r"[\w-]*\w", re.ASCII)
 _NO_JMESPATH = "is no JMESPath expression"
 _HINT = (
@@ -235,7 +235,7 @@ _HINT = (
 
 
 def _check(root: Node) -> None:
-    """Raises ValueError for what the library would only find when the expression is used."""
+    """Raise ValueError for errors that the library would only find when the expression is used."""
     if depth(root) > MAX_DEPTH:
         raise ValueError("is nested too deeply")
     for node in nodes(root):

@@ -1,4 +1,4 @@
-"""What is left of an event when its mapped fields are taken out, and how large an object is."""
+"""The rest of an event without its mapped fields, and the size of an object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tree = dict[str, "Tree"]
 
 
 def tree(paths: Iterable[Path]) -> Tree:
-    """The paths as a tree. One that goes on below the end of another adds nothing to it."""
+    """Return the paths as a tree. A path that goes on below the end of another adds nothing."""
     root: Tree = {}
     for path in sorted(paths, key=len, reverse=True):
         *above, last = path
@@ -26,7 +26,7 @@ def tree(paths: Iterable[Path]) -> Tree:
 
 
 def without(event: dict[str, Any], taken: Tree) -> dict[str, Any]:
-    """A copy of an event without these paths, and without objects that are empty then."""
+    """Return a copy of an event without these paths, and without objects that are then empty."""
     left: dict[str, Any] = {}
     for name, value in event.items():
         below = taken.get(name)
@@ -41,9 +41,10 @@ def without(event: dict[str, Any], taken: Tree) -> dict[str, Any]:
 
 
 def taken_by(part: object) -> set[Path]:
-    """The paths whose values stand in a field of the touchpoint as they are.
+    """Return the paths whose values are in a field of the touchpoint as they are.
 
-    Not those behind a table: of a word that is not in it nothing would be left.
+    Paths whose values a table translates are not among them: of a word that is not in the table
+    nothing would be left.
     """
     if isinstance(part, Expression):
         return {path for path in part.reads if path}
@@ -53,9 +54,10 @@ def taken_by(part: object) -> set[Path]:
 
 
 def is_larger(value: object, limit: int) -> bool:
-    """Whether a JSON value has more values and characters than this. Stops as soon as it is known.
+    """Return True if a JSON value has more values and characters than `limit`.
 
-    An expression may name one part of an event many times, so that it is small until it is written.
+    Stops as soon as this is known: an expression may name one part of an event many times, so that
+    the value is small until it is written.
     """
     waiting = [value]
     while waiting:

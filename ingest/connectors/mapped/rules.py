@@ -1,4 +1,4 @@
-"""The option `mapping`: what becomes of each event, as configured.
+"""The option `mapping`: the conversion of each event, as configured.
 
 The fields at the top are those of every event; a rule, where its `when` holds, says what differs.
 """
@@ -69,7 +69,7 @@ def _field_path(value: object) -> Expression:
 
 
 class PropertiesRule(Section):
-    """Anything else: all that is not mapped (`rest`) but what `without` names, then `expr`."""
+    """The properties: all that is not mapped (`rest`) except what `without` names, then `expr`."""
 
     expr: Compiled | None = None
     rest: bool = False
@@ -101,7 +101,7 @@ class TouchRule(Section):
     properties: Annotated[PropertiesRule, BeforeValidator(_properties)] | None = None
 
     def changed_by(self, rule: TouchRule) -> TouchRule:
-        """These fields, with those of a rule in place of ours."""
+        """Return these fields, with those of a rule in place of ours."""
         own = {
             name: getattr(rule, name)
             for name in TouchRule.model_fields.keys() & rule.model_fields_set
@@ -111,7 +111,7 @@ class TouchRule(Section):
 
 
 class ConditionalRule(TouchRule):
-    """What differs for events for which `when` holds."""
+    """The fields that differ for events for which `when` holds."""
 
     when: Compiled
 
@@ -120,8 +120,8 @@ class MappingRules(TouchRule):
     """A whole mapping.
 
     `events`: the list of events in the body; by default the body is the list, or the one event.
-    `unknown`: what becomes of events that no rule and no table of types knows; those that are kept
-    are called `<prefix>_<type>`, with the name of the source where no prefix is given.
+    `unknown`: the treatment of events that no rule and no table of types knows; those that are kept
+    are called `<prefix>_<type>`, with the name of the source if no prefix is given.
     """
 
     events: Compiled | None = None
@@ -141,14 +141,14 @@ class MappingRules(TouchRule):
         return self
 
     def asked(self) -> tuple[frozenset[str], frozenset[tuple[str, ...]]]:
-        """The headers, and the paths of the body, that expressions ask for."""
+        """Return the headers, and the paths of the body, that expressions read."""
         every = expressions(self)
         headers = frozenset(name for one in every for name in one.headers)
         return headers, frozenset(path for one in every for path in one.bodies)
 
 
 def from_text(value: Any) -> Any:
-    """Refuses a mapping that is still the name of a file: only `touchline.yaml` may name one."""
+    """Refuse a mapping that is still the name of a file: only `touchline.yaml` may name one."""
     if isinstance(value, str):
         raise ValueError("expected the mapping; the name of a file is read in touchline.yaml only")
     return value

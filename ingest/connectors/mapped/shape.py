@@ -1,4 +1,4 @@
-"""What can be told of a JMESPath expression before it is used: its fields, its faults, its cost.
+"""Analysis of a JMESPath expression before it is used: its fields, its faults, its cost.
 
 Pure functions of the parsed tree (`jmespath.parser`): nodes are dicts of `type`, `value` and
 `children`; the children of a slice are numbers.
@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 _CHAINS = frozenset({"subexpression", "index_expression", "pipe"})
 _PROJECTIONS = frozenset({"projection", "value_projection", "filter_projection", "flatten"})
-#: Their children see what they see themselves.
+#: Types of nodes whose children get the same value as the node itself.
 _BRANCHES = frozenset(
     {
         "multi_select_list", "multi_select_dict", "key_val_pair", "function_expression",
@@ -31,12 +31,12 @@ _BRANCHES = frozenset(
 
 
 def children(node: Node) -> list[Node]:
-    """The nodes below a node."""
+    """Return the nodes below a node."""
     return [child for child in node.get("children", ()) if isinstance(child, dict)]
 
 
 def nodes(root: Node) -> Iterator[Node]:
-    """All nodes, without recursion: the tree may be too deep for one."""
+    """Yield all nodes, without recursion: the tree may be too deep for it."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -45,7 +45,7 @@ def nodes(root: Node) -> Iterator[Node]:
 
 
 def depth(root: Node) -> int:
-    """How many nodes stand above each other."""
+    """Return the number of levels of the tree."""
     level, levels = [root], 0
     while level:
         levels += 1
@@ -54,14 +54,14 @@ def depth(root: Node) -> int:
 
 
 def whole_path(node: Node) -> Path | None:
-    """The path of an expression that is nothing but one (`a.b.c`, and `@` for the event itself)."""
+    """Return the path, if an expression is nothing but one (`a.b.c`, or `@` for the event)."""
     path = leading_path(node)
     plain = all(part["type"] in ("field", "subexpression", "current") for part in nodes(node))
     return path if plain else None
 
 
 def leading_path(node: Node) -> Path:
-    """The names of fields that an expression begins with: of `a.b[0].c` a and b."""
+    """Return the names of fields that an expression begins with: of `a.b[0].c` a and b."""
     if node["type"] == "field":
         return (node["value"],)
     if node["type"] == "subexpression":
@@ -75,7 +75,7 @@ def leading_path(node: Node) -> Path:
 
 
 def read_paths(node: Node) -> Iterator[Path]:
-    """The fields that an expression takes as they are, alone or in functions and multi-selects."""
+    """Yield the fields that an expression uses as they are, also in functions and multi-selects."""
     path = whole_path(node)
     if path is not None:
         yield path
@@ -85,7 +85,10 @@ def read_paths(node: Node) -> Iterator[Path]:
 
 
 def list_path(node: Node) -> Path | None:
-    """Where the list stands that an expression gives all elements of: `a.b`, `a.b[]`, `a.b[*]`."""
+    """Return the path of the list all of whose elements an expression gives.
+
+    For instance `a.b`, `a.b[]`, `a.b[*]`.
+    """
     if node["type"] == "projection" and node["children"][1]["type"] == "identity":
         node = node["children"][0]
         if node["type"] == "flatten":
@@ -96,7 +99,7 @@ def list_path(node: Node) -> Path | None:
 
 
 def copies(node: Node) -> int:
-    """At most so many times one part of the event can stand in the result."""
+    """Return the most times that one part of the event can be in the result."""
     kind, below = node["type"], children(node)
     if kind in _BRANCHES:
         held = list(_held(node))
@@ -111,7 +114,7 @@ def copies(node: Node) -> int:
 
 
 def _held(node: Node) -> Iterator[tuple[Path, int]]:
-    """The parts of the event that expressions beside each other hold, and how often each does."""
+    """Yield the parts of the event that sibling expressions hold, and how often each does."""
     below = children(node)
     if any(child["type"] == "expref" for child in below):
         yield (), prod(map(copies, below))

@@ -1,4 +1,4 @@
-"""The option `signature`: how the sender of a mapped webhook shows who it is.
+"""The option `signature`: how the sender of a mapped webhook authenticates itself.
 
 Each scheme is a model of its options with `holds`, which says whether a request is genuine: over
 the raw body, in constant time, never raising. The scheme of Standard Webhooks (symmetric
@@ -37,10 +37,10 @@ _STANDARD_PREFIX = "whsec_"
 
 
 class SignedTime(Options):
-    """The time in a signature: in a header of its own, or in a field of the signature's.
+    """The time in a signature: in a header of its own, or in a field of the signature's header.
 
-    `signed` is what is signed: a text around {timestamp} and {body}, and {url} or {method} if they
-    are part of it.
+    `signed` is the text that is signed: it holds {timestamp} and {body}, and {url} or {method} if
+    they are part of it.
     """
 
     header: Header | None = None
@@ -60,7 +60,7 @@ class SignedTime(Options):
         return self
 
     def seconds(self, text: str) -> str:
-        """The time as seconds since 1970; empty if it is none."""
+        """Return the time as seconds since 1970; empty if it is not a time."""
         if self.format == "epoch_s":
             return text
         if self.format == "epoch_ms":
@@ -71,14 +71,14 @@ class SignedTime(Options):
             return ""
 
     def content(self, request: Request, timestamp: str) -> bytes:
-        """The bytes that are signed."""
+        """Return the bytes that are signed."""
         parts = {
             "timestamp": timestamp.encode("utf-8", "replace"),
             "body": request.body,
             "url": request.url.encode("utf-8", "replace"),
             "method": request.method.encode("utf-8", "replace"),
         }
-        # Text and names of placeholders take turns.
+        # Text and names of placeholders alternate.
         pieces = _PLACEHOLDER.split(self.signed)
         return b"".join(
             [parts[piece] if i % 2 else piece.encode() for i, piece in enumerate(pieces)]
@@ -110,11 +110,11 @@ class HmacSignature(Options):
         return self
 
     def headers(self) -> frozenset[str]:
-        """The headers that it is shown in."""
+        """Return the headers that it is shown in."""
         return frozenset({self.header})
 
     def holds(self, request: Request, received_ms: int) -> bool:
-        """Whether one of the signatures shown is by a secret of ours, and not too old."""
+        """Return True if one of the signatures shown is by a secret of ours, and not too old."""
         value = request.headers.get(self.header, "")
         fields = [part.strip().partition("=") for part in value.split(self.separator)]
         content = request.body
@@ -155,11 +155,11 @@ class TokenSignature(Options):
         return self
 
     def headers(self) -> frozenset[str]:
-        """The headers that it is shown in."""
+        """Return the headers that it is shown in."""
         return frozenset({self.header} if self.header is not None else ())
 
     def holds(self, request: Request, received_ms: int) -> bool:
-        """Whether the request shows one of our secrets."""
+        """Return True if the request shows one of our secrets."""
         return is_one_of(self._shown(request).encode("utf-8", "replace"), secrets(self.secret))
 
     def _shown(self, request: Request) -> str:
@@ -183,11 +183,11 @@ class BasicSignature(Options):
     password: RequiredSecrets
 
     def headers(self) -> frozenset[str]:
-        """The headers that it is shown in."""
+        """Return the headers that it is shown in."""
         return frozenset()
 
     def holds(self, request: Request, received_ms: int) -> bool:
-        """Whether the request shows the name and one of the passwords."""
+        """Return True if the request shows the name and one of the passwords."""
         user = self.user.encode() + b":"
         valid = tuple([user + password for password in secrets(self.password)])
         return is_one_of(basic_credentials(request), valid)
@@ -210,7 +210,7 @@ def _standard(value: RequiredSecrets) -> RequiredSecrets:
 
 
 class StandardSignature(Options):
-    """Standard Webhooks: id, time and body are signed. `prefix`: of the three headers."""
+    """Standard Webhooks: id, time and body are signed. `prefix`: that of the three headers."""
 
     scheme: Literal["standard-webhooks"]
     secret: Annotated[RequiredSecrets, AfterValidator(_standard)]
@@ -218,11 +218,11 @@ class StandardSignature(Options):
     max_age_days: MaxAge = 3
 
     def headers(self) -> frozenset[str]:
-        """The headers that it is shown in. (The id and the time are no secret.)"""
+        """Return the headers that it is shown in. (The id and the time are no secret.)"""
         return frozenset({f"{self.prefix}-signature"})
 
     def holds(self, request: Request, received_ms: int) -> bool:
-        """Whether one of the v1 signatures shown is by a secret of ours, and not too old."""
+        """Return True if one of the v1 signatures shown is by a secret of ours, and not too old."""
         read = request.headers.get
         name, time = read(f"{self.prefix}-id", ""), read(f"{self.prefix}-timestamp", "")
         if not name or not is_recent(time, received_ms, self.max_age_days):

@@ -1,7 +1,7 @@
-"""From an event to a touchpoint: which rule it is, and what its type is.
+"""Conversion of an event to a touchpoint: the choice of the rule and of the type.
 
-Pure, and never raising for bad data: what an expression cannot give, or gives in a wrong form, is a
-rejection that names the field of the mapping.
+Pure, and never raising for bad data: an expression that cannot be evaluated, or gives a wrong form,
+is a rejection that names the field of the mapping.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _UNKNOWN = "type: the mapping does not take such an event"
 
 
 class Prepared(NamedTuple):
-    """The fields of a rule, and what is left out of the rest by them."""
+    """The fields of a rule, and the paths that they leave out of the rest."""
 
     fields: TouchRule
     mapped: Tree
 
 
 class Touches:
-    """Makes touchpoints of the events of a source."""
+    """The converter of a source's events to touchpoints."""
 
     def __init__(self, mapping: MappingRules) -> None:
         self._rules = [(rule.when, _prepared(mapping.changed_by(rule))) for rule in mapping.rules]
@@ -43,7 +43,7 @@ class Touches:
         self._prefix = mapping.prefix
 
     def touch(self, event: dict[str, Any], payload: Payload, scope: Scope, source: str) -> Result:
-        """The touchpoint of an event, or its rejection. Raises RecursionError for a deep one."""
+        """Return an event's touchpoint or rejection. Raises RecursionError for a deep event."""
         scope.next_event()
         try:
             rule = next((one for when, one in self._rules if _is_met(when, event, scope)), None)
@@ -62,7 +62,7 @@ class Touches:
     def _type(
         self, fields: TouchRule, ruled_out: bool, drawing: Drawing, source: str
     ) -> str | None:
-        """The type; None for an event that is not taken. `ruled_out`: no rule held."""
+        """Return the type; None for an event that is skipped. `ruled_out`: no rule held."""
         rule = fields.type
         if rule is None:
             return None
@@ -81,7 +81,7 @@ class Touches:
 
 
 def _is_met(when: Expression, event: dict[str, Any], scope: Scope) -> bool:
-    """A condition that cannot be told of an event does not hold."""
+    """Return True if a condition holds; one that cannot be evaluated for an event does not."""
     try:
         return holds(when.search(event, scope))
     except TooMuchWorkError:

@@ -1,8 +1,8 @@
-"""How one value of an event is read: an expression, a table of words, a scale, a format of times.
+"""Reading of one value of an event: an expression, a table of words, a scale, a time format.
 
-In the configuration an expression alone is written as text; with more to say about it as an object
-with `expr`. What is wrong with a configured value is said when it is read; what is wrong with an
-event is an `ExpressionError`, which names no value.
+In the configuration an expression alone is written as text, and one with further settings as an
+object with `expr`. Errors in a configured value are reported when it is read; an error in an event
+is an `ExpressionError`, which names no value.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _EXAMPLE = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
 _LARGEST = 1e20
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _TIME_LENGTH = 100
-#: As YAML reads these words where they are keys.
+#: YAML reads these words as truth values where they are keys: their text in Python -> the word.
 _YAML_WORDS = {"True": "true", "False": "false"}
 
 
 class Section(BaseModel):
-    """Base of all parts of a mapping."""
+    """The base of all parts of a mapping."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 def as_object(name: str) -> Callable[[object], object]:
-    """Text that stands for an object with this one field."""
+    """Return a validator that reads text as an object with this one field."""
     return lambda value: value if isinstance(value, dict | BaseModel) else {name: value}
 
 
@@ -68,15 +68,15 @@ Table = Annotated[
 
 
 def word(value: object) -> str | None:
-    """A value as a word of a table: text, a number or a truth value; None for anything else."""
+    """Return a value as a word of a table: text, number or truth value; None for all others."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, float) and id_text(value) is None else id_text(value)
 
 
 class Computed(Section):
-    """A value: of an expression, then by a table (a word that is not in it gives nothing), then
-    multiplied by a scale.
+    """A value: that of an expression, translated by a table (a word that is not in it gives
+    nothing), then multiplied by a scale.
     """
 
     expr: Compiled
@@ -84,7 +84,7 @@ class Computed(Section):
     scale: Decimal | None = None
 
     def read(self, event: Any, scope: Scope) -> Any:
-        """The value, or None. Raises ExpressionError."""
+        """Return the value, or None. Raises ExpressionError."""
         found = self.expr.search(event, scope)
         if self.table is not None:
             found = self.table.get(word(found) or "")
@@ -120,7 +120,7 @@ class Word(Section):
         return self
 
     def read(self, event: Any, scope: Scope) -> str | None:
-        """The word of the expression as it stands in the event. Raises ExpressionError."""
+        """Return the word of the expression as it stands in the event. Raises ExpressionError."""
         return word(self.expr.search(event, scope)) if self.expr is not None else self.fixed
 
 
@@ -156,8 +156,8 @@ def _zone(name: object) -> ZoneInfo:
 
 
 class Time(Section):
-    """A time. `format`: rfc3339, epoch_s, epoch_ms, or one of strptime's. `timezone` is that of a
-    text that names none.
+    """A time. `format`: rfc3339, epoch_s, epoch_ms, or one of strptime's. `timezone` is for a text
+    that names none.
     """
 
     expr: Compiled
@@ -180,7 +180,7 @@ class Time(Section):
         return self
 
     def read(self, event: Any, scope: Scope) -> datetime | None:
-        """The moment, or None where the event has none. Raises ExpressionError."""
+        """Return the moment, or None where the event has none. Raises ExpressionError."""
         value = self.expr.search(event, scope)
         if value is None or value == "":
             return None
@@ -217,7 +217,7 @@ Moment = Annotated[Time, BeforeValidator(as_object("expr"))]
 
 
 def inside(part: object) -> list[object]:
-    """The parts of a part of a mapping."""
+    """Return the parts of a part of a mapping."""
     if isinstance(part, BaseModel):
         return [value for _, value in part]
     if isinstance(part, dict):
@@ -226,7 +226,7 @@ def inside(part: object) -> list[object]:
 
 
 def expressions(part: object) -> list[Expression]:
-    """All expressions in a part of a mapping."""
+    """Return all expressions in a part of a mapping."""
     if isinstance(part, Expression):
         return [part]
     return [found for one in inside(part) for found in expressions(one)]

@@ -12,8 +12,8 @@ KINDS = {"page": "facebook", "instagram": "instagram", "whatsapp_business_accoun
 class Account(NamedTuple):
     """A page, an Instagram account or a WhatsApp account of the company.
 
-    `kind` is that of its customers' ids, which are the account's own: the same person has another
-    id at another page. `id` is never an identifier. `time`: when Meta noticed the change.
+    `kind` is the kind of its customers' ids, which belong to the account: the same person has
+    another id at another page. `id` is never an identifier. `time`: when Meta noticed the change.
     `purpose`: the consent that messages of the company need.
     """
 

@@ -19,7 +19,7 @@ from ingest.kit.fields import (
     snake_case,
 )
 
-#: Field -> type, of those that need no look at what they say.
+#: Field -> type, for fields whose value does not decide the type.
 FIELDS = {
     "comments": "comment_received",
     "live_comments": "comment_received",
@@ -28,23 +28,23 @@ FIELDS = {
     "ratings": "review_received",
     "leadgen": "form_submitted",
 }
-#: What a page's feed calls a post.
+#: Items of a page's feed that are posts.
 _POSTS = frozenset({"post", "status", "photo", "video", "album", "link", "note", "event"})
 #: Spellings of what was done -> the one used in types.
 _VERBS = {"edit": "edited", "delete": "remove"}
-#: What was done to a post or comment -> the end of the type.
+#: Verb of a change to a post or comment -> the end of the type.
 _DONE = {"add": "received", "edited": "edited", "remove": "removed"}
 #: Reactions that say the opposite of a like.
 _DISLIKES = frozenset({"sad", "angry"})
 _RECOMMENDED = {"positive": 1.0, "negative": -1.0}
-#: Have fields of their own in a touchpoint.
+#: Fields with fields of their own in a touchpoint.
 _MAPPED = frozenset({"message", "text", "review_text", "sender_name", "reviewer_name"})
-#: Where a change names its customer: an object with an id, or an id, each with the name's field.
+#: Fields that name the customer: an object with an id, or an id, each with the name's field.
 _PEOPLE = (("sender_id", "sender_name"), ("reviewer_id", "reviewer_name"), ("user_id", ""))
 
 
 def fields(read: Fields, account: Account) -> dict[str, Any]:
-    """The fields of one change's touchpoint."""
+    """Return the fields of one change's touchpoint."""
     field = read.text("field") or ""
     if not snake_case(field):
         read.wrong("field", "must be text, for instance feed")
@@ -79,13 +79,13 @@ def fields(read: Fields, account: Account) -> dict[str, Any]:
 
 
 def _type(field: str, item: str, verb: str) -> str | None:
-    """The type of another change; None where it is none of ours: a like of a review, an edit."""
+    """Return the type of another change; None if we have none: a like of a review, an edit."""
     of_review = field != "ratings" or item in ("", "rating")
     return FIELDS.get(field) if verb in ("", "add") and of_review else None
 
 
 def _feed_type(item: str, verb: str, value: Fields) -> str | None:
-    """The type of a change in a page's feed; None where it is none of ours."""
+    """Return the type of a change in a page's feed; None if we have none."""
     if item in ("like", "reaction"):
         return _reaction(verb, value)
     if item == "share" and verb == "add":
@@ -95,7 +95,7 @@ def _feed_type(item: str, verb: str, value: Fields) -> str | None:
 
 
 def _reaction(verb: str, value: Fields) -> str | None:
-    """A reaction to a comment or a post; one to neither is to the page, which it follows."""
+    """Return the type of a reaction to a comment or a post; a reaction to neither is a follow."""
     if "comment_id" not in value and "post_id" not in value:
         return {"add": "account_followed", "remove": "account_unfollowed"}.get(verb)
     thing = "comment" if "comment_id" in value else "post"
@@ -108,7 +108,7 @@ def _reaction(verb: str, value: Fields) -> str | None:
 
 
 def _event_id(field: str, kind: str | None, value: Fields, account: Account) -> str:
-    """Meta's id of a comment, post or lead that is new; else of the content."""
+    """Return Meta's id of a comment, post or lead that is new; else one of the content."""
     new = None
     if field in ("comments", "live_comments"):
         new = value.id("id")
@@ -122,10 +122,10 @@ def _event_id(field: str, kind: str | None, value: Fields, account: Account) -> 
 
 
 def _customer(field: str, value: Fields, account: Account) -> list[tuple[str, str | None]]:
-    """Who did it, by the id and, at Instagram, the name of the account too.
+    """Return the customer's id and, at Instagram, the name of the account too.
 
-    Where Meta tells only of a lead or of a mention that something is there, that is a touch of
-    somebody whom it does not name: the thing's own id stands for them.
+    If Meta reports only that a lead or a mention exists, the touch is of somebody whom it does not
+    name: the id of the lead or mention stands for them.
     """
     who = value.inside("from")
     own = {account.id, who.id("self_ig_scoped_id")}
@@ -152,7 +152,7 @@ def _unnamed(field: str, value: Fields) -> list[tuple[str, str | None]]:
 
 
 def _traits(value: Fields) -> dict[str, str]:
-    """The customer's name at Facebook."""
+    """Return the customer's name at Facebook."""
     names = [value.inside("from").peek("name")]
     names += [value.peek(name) for _, name in _PEOPLE if name]
     name = next(filter(None, names), None)
@@ -160,7 +160,7 @@ def _traits(value: Fields) -> dict[str, str]:
 
 
 def _sentiment(value: Fields) -> float | None:
-    """A recommendation, or a rating from 1 (bad) to 5 as it was before them."""
+    """Return the sentiment of a recommendation, or of the older rating from 1 (bad) to 5."""
     recommended = (value.text("recommendation_type") or "").lower()
     if recommended:
         return _RECOMMENDED.get(recommended)

@@ -1,4 +1,4 @@
-"""The connector: signature, handshake, and a request taken apart into single events.
+"""The connector: signature, handshake, and the splitting of a request into single events.
 
 Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started (handshake;
 signature: HMAC-SHA256 with the app's secret over the raw body, hex behind `sha256=` in
@@ -29,7 +29,7 @@ from ingest.kit.signing import HEX, RequiredSecrets, is_hmac_of, is_one_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-hub-signature-256"
-#: Lists of an entry, in the order in which they are read. `standby`: what a page's other app got.
+#: Lists of an entry, in the order in which they are read. `standby`: events for a page's other app.
 _LISTS = ("messaging", "standby", "changes")
 _NAMES = {"event_id": "id", "occurred_at": "timestamp"}
 _NOBODY = "entry: names no customer (none at all, or only the company's own account)"
@@ -37,11 +37,11 @@ _MOST_FIELDS = 100
 
 
 class MetaOptions(Options):
-    """`app_secret`: of the app, in its basic settings. `verify_token`: what you type into the
-    webhook's field of that name; Meta shows it in the handshake.
+    """`app_secret`: the secret of the app, in its basic settings. `verify_token`: the text that you
+    type into the webhook's field of that name; Meta shows it in the handshake.
 
     `purpose`: the consent purpose of messages, which customers opt in to and out of. `accounts`:
-    ids of the company's pages and accounts, which are customers of none of the others.
+    ids of the company's pages and accounts, none of which is a customer of another.
     """
 
     app_secret: RequiredSecrets
@@ -64,12 +64,12 @@ class Meta(WebhookConnector):
         self._accounts = frozenset(options.accounts)
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether a secret of ours signed the body; the older signature with SHA-1 is not taken."""
+        """Return True if a secret of ours signed the body; the older SHA-1 one does not count."""
         scheme, _, shown = request.headers.get(SIGNATURE, "").partition("=")
         return scheme == "sha256" and is_hmac_of(request.body, shown, self._secrets, HEX)
 
     def handshake(self, request: Request) -> Reply:
-        """The challenge, given back to whoever knows the verify token."""
+        """Return the challenge to whoever knows the verify token."""
         try:
             query = parse_qs(request.query, max_num_fields=_MOST_FIELDS)
         except ValueError:
@@ -83,7 +83,7 @@ class Meta(WebhookConnector):
         return Reply(403)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The events of all entries of the request."""
+        """Yield the events of all entries of the request."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -104,7 +104,7 @@ class Meta(WebhookConnector):
         yield from each(single, request.body, context, self._event)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """Nothing: of each event a whole body is kept, with its entry and the object."""
+        """Return empty bytes: each event is stored as a whole body, with entry and object."""
         return b"", b""
 
     def _event(self, single: dict[str, Any], payload: Payload) -> Result:
@@ -136,7 +136,7 @@ class Meta(WebhookConnector):
 
 
 def _parts(entry: object) -> Iterator[object]:
-    """The entry once for each of its events, as an entry that holds only this one."""
+    """Yield the entry once for each of its events, as an entry that holds only this one."""
     if not isinstance(entry, dict) or not any(isinstance(entry.get(n), list) for n in _LISTS):
         yield entry
         return

@@ -21,19 +21,19 @@ PAYLOADS = load(Path(__file__).parent / "payloads")
 
 
 def mac(content: bytes, secret: str, algorithm: HashAlgorithm) -> str:
-    """The signature in hexadecimal digits, by another library than the connector's."""
+    """Return the signature in hexadecimal digits, by another library than the connector's."""
     made = HMAC(secret.encode(), algorithm)
     made.update(content)
     return made.finalize().hex()
 
 
 def signed(body: bytes, secret: str = "s") -> Request:
-    """The request that Meta makes."""
+    """Return the request that Meta makes."""
     return posted(body, {SIGNATURE: f"sha256={mac(body, secret, SHA256())}"})
 
 
 def by_two(payloads: dict[str, Any]) -> dict[str, Any]:
-    """The payloads with two events in a body: the suite tries every value of each many times."""
+    """Return payloads with two events in a body: the suite tries each value many times."""
     found: dict[str, Any] = {}
     for name, body in payloads.items():
         for entry in body["entry"]:

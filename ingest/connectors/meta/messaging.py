@@ -20,9 +20,9 @@ from ingest.kit.fields import (
     snake_case,
 )
 
-#: What stands beside every event.
+#: Fields that every event has beside it.
 _ENVELOPE = frozenset({"sender", "recipient", "timestamp", "prior_message"})
-#: Field of an event -> type, of those that need no look at what they say.
+#: Field of an event -> type, for fields whose value does not decide the type.
 EVENTS = {
     "message_edit": "message_edited",
     "read": "message_read",
@@ -33,15 +33,15 @@ EVENTS = {
 #: All fields that are known, in the order in which they are looked for.
 FIELDS = ("message", *EVENTS, "reaction", "optin", "account_linking")
 _OUTBOUND = frozenset({"message_sent", "message_delivered"})
-#: Open a way to the customer, or their account, for whoever has them.
+#: Fields that give whoever has them access to the customer, or to their account.
 _TOKENS = frozenset({"notification_messages_token", "one_time_notif_token", "authorization_code"})
 _CHECKBOX = "checkbox_plugin"
 
 
 def fields(read: Fields, account: Account, *, standby: bool = False) -> dict[str, Any]:
-    """The fields of one event's touchpoint.
+    """Return the fields of one event's touchpoint.
 
-    The customer is the sender, and the receiver of what the account sends itself (echoes).
+    The customer is the sender, but the receiver of what the account sends itself (echoes).
     """
     name = _name(read)
     part = read.inside(name) if name else Fields({})
@@ -68,7 +68,7 @@ def fields(read: Fields, account: Account, *, standby: bool = False) -> dict[str
 
 
 def _name(read: Fields) -> str:
-    """The field that says what happened; of one of tomorrow the first by name."""
+    """Return the field that says what happened; if none is known, the first by name."""
     others = sorted(name for name, value in read.values() if name not in _ENVELOPE and value)
     return next((name for name in (*FIELDS, *others) if name in read), "")
 
@@ -94,7 +94,7 @@ def _message(message: Fields) -> str:
 
 
 def _mentions(message: Fields) -> bool:
-    """Whether a message is Instagram's notice that the customer's story mentions the account."""
+    """Return True if a message is Instagram's notice of a mention in the customer's story."""
     return any(one.get("type") == "story_mention" for one in message.objects("attachments"))
 
 
@@ -103,14 +103,17 @@ def _stops(optin: Fields) -> bool:
 
 
 def _consent(name: str, part: Fields, account: Account) -> dict[str, bool] | None:
-    """What the customer decided about messages. A request for one single message is no consent."""
+    """Return the customer's decision about messages.
+
+    A request for one single message is no consent.
+    """
     if name != "optin" or part.text("type") == "one_time_notif_req":
         return None
     return {account.purpose: not _stops(part)}
 
 
 def _event_id(kind: str, part: Fields, read: Fields, account: Account) -> str:
-    """Meta's id of the message, where the event is the message itself; else of the content."""
+    """Return Meta's id of the message, if that is the event; else an id of the content."""
     message = part.id("mid")
     if message and kind in ("message_received", "message_sent", "mention_received"):
         return message
@@ -120,7 +123,7 @@ def _event_id(kind: str, part: Fields, read: Fields, account: Account) -> str:
 
 
 def _reference(read: Fields, customer: Fields, part: Fields) -> str | None:
-    """The name that a page gave its visitor in the checkbox plug-in, before Meta told an id."""
+    """Return the name that a page gave its visitor in the checkbox plug-in, before Meta's id."""
     prior = read.inside("prior_message")
     reference = customer.id("user_ref") or part.id("user_ref")
     if reference is None and prior.text("source") == _CHECKBOX:
@@ -129,7 +132,7 @@ def _reference(read: Fields, customer: Fields, part: Fields) -> str | None:
 
 
 def _campaign(referral: Fields) -> dict[str, str] | None:
-    """The advertisement that led to the conversation."""
+    """Return the advertisement that led to the conversation."""
     ad = referral.label("ad_id")
     if ad is None:
         return None

@@ -30,20 +30,20 @@ STATUSES = {
     "played": ("message_played", "inbound"),
     "failed": ("message_failed", "outbound"),
 }
-#: Kind of a message -> type, where it is not the customer writing something.
+#: Kind of a message -> type, for messages that are not texts written by the customer.
 MESSAGES = {
     "button": "postback_received",
     "interactive": "postback_received",
     "system": "meta_system",
     "request_welcome": "meta_request_welcome",
 }
-#: How a call ended -> (type, outcome).
+#: End of a call -> (type, outcome).
 CALL_ENDS = {
     "COMPLETED": ("call_completed", "answered"),
     "FAILED": ("call_missed", "failed"),
 }
 _PREFERENCES = {"stop": False, "resume": True}
-#: Are identifiers, or have fields of their own.
+#: Fields that are identifiers, or that have fields of their own.
 _MAPPED = frozenset(
     {
         "from", "to", "from_user_id", "to_user_id", "recipient_id", "recipient_user_id", "wa_id",
@@ -53,7 +53,7 @@ _MAPPED = frozenset(
 
 
 def parts(change: object) -> Iterator[object]:
-    """A change once for each event of its value; one without such lists as it is."""
+    """Yield a change once for each event of its value; one without such lists as it is."""
     value = change.get("value") if isinstance(change, dict) else None
     lists = [name for name in _LISTS if isinstance(value, dict) and name in value]
     if not (isinstance(change, dict) and isinstance(value, dict) and lists):
@@ -67,14 +67,14 @@ def parts(change: object) -> Iterator[object]:
 
 
 def fields(read: Fields, account: Account) -> dict[str, Any]:
-    """The fields of one event's touchpoint."""
+    """Return the fields of one event's touchpoint."""
     field = read.text("field") or ""
     if not snake_case(field):
         read.wrong("field", "must be text, for instance messages")
     value = read.inside("value")
     name = next((name for name in _LISTS if name in value), None)
     if name is None:
-        # Of the account itself: templates, quality, limits.
+        # About the account itself: templates, quality, limits.
         return _nobodys(field, value, account)
     raw = next(iter(value.items(name)), None)
     if not isinstance(raw, dict):
@@ -113,7 +113,7 @@ def _nobodys(field: str, value: Fields, account: Account) -> dict[str, Any]:
 
 
 def _contact(value: Fields, event: Fields) -> Fields:
-    """What the change says of this customer; of several contacts the one with the same id."""
+    """Return the contact of this customer in the change; of several the one with the same id."""
     contacts = value.objects("contacts")
     theirs = [event.peek(name) for name in ("from", "wa_id", "recipient_id", "to")]
     same = [one for one in contacts if "wa_id" in one and one["wa_id"] in theirs]
@@ -122,7 +122,7 @@ def _contact(value: Fields, event: Fields) -> Fields:
 
 
 def _customer(event: Fields, contact: Fields, direction: object) -> list[tuple[str, str | None]]:
-    """The customer's phone number, and the id by which WhatsApp knows them at this company.
+    """Return the customer's phone number, and the id by which WhatsApp knows them at this company.
 
     Numbers come without their plus. Customers with a user name may hide theirs.
     """
@@ -159,7 +159,7 @@ def _message(event: Fields, account: Account) -> dict[str, Any]:
 
 
 def _text(event: Fields) -> str | None:
-    """What was written, or the label of the button that was pressed."""
+    """Return the text that was written, or the label of the button that was pressed."""
     interactive = event.inside("interactive")
     texts = (
         event.inside("text").text("body"),
@@ -172,7 +172,7 @@ def _text(event: Fields) -> str | None:
 
 
 def _echo(event: Fields, account: Account) -> dict[str, Any]:
-    """A message that the company wrote on its phone."""
+    """Return the fields of a message that the company wrote on its phone."""
     return {**_message(event, account), "type": "message_sent", "direction": "outbound"}
 
 
@@ -190,7 +190,7 @@ def _status(event: Fields, account: Account) -> dict[str, Any]:
 
 
 def _identified(event: Fields, suffix: str = "") -> dict[str, str]:
-    """WhatsApp's id of the message, with what became of it."""
+    """Return WhatsApp's id of the message, with the status as its suffix, as event id."""
     message = event.id("id")
     if message is None:
         event.wrong("id", "must be text")
@@ -199,7 +199,7 @@ def _identified(event: Fields, suffix: str = "") -> dict[str, str]:
 
 
 def _preference(event: Fields, account: Account) -> dict[str, Any]:
-    """What the customer decided in WhatsApp about the company's marketing messages."""
+    """Return the customer's decision about the company's marketing messages."""
     decision = _PREFERENCES.get(event.text("value") or "")
     if decision is None:
         return {"type": "meta_user_preferences"}

@@ -31,12 +31,12 @@ from ingest.kit.signing import RequiredSecrets, basic_credentials, is_one_of
 from schemas.rejection import Rejection
 
 INBOUND = "Inbound"
-#: Of an incoming message so many characters are kept.
+#: Most characters of an incoming message that are kept.
 TEXT_LENGTH = 50_000
 
 
 class Record(NamedTuple):
-    """A kind of record: its type and direction, and which fields name the customer and the time."""
+    """A kind of record: its type and direction, and the fields of the customer and the time."""
 
     type: str
     direction: str
@@ -44,7 +44,7 @@ class Record(NamedTuple):
     moment: str
 
 
-#: RecordType -> what it is. Bounces and changes of a subscription say more in a field of their own.
+#: RecordType -> its kind. Bounces and changes of a subscription say more in a field of their own.
 RECORDS = {
     "Delivery": Record("email_delivered", "outbound", "Recipient", "DeliveredAt"),
     "Bounce": Record("email_bounced", "outbound", "Email", "BouncedAt"),
@@ -72,7 +72,7 @@ BOUNCES = {
     "Unsubscribe": ("email_unsubscribed", "inbound"),
     "Subscribe": ("email_resubscribed", "inbound"),
 }
-#: Types that are a decision about consent, where they come as a bounce.
+#: Types of bounces that are a decision about consent.
 _DECISIONS = {
     "email_complained": False,
     "email_unsubscribed": False,
@@ -80,14 +80,14 @@ _DECISIONS = {
 }
 #: Reasons of a suppression that the customer decided.
 _DECIDED = frozenset({"ManualSuppression", "SpamComplaint"})
-#: Have fields of their own in a touchpoint, or hold the message: all others are properties.
+#: Fields with fields of their own, or with the message: all others are properties.
 _MAPPED = frozenset({"Recipient", "Email", "OriginalLink", "Subject", "Content"})
 _INBOUND_KEPT = ("MessageStream", "MailboxHash", "OriginalRecipient", "ReplyTo", "Tag", "FromName")
 
 
 class PostmarkOptions(Options):
-    """`password` (with `username`): of HTTP Basic in the webhook's address; `token`: what the
-    header `header` of the webhook holds. At least one; if both are given both must be right.
+    """`password` (with `username`): the HTTP Basic password in the webhook's address; `token`: the
+    value of the webhook's header `header`. At least one; if both are given both must be right.
 
     `customer_id_metadata` names the metadata field that holds your customer id, if you send one.
     `streams` gives message streams a consent purpose of their own; without, leaving a stream is a
@@ -122,14 +122,14 @@ class Postmark(WebhookConnector):
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether the request shows all that the source asks for."""
+        """Return True if the request shows all that the source asks for."""
         basic = not self._basic or is_one_of(basic_credentials(request), self._basic)
         shown = request.headers.get(self._options.header, "").encode("utf-8", "replace")
         token = not self._tokens or is_one_of(shown, self._tokens)
         return basic and token
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The one event of the request."""
+        """Yield the one event of the request."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -197,7 +197,7 @@ class Postmark(WebhookConnector):
 
 
 def _event_id(name: str, read: Fields, record: Record, customer: str | None) -> str:
-    """The id of a bounce; other records have none: what tells them apart, as one id."""
+    """Return the id of a bounce; for other records, one of what distinguishes them."""
     if identifier := read.id("ID"):
         return f"{snake_case(name)}:{identifier}"
     parts = (read.id("MessageID"), read.text(record.moment), read.text("OriginalLink"))
@@ -211,7 +211,10 @@ def _bounce(read: Fields) -> tuple[str, str, str | None]:
 
 
 def _change(read: Fields) -> tuple[str, str | None]:
-    """A change of the suppression list. What only a bounce brought about is nobody's decision."""
+    """Return type and outcome of a change of the suppression list.
+
+    A change that only a bounce caused is nobody's decision.
+    """
     reason = read.text("SuppressionReason")
     outcome = snake_case(reason) if reason else None
     if read.flag("SuppressSending") is False:
@@ -248,7 +251,7 @@ def _incoming(read: Fields, payload: Payload, received_ms: int) -> Result:
 
 
 def _attachments(read: Fields) -> list[dict[str, Any]]:
-    """What is attached, without its content."""
+    """Return the attachments, without their content."""
     return [
         {name: part.get(name) for name in ("Name", "ContentType", "ContentLength")}
         for part in read.items("Attachments")

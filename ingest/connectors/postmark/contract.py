@@ -15,12 +15,12 @@ from ingest.testing.values import load, posted
 
 
 def basic(password: str, username: str = "touchline") -> str:
-    """The header of Basic authentication."""
+    """Return the header of Basic authentication."""
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 class PostmarkContract(ConnectorSuite):
-    """What became of e-mails, and incoming ones."""
+    """Events about e-mails that were sent, and incoming e-mails."""
 
     name = "postmark"
     payloads = load(Path(__file__).parent / "payloads")

@@ -52,9 +52,9 @@ TYPES = {
     "group": "group_joined",
     "alias": "aliased",
 }
-#: What differs when an SDK sends the same event again.
+#: Fields that differ when an SDK sends the same event again.
 _PER_DELIVERY = frozenset({"sentAt", "receivedAt", "writeKey"})
-#: What a batch says for all of its events.
+#: Fields of a batch that apply to all of its events.
 _SHARED = ("sentAt", "context")
 _NAMES = {
     "event_id": "messageId",
@@ -71,7 +71,7 @@ _CAMPAIGN = ("name", "source", "medium", "term", "content")
 
 
 class _Keyed(msgspec.Struct):
-    """All that finding the source needs of a body."""
+    """The fields of a body that finding the source needs."""
 
     writeKey: Any = None
 
@@ -96,7 +96,7 @@ class Segment(WebhookConnector):
 
     @classmethod
     def key(cls, request: Request) -> bytes | None:
-        """The write key: user of Basic auth, else `writeKey` in the query, else in the body."""
+        """Return the write key: Basic auth's user, else `writeKey` in the query, else the body."""
         return (
             basic_credentials(request).partition(b":")[0]
             or _query_key(request.query)
@@ -104,16 +104,16 @@ class Segment(WebhookConnector):
         )
 
     def keys(self) -> tuple[bytes, ...]:
-        """The write keys that are valid for this source."""
+        """Return the write keys that are valid for this source."""
         return self._keys
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether the request shows a write key of this source."""
+        """Return True if the request shows a write key of this source."""
         shown = self.key(request)
         return shown is not None and is_one_of(shown, self._keys)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The calls of the request: the path says which one, or the body's `batch` or `type`."""
+        """Yield the calls of the request, named by the path, or by the body's `batch` or `type`."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -129,7 +129,7 @@ class Segment(WebhookConnector):
         yield guarded(partial(_event, call, None, {}), body, lambda: request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """A batch with what its events share."""
+        """Return a batch around an event, with what its events share."""
         body = decode(request.body)
         given = body if isinstance(body, dict) else {}
         shared = json_bytes({name: given[name] for name in _SHARED if name in given})
@@ -156,7 +156,7 @@ def _event(
     event: dict[str, Any],
     payload: Payload,
 ) -> Result:
-    """One call. `call` by the path, else its `type`; `sent_at` and `shared` from the batch."""
+    """Convert one call. `call` is from the path, else its `type`; the other two from the batch."""
     call = call or _stated(event)
     if call is None:
         known = ", ".join(("track", *TYPES))
@@ -234,7 +234,7 @@ def _campaign(context: Fields) -> dict[str, str] | None:
 def _properties(
     read: Fields, context: Fields, given: dict[str, Any], of_group: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The event's properties, with what else is worth keeping; its own names win."""
+    """Return the event's properties, with what else is worth keeping; its own names win."""
     kept = {
         "name": read.label("name"),
         "category": read.label("category"),
@@ -251,7 +251,7 @@ def _properties(
 def _page(
     fields: dict[str, Any], call: str, read: Fields, context: Fields, given: Mapping[str, Any]
 ) -> None:
-    """Where it happened: the address, and the title as the subject."""
+    """Add the address of the page, and its title as the subject."""
     page = context.inside("page")
     url, title = given.get("url"), given.get("title")
     fields["url"] = url if isinstance(url, str) else page.text("url")
@@ -280,7 +280,7 @@ def _body_key(body: bytes) -> bytes | None:
     except RecursionError:
         return None
     except ValueError:
-        # Half an emoji somewhere, which `decode` mends; or no JSON object at all.
+        # A lone surrogate, which `decode` replaces; or not a JSON object at all.
         loose = decode(body)
         shown = loose.get("writeKey") if isinstance(loose, dict) else None
     return shown.encode() if isinstance(shown, str) and shown else None

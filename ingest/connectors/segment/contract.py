@@ -15,7 +15,7 @@ from ingest.testing.values import load, posted
 
 
 def basic(key: str) -> dict[str, str]:
-    """The header with the write key."""
+    """Return the header with the write key."""
     return {"authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}
 
 

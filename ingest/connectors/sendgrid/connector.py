@@ -60,7 +60,7 @@ _DECISIONS = {
     "group_unsubscribe": (False, True),
     "group_resubscribe": (True, True),
 }
-#: Have fields of their own in a touchpoint; all others, custom arguments too, are properties.
+#: Fields with fields of their own; all others, custom arguments too, are properties.
 _MAPPED = frozenset({"email", "event", "timestamp", "sg_event_id", "url"})
 _NAMES = {"event_id": "sg_event_id", "type": "event"}
 
@@ -89,7 +89,7 @@ class SendGridOptions(Options):
 
     `customer_id_arg` names the custom argument that holds your customer id, if you send one.
     `groups` gives unsubscribe groups (by number) a consent purpose of their own; without, leaving
-    a group is a decision about "marketing". `max_age_days`: how old a signature may be.
+    a group is a decision about "marketing". `max_age_days`: the maximum age of a signature.
     """
 
     public_key: Annotated[
@@ -113,7 +113,7 @@ class SendGrid(WebhookConnector):
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether one of the keys signed the timestamp and the body, and not too long ago."""
+        """Return True if one of the keys signed timestamp and body, and not too long ago."""
         timestamp = request.headers.get(TIMESTAMP, "")
         if not is_recent(timestamp, received_ms, self._options.max_age_days):
             return False
@@ -125,7 +125,7 @@ class SendGrid(WebhookConnector):
         return any(_is_signed(key, signature, signed) for key in self._keys)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The events of the request, a JSON array."""
+        """Yield the events of the request, a JSON array."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -135,7 +135,7 @@ class SendGrid(WebhookConnector):
             yield Rejection("unreadable", "the body: must be a JSON array of events", request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """The array."""
+        """Return the array around an event."""
         return b"[", b"]"
 
     def _event(self, event: dict[str, Any], payload: Payload) -> Result:
@@ -187,7 +187,7 @@ def _is_signed(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) 
 
 
 def _campaign(event: dict[str, Any], read: Fields) -> dict[str, str] | None:
-    """The first category, else the name of the marketing campaign."""
+    """Return the first category, else the name of the marketing campaign."""
     category = event.get("category")
     first = category[0] if isinstance(category, list) and category else category
     name = first if isinstance(first, str) and first else read.label("marketing_campaign_name")

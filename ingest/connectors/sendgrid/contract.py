@@ -24,13 +24,13 @@ NOW = str(RECEIVED_MS // 1000)
 
 @cache
 def private_key(name: str) -> ec.EllipticCurvePrivateKey:
-    """The key of this name, always the same."""
+    """Return the key of this name, always the same."""
     number = int.from_bytes(name.encode(), "big") % 2**250 + 1
     return ec.derive_private_key(number, ec.SECP256R1())
 
 
 def public_key(name: str) -> str:
-    """Its public half as SendGrid's console shows it."""
+    """Return its public half as SendGrid's console shows it."""
     der = (
         private_key(name).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     )
@@ -38,7 +38,7 @@ def public_key(name: str) -> str:
 
 
 def signed(body: bytes, name: str = "k", timestamp: str = NOW) -> Request:
-    """The request that SendGrid makes."""
+    """Return the request that SendGrid makes."""
     signature = private_key(name).sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
     return posted(body, {SIGNATURE: base64.b64encode(signature).decode(), TIMESTAMP: timestamp})
 

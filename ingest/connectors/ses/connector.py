@@ -33,16 +33,16 @@ from ingest.kit.sns import HOSTS, NOTIFICATION, TOPIC, Envelope
 from schemas.rejection import Rejection
 from schemas.times import DAY_MS
 
-#: Not an event: what SES sends to try a topic.
+#: Messages that are not events: SES sends them to test a topic.
 _TRIALS = frozenset({"AmazonSnsSubscriptionSucceeded"})
 _TRIAL = "Successfully validated SNS topic for Amazon SES event publishing."
 
 
 class Kind(NamedTuple):
-    """A kind of event: type and direction, the object that describes it, where receivers stand.
+    """A kind of event: type and direction, the object that describes it, its receivers.
 
-    `receivers` is a field of that object; '' where they are those of the mail. `single`: it is what
-    one receiver did, and SES does not say which of several.
+    `receivers` is a field of that object; '' if they are those of the mail. `single`: one receiver
+    did it, and SES does not say which of several.
     """
 
     type: str
@@ -68,7 +68,7 @@ KINDS = {
 #: Subtypes of bounces and complaints: SES did not send, the address is on a suppression list.
 _SUPPRESSED = frozenset({"Suppressed", "OnAccountSuppressionList"})
 _NOT_SPAM = "not-spam"
-#: Of the description of an event these are elsewhere, or name other receivers.
+#: Fields of an event's description that are stored elsewhere, or that name other receivers.
 _MAPPED = frozenset(
     {
         "timestamp",
@@ -92,11 +92,11 @@ def _topics(given: tuple[str, ...]) -> tuple[str, ...]:
 
 class SesOptions(Options):
     """`topics`: the ARN of the SNS topic that SES publishes to, or several. Only their messages are
-    taken, and only their subscriptions confirmed.
+    accepted, and only their subscriptions confirmed.
 
     `customer_id_tag` names the message tag that holds your customer id, if you send one;
     `campaign_tag` the one that holds the campaign. `consent_topics` gives topics of a contact list
-    a consent purpose of another name. `max_age_days`: how old a signature may be.
+    a consent purpose of another name. `max_age_days`: the maximum age of a signature.
     """
 
     topics: Annotated[
@@ -111,7 +111,7 @@ class SesOptions(Options):
 
 
 class Ses(WebhookConnector):
-    """Events of Amazon SES, as Amazon SNS brings them.
+    """Events of Amazon SES, delivered by Amazon SNS.
 
     It is a `FetchingConnector`: Amazon's certificate verifies a message, and a subscription is
     confirmed by a call.
@@ -127,12 +127,12 @@ class Ses(WebhookConnector):
         self._options = options
 
     def needs(self, request: Request) -> str | None:
-        """The certificate of a message that may be one of our topics'."""
+        """Return the certificate's address for a message that may be one of our topics'."""
         envelope = Envelope(request.body)
         return envelope.certificate if envelope.wellformed(self._topics) else None
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether Amazon signed this message of one of our topics, and not too long ago."""
+        """Return True if Amazon signed this message of one of our topics, and not too long ago."""
         envelope = Envelope(request.body)
         if not envelope.wellformed(self._topics):
             return False
@@ -143,11 +143,11 @@ class Ses(WebhookConnector):
         return certificate is not None and envelope.is_signed(certificate, received_ms)
 
     def calls(self, request: Request) -> str | None:
-        """What confirms the subscription that a verified message asks for."""
+        """Return the address that confirms the subscription that a verified message asks for."""
         return Envelope(request.body).confirmation()
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """A touch for each receiver that the event tells of; none of SNS's own messages."""
+        """Yield a touch for each receiver that the event names; none for SNS's own messages."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -224,14 +224,14 @@ class Ses(WebhookConnector):
         return finish(fields, read.problems, payload, _NAMES, f"{touch.where}: is missing")
 
     def _customer_id(self, mail: Fields) -> str | None:
-        """The customer of a mail to one receiver: of several the tag cannot be everybody's."""
+        """Return the customer id of a mail to one receiver; a tag cannot be that of several."""
         tag = self._options.customer_id_tag
         if tag is None or len(mail.items("destination")) > 1:
             return None
         return _first(mail.object("tags").get(tag))
 
     def _preferences(self, part: Fields) -> tuple[str, dict[str, bool]]:
-        """Type and consent of a change of the preferences in a contact list."""
+        """Return type and consent of a change of the preferences in a contact list."""
         new, old = part.inside("newTopicPreferences"), part.inside("oldTopicPreferences")
         now, before = _statuses(new), _statuses(old)
         names = self._options.consent_topics
@@ -243,7 +243,7 @@ class Ses(WebhookConnector):
 
 
 class _Touch(NamedTuple):
-    """What one receiver has to do with an event; `number` is the receiver's, of several."""
+    """An event as it concerns one receiver; `number` is the receiver's, of several."""
 
     name: str
     kind: Kind
@@ -277,13 +277,13 @@ def _event_id(envelope: Fields, number: int | None, read: Fields) -> str | None:
 
 
 def _camel(name: str) -> str:
-    """The name of the object that describes an event of tomorrow."""
+    """Return the name of the object that describes an event that is not known yet."""
     words = "".join(name.split())
     return words[:1].lower() + words[1:]
 
 
 def _receivers(read: Fields, kind: Kind) -> list[dict[str, Any]]:
-    """The receivers that an event tells of, as objects with their `emailAddress`."""
+    """Return the receivers that an event tells of, as objects with their `emailAddress`."""
     if kind.receivers:
         found = read.inside(kind.part).items(kind.receivers)
     else:
@@ -294,7 +294,7 @@ def _receivers(read: Fields, kind: Kind) -> list[dict[str, Any]]:
 
 
 def _outcome(name: str, kind: Kind, part: Fields) -> tuple[str, str | None]:
-    """Type and outcome, where an event says more than its name."""
+    """Return type and outcome, if an event says more than its name."""
     outcome = None
     match name:
         case "Bounce" if part.peek("bounceSubType") in _SUPPRESSED:
@@ -317,7 +317,7 @@ def _outcome(name: str, kind: Kind, part: Fields) -> tuple[str, str | None]:
 
 
 def _statuses(preferences: Fields) -> dict[str, bool]:
-    """Topic -> whether the receiver wants it."""
+    """Return topic -> True if the receiver wants it."""
     statuses = {}
     for one in preferences.items("topicSubscriptionStatus"):
         topic = one.get("topicName") if isinstance(one, dict) else None
@@ -328,12 +328,12 @@ def _statuses(preferences: Fields) -> dict[str, bool]:
 
 
 def _first(tag: object) -> str | None:
-    """The value of a message tag, which is a list."""
+    """Return the value of a message tag, which is a list."""
     return id_text(tag[0]) if isinstance(tag, list) and tag else None
 
 
 def _sender(mail: Fields) -> str | None:
-    """Who wrote an incoming message: the header, else the envelope."""
+    """Return the writer of an incoming message: from the header, else from the envelope."""
     headers = mail.inside("commonHeaders").items("from")
     first = headers[0] if headers else None
     return first if isinstance(first, str) else mail.text("source")

@@ -17,28 +17,28 @@ from schemas.times import rfc3339
 
 NOW = rfc3339(RECEIVED_MS)
 PEM = sns_signer.certificate(RECEIVED_MS)
-#: In place of a text that is signed.
+#: Values in place of a text that is signed.
 STRANGE: tuple[Any, ...] = (None, "", [], {}, 5, "é", "3", "!!", "\ud800")
 
 
 def topic(name: str) -> str:
-    """The address of a topic of this name."""
+    """Return the address of a topic of this name."""
     return f"arn:aws:sns:eu-west-1:123456789012:{hashlib.sha1(name.encode()).hexdigest()}"
 
 
 def request(message: Any, pem: bytes = PEM) -> Request:
-    """The request with a message, once the certificate was fetched."""
+    """Return the request with a message, once the certificate was fetched."""
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
     made = posted(body, {"content-type": "text/plain; charset=UTF-8"})
     return made._replace(fetched={sns_signer.CERTIFICATE: pem})
 
 
 class SesContract(ConnectorSuite):
-    """The secrets of the suite stand for topics: those are what tells sources apart."""
+    """Events of SES. The secrets of the suite stand for topics, which tell sources apart."""
 
     name = "ses"
     payloads = load(Path(__file__).parent / "payloads")
-    #: The address for leaving and the like are not signed.
+    #: The unsubscribe address and the like are not signed.
     signs_body = False
     signs_time = True
 

@@ -25,19 +25,19 @@ TOPIC = "arn:aws:sns:eu-west-1:123456789012:ses"
 
 @cache
 def key(name: str = "amazon") -> rsa.RSAPrivateKey:
-    """The key of this name."""
+    """Return the key of this name."""
     # Short, because the suite signs thousands of messages.
     return rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
 
 @cache
 def authority() -> ec.EllipticCurvePrivateKey:
-    """The key of who signs certificates."""
+    """Return the key of the authority that signs certificates."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def certificate(now_ms: int, name: str = "amazon", public: Any = None, days: int = 30) -> bytes:
-    """A certificate by a test authority, valid from a day ago on."""
+    """Return a certificate by a test authority, valid from a day ago on."""
 
     def common(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -57,7 +57,7 @@ def certificate(now_ms: int, name: str = "amazon", public: Any = None, days: int
 
 
 def signed(message: dict[str, Any], version: str = "2", name: str = "amazon") -> dict[str, Any]:
-    """The message with a signature over its fields as they are now."""
+    """Return the message with a signature over its fields as they are now."""
     if message["Type"] == "Notification":
         lines = ["Message", message["Message"], "MessageId", message["MessageId"]]
         if "Subject" in message:
@@ -76,7 +76,7 @@ def signed(message: dict[str, Any], version: str = "2", name: str = "amazon") ->
 
 
 def notification(text: str, timestamp: str, topic: str = TOPIC, **more: str) -> dict[str, Any]:
-    """A message with a text, not signed yet."""
+    """Return a message with a text, not signed yet."""
     return {
         "Type": "Notification",
         "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
@@ -90,7 +90,7 @@ def notification(text: str, timestamp: str, topic: str = TOPIC, **more: str) -> 
 
 
 def confirmation(timestamp: str, topic: str = TOPIC, **more: str) -> dict[str, Any]:
-    """The message by which a topic asks to be confirmed, not signed yet."""
+    """Return the message by which a topic asks to be confirmed, not signed yet."""
     return {
         "Type": "SubscriptionConfirmation",
         "MessageId": "165545c9-2a5c-472c-8df2-7ff2be2b3b1b",

@@ -65,7 +65,7 @@ _DECISIONS = {
 #: States that a decision has made. "not_subscribed" is where everybody starts, "pending" waits for
 #: the customer to confirm, "redacted" and "invalid" say nothing.
 _STATES = {"subscribed": True, "unsubscribed": False}
-#: Happen once to what they tell of, so its id is that of the event, whichever subscription tells.
+#: Topics that happen once to their object, so its id is the event's, whichever subscription sends.
 _ONCE = frozenset(
     {
         "carts/create", "checkouts/create", "orders/create", "orders/paid", "orders/cancelled",
@@ -78,7 +78,7 @@ _CUSTOMERS = frozenset(
     {"customers", "customers_email_marketing_consent", "customers_marketing_consent"}
 )
 _WITH_CONTACT = frozenset({"orders", "checkouts", "draft_orders", "fulfillments"})
-#: Have fields of their own, or open a cart or an order to whoever knows them.
+#: Fields with fields of their own, or that give whoever knows them access to a cart or an order.
 _MAPPED = frozenset(
     {
         "email", "email_address", "phone", "customer", "default_address", "addresses",
@@ -97,7 +97,7 @@ _NOBODY = "customer: is missing, so the event names no customer"
 
 
 class ShopifyOptions(Options):
-    """`client_secret`: of the app, or what the admin shows under Notifications → Webhooks."""
+    """`client_secret`: the app's, or the one in the admin under Notifications → Webhooks."""
 
     client_secret: RequiredSecrets
 
@@ -116,12 +116,12 @@ class Shopify(WebhookConnector):
         self._secrets = secrets(options.client_secret)
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether a client secret of ours signed the body."""
+        """Return True if a client secret of ours signed the body."""
         shown = request.headers.get(SIGNATURE, "")
         return is_hmac_of(request.body, shown, self._secrets, BASE64)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The one event of the request; the headers say what it is."""
+        """Yield the one event of the request; the headers say what it is."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -138,7 +138,7 @@ def _touch(headers: Fields, body: dict[str, Any], payload: Payload) -> Result:
         read.wrong("X-Shopify-Topic", "must be there, for instance orders/paid")
     kind, direction = TOPICS.get(topic, ("", "inbound"))
     if not kind or body.get("test") is True:
-        # An order by the test gateway is none: no type that a report or a segment counts.
+        # An order by the test gateway is none: it gets no type that a report or a segment counts.
         kind = f"shopify_{snake_case(topic)}"
     triggered = headers.peek(TRIGGERED_AT)
     fields = {
@@ -167,16 +167,16 @@ def _event_id(topic: str, headers: Fields, read: Fields, body: dict[str, Any]) -
     thing = read.id("id") or read.peek("token") or ""
     if topic in _ONCE and thing:
         return f"{topic}:{thing}"
-    # One action in the store has one event id for all that it changes, so alone it names nothing.
+    # One action in the store has one event id for all that it changes, so alone it is not unique.
     event = headers.peek(EVENT_ID) or headers.peek(WEBHOOK_ID)
     return f"{topic}:{thing}:{event}" if event else derived_id({"topic": topic, "body": body})
 
 
 def _customer(topic: str, read: Fields) -> list[tuple[str, str | None]]:
-    """The customer's identifiers: their own first, then those of the cart and the order.
+    """Return the customer's identifiers: their own first, then those of the cart and the order.
 
-    Of a refund Shopify says only which order it was, of a cart nothing but its token. Both were, or
-    will be, seen with the customer: they follow that person, as a browser's anonymous id does.
+    Of a refund Shopify names only the order, of a cart only the token. Both were, or will be, seen
+    with the customer: they follow that person, as a browser's anonymous id does.
     """
     family = topic.partition("/")[0]
     customer = read.inside("customer")
@@ -207,12 +207,12 @@ def _customer(topic: str, read: Fields) -> list[tuple[str, str | None]]:
 
 
 def _of_gid(gid: str | None) -> str | None:
-    """The number in `gid://shopify/Customer/123`, or the number itself."""
+    """Return the number in `gid://shopify/Customer/123`, or the number itself."""
     return gid.rpartition("/")[2] if gid else None
 
 
 def _traits(topic: str, read: Fields) -> dict[str, str]:
-    """The names and tags of the customer; those of an order are its own."""
+    """Return the names and tags of the customer; those of an order are its own."""
     of_customer = topic.partition("/")[0] in _CUSTOMERS and "customer" not in read
     customer = read if of_customer else read.inside("customer")
     named = {name: customer.peek(name) for name in ("first_name", "last_name", "tags")}
@@ -220,7 +220,7 @@ def _traits(topic: str, read: Fields) -> dict[str, str]:
 
 
 def _total(topic: str, body: dict[str, Any]) -> dict[str, Any] | None:
-    """What an order or a checkout comes to, in the currency of the shop."""
+    """Return the total of an order or a checkout, in the currency of the shop."""
     amount = body.get("total_price")
     if topic not in TOPICS or amount is None:
         return None
@@ -228,7 +228,7 @@ def _total(topic: str, body: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _refunded(body: dict[str, Any]) -> dict[str, Any] | None:
-    """What was given back: the refund's transactions that succeeded."""
+    """Return the refunded amount: the sum of the refund's transactions that succeeded."""
     transactions = body.get("transactions")
     total, currency = None, None
     for part in transactions if isinstance(transactions, list) else ():
@@ -246,7 +246,7 @@ def _refunded(body: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _decision(topic: str, read: Fields) -> dict[str, Any]:
-    """The decision about marketing, with the type and the channel that it makes of the event.
+    """Return the decision about marketing, with the type and the channel that it gives the event.
 
     Other changes of a customer repeat the state that Shopify holds; taken as decisions, they would
     undo one that the customer made elsewhere.

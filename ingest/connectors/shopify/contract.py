@@ -26,12 +26,12 @@ from ingest.testing.values import load, posted
 
 
 def topic_of(name: str) -> str:
-    """The topic of a payload."""
+    """Return the topic of a payload."""
     return name.replace("__", "/")
 
 
 def signed(body: bytes, secret: str = "s", topic: str = "orders/paid", **headers: str) -> Request:
-    """The request that Shopify makes; a header that is empty is left out."""
+    """Return the request that Shopify makes; a header that is empty is left out."""
     digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
     given = {
         SIGNATURE: base64.b64encode(digest).decode(),

@@ -2,7 +2,7 @@
 
 Source: https://docs.snowplow.io/docs/fundamentals/canonical-event/ (the parameters),
 https://docs.snowplow.io/docs/events/http-requests/ (requests: POST with `payload_data`, or the
-parameters in the query of the pixel `/i`). What a self-describing event tells is read in
+parameters in the query of the pixel `/i`). Self-describing events are read in
 `snowplow_events`. See docs/channels/snowplow.md.
 
 The protocol has no signature and no secret. A source is found by the app id of the events, which
@@ -44,7 +44,7 @@ from schemas.rejection import Rejection
 
 POST_PATH = "/com.snowplowanalytics.snowplow/tp2"
 PIXEL_PATH = "/i"
-#: What stands before both in the address of a source with a collector key.
+#: Path before both in the address of a source with a collector key.
 KEY_PATH = "/snowplow/"
 _KEY = r"[A-Za-z0-9_-]+"
 _KEYED = re.compile(f"{KEY_PATH}({_KEY})(?:{re.escape(POST_PATH)}|{PIXEL_PATH})$")
@@ -77,7 +77,7 @@ class _App(msgspec.Struct):
 
 
 class _Payload(msgspec.Struct):
-    """All that finding the source needs of a body."""
+    """The fields of a body that finding the source needs."""
 
     data: list[_App] = []
 
@@ -94,10 +94,10 @@ AppIds = Annotated[
 
 
 class SnowplowOptions(Options):
-    """`app_ids`: of the trackers (`appId`) whose events this source takes.
+    """`app_ids`: the ids of the trackers (`appId`) whose events this source accepts.
 
     `collector_key`: letters and digits that you choose. The trackers' collector address then ends
-    in `/snowplow/` and this key, and without it nothing is taken.
+    in `/snowplow/` and this key, and without it nothing is accepted.
     """
 
     app_ids: AppIds
@@ -124,7 +124,7 @@ class Snowplow(WebhookConnector):
 
     @classmethod
     def key(cls, request: Request) -> bytes | None:
-        """The collector key in the address, else the app id of the first event."""
+        """Return the collector key in the address, else the app id of the first event."""
         keyed = _KEYED.search(request.url.partition("?")[0])
         if keyed is not None:
             return b"key " + keyed[1].encode()
@@ -135,16 +135,16 @@ class Snowplow(WebhookConnector):
         return b"aid " + app_id.encode("utf-8", "replace") if isinstance(app_id, str) else None
 
     def keys(self) -> tuple[bytes, ...]:
-        """What finds this source: its collector keys, else its app ids."""
+        """Return the keys that find this source: its collector keys, else its app ids."""
         return self._keys
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether the request shows a key of this source."""
+        """Return True if the request shows a key of this source."""
         shown = self.key(request)
         return shown is not None and is_one_of(shown, self._keys)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The events of a `payload_data`, or the one in the pixel's query."""
+        """Yield the events of a `payload_data`, or the one in the pixel's query."""
         if _is_pixel(request):
             yield from each([_parameters(request.query)], b"{}", context, self._event)
             return
@@ -157,7 +157,7 @@ class Snowplow(WebhookConnector):
             yield Rejection("invalid", "data: must be a list of events", request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """A payload_data, which one event of a pixel can come in too."""
+        """Return a payload_data around an event, which can hold one event of a pixel too."""
         return b'{"data":[', b"]}"
 
     def _event(self, event: dict[str, Any], payload: Payload) -> Result:
@@ -177,7 +177,7 @@ class Snowplow(WebhookConnector):
                 *told.identifiers,
                 *[("anonymous_id", read.id(name)) for name in ("duid", "tnuid", "nuid")],
             ),
-            # A true time is the sender's own word, whatever the clock of the device says.
+            # The sender states the true time, whatever the clock of the device says.
             "occurred_at": true_time or time_of(read, "dtm"),
             "sent_at": None if true_time else time_of(read, "stm"),
             "traits": told.traits,
@@ -196,12 +196,12 @@ class Snowplow(WebhookConnector):
 
 
 def _is_pixel(request: Request) -> bool:
-    """Whether the event is in the query. (A replay brings it in a body.)"""
+    """Return True if the event is in the query. (A replay brings it in a body.)"""
     return not request.body and "=" in request.query
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """The parameters of a query; of two of one name the first."""
+    """Return the parameters of a query; of two with one name the first."""
     try:
         pairs = parse_qsl(query, max_num_fields=_LARGEST_QUERY)
     except ValueError:
@@ -215,7 +215,7 @@ def _first_app_id(body: bytes) -> object:
     except RecursionError:
         return None
     except ValueError:
-        # Half an emoji somewhere, which `decode` mends; or something else than events.
+        # A lone surrogate, which `decode` replaces; or something else than events.
         loose = decode(body)
         events = loose.get("data") if isinstance(loose, dict) else None
         listed = events if isinstance(events, list) else []
@@ -224,7 +224,7 @@ def _first_app_id(body: bytes) -> object:
 
 
 def _type(read: Fields, told: Told) -> str:
-    """The type; of a structured event that of its action, or of category and action."""
+    """Return the type; for a structured event its action, or category and action."""
     event = read.id("e") or ""
     if event == "ue":
         return told.kind
@@ -240,7 +240,7 @@ def _type(read: Fields, told: Told) -> str:
 
 
 def _value(kind: str, read: Fields) -> dict[str, Any] | None:
-    """The total of a transaction, or the value of a structured event that is about money."""
+    """Return the total of a transaction, or the value of a structured event that is about money."""
     name = "tr_tt" if read.peek("e") == "tr" else "se_va" if channel_of(kind) == "commerce" else ""
     if name not in read:
         return None

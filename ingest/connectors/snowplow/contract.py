@@ -21,7 +21,7 @@ EMBEDDED = {"ue_px": True, "cx": True, "ue_pr": False, "co": False}
 
 
 def embedded(value: Any, encoded: bool) -> Any:
-    """An object as trackers put it into a parameter; anything else stays."""
+    """Return an object as trackers put it into a parameter; anything else stays as it is."""
     if not isinstance(value, dict | list):
         return value
     text = json.dumps(value, ensure_ascii=False)
@@ -31,14 +31,14 @@ def embedded(value: Any, encoded: bool) -> Any:
 
 
 def written(event: Any) -> Any:
-    """An event as it travels, of one that shows what is embedded as it is."""
+    """Return an event as it is sent, from one that shows its embedded JSON as it is."""
     if not isinstance(event, dict):
         return event
     return {k: embedded(v, EMBEDDED[k]) if k in EMBEDDED else v for k, v in event.items()}
 
 
 def opened(payload: Any) -> Any:
-    """A payload that shows what is embedded in its events, so that it can be changed there too."""
+    """Return a payload that shows the JSON embedded in its events, to be changed there too."""
 
     def shown(name: str, text: Any) -> Any:
         if name not in EMBEDDED or not text:
@@ -50,7 +50,7 @@ def opened(payload: Any) -> Any:
 
 
 def request(body: bytes, *, path: str = POST_PATH, url: str = "", query: str = "") -> Request:
-    """The request of a tracker; without a body that of the pixel."""
+    """Return the request of a tracker; without a body that of the pixel."""
     address = URL + (url or path) + (f"?{query}" if query else "")
     return Request("POST" if body else "GET", path, query, address, {}, body)
 

@@ -1,4 +1,4 @@
-"""What Snowplow's self-describing events and entities tell of the customer.
+"""The customer's facts in Snowplow's self-describing events and entities.
 
 Source: https://docs.snowplow.io/docs/events/ootb-data/ and the schemas of Iglu Central
 (https://github.com/snowplow/iglu-central). An event is in `ue_pr` as JSON or in `ue_px` in
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ingest.kit.fields import MARKETING, Fields, decode, label, snake_case
 from ingest.kit.web import channel_of, own_type, value_of
 
-#: The vendor of Snowplow's own schemas begins so; any other is the company's own.
+#: Prefix of the vendor of Snowplow's own schemas; any other is the company's own.
 VENDOR = "com.snowplowanalytics."
 #: Name of one of Snowplow's schemas -> type.
 EVENTS = {
@@ -58,7 +58,7 @@ ACTIONS = {
 #: Action -> the entity and its field with the amount.
 _AMOUNTS = {"transaction": ("transaction", "revenue"), "refund": ("refund", "refund_amount")}
 _DEVICE_IDS = ("appleIdfv", "appleIdfa", "androidIdfa", "openIdfa", "appSetId")
-#: `eventType` of consent_preferences -> what it says of the scopes; others decide nothing.
+#: `eventType` of consent_preferences -> its decision about the scopes; others decide nothing.
 _DECISIONS = {
     "allow_all": True, "allow_selected": True, "implicit_consent": True,
     "deny_all": False, "withdrawn": False, "expired": False,
@@ -76,13 +76,13 @@ class Thing(NamedTuple):
 
     @property
     def is_theirs(self) -> bool:
-        """Whether Snowplow defined it."""
+        """Return True if Snowplow defined it."""
         return f"{self.vendor}.".startswith(VENDOR)
 
 
 @dataclass(slots=True)
 class Told:
-    """What they tell together."""
+    """The facts that an event and its entities state together."""
 
     kind: str = ""
     identifiers: list[tuple[str, str | None]] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Told:
 
 
 def told_by(read: Fields) -> Told:
-    """What the event and the entities of a set of parameters tell; problems are put down there."""
+    """Return the facts that an event and its entities state; problems are recorded in `read`."""
     told = Told()
     entities = list(_entities(read))
     for entity in entities:
@@ -108,7 +108,7 @@ def told_by(read: Fields) -> Told:
             _add_event(told, event, entities, read.problems)
     contexts: dict[str, list[Any]] = {}
     for entity in entities:
-        # Who the customer is has become identifiers.
+        # The user entity has become identifiers.
         if not (entity.is_theirs and entity.name == "user"):
             contexts.setdefault(entity.name, []).append(entity.raw)
     if contexts:
@@ -117,7 +117,7 @@ def told_by(read: Fields) -> Told:
 
 
 def _embedded(read: Fields, plain: str, encoded: str) -> Fields | None:
-    """The JSON object in a parameter, which is text or base64url of it."""
+    """Return the JSON object in a parameter, which is text or base64url of it."""
     for name in (encoded, plain):
         text = read.text(name)
         if text is None:
@@ -131,7 +131,7 @@ def _embedded(read: Fields, plain: str, encoded: str) -> Fields | None:
 
 
 def _decoded(text: str) -> bytes:
-    """What base64url stands for, with padding or without; nothing where it is none."""
+    """Decode base64url, with padding or without; return nothing if it is invalid."""
     bare = text.rstrip("=").replace("+", "-").replace("/", "_")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
@@ -220,7 +220,7 @@ def _add_event(told: Told, event: Thing, entities: list[Thing], problems: list[s
 
 
 def _add_action(told: Told, data: Fields, entities: list[Thing]) -> None:
-    """Snowplow's e-commerce: what happened is in the event, all else in its entities."""
+    """Add Snowplow's e-commerce: the action is in the event, all else in its entities."""
     action = data.text("type") or ""
     told.kind = ACTIONS.get(action) or own_type("snowplow", f"ecommerce {action}")
     told.subject = data.label("name")
@@ -235,7 +235,7 @@ def _add_action(told: Told, data: Fields, entities: list[Thing]) -> None:
 
 
 def _add_preferences(told: Told, data: Fields) -> None:
-    """The decision for each scope; a denial of all is one about marketing, whatever is listed."""
+    """Add the decision for each scope; a denial of all is about marketing, whatever is listed."""
     kind = data.text("eventType") or ""
     decision = _DECISIONS.get(kind)
     told.outcome = kind or None
@@ -248,7 +248,7 @@ def _add_preferences(told: Told, data: Fields) -> None:
 
 
 def _add_documents(told: Told, event: Thing, entities: list[Thing]) -> None:
-    """The older events: the documents agreed to are entities; a withdrawal may be of all."""
+    """Add the older events: the documents agreed to are entities; a withdrawal may be of all."""
     decision = event.name == "consent_granted"
     for entity in entities:
         if entity.is_theirs and entity.name == "consent_document":

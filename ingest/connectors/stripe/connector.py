@@ -31,7 +31,7 @@ from schemas.rejection import Rejection
 
 SIGNATURE = "stripe-signature"
 
-#: Event -> type, where it is not the order.
+#: Event -> type, unless it is the order.
 TYPES = {
     "charge.succeeded": "payment_succeeded",
     "charge.captured": "payment_succeeded",
@@ -71,7 +71,7 @@ _NO_DECIMALS = frozenset(
 )  # fmt: skip
 _THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 _PROMOTIONS = {"opt_in": True, "opt_out": False}
-#: Are identifiers, or open a payment or an invoice to whoever has them.
+#: Fields that are identifiers, or that give whoever has them access to a payment or an invoice.
 _MAPPED = frozenset(
     {
         "customer", "email", "phone", "customer_email", "customer_phone", "customer_details",
@@ -91,11 +91,11 @@ _NOBODY = "data.object.customer: is missing, so the event names no customer"
 
 
 class StripeOptions(Options):
-    """`signing_secret`: of the webhook endpoint (`whsec_…`).
+    """`signing_secret`: the secret of the webhook endpoint (`whsec_…`).
 
-    `order`: which event is a completed order; "none" where a shop system tells of them already.
+    `order`: the event that is a completed order; "none" if a shop system reports orders already.
     `customer_id_metadata` names the metadata that holds your customer id, if you set one.
-    `max_age_days`: how old a signature may be.
+    `max_age_days`: the maximum age of a signature.
     """
 
     signing_secret: RequiredSecrets
@@ -116,7 +116,7 @@ class Stripe(WebhookConnector):
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether one of the signatures shown is by a secret of ours, and not too old."""
+        """Return True if one of the signatures shown is by a secret of ours, and not too old."""
         header = request.headers.get(SIGNATURE, "")
         time = next(iter(named(header, "t")), "")
         if not is_recent(time, received_ms, self._options.max_age_days):
@@ -126,7 +126,7 @@ class Stripe(WebhookConnector):
         return any([is_hmac_of(signed, one, self._secrets, HEX) for one in shown])
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The one event of the request."""
+        """Yield the one event of the request."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -165,7 +165,7 @@ class Stripe(WebhookConnector):
         return finish(fields, read.problems, payload, _NAMES, _NOBODY)
 
     def _type(self, name: str, raw: dict[str, Any]) -> tuple[str, bool]:
-        """The type, and whether it is one of ours."""
+        """Return the type, and whether it is one of ours."""
         if name in ORDERS[self._options.order] and _is_paid(raw):
             return "order_completed", True
         if name == "charge.succeeded" and raw.get("captured") is False:
@@ -179,7 +179,7 @@ class Stripe(WebhookConnector):
 
 
 def _event_id(kind: str, read: Fields, thing: Fields, event: dict[str, Any]) -> str:
-    """Stripe's id of the event; of an order that of what was paid, which is paid once."""
+    """Return Stripe's id of the event; for an order that of what was paid, which is paid once."""
     told, paid = read.id("id"), thing.id("id")
     if kind == "order_completed" and paid:
         return f"order:{paid}"
@@ -187,7 +187,7 @@ def _event_id(kind: str, read: Fields, thing: Fields, event: dict[str, Any]) -> 
 
 
 def _is_paid(raw: dict[str, Any]) -> bool:
-    """Whether this charge, checkout session or invoice is one for which money came in."""
+    """Return True if this charge, checkout session or invoice brought in money."""
     match raw.get("object"):
         case "charge":
             return raw.get("captured") is not False
@@ -200,7 +200,7 @@ def _is_paid(raw: dict[str, Any]) -> bool:
 
 
 def _customer(raw: dict[str, Any], thing: Fields) -> list[tuple[str, str | None]]:
-    """The customer's identifiers. (Accounts have an e-mail address too: the company's own.)"""
+    """Return the customer's identifiers. (An account's e-mail address is the company's own.)"""
     if raw.get("object") == "customer":
         return [
             ("stripe", thing.id("id")),
@@ -221,14 +221,14 @@ def _customer(raw: dict[str, Any], thing: Fields) -> list[tuple[str, str | None]
 
 
 def _traits(raw: dict[str, Any], thing: Fields) -> dict[str, str]:
-    """The customer's name where they gave it as theirs (a card may be somebody else's)."""
+    """Return the customer's name if they gave it as theirs (a card may be somebody else's)."""
     of_customer = raw.get("object") == "customer"
     name = (thing if of_customer else thing.inside("customer_details")).peek("name")
     return {"name": name} if name else {}
 
 
 def _consent(name: str, thing: Fields) -> dict[str, bool] | None:
-    """What the customer ticked at the checkout about promotions."""
+    """Return the customer's decision about promotions at the checkout."""
     if name != "checkout.session.completed":
         return None
     decision = _PROMOTIONS.get(thing.inside("consent").peek("promotions") or "")
@@ -240,7 +240,7 @@ def _status(name: str, thing: Fields) -> str | None:
 
 
 def _value(name: str, raw: dict[str, Any], thing: Fields, event: Fields) -> dict[str, Any] | None:
-    """The amount in the currency's major unit."""
+    """Return the amount in the currency's major unit."""
     field = _AMOUNTS.get(str(raw.get("object")), "")
     if name == "charge.refunded":
         field = "amount_refunded"
@@ -250,7 +250,7 @@ def _value(name: str, raw: dict[str, Any], thing: Fields, event: Fields) -> dict
         return None
     amount = _units(thing, field)
     if name == "charge.refunded":
-        # What was given back up to now; of several refunds each brings what it adds.
+        # The total that was refunded up to now; each of several refunds counts what it adds.
         before = event.inside("data").inside("previous_attributes")
         amount -= _units(before, field) if field in before else 0
     currency = thing.text("currency")
@@ -258,7 +258,7 @@ def _value(name: str, raw: dict[str, Any], thing: Fields, event: Fields) -> dict
 
 
 def _units(thing: Fields, field: str) -> int:
-    """A number of the currency's smallest unit; 0 where it is none, which is put down."""
+    """Return a number of the currency's smallest unit; 0 if it is none, which is recorded."""
     number = thing.id(field) or ""
     if number.removeprefix("-").isdecimal() and number.isascii() and len(number) < 20:
         return int(number)

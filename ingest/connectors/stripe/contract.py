@@ -19,12 +19,12 @@ NOW = RECEIVED_MS // 1000
 
 
 def v1(body: bytes, secret: str, time: int | str = NOW) -> str:
-    """The signature in scheme v1."""
+    """Return the signature in scheme v1."""
     return hmac.new(secret.encode(), f"{time}.".encode() + body, hashlib.sha256).hexdigest()
 
 
 def signed(body: bytes, secret: str = "s", time: int | str = NOW) -> Request:
-    """The request that Stripe makes."""
+    """Return the request that Stripe makes."""
     return posted(body, {SIGNATURE: f"t={time},v1={v1(body, secret, time)}"})
 
 

@@ -30,7 +30,7 @@ BATCH = "application/cloudevents-batch"
 
 
 class TouchpointOptions(Options):
-    """`token`: what the sender shows as Bearer token."""
+    """`token`: the Bearer token that the sender shows."""
 
     token: RequiredSecrets
 
@@ -48,23 +48,23 @@ class TouchpointConnector(WebhookConnector):
 
     @classmethod
     def key(cls, request: Request) -> bytes | None:
-        """The Bearer token."""
+        """Return the Bearer token."""
         scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
         if scheme.lower() != "bearer":
             return None
         return token.strip().encode("utf-8", "backslashreplace") or None
 
     def keys(self) -> tuple[bytes, ...]:
-        """The tokens that are valid for this source."""
+        """Return the tokens that are valid for this source."""
         return self._keys
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether the request shows a token of this source."""
+        """Return True if the request shows a token of this source."""
         shown = self.key(request)
         return shown is not None and is_one_of(shown, self._keys)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """One touchpoint or a list; CloudEvents in binary, structured or batched mode."""
+        """Yield one touchpoint or a list; CloudEvents in binary, structured or batched mode."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         body = decode(request.body)
         if isinstance(body, Rejection):
@@ -86,7 +86,7 @@ class TouchpointConnector(WebhookConnector):
             yield _one(body, request, _touch)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """A list."""
+        """Return the list around an event."""
         return b"[", b"]"
 
 

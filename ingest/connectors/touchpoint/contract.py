@@ -9,7 +9,7 @@ from ingest.connectors.touchpoint.connector import TouchpointConnector, Touchpoi
 from ingest.testing.suite import ConnectorSuite
 from ingest.testing.values import load, posted
 
-#: Payload -> its type of content; JSON otherwise.
+#: Payload -> its content type; JSON otherwise.
 KINDS = {
     "cloudevent": "application/cloudevents+json; charset=UTF-8",
     "cloudevents_batch": "application/cloudevents-batch+json",
@@ -17,7 +17,7 @@ KINDS = {
 
 
 def request(body: bytes, token: str = "t", **headers: str) -> Request:
-    """The request with a token; `content_type` and the like are headers."""
+    """Return the request with a token; `content_type` and the like are headers."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return posted(body, {"authorization": f"Bearer {token}", **named}, "/v1/events")
 

@@ -38,7 +38,7 @@ from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twilio-signature"
-#: Names another algorithm than the default, SHA-1, for requests signed with a shared key.
+#: Header that names another algorithm than the default SHA-1, for requests signed by a shared key.
 SETTINGS = "x-twilio-webhooks-signature-settings"
 _MOST_FIELDS = 1000
 
@@ -61,7 +61,7 @@ _INCOMING_CALLS = frozenset({"inbound", "trunking-originating"})
 _INCOMING_MESSAGES = frozenset({"received", "receiving"})
 #: Addresses of these channels are phone numbers behind the prefix; `client:` or `sip:` are none.
 _PHONE_PREFIXES = ("whatsapp:", "rcs:", "tel:")
-#: What Twilio shows instead of a withheld number: words on a keypad (ANONYMOUS, RESTRICTED,
+#: Numbers that Twilio shows for a withheld number: words on a keypad (ANONYMOUS, RESTRICTED,
 #: BLOCKED, UNKNOWN, UNAVAILABLE).
 _WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
 _MAPPED = frozenset({"CallDuration", "Timestamp", "Body"})
@@ -69,7 +69,7 @@ _EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 
 class TwilioOptions(Options):
-    """`auth_token`: of the account that owns the numbers (or the secret of a shared key)."""
+    """`auth_token`: that of the account that owns the numbers (or the secret of a shared key)."""
 
     auth_token: RequiredSecrets
 
@@ -85,7 +85,7 @@ class Twilio(WebhookConnector):
         self._tokens = secrets(options.auth_token)
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether a token of ours signed address and fields, or address and hash of the body."""
+        """Return True if a token of ours signed address and fields, or address and body hash."""
         try:
             signed = _signed(request)
         except ValueError:
@@ -97,7 +97,7 @@ class Twilio(WebhookConnector):
         return any([is_hmac_of(text, shown, self._tokens, BASE64, algorithm) for text in signed])
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The one call or message that the request tells of."""
+        """Yield the one call or message that the request reports."""
         fields = _fields(request)
         if isinstance(fields, Rejection):
             yield fields
@@ -105,7 +105,7 @@ class Twilio(WebhookConnector):
             yield guarded(_touch, fields, lambda: request.body)
 
     def reply(self, request: Request) -> Reply:
-        """An empty TwiML document: any other text would go to the customer as a message."""
+        """Return an empty TwiML document: any other text would go to the customer as a message."""
         return Reply(200, _EMPTY, "text/xml")
 
 
@@ -140,10 +140,10 @@ def _fields(request: Request) -> dict[str, Any] | Rejection:
 
 
 def _signed(request: Request) -> tuple[bytes, ...]:
-    """What Twilio may have signed: the address with and without its port, and the sorted fields.
+    """Return the texts that Twilio may have signed.
 
-    Of a body that is no form the hash is part of the address. Raises ValueError where neither
-    can be.
+    They are the address with and without its port, and the sorted fields. If the body is not a
+    form, its hash is part of the address. Raises ValueError if neither can be.
     """
     address = urlsplit(request.url)
     hashes = parse_qs(address.query, max_num_fields=_MOST_FIELDS).get("bodySHA256")
@@ -194,7 +194,7 @@ def _call(sid: str, read: Fields, fields: Mapping[str, Any], payload: Payload) -
     if status is None:
         read.wrong("CallStatus", "must be text, for instance completed")
     kind, outcome = CALL_ENDS.get(status or "") or (f"twilio_call_{snake_case(status or '')}", None)
-    # Of the callbacks on the way to the end several may have the same status.
+    # Several callbacks before the end may have the same status.
     number = None if outcome else read.id("SequenceNumber")
     incoming = read.text("Direction") in _INCOMING_CALLS
     touch = {
@@ -240,7 +240,7 @@ def _finish(
 
 
 def _phone(address: str | None) -> str | None:
-    """The phone number of an address, in E.164 as Twilio writes it, or None."""
+    """Return the phone number of an address, in E.164 as Twilio writes it, or None."""
     number = address or ""
     for prefix in _PHONE_PREFIXES:
         number = number.removeprefix(prefix)
@@ -248,7 +248,7 @@ def _phone(address: str | None) -> str | None:
 
 
 def _seconds(read: Fields) -> float | None:
-    """`CallDuration`; Twilio's `Duration` counts minutes."""
+    """Return `CallDuration`; Twilio's `Duration` counts minutes."""
     text = read.id("CallDuration")
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""Twilio's side: an HMAC of address and form fields; of JSON, of an address that has its hash.
+"""Twilio's side: an HMAC of address and form fields; for JSON, of an address with its hash.
 
 After https://www.twilio.com/docs/usage/webhooks/webhooks-security
 """
@@ -29,14 +29,14 @@ def _request(url: str, text: str, secret: str, kind: str, body: bytes) -> Reques
 
 
 def signed(body: bytes, secret: str = "t", url: str = ADDRESS) -> Request:
-    """The request with a form."""
+    """Return the request with a form."""
     pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
     fields = "".join(name + value for name, value in sorted(set(pairs)))
     return _request(url, url + fields, secret, FORM, body)
 
 
 def signed_json(body: bytes, secret: str = "t", url: str = ADDRESS) -> Request:
-    """The request with JSON."""
+    """Return the request with JSON."""
     url = f"{url}?bodySHA256={hashlib.sha256(body).hexdigest()}"
     return _request(url, url, secret, "application/json", body)
 

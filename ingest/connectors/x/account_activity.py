@@ -11,9 +11,9 @@ from typing import Any
 from ingest.connectors.x.people import Person, moment, person, touch, written
 from ingest.kit.fields import Fields, derived_id, snake_case
 
-#: How the name of a list of events ends.
+#: Suffix of the name of a list of events.
 _LIST = "_events"
-#: What one user does to another -> type. What the company does itself is kept as `x_<type>`.
+#: Act of one user towards another -> type. The company's own acts are kept as `x_<type>`.
 RELATIONS = {
     "follow": "account_followed",
     "unfollow": "account_unfollowed",
@@ -22,7 +22,7 @@ RELATIONS = {
     "mute": "account_muted",
     "unmute": "account_unmuted",
 }
-#: Have fields of their own in a touchpoint, or describe people.
+#: Fields with fields of their own in a touchpoint, or that describe people.
 _MAPPED = frozenset(
     {
         "id", "id_str", "user", "source", "target", "text", "full_text", "extended_tweet",
@@ -33,7 +33,7 @@ _MAPPED = frozenset(
 
 
 def singles(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The body once for each of its events."""
+    """Yield the body once for each of its events."""
     names = sorted(name for name in body if name.endswith(_LIST) and body[name] is not None)
     head = {name: value for name, value in body.items() if name not in (*names, "user_event")}
     for name in names:
@@ -45,17 +45,17 @@ def singles(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def has_events(body: dict[str, Any]) -> bool:
-    """Whether this is a body of this format."""
+    """Return True if this is a body of this format."""
     return "user_event" in body or any(name.endswith(_LIST) for name in body)
 
 
 def fields(read: Fields, purpose: str) -> dict[str, Any]:
-    """The fields of the touchpoint of a body with one event.
+    """Return the fields of the touchpoint of a body with one event.
 
-    `for_user_id` is the company. `purpose`: of the consent that a customer withdraws who blocks it.
+    `for_user_id` is the company. `purpose`: the consent that a customer withdraws by blocking it.
     """
     if "user_event" in read:
-        # A revocation: of the company's own account, which the app no longer sees.
+        # A revocation by the company's own account, which the app no longer sees.
         revoked = dict(read.inside("user_event").values())
         return {"event_id": derived_id(revoked), **touch("x_user_event", None)}
     name = next(name for name, _ in read.values() if name.endswith(_LIST))
@@ -84,7 +84,7 @@ def fields(read: Fields, purpose: str) -> dict[str, Any]:
 
 
 def _derived(name: str, event: Fields, raw: dict[str, Any]) -> str:
-    """An id of what happened between whom and when: what users are described by changes."""
+    """Return an id of what happened between whom and when: descriptions of users change."""
     people: dict[str, Any] = {
         part: person(event.inside(part)).id for part in ("source", "target") if part in raw
     }
@@ -95,7 +95,7 @@ def _derived(name: str, event: Fields, raw: dict[str, Any]) -> str:
 
 
 def _post(name: str, post: Fields, company: str | None, users: Fields) -> dict[str, Any]:
-    """A post of a customer that has to do with the company, or one of the company to a customer."""
+    """Return the touch of a post by a customer about the company, or by it to a customer."""
     author = person(post.inside("user"))
     shared, quoted = post.inside("retweeted_status"), post.inside("quoted_status")
     replied = Person(
@@ -136,7 +136,7 @@ def _our_post(
 
 
 def _authors(post: Fields, company: str | None) -> bool:
-    """Whether a post that was shared or quoted is the company's, or quotes it."""
+    """Return True if a post that was shared or quoted is the company's, or quotes it."""
     if "user" not in post:
         return False
     return person(post.inside("user")).id == company or _authors(
@@ -195,7 +195,7 @@ def _message(name: str, event: Fields, company: str | None, users: Fields) -> di
 
 
 def _sign(name: str, event: Fields, company: str | None, users: Fields) -> dict[str, Any]:
-    """That somebody types, or has read a message."""
+    """Return the touch of somebody who types, or has read a message."""
     sender = event.id("sender_id")
     ours = sender == company
     kind = "message_read" if name == "direct_message_mark_read" and not ours else f"x_{name}"
@@ -215,7 +215,7 @@ def _deletion(name: str, event: Fields, company: str | None, users: Fields) -> d
 
 
 def _unknown(name: str, event: Fields, company: str | None, users: Fields) -> dict[str, Any]:
-    """Lists of tomorrow: the first user that it names and that is not the company."""
+    """Return the touch of an unknown list: of the first user in it that is not the company."""
     found = [person(event.inside(part)) for part in ("source", "user", "target") if part in event]
     found.append(_known(event.id("sender_id"), users))
     customer = next((one for one in found if one.id not in (None, company)), None)
@@ -223,7 +223,7 @@ def _unknown(name: str, event: Fields, company: str | None, users: Fields) -> di
 
 
 def _known(number: str | None, users: Fields) -> Person:
-    """A user of whom an event has the id, with what the body says of them."""
+    """Return the user with an id that an event names, with what the body says of them."""
     if number is None or number not in users:
         return Person(number)
     return person(users.inside(number))._replace(id=number)

@@ -13,7 +13,7 @@ from ingest.connectors.x.account_activity import RELATIONS
 from ingest.connectors.x.people import Person, moment, person, touch, written
 from ingest.kit.fields import Fields, derived_id, snake_case
 
-#: Id -> user, of those that come with an event.
+#: Id -> user, for the users that come with an event.
 People = dict[str, Person]
 #: Event -> type, where the customer is the author.
 POSTS = {
@@ -23,9 +23,9 @@ POSTS = {
     "post.repost.create": "post_shared",
     "broadcast.chat": "comment_received",
 }
-#: Relation of a post to another -> what it is when the company makes it.
+#: Relation of a post to another -> type, if the company makes it.
 _OUR_POSTS = {"replied_to": "comment_sent", "retweeted": "x_repost", "quoted": "x_quote"}
-#: Have fields of their own, describe people, or are encrypted, with the keys to it.
+#: Fields with fields of their own, that describe people, or that are encrypted, with their keys.
 _MAPPED = frozenset(
     {
         "id", "text", "message", "author", "source", "target", "user", "created_at", "timestamp_ms",
@@ -36,9 +36,9 @@ _MAPPED = frozenset(
 
 
 def fields(read: Fields, purpose: str) -> dict[str, Any]:
-    """The fields of the touchpoint of a body with one event.
+    """Return the fields of the touchpoint of a body with one event.
 
-    `filter.user_id` is the company. `purpose`: of the consent that a customer withdraws who blocks
+    `filter.user_id` is the company. `purpose`: the consent that a customer withdraws by blocking
     it.
     """
     data = read.inside("data")
@@ -69,18 +69,18 @@ def fields(read: Fields, purpose: str) -> dict[str, Any]:
 
 
 def _found(name: str, payload: Fields, company: str | None, people: People) -> dict[str, Any]:
-    """What happened, and between whom. Where the company is not told nobody is the customer."""
+    """Return what happened, and between whom. If no company is named nobody is the customer."""
     if company is None:
         return touch(f"x_{snake_case(name)}", None)
     return _CONVERTERS.get(name.partition(".")[0], _post)(name, payload, company, people)
 
 
 def _post(name: str, payload: Fields, company: str, people: People) -> dict[str, Any]:
-    """A post, and everything else that has an author."""
+    """Return the touch of a post, or of anything else that has an author."""
     author = _author(payload, people)
     if author.id != company:
         return touch(POSTS.get(name) or f"x_{snake_case(name)}", author)
-    # Of a post of the company the customer is whom it answers.
+    # For a post of the company the customer is the one whom it answers.
     related = next(iter(payload.objects("referenced_tweets")), {})
     kind = _OUR_POSTS.get(str(related.get("type"))) or f"x_{snake_case(name)}"
     number = payload.id("in_reply_to_user_id")
@@ -88,7 +88,7 @@ def _post(name: str, payload: Fields, company: str, people: People) -> dict[str,
 
 
 def _author(payload: Fields, people: People) -> Person:
-    """Whoever did it: described within the event, or by an id."""
+    """Return the author: described within the event, or by an id."""
     for part in ("author", "user"):
         if part in payload:
             return person(payload.inside(part))
@@ -103,7 +103,10 @@ def _by_id(number: str | None, people: People) -> Person:
 
 
 def _like(name: str, payload: Fields, company: str, people: People) -> dict[str, Any]:
-    """X names the author of what was liked; of who liked the company's post only the profile."""
+    """Return the touch of a like.
+
+    X names the author of what was liked, but only the profile of who liked the company's post.
+    """
     author = payload.id("liked_tweet_author_id")
     if author not in (None, company):
         return touch("x_like", _by_id(author, people), ours=True)
@@ -120,7 +123,7 @@ def _relation(name: str, payload: Fields, company: str, people: People) -> dict[
 
 
 def _chat(name: str, payload: Fields, company: str, people: People) -> dict[str, Any]:
-    """An encrypted message; of one to a group there is no one receiver."""
+    """Return the touch of an encrypted message; one to a group has no single receiver."""
     sender = payload.id("sender_id")
     if sender != company:
         kind = "message_received" if name == "chat.received" else f"x_{snake_case(name)}"
@@ -142,7 +145,7 @@ def _people(data: Fields) -> People:
 
 
 _Convert = Callable[[str, Fields, str, People], dict[str, Any]]
-#: Group of events -> what reads them; others have an author, as posts.
+#: Group of events -> its converter; others have an author, as posts do.
 _CONVERTERS: dict[str, _Convert] = {
     "like": _like,
     **dict.fromkeys(("follow", "mute", "block"), _relation),

@@ -1,4 +1,4 @@
-"""The connector: signature, challenge, and a request taken apart into single events.
+"""The connector: signature, challenge, and the splitting of a request into single events.
 
 Source: https://docs.x.com/x-api/webhooks/quickstart (challenge-response check; signature:
 HMAC-SHA256 with the app's consumer secret over the raw body, base64 behind `sha256=` in
@@ -40,8 +40,8 @@ from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twitter-webhooks-signature"
-#: A challenge. Whoever asks gets its HMAC by the secret that signs events too, so it must be
-#: nothing that could be one: no JSON object is a challenge, and no challenge is taken for an event.
+#: A challenge. Whoever asks gets its HMAC by the secret that signs events too, so it must not be
+#: a possible event: no JSON object is a challenge, and no challenge is accepted as an event.
 _CHALLENGE = re.compile(rb"[\w+/=.:~-]{1,512}", re.ASCII)
 _MOST_FIELDS = 100
 _NAMES = {"event_id": "id", "occurred_at": "created_at"}
@@ -49,11 +49,11 @@ _NOBODY = "for_user_id: nobody else is named, and it is the company's own accoun
 
 
 class XOptions(Options):
-    """`consumer_secret`: of the app (API key secret), which signs. While two are valid the first
-    answers challenges.
+    """`consumer_secret`: that of the app (API key secret), which signs. While two are valid the
+    first answers challenges.
 
-    `purpose`: the consent purpose that a customer withdraws who blocks the account. `accounts`: ids
-    of the company's other accounts, which are no customers either.
+    `purpose`: the consent purpose that a customer withdraws by blocking the account. `accounts`:
+    ids of the company's other accounts, which are no customers either.
     """
 
     consumer_secret: RequiredSecrets
@@ -74,13 +74,13 @@ class X(WebhookConnector):
         self._accounts = frozenset(options.accounts)
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether a consumer secret of ours signed the body, as an event."""
+        """Return True if a consumer secret of ours signed the body, as an event."""
         scheme, _, shown = request.headers.get(SIGNATURE, "").partition("=")
         signed = scheme == "sha256" and is_hmac_of(request.body, shown, self._secrets, BASE64)
         return signed and _CHALLENGE.fullmatch(request.body) is None
 
     def handshake(self, request: Request) -> Reply:
-        """The answer to a challenge-response check."""
+        """Return the answer to a challenge-response check."""
         try:
             query = parse_qs(request.query, max_num_fields=_MOST_FIELDS)
         except ValueError:
@@ -93,7 +93,7 @@ class X(WebhookConnector):
         return Reply(200, body, "application/json")
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The events of the request."""
+        """Yield the events of the request."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -108,7 +108,7 @@ class X(WebhookConnector):
             yield Rejection("unreadable", "the body: must be a JSON object", request.body)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """Nothing: of each event a whole body is kept."""
+        """Return empty bytes: of each event a whole body is stored."""
         return b"", b""
 
     def _event(self, single: dict[str, Any], payload: Payload) -> Result:
@@ -120,7 +120,7 @@ class X(WebhookConnector):
 
 
 def _singles(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each event as a body of its own.
+    """Yield each event as a body of its own.
 
     Direct messages of the newer format come in an envelope around the older one.
     """

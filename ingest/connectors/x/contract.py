@@ -18,14 +18,14 @@ from ingest.testing.values import load, posted
 
 
 def mac(content: bytes, secret: str, algorithm: HashAlgorithm | None = None) -> str:
-    """The signature in base64, by another library than the connector's."""
+    """Return the signature in base64, by another library than the connector's."""
     made = HMAC(secret.encode(), algorithm or SHA256())
     made.update(content)
     return base64.b64encode(made.finalize()).decode()
 
 
 def signed(body: bytes, secret: str = "s") -> Request:
-    """The request that X makes."""
+    """Return the request that X makes."""
     return posted(body, {SIGNATURE: f"sha256={mac(body, secret)}"})
 
 

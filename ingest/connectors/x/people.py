@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ingest.kit.fields import Fields, identifiers, shortened
 
-#: What the company does itself, to whom a customer's act has a type of ours, is kept as X's.
+#: Form of the times in the older format.
 _CREATED_AT = "%a %b %d %H:%M:%S %z %Y"
 
 
@@ -20,7 +20,7 @@ class Person(NamedTuple):
 
 
 def person(user: Fields) -> Person:
-    """The user of a user object of either format; the newer one may stand within `data`."""
+    """Return the user of a user object of either format; the newer one may stand within `data`."""
     if "data" in user:
         user = user.inside("data")
     return Person(
@@ -31,7 +31,7 @@ def person(user: Fields) -> Person:
 
 
 def touch(kind: str, customer: Person | None, *, ours: bool = False) -> dict[str, Any]:
-    """The fields that say what a customer did, or what the company did to one (`ours`)."""
+    """Return the fields for what a customer did, or what the company did to one (`ours`)."""
     who = customer or Person()
     return {
         "type": kind,
@@ -42,12 +42,12 @@ def touch(kind: str, customer: Person | None, *, ours: bool = False) -> dict[str
 
 
 def written(text: str | None) -> dict[str, Any]:
-    """What somebody wrote, as a subject."""
+    """Return the text that somebody wrote, as a subject."""
     return {"subject": shortened(text)} if text else {}
 
 
 def moment(read: Fields) -> datetime | str | None:
-    """When it happened: a time since 1970, else a date as the older or the newer format has it."""
+    """Return the time: one since 1970, else a date as the older or the newer format has it."""
     for name in ("timestamp_ms", "created_timestamp", "created_at_msec"):
         if name in read:
             return read.instant(name)

@@ -33,7 +33,7 @@ from schemas.times import DAY_MS, parse_ms
 SIGNATURE = "x-zendesk-webhook-signature"
 TIMESTAMP = "x-zendesk-webhook-signature-timestamp"
 
-#: Event -> type, of those that need no look at what they say.
+#: Event -> type, for events whose content does not decide the type.
 TYPES = {
     "ticket.created": "ticket_created",
     "ticket.merged": "ticket_merged",
@@ -51,7 +51,7 @@ _NOBODY = "detail: names no end user"
 
 
 class ZendeskOptions(Options):
-    """`signing_secret`: of the webhook. `max_age_days`: how old a signature may be."""
+    """`signing_secret`: the webhook's. `max_age_days`: the maximum age of a signature."""
 
     signing_secret: RequiredSecrets
     max_age_days: Annotated[float, Field(gt=0)] = 3
@@ -69,7 +69,7 @@ class Zendesk(WebhookConnector):
         self._max_age_ms = options.max_age_days * DAY_MS
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Whether a secret of ours signed the timestamp and the body, and not too long ago."""
+        """Return True if a secret of ours signed timestamp and body, and not too long ago."""
         timestamp = request.headers.get(TIMESTAMP, "")
         try:
             signed = timestamp.encode("ascii") + request.body
@@ -81,7 +81,7 @@ class Zendesk(WebhookConnector):
         return is_hmac_of(signed, request.headers.get(SIGNATURE, ""), self._secrets, BASE64)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """The one event of the request."""
+        """Yield the one event of the request."""
         body = decode(request.body)
         if isinstance(body, Rejection):
             yield body
@@ -118,7 +118,7 @@ def _event(body: dict[str, Any], payload: Payload) -> Result:
 
 
 def _what(name: str, detail: Fields, event: Fields) -> tuple[str, str, str | None]:
-    """Type, direction and what was written."""
+    """Return type, direction and the text that was written."""
     other = TYPES.get(name) or f"zendesk_{snake_case(name)}"
     if name == "messaging_ticket.message_added":
         text = event.inside("message").text("body")
@@ -126,11 +126,11 @@ def _what(name: str, detail: Fields, event: Fields) -> tuple[str, str, str | Non
     if name == "ticket.comment_added":
         comment = event.inside("comment")
         if comment.flag("is_public") is False:
-            # A note among the company's own.
+            # An internal note of the company.
             return other, "inbound", None
         return (*_message(_by_customer(comment)), comment.text("body"))
     if name == "ticket.created":
-        # By an agent for the customer, after a call for instance, or by the customer.
+        # Submitted by an agent for the customer, after a call for instance, or by the customer.
         submitter = detail.id("submitter_id")
         by_agent = submitter is not None and submitter != detail.id("requester_id")
         return other, "outbound" if by_agent else "inbound", detail.text("subject")
@@ -155,10 +155,10 @@ def _status(event: Fields) -> str | None:
 def _customer(
     name: str, read: Fields, detail: Fields, event: Fields
 ) -> list[tuple[str, str | None]]:
-    """The customer's identifiers: of a ticket its requester, or the end user who wrote.
+    """Return the customer's identifiers: a ticket's requester, or the end user who wrote.
 
     The number of the ticket follows them, as a browser's anonymous id does, so that what an agent
-    writes in messaging, where Zendesk names only the ticket, is said to the same person.
+    writes in messaging, where Zendesk names only the ticket, is attributed to the same person.
     """
     family = name.partition(".")[0]
     if family == "user":

@@ -22,7 +22,7 @@ NOW = "2026-11-20T08:00:00Z"
 
 
 def signed(body: bytes, secret: str = "s", timestamp: str = NOW) -> Request:
-    """The request that Zendesk makes."""
+    """Return the request that Zendesk makes."""
     mac = HMAC(secret.encode(), SHA256())
     mac.update(timestamp.encode() + body)
     signature = base64.b64encode(mac.finalize()).decode()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from deploy.cli.main import run
-from tests.sinks.clickhouse.conftest import Store
 from tests.support import rows
+from tests.support.sinking import Store
 
 Capture = pytest.CaptureFixture[str]
 SECRET_OF_A_CUSTOMER = "zq-very-private"

@@ -21,12 +21,12 @@ from deploy.kafka.control import NEXT, Present, announce
 from deploy.local.broker import MockBroker
 from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE, at_running_stack
 from deploy.operations.rejected.log import Mark, RejectedLog
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from schemas.identifiers import IdentityPolicy
 from schemas.topics import TOUCHPOINTS, full_name
-from tests.ingest.gateway.test_events import touch
-from tests.sinks.clickhouse.conftest import Store
 from tests.support import rows
+from tests.support.gateway_requests import store_visit
+from tests.support.sinking import Store
 
 Capture = pytest.CaptureFixture[str]
 GOOD, BAD, BINARY = (str(uuid.UUID(int=number)) for number in (11, 12, 13))
@@ -52,7 +52,7 @@ def _deployment(
 @pytest.fixture
 def refused(store: Store) -> None:
     """One that is fine now, one that is not, one that is no text."""
-    good = msgspec.json.encode(touch("e1", traits={"note": SECRET_OF_A_CUSTOMER}))
+    good = msgspec.json.encode(store_visit("e1", traits={"note": SECRET_OF_A_CUSTOMER}))
     bad = msgspec.json.encode({"event_id": "e2", "note": SECRET_OF_A_CUSTOMER})
     for rejected_id, payload, detail in (
         (GOOD, good, "type: unknown"),
@@ -68,7 +68,7 @@ def refused(store: Store) -> None:
                 reason="invalid",
                 detail=detail,
                 payload_base64=base64.b64encode(payload).decode(),
-                request=Kept("/v1/events", {"content-type": "application/json"}).text(),
+                request=ReplayContext("/v1/events", {"content-type": "application/json"}).text(),
             ),
         )
 

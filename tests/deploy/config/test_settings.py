@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.config.sections import SourceSettings
-from deploy.config.settings import load
+from deploy.config.settings import SHIPPED_SEGMENTS, load
 from deploy.config.yaml_file import ConfigurationError
 from deploy.runtime.stages import untrusted
 from ingest.registry import Registry
@@ -36,6 +36,12 @@ def test_everything_has_a_default():
     assert settings.gateway.limits.body_bytes == 5 * 1024 * 1024
     assert not settings.names_kafka
     assert not settings.names_clickhouse
+
+
+def test_without_a_file_the_shipped_segments_are_used(tmp_path: Path):
+    assert load().settings.segments == SHIPPED_SEGMENTS
+    assert (SHIPPED_SEGMENTS / "big_spenders.yaml").is_file()
+    assert load(write("namespace: here")).settings.segments is None
 
 
 def test_the_environment_stands_over_the_file(monkeypatch: pytest.MonkeyPatch):

@@ -16,7 +16,7 @@ from ingest.connector import WebhookConnector
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import GatewayConfig, Ports, Source
 from ingest.intake.accept import SourcePolicy
-from ingest.publishing.port import MemoryPublisher
+from ingest.publishing.memory import MemoryPublisher
 from ingest.registry import Registry
 from schemas.topics import REJECTED, TOUCHPOINTS
 from schemas.touchpoint_row import decode

@@ -1,48 +1,16 @@
 """Topics: created once, compared afterwards, on both brokers."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import pytest
 
 from deploy.config.sections import KafkaSettings
-from deploy.kafka.topics import Cluster, KafkaNotReady, Wanted, connect, ensure, wanted
+from deploy.kafka.topics import Cluster, KafkaNotReady, connect, ensure, wanted
 from deploy.local.broker import MockBroker
 from deploy.local.kafka import LocalKafka
 from schemas.topics import PUBLIC, changelog
-
-
-class MemoryCluster:
-    """A broker without a broker."""
-
-    def __init__(self) -> None:
-        self.topics: dict[str, int] = {}
-        self.configured: dict[str, dict[str, str]] = {}
-
-    def cluster_id(self) -> str:
-        return "memory"
-
-    def partitions(self, names: Sequence[str]) -> dict[str, int]:
-        return {name: self.topics[name] for name in names if name in self.topics}
-
-    def create(self, topics: Iterable[Wanted]) -> None:
-        self.topics |= {topic.name: topic.partitions for topic in topics}
-
-    def names(self) -> set[str]:
-        return set(self.topics)
-
-    def configure(self, topics: Iterable[str], config: Mapping[str, str]) -> None:
-        self.configured |= {name: dict(config) for name in topics}
-
-    def delete(self, topics: Sequence[str]) -> None:
-        for name in topics:
-            self.topics.pop(name, None)
-
-    def members(self, groups: Sequence[str]) -> dict[str, int]:
-        return dict.fromkeys(groups, 1)
-
-    def close(self) -> None:
-        pass
+from tests.support.memory_cluster import MemoryCluster
 
 
 @pytest.fixture(params=["memory", "mock", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.kafka.embedded import PARTITION_BYTES
 from deploy.kafka.lag import Lag, Reader, drain
 from deploy.local.admission import ASSUMED_RECORD_BYTES, Backlog, fill
-from deploy.local.broker import PARTITION_BYTES
 
 TRAILS = Reader("touchline-trails", "touchpoints")
 PROFILES = Reader("touchline-profiles", "trails")

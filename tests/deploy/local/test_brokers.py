@@ -8,12 +8,12 @@ import textwrap
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from deploy.local import broker as mock
+from deploy.kafka import embedded
 from deploy.local.broker import MockBroker
 from deploy.local.kafka import LocalKafka
 from deploy.runtime.processes import wait_until
 
-API_VERSION = tuple(int(part) for part in mock.API_VERSION.split("."))
+API_VERSION = tuple(int(part) for part in embedded.API_VERSION.split("."))
 
 
 @pytest.mark.kafka
@@ -40,7 +40,7 @@ def test_every_topic_of_the_mock_broker_has_four_partitions(mock_broker: MockBro
     producer = KafkaProducer(
         bootstrap_servers=mock_broker.bootstrap_servers, api_version=API_VERSION
     )
-    assert producer.partitions_for("brokers.new") == set(range(mock.PARTITIONS))
+    assert producer.partitions_for("brokers.new") == set(range(embedded.PARTITIONS))
     producer.close()
 
 

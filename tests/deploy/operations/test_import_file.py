@@ -14,12 +14,12 @@ from deploy.cli.main import run
 from deploy.config.settings import Configuration, load
 from deploy.kafka.cursors import FolderCursors
 from deploy.operations.import_file import Import, ImportProblem, source_of
-from deploy.runtime.factories import gateway_config, read_sources
-from ingest.files.reader import Reading
+from deploy.runtime.factories import limits, read_sources
+from ingest.files.reader import SourceReader
 from ingest.publishing.port import Message, NotAcknowledged
 from ingest.registry import ConnectorError
 from schemas.topics import TOUCHPOINTS
-from tests.ingest.files.files import NOW_MS
+from tests.support.files import NOW_MS
 
 Capture = pytest.CaptureFixture[str]
 MAP = {"type": "visited", "channel": "store", "identifiers": {"loyalty_id": "card"}}
@@ -64,7 +64,7 @@ def kafka() -> Kafka:
 
 def importer(loaded: Configuration, kafka: Kafka, source: str = "shop", name: str = "") -> Import:
     read = source_of(loaded, source, name, {})
-    reading = Reading(read, gateway_config(loaded.settings), lambda: NOW_MS)
+    reading = SourceReader(read, limits(loaded.settings), lambda: NOW_MS)
     return Import(reading, FolderCursors(Path("data") / "cursors.json"), kafka)
 
 

@@ -11,7 +11,7 @@ from deploy.operations.rebuild.leftovers import obsolete
 from deploy.runtime.membership import state_folder
 from deploy.runtime.stages import generation_topics, lasting_topics, partitions_of, readers
 from schemas.topics import LINK_REQUESTS, full_name
-from tests.deploy.kafka.test_topics import MemoryCluster
+from tests.support.memory_cluster import MemoryCluster
 
 
 def names(settings: Settings, namespace: str) -> set[str]:

@@ -60,7 +60,7 @@ def test_what_is_reported_is_exposed():
 def test_every_counter_of_engine_and_stages_is_declared():
     assert set(COUNTERS) <= set(COUNTS)
     counted: set[str] = set()
-    for path in (ROOT / "processors").glob("*.py"):
+    for path in (ROOT / "processors").rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         counted |= set(re.findall(r'(?:counts\[|\.count\()f?"(\w+)', source))
         for node in ast.walk(ast.parse(source)):

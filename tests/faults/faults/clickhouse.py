@@ -7,8 +7,8 @@ import signal
 from collections.abc import Iterator
 
 from tests.faults.faults.fault import fault
-from tests.faults.proxy import Blackhole, CutAnswer, Mode, Pass, Refuse
 from tests.faults.target import Target
+from tests.support.proxy import Blackhole, CutAnswer, Mode, Pass, Refuse
 
 
 @fault("restart ClickHouse", (1.0, 30.0))

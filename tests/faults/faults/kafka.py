@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 
 from tests.faults.faults.fault import fault
-from tests.faults.proxy import Blackhole, CutAfter, CutAnswer, Delay, Mode, Pass, Refuse
 from tests.faults.target import Target, pause
+from tests.support.proxy import Blackhole, CutAfter, CutAnswer, Delay, Mode, Pass, Refuse
 
 
 @fault("restart broker")

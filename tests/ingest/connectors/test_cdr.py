@@ -14,7 +14,7 @@ from ingest.connectors.cdr.contract import CdrContract
 from ingest.intake.accept import Accepted
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
-from tests.ingest.files.files import judged, reading, results
+from tests.support.files import judged, reading, results
 
 #: As cdr_csv writes them: an incoming call, an outgoing one, one within the company.
 IN = {

@@ -17,11 +17,11 @@ from ingest.connectors.csv.connector import CsvFile
 from ingest.connectors.csv.contract import CsvContract
 from ingest.files.identity import identify
 from ingest.intake.accept import Accepted
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from ingest.kit.tables import Dialect, encoding_name, records
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
-from tests.ingest.files.files import NOW_MS, judged, reading, results, rows
+from tests.support.files import NOW_MS, judged, reading, results, rows
 
 MAP: dict[str, Any] = {
     "type": "order_completed",
@@ -213,7 +213,7 @@ def test_what_is_refused_is_read_again_by_what_is_kept_of_it(tmp_path: Path):
     origin = first.origins.of(refused)
     assert origin.form == "event"
     assert refused.payload == "L-1,昨日\r\n".encode("cp932")
-    again = Kept.of(origin.request).request(refused.payload)
+    again = ReplayContext.of(origin.request).request(refused.payload)
     del mapping["occurred_at"]
     mended = Registry().create("csv", {"map": mapping, "encoding": "cp932"})
     assert isinstance(mended, CsvFile)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from ingest.connector import Context, Request, Row, RowConnector
 from ingest.connectors.jsonl.connector import JsonLines, JsonLinesOptions
 from ingest.connectors.jsonl.contract import JsonLinesContract
+from ingest.connectors.sendgrid.contract import public_key
 from ingest.files.identity import identify
 from ingest.intake.accept import Accepted
-from ingest.intake.replay_context import Kept
+from ingest.intake.replay_context import ReplayContext
 from ingest.kit.lines import LONGEST_LINE
 from ingest.registry import Registry
 from schemas.rejection import Rejection
-from tests.ingest.connectors.test_sendgrid import public_key
-from tests.ingest.files.files import NOW_MS, judged, reading, results, rows
+from tests.support.files import NOW_MS, judged, reading, results, rows
 
 WHO = [{"kind": "email", "value": "ada@example.com"}]
 TOUCH = {"event_id": "e1", "channel": "web", "type": "seen", "identifiers": WHO}
@@ -93,7 +93,7 @@ def test_a_refused_line_is_read_again_by_what_is_kept_of_it(tmp_path: Path):
     (row,) = judged(reading("jsonl"), written(tmp_path, {**TOUCH, "event_id": "", "channel": 5}))
     (refused,) = row.results
     assert isinstance(refused, Rejection)
-    again = Kept.of(row.origins.of(refused).request).request(
+    again = ReplayContext.of(row.origins.of(refused).request).request(
         refused.payload.replace(b"5", b'"web"')
     )
     connector = Registry().create("jsonl", {})
@@ -117,7 +117,7 @@ def test_each_line_is_a_body_for_a_webhooks_connector(tmp_path: Path):
     assert isinstance(refused, Rejection)
     origin = found[2].origins.of(refused)
     assert (origin.form, origin.connector) == ("body", "sendgrid")
-    assert Kept.of(origin.request).path == "/hooks/files"
+    assert ReplayContext.of(origin.request).path == "/hooks/files"
     assert judged(it, path, found[0].position.cursor)[0].results == found[1].results
 
 

@@ -17,17 +17,17 @@ from ingest.connector import Context, NotNow, Request, Result, Row, original
 from ingest.connectors.mailbox.connector import Mailbox, MailboxOptions
 from ingest.connectors.mailbox.contract import MESSAGES, PASSWORD, USER, MailboxContract
 from ingest.connectors.mailbox.imap_server import CAME_IN
-from ingest.files.reader import Batch, BatchSource, Reading
-from ingest.gateway.config import GatewayConfig
+from ingest.files.reader import Batch, BatchSource, SourceReader
 from ingest.intake.accept import Accepted, SourcePolicy, accept
-from ingest.intake.replay_context import Kept, Origins
+from ingest.intake.limits import Limits
+from ingest.intake.replay_context import Origins, ReplayContext
 from ingest.kit.imap import TIMEOUT_S, _quoted, internal_moment
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.times import now_ms
 from schemas.touchpoint import Touchpoint
-from tests.faults.proxy import Pass, Proxy, Refuse
 from tests.support.mail_server import MailServer
+from tests.support.proxy import Pass, Proxy, Refuse
 
 NOW_MS = 1_795_248_000_000
 CONTEXT = Context("support", NOW_MS)
@@ -195,7 +195,7 @@ def test_what_is_kept_of_a_message_is_read_again_as_it_was():
         for result in connector.parse(asked, CONTEXT):
             assert isinstance(result, Touchpoint), name
             origin = origins.of(Rejection("invalid", "", original(result)))
-            again = Kept.of(origin.request).request(original(result))
+            again = ReplayContext.of(origin.request).request(original(result))
             assert list(connector.parse(again, CONTEXT)) == parse(body), name
             assert PASSWORD not in origin.request
 
@@ -448,9 +448,9 @@ def test_a_connection_that_is_cut_keeps_what_was_read(
         assert ids(connector, rest) == [f"m{n}@example.com" for n in range(1, 120)]
 
 
-def reading(connector: Mailbox) -> Reading:
+def reading(connector: Mailbox) -> SourceReader:
     source = BatchSource(connector, SourcePolicy("support"))
-    return Reading(source, GatewayConfig(), now_ms)
+    return SourceReader(source, Limits(), now_ms)
 
 
 def test_a_wrong_password_or_folder_is_refused_without_a_word_of_the_server(

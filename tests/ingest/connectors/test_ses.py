@@ -12,7 +12,7 @@ from ingest.connectors.ses.contract import SesContract
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
 from schemas.times import from_ms
-from tests.ingest.connectors.ses_requests import (
+from tests.support.ses_requests import (
     PAYLOADS,
     changed,
     one,

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ingest.connector import Context, KeyedConnector, original
 from ingest.connectors.snowplow.connector import PIXEL_PATH, POST_PATH, Snowplow, SnowplowOptions
 from ingest.connectors.snowplow.contract import SnowplowContract, request, written
-from ingest.intake.replay_context import Kept, Origins
+from ingest.intake.replay_context import Origins, ReplayContext
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
@@ -178,7 +178,7 @@ def test_what_is_refused_of_a_pixel_can_be_read_again():
     assert isinstance(refused, Rejection)
     assert json.loads(refused.payload)["page"] == "日本"
     origin = Origins("web", connector(), asked).of(refused)
-    again = Kept.of(origin.request).request(refused.payload)
+    again = ReplayContext.of(origin.request).request(refused.payload)
     assert list(connector().parse(again, Context("web", RECEIVED_MS))) == [refused]
 
 

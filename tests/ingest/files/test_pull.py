@@ -17,12 +17,12 @@ from ingest.connector import (
     touchpoint,
 )
 from ingest.files.pull import Pull, Pulled, Stopped, decode
-from ingest.files.reader import Batch, BatchSource, Reading
-from ingest.gateway.config import GatewayConfig
+from ingest.files.reader import Batch, BatchSource, SourceReader
 from ingest.intake.accept import SourcePolicy
+from ingest.intake.limits import Limits
 from ingest.publishing.port import Message, NotAcknowledged
 from schemas.rejection import Rejection
-from tests.ingest.files.files import NOW_MS
+from tests.support.files import NOW_MS
 
 KEY = "pull/feed/feed"
 
@@ -71,7 +71,7 @@ class World:
 
     def started(self) -> Pull:
         source = BatchSource(self.feed, SourcePolicy("feed"))
-        reading = Reading(source, GatewayConfig(), lambda: NOW_MS)
+        reading = SourceReader(source, Limits(), lambda: NOW_MS)
         return Pull(reading, self, self, self, lambda: self.stop)
 
     def of(self, prefix: str) -> dict[str, bytes]:

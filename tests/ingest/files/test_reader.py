@@ -13,13 +13,13 @@ import ingest.files.reader
 from ingest.connector import BatchConnector, Context, NotNow, Options, Position, Result, touchpoint
 from ingest.files.identity import identify
 from ingest.files.publish import run
-from ingest.files.reader import Batch, BatchSource, Reading
-from ingest.gateway.config import GatewayConfig
+from ingest.files.reader import Batch, BatchSource, SourceReader
 from ingest.intake.accept import SourcePolicy
+from ingest.intake.limits import Limits
 from ingest.publishing.port import Message, NotAcknowledged
 from schemas.rejection import Rejection
 from schemas.topics import REJECTED, TOUCHPOINTS
-from tests.ingest.files.files import NOW_MS, reading
+from tests.support.files import NOW_MS, reading
 
 ROWS = 40
 MAP = {"type": "visited", "channel": "store", "identifiers": {"loyalty_id": "card"}}
@@ -111,7 +111,7 @@ def test_batches_are_bounded_by_rows_bytes_and_time(table: Path, monkeypatch: py
     assert {batch.rows for batch in it.batches(None, file)} == {1}
     monkeypatch.setattr(ingest.files.reader, "BATCH_BYTES", 10**9)
     ticks = iter(range(0, 1000, 4))
-    slow = Reading(it.source, it.config, it.now_ms, lambda: float(next(ticks)))
+    slow = SourceReader(it.source, it.limits, it.now_ms, lambda: float(next(ticks)))
     assert {batch.rows for batch in slow.batches(None, file)} == {2}
 
 
@@ -134,7 +134,7 @@ class Feed(BatchConnector):
 
 def test_a_connector_without_rows_is_read_too_and_what_came_before_an_error_is_kept():
     source = BatchSource(Feed(), SourcePolicy("feed"))
-    found = Reading(source, GatewayConfig(), lambda: NOW_MS).batches(None)
+    found = SourceReader(source, Limits(), lambda: NOW_MS).batches(None)
     batch = next(found)
     assert (len(batch.accepted), batch.reasons, batch.position) == (
         1,
@@ -151,5 +151,5 @@ def test_the_time_of_receipt_is_when_a_row_is_read(table: Path):
     clock: Callable[[], int] = iter(range(NOW_MS, NOW_MS + 10**9, 10_000)).__next__
     it = reading("csv", map=MAP)
     file, _ = identify(table, ())
-    found = list(Reading(it.source, it.config, clock).judgements(None, file))
+    found = list(SourceReader(it.source, it.limits, clock).rows(None, file))
     assert found[0].received_ms < found[-1].received_ms

@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from ingest.connector import Request
+from ingest.connectors.intercom import contract as intercom
+from ingest.connectors.shopify import contract as shopify
+from ingest.connectors.stripe import contract as stripe
+from ingest.connectors.zendesk import contract as zendesk
 from ingest.testing.values import RECEIVED_MS
-from tests.ingest.connectors import test_intercom, test_shopify, test_stripe, test_zendesk
 from tests.support.gateway import Gateway, serving, source
 
 
@@ -32,30 +35,30 @@ PROVIDERS = [
     Provider(
         "shopify",
         {"client_secret": "s"},
-        test_shopify.PAYLOADS,
-        lambda body, name: test_shopify.signed(body, topic=test_shopify.topic_of(name)),
-        test_shopify.signed(_body({"id": 1, "email": "o@example.com"}), topic="app/uninstalled"),
+        shopify.ShopifyContract.payloads,
+        lambda body, name: shopify.signed(body, topic=shopify.topic_of(name)),
+        shopify.signed(_body({"id": 1, "email": "o@example.com"}), topic="app/uninstalled"),
     ),
     Provider(
         "stripe",
         {"signing_secret": "s"},
-        test_stripe.PAYLOADS,
-        lambda body, _: test_stripe.signed(body),
-        test_stripe.signed(_body({"id": "e", "type": "payout.paid", "data": {"object": {}}})),
+        stripe.StripeContract.payloads,
+        lambda body, _: stripe.signed(body),
+        stripe.signed(_body({"id": "e", "type": "payout.paid", "data": {"object": {}}})),
     ),
     Provider(
         "intercom",
         {"client_secret": "s"},
-        test_intercom.PAYLOADS,
-        lambda body, _: test_intercom.signed(body),
-        test_intercom.signed(_body({"id": "e", "topic": "admin.logged_in", "data": {}})),
+        intercom.IntercomContract.payloads,
+        lambda body, _: intercom.signed(body),
+        intercom.signed(_body({"id": "e", "topic": "admin.logged_in", "data": {}})),
     ),
     Provider(
         "zendesk",
         {"signing_secret": "s"},
-        test_zendesk.PAYLOADS,
-        lambda body, _: test_zendesk.signed(body),
-        test_zendesk.signed(_body({"id": "e", "type": "zen:event-type:article.published"})),
+        zendesk.ZendeskContract.payloads,
+        lambda body, _: zendesk.signed(body),
+        zendesk.signed(_body({"id": "e", "type": "zen:event-type:article.published"})),
     ),
 ]
 
@@ -100,5 +103,5 @@ async def test_intercom_finds_the_address_and_may_ping_it() -> None:
     given = [source("it", "intercom", {"client_secret": "s"})]
     async with serving(given=given) as gateway:
         assert (await gateway.call("HEAD", "/hooks/it")).status == 200
-        assert await _send(gateway, test_intercom.signed(_body({"topic": "ping"}))) == (200, b"")
+        assert await _send(gateway, intercom.signed(_body({"topic": "ping"}))) == (200, b"")
         assert (gateway.accepted, gateway.rejected) == ([], [])

@@ -8,20 +8,11 @@ import msgspec
 import pytest
 
 from tests.support.gateway import BEARER, Gateway
-
-
-def touch(event_id: str, **more: Any) -> dict[str, Any]:
-    return {
-        "event_id": event_id,
-        "channel": "store",
-        "type": "store_visited",
-        "identifiers": [{"kind": "customer_id", "value": f"c-{event_id}"}],
-        **more,
-    }
+from tests.support.gateway_requests import store_visit
 
 
 async def test_one_touchpoint(gateway: Gateway) -> None:
-    answer = await gateway.post("/v1/events", touch("e1"), headers=BEARER)
+    answer = await gateway.post("/v1/events", store_visit("e1"), headers=BEARER)
     assert answer.status == 202
     assert answer.json == {
         "accepted": 1,
@@ -33,7 +24,12 @@ async def test_one_touchpoint(gateway: Gateway) -> None:
 
 
 async def test_a_list_is_answered_in_its_order(gateway: Gateway) -> None:
-    events = [touch("a"), touch("b", identifiers=[]), touch("c", channel=7), touch("d")]
+    events = [
+        store_visit("a"),
+        store_visit("b", identifiers=[]),
+        store_visit("c", channel=7),
+        store_visit("d"),
+    ]
     answer = await gateway.post("/v1/events", events, headers=BEARER)
     assert answer.status == 202
     assert (answer.json["accepted"], answer.json["rejected"]) == (2, 2)
@@ -58,7 +54,9 @@ async def test_an_empty_list_is_fine(gateway: Gateway) -> None:
     assert (answer.status, answer.json) == (202, {"accepted": 0, "rejected": 0, "results": []})
 
 
-@pytest.mark.parametrize("single", [touch("e", channel="NO"), [touch("e", channel="NO")]])
+@pytest.mark.parametrize(
+    "single", [store_visit("e", channel="NO"), [store_visit("e", channel="NO")]]
+)
 async def test_the_one_event_that_is_invalid_is_400(gateway: Gateway, single: Any) -> None:
     answer = await gateway.post("/v1/events", single, headers=BEARER)
     assert answer.status == 400
@@ -90,7 +88,7 @@ async def test_an_unreadable_body_is_400_and_kept(gateway: Gateway, body: bytes)
 async def test_without_a_valid_token_nothing_is_kept(
     gateway: Gateway, headers: dict[str, str]
 ) -> None:
-    answer = await gateway.post("/v1/events", touch("e"), headers=headers)
+    answer = await gateway.post("/v1/events", store_visit("e"), headers=headers)
     assert (answer.status, answer.json["code"]) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert gateway.publisher.records == []

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlencode
 
-import msgspec
 import pytest
 
 from ingest.connector import (
@@ -25,53 +21,11 @@ from ingest.gateway.config import Source
 from ingest.intake.accept import SourcePolicy
 from schemas.rejection import Rejection
 from tests.support.gateway import (
-    LINE_SECRET,
     PUBLIC_URL,
-    TWILIO_TOKEN,
     Gateway,
     serving,
 )
-
-
-def line_signed(body: bytes, secret: str = LINE_SECRET) -> dict[str, str]:
-    digest = hmac.digest(secret.encode(), body, hashlib.sha256)
-    return {"X-Line-Signature": base64.b64encode(digest).decode()}
-
-
-def line_body(*texts: str) -> bytes:
-    return msgspec.json.encode(
-        {
-            "destination": "U" + "0" * 32,
-            "events": [
-                {
-                    "type": "message",
-                    "webhookEventId": f"01{n}",
-                    "timestamp": 1_789_999_000_000,
-                    "source": {"type": "user", "userId": f"U{n:032x}"},
-                    "deliveryContext": {"isRedelivery": False},
-                    "replyToken": "r",
-                    "mode": "active",
-                    "message": {"type": "text", "id": str(n), "text": text},
-                }
-                for n, text in enumerate(texts)
-            ],
-        }
-    )
-
-
-def twilio(url: str, fields: dict[str, str]) -> dict[str, Any]:
-    signed = url + "".join(name + fields[name] for name in sorted(fields))
-    digest = hmac.digest(TWILIO_TOKEN.encode(), signed.encode(), hashlib.sha1)
-    return {
-        "headers": {
-            "X-Twilio-Signature": base64.b64encode(digest).decode(),
-            "Content-Type": "application/x-www-form-urlencoded",
-        }
-    }
-
-
-SMS = {"MessageSid": "SM1", "SmsStatus": "received", "From": "+819012345678", "Body": "こんにちは",
-       "To": "+815011112222", "AccountSid": "AC1", "NumMedia": "0"}  # fmt: skip
+from tests.support.gateway_requests import SMS, line_body, line_signed, twilio
 
 
 async def test_a_signed_webhook_is_taken_with_200_and_nothing_else(gateway: Gateway) -> None:

@@ -17,11 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.gateway.body import decompress, depth
 from ingest.gateway.config import GatewayConfig, RateLimit
 from ingest.gateway.limits import Rates
-from tests.ingest.gateway.test_events import touch
-from tests.ingest.gateway.test_hooks import line_body, line_signed
+from ingest.intake.decompression import decompress
+from ingest.intake.depth import depth
 from tests.support.gateway import (
     BASIC,
     BEARER,
@@ -31,6 +30,7 @@ from tests.support.gateway import (
     serving,
     source,
 )
+from tests.support.gateway_requests import line_body, line_signed, store_visit
 
 MIB = 1024 * 1024
 
@@ -73,7 +73,7 @@ class TestSize:
         assert answer.status == 413
 
     async def test_exactly_the_limit_is_read(self, gateway: Gateway) -> None:
-        event = msgspec.json.encode(touch("e"))
+        event = msgspec.json.encode(store_visit("e"))
         body = event + b" " * (5 * MIB - len(event))
         assert (await gateway.post("/v1/events", body, headers=BEARER)).status == 202
         assert (await gateway.post("/v1/events", body + b" ", headers=BEARER)).status == 413
@@ -106,7 +106,7 @@ class TestSize:
         assert gateway.rejected[0]["reason"] == "too_large"
 
     async def test_an_event_over_256_kib_is_refused_alone(self, gateway: Gateway) -> None:
-        events = [touch("small"), touch("big", properties={"x": "y" * 257 * 1024})]
+        events = [store_visit("small"), store_visit("big", properties={"x": "y" * 257 * 1024})]
         answer = await gateway.post("/v1/events", events, headers=BEARER)
         assert answer.status == 202
         assert [r["reason"] for r in answer.json["results"]] == [None, "too_large"]
@@ -142,8 +142,8 @@ class TestDepth:
         assert len(gateway.rejected) == 5
 
     async def test_64_levels_are_taken_65_are_not(self, gateway: Gateway) -> None:
-        good = touch("good", properties={"x": self.nested(62)})
-        bad = touch("bad", properties={"x": self.nested(63)})
+        good = store_visit("good", properties={"x": self.nested(62)})
+        bad = store_visit("bad", properties={"x": self.nested(63)})
         answer = await gateway.post("/v1/events", [good, bad], headers=BEARER)
         assert [r["reason"] for r in answer.json["results"]] == [None, "invalid"]
         assert "64" in answer.json["results"][1]["detail"]
@@ -424,9 +424,9 @@ class TestRates:
         limited = [source("slow", "touchpoint", {"token": "t"}, RateLimit(0.5, 2))]
         async with serving(given=limited) as gateway:
             headers = {"Authorization": "Bearer t"}
-            events = [touch(str(n)) for n in range(5)]
+            events = [store_visit(str(n)) for n in range(5)]
             assert (await gateway.post("/v1/events", events, headers=headers)).status == 202
-            answer = await gateway.post("/v1/events", touch("x"), headers=headers)
+            answer = await gateway.post("/v1/events", store_visit("x"), headers=headers)
             assert (answer.status, answer.json["code"]) == (429, "rate_limited")
             assert 7 <= int(answer.headers["Retry-After"]) <= 8
             assert len(gateway.accepted) == 5
@@ -447,7 +447,9 @@ class TestRates:
         limited = [source("burst", "touchpoint", {"token": "t"}, RateLimit(0.001, 2))]
         async with serving(given=limited) as gateway:
             headers = {"Authorization": "Bearer t"}
-            many = [gateway.post("/v1/events", touch(str(n)), headers=headers) for n in range(20)]
+            many = [
+                gateway.post("/v1/events", store_visit(str(n)), headers=headers) for n in range(20)
+            ]
             answers = await asyncio.gather(*many)
             assert sorted(answer.status for answer in answers) == [202] * 2 + [429] * 18
 
@@ -480,7 +482,7 @@ class TestRates:
             done = asyncio.Event()
 
             async def shout() -> None:
-                batch = [touch(str(n)) for n in range(50)]
+                batch = [store_visit(str(n)) for n in range(50)]
                 while not done.is_set():
                     headers = {"Authorization": "Bearer n"}
                     noise.append((await gateway.post("/v1/events", batch, headers=headers)).status)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -15,37 +14,11 @@ from structlog.testing import capture_logs
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import GatewayConfig, Ports
 from ingest.gateway.sources import Sources
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import MemoryPublisher, NotAcknowledged, Refused
-from tests.ingest.gateway.test_events import touch
+from ingest.publishing.memory import MemoryPublisher
+from ingest.publishing.port import Message, NotAcknowledged
 from tests.support.gateway import BASIC, BEARER, Gateway, serving, source
-
-
-class Counts:
-    """Metrics that a test can read."""
-
-    def __init__(self) -> None:
-        self.events: Counter[tuple[str, ...]] = Counter()
-        self.requests: list[tuple[str, str, int]] = []
-        self.publishes: list[bool] = []
-
-    def received(self, source: str, connector: str, events: int) -> None:
-        self.events["received", source, connector] += events
-
-    def accepted(self, source: str, connector: str, events: int) -> None:
-        self.events["accepted", source, connector] += events
-
-    def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
-        self.events["rejected", source, connector, reason] += events
-
-    def violated(self, source: str, planned_type: str, action: str) -> None:
-        self.events["violated", source, planned_type, action] += 1
-
-    def published(self, seconds: float, acknowledged: bool) -> None:
-        self.publishes.append(acknowledged)
-
-    def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        self.requests.append((route, method, status))
+from tests.support.gateway_metrics import Counts
+from tests.support.gateway_requests import store_visit
 
 
 class Held(MemoryPublisher):
@@ -56,14 +29,14 @@ class Held(MemoryPublisher):
         self.acknowledge = asyncio.Event()
         self.waiting = 0
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         self.waiting += 1
         await self.acknowledge.wait()
-        await super().publish(accepted, refused)
+        await super().publish(messages)
 
 
 class Failing(MemoryPublisher):
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         raise NotAcknowledged("no", retry_after=7)
 
 
@@ -112,7 +85,7 @@ class TestAcknowledgement:
     async def test_no_answer_before_kafka_has_the_events(self) -> None:
         held = Held()
         async with serving(publisher=held) as gateway:
-            events = [touch("a"), touch("b", identifiers=[])]
+            events = [store_visit("a"), store_visit("b", identifiers=[])]
             asked = asyncio.create_task(gateway.post("/v1/events", events, headers=BEARER))
             await until(lambda: held.waiting)
             assert not asked.done()
@@ -124,7 +97,7 @@ class TestAcknowledgement:
         held = Held()
         held.acknowledge.set()
         async with serving(publisher=held) as gateway:
-            events = [touch(str(n)) for n in range(50)] + [{}]
+            events = [store_visit(str(n)) for n in range(50)] + [{}]
             await gateway.post("/v1/events", events, headers=BEARER)
             assert held.waiting == 1
 
@@ -136,7 +109,7 @@ class TestAcknowledgement:
     ) -> None:
         """Also where the event itself is refused: the refusal could not be stored."""
         async with serving(publisher=Failing()) as gateway:
-            for body in ({**touch("e"), "event": "X", "userId": "u"}, {}):
+            for body in ({**store_visit("e"), "event": "X", "userId": "u"}, {}):
                 answer = await gateway.post(path, body, headers=headers)
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
 
@@ -155,7 +128,7 @@ class TestWhatIsCounted:
     async def test_events_by_source_connector_and_reason(self) -> None:
         counts = Counts()
         async with serving(metrics=counts) as gateway:
-            events = [touch("a"), touch("b", identifiers=[]), {}]
+            events = [store_visit("a"), store_visit("b", identifiers=[]), {}]
             await gateway.post("/v1/events", events, headers=BEARER)
             await gateway.post("/v1/t", {"event": "X", "userId": "u"}, headers=BASIC)
             await gateway.post("/v1/t", {"event": "X", "userId": "u"})
@@ -213,7 +186,7 @@ class TestStop:
         )
         async with serving() as client:  # only for its HTTP session
             client.url = await url
-            asked = asyncio.create_task(client.post("/v1/events", touch("e"), headers=BEARER))
+            asked = asyncio.create_task(client.post("/v1/events", store_visit("e"), headers=BEARER))
             await until(lambda: held.waiting)
             stop.set()
             await until(lambda: _refuses(client.url))
@@ -234,7 +207,7 @@ class TestStop:
         )
         async with serving() as client:
             client.url = await url
-            asked = asyncio.create_task(client.post("/v1/events", touch("e"), headers=BEARER))
+            asked = asyncio.create_task(client.post("/v1/events", store_visit("e"), headers=BEARER))
             await until(lambda: held.waiting)
             started = time.monotonic()
             stop.set()

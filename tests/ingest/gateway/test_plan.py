@@ -16,10 +16,9 @@ from ingest.gateway.config import Source
 from ingest.intake.plan import Plan
 from ingest.intake.violations import EXAMPLE_EVERY_S, MAX_EXAMPLE_BYTES
 from schemas.topics import VIOLATIONS
-from tests.ingest.gateway.test_events import touch
-from tests.ingest.gateway.test_hooks import line_body, line_signed
-from tests.ingest.gateway.test_operation import Counts
 from tests.support.gateway import BASIC, BEARER, Gateway, serving, sources
+from tests.support.gateway_metrics import Counts
+from tests.support.gateway_requests import line_body, line_signed, store_visit
 
 SCHEMAS = {
     "plan_chosen": {
@@ -42,7 +41,7 @@ def planned(*, rejects: bool) -> list[Source]:
 
 
 def chosen(event_id: str, properties: dict[str, Any]) -> dict[str, Any]:
-    return touch(event_id, type="plan_chosen", properties=properties)
+    return store_visit(event_id, type="plan_chosen", properties=properties)
 
 
 def violations(gateway: Gateway) -> list[dict[str, Any]]:

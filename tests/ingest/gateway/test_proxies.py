@@ -16,8 +16,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from ingest.gateway.config import GatewayConfig
-from tests.ingest.gateway.test_hooks import SMS, twilio
 from tests.support.gateway import PUBLIC_URL, Gateway, serving
+from tests.support.gateway_requests import SMS, twilio
 
 PROXY = "127.0.0.2"
 CONFIG = GatewayConfig(port=0, trusted_proxies=(ip_network(PROXY), ip_network("fd00::/8")))

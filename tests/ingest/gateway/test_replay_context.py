@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
-from tests.ingest.gateway.test_hooks import line_signed
 from tests.support.gateway import Gateway, serving
+from tests.support.gateway_requests import line_signed
 
 WRONG_BEARER = {"Authorization": "Bearer tok-of-nobody"}
 WRONG_BASIC = {"Authorization": "Basic " + base64.b64encode(b"wk-of-nobody:").decode()}

@@ -19,9 +19,9 @@ from ingest.connectors.ses.sns_signer import CERTIFICATE, HOST, TOPIC
 from ingest.kit.sns import is_certificate_address
 from ingest.testing.values import RECEIVED_MS
 from schemas.times import DAY_MS, rfc3339
-from tests.ingest.connectors.ses_requests import PAYLOADS, confirming, connector, delivered
 from tests.support.gateway import NOW_MS, Gateway, serving, source
 from tests.support.https_site import https_site
+from tests.support.ses_requests import PAYLOADS, confirming, connector, delivered
 
 # The signature
 

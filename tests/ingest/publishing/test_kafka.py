@@ -16,10 +16,9 @@ from kafka.admin import NewTopic
 
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
 from deploy.runtime.processes import free_port
-from ingest.intake.accept import Accepted
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
 from ingest.publishing.port import WRITTEN, KafkaConnection, NotAcknowledged
-from tests.ingest.publishing.test_port import event, records_of, until
+from tests.support.publishing import event, records_of, touchpoint, until
 
 pytestmark = pytest.mark.kafka
 
@@ -106,15 +105,15 @@ async def test_what_was_given_up_before_it_was_under_way_is_not_sent(
     await publisher.start()
     key = event(1).key
     # More than a batch, so that the other waits behind it.
-    large = [Accepted("", key, b"%04d" % n + b"x" * 10_000) for n in range(40)]
+    large = [touchpoint(key, b"%04d" % n + b"x" * 10_000) for n in range(40)]
     try:
         await until(lambda: publisher.problem is None, 30)
-        await publisher.publish([Accepted("", key, b"first")])
+        await publisher.publish([touchpoint(key, b"first")])
         os.kill(own_kafka.pid, signal.SIGSTOP)
         try:
             results = await asyncio.gather(
                 publisher.publish(large),
-                publisher.publish([Accepted("", key, b"behind")]),
+                publisher.publish([touchpoint(key, b"behind")]),
                 return_exceptions=True,
             )
         finally:
@@ -122,7 +121,7 @@ async def test_what_was_given_up_before_it_was_under_way_is_not_sent(
         assert [str(r) for r in results] == ["Kafka did not acknowledge in time"] * 2
         assert publisher.waiting_bytes == sum(len(r.value) for r in large)
         await until(lambda: publisher.waiting_bytes == 0, 30)
-        await publisher.publish([Accepted("", key, b"last")])
+        await publisher.publish([touchpoint(key, b"last")])
         first, *between, last = [r.value for r in await records_of(connection)]
         assert (first, last) == (b"first", b"last")
         assert between == [r.value for r in large[: len(between)]]

@@ -5,69 +5,31 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from typing import Protocol
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.local.broker import API_VERSION, PARTITIONS, MockBroker
+from deploy.kafka.embedded import API_VERSION, PARTITIONS
+from deploy.local.broker import MockBroker
 from deploy.runtime.processes import free_port
-from ingest.intake.accept import Accepted
 from ingest.publishing.blocking import BatchPublisher, Delivery
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
+from ingest.publishing.memory import MemoryPublisher, Stored
 from ingest.publishing.port import (
-    WRITTEN,
     KafkaConnection,
-    MemoryPublisher,
     Message,
     NotAcknowledged,
     Publisher,
-    Refused,
-    Stored,
-    messages,
 )
 from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS, full_name, partition_of
+from tests.support.publishing import event, records_of, touchpoint, until
 
 
-def event(n: int, size: int = 20) -> Accepted:
-    return Accepted(f"e{n}", str(uuid.UUID(int=n)).encode(), b"%d" % n + b"x" * size)
-
-
-def refused(n: int) -> Refused:
-    return Refused(str(uuid.UUID(int=n)).encode(), b'{"n":%d}' % n)
-
-
-async def until(condition: Callable[[], object], within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not true in time"
-        await asyncio.sleep(0.02)
-
-
-async def records_of(connection: KafkaConnection) -> list[Stored]:
-    """All records of the topics, in the order of their partitions."""
-    found = []
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=connection.bootstrap_servers,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    await consumer.start()
-    try:
-        for topic in (topic.name for topic in WRITTEN):
-            name = full_name(connection.namespace, topic)
-            for n in range(PARTITIONS):
-                partition = TopicPartition(name, n)
-                consumer.assign([partition])
-                end = (await consumer.end_offsets([partition]))[partition]
-                while await consumer.position(partition) < end:
-                    for batch in (await consumer.getmany(timeout_ms=100)).values():
-                        found += [Stored(topic, n, r.key, r.value) for r in batch]
-    finally:
-        await consumer.stop()
-    return found
+def refused(n: int) -> Message:
+    return Message(REJECTED.name, str(uuid.UUID(int=n)).encode(), b'{"n":%d}' % n)
 
 
 class Case(Protocol):
@@ -121,7 +83,7 @@ class TestPublisher:
         events = [event(n) for n in range(50)]
         rows = [refused(n) for n in range(5)]
         violations = [refused(n)._replace(topic=VIOLATIONS.name) for n in range(5, 9)]
-        await case.publisher.publish(events, [*rows, *violations])
+        await case.publisher.publish([*events, *rows, *violations])
         stored = await case.records()
         assert {(r.topic, r.key, r.value) for r in stored} == {
             *((TOUCHPOINTS.name, e.key, e.value) for e in events),
@@ -131,33 +93,33 @@ class TestPublisher:
         assert len(stored) == 59
 
     async def test_uses_the_one_partitioner(self, case: Case) -> None:
-        await case.publisher.publish([event(n) for n in range(20)], [refused(3)])
+        await case.publisher.publish([*(event(n) for n in range(20)), refused(3)])
         for record in await case.records():
             assert record.partition == partition_of(record.key, PARTITIONS)
 
     async def test_records_of_one_key_keep_their_order(self, case: Case) -> None:
         key = event(1).key
         for first in range(0, 30, 10):
-            batch = [Accepted("", key, b"%d" % n) for n in range(first, first + 10)]
+            batch = [touchpoint(key, b"%d" % n) for n in range(first, first + 10)]
             await case.publisher.publish(batch)
         assert [int(r.value) for r in await case.records()] == list(range(30))
 
     async def test_a_large_request_is_stored_whole_and_in_order(self, case: Case) -> None:
         """About 3 MB for one partition: more than one batch, the requests overlap."""
         key = event(1).key
-        large = [Accepted("", key, b"%06d" % n + b"x" * 30_000) for n in range(100)]
-        small = [Accepted("", key, b"%06d" % n) for n in range(100, 110)]
+        large = [touchpoint(key, b"%06d" % n + b"x" * 30_000) for n in range(100)]
+        small = [touchpoint(key, b"%06d" % n) for n in range(100, 110)]
         await asyncio.gather(case.publisher.publish(large), case.publisher.publish(small))
         assert [int(r.value[:6]) for r in await case.records()] == list(range(110))
 
     async def test_a_record_that_kafka_would_never_take_is_a_bug(self, case: Case) -> None:
         with pytest.raises(ValueError, match="1000001 bytes"):
-            await case.publisher.publish([Accepted("", event(1).key, b"x" * 1_000_001)])
+            await case.publisher.publish([touchpoint(event(1).key, b"x" * 1_000_001)])
         await case.publisher.publish([event(1)])
         assert len(await case.records()) == 1
 
     async def test_nothing_to_send_is_fine(self, case: Case) -> None:
-        await case.publisher.publish([], [])
+        await case.publisher.publish([])
         assert await case.records() == []
 
     async def test_many_requests_at_once_are_all_stored(self, case: Case) -> None:
@@ -285,14 +247,13 @@ class TestBatchPublisher:
     async def test_delivers_what_the_gateway_would_publish(
         self, connection: KafkaConnection
     ) -> None:
-        events, rows = [event(n) for n in range(300)], [refused(1)]
-        batch = list(messages(events, rows))
+        batch = [*(event(n) for n in range(300)), refused(1)]
         with BatchPublisher(connection) as publisher:
             delivery = publisher.publish(batch)
         assert delivery == Delivery(301, sum(len(m.value) for m in batch))
         memory = MemoryPublisher(PARTITIONS)
         await memory.start()
-        await memory.publish(events, rows)
+        await memory.publish(batch)
         assert sorted(await records_of(connection)) == sorted(memory.records)
 
     async def test_records_keep_their_time(self, connection: KafkaConnection) -> None:
@@ -316,6 +277,15 @@ class TestBatchPublisher:
             publisher.publish([Message(TOUCHPOINTS.name, key, b"x", partition=other)])
         (record,) = await records_of(connection)
         assert (record.partition, record.key) == (other, key)
+
+    def test_a_record_that_kafka_would_never_take_is_a_bug(
+        self, connection: KafkaConnection
+    ) -> None:
+        with (
+            BatchPublisher(connection) as publisher,
+            pytest.raises(ValueError, match="1000001 bytes"),
+        ):
+            publisher.publish([touchpoint(event(1).key, b"x" * 1_000_001)])
 
     def test_says_that_kafka_is_not_there(self) -> None:
         with pytest.raises(NotAcknowledged, match="not reachable"):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from ingest.intake.accept import Accepted
-from ingest.publishing.port import MemoryPublisher, NotAcknowledged, Refused
-from ingest.publishing.switching import ChangingPublisher
-from tests.ingest.publishing.test_port import event, until
+from ingest.publishing.memory import MemoryPublisher
+from ingest.publishing.port import Message, NotAcknowledged
+from ingest.publishing.switching import SwitchingPublisher
+from tests.support.publishing import event, until
 
 
 class SlowPublisher(MemoryPublisher):
@@ -22,10 +22,10 @@ class SlowPublisher(MemoryPublisher):
         self.stopped = False
         self._under_way = 0
 
-    async def publish(self, accepted: Sequence[Accepted], refused: Sequence[Refused] = ()) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         self._under_way += 1
         await self.acknowledged.wait()
-        await super().publish(accepted, refused)
+        await super().publish(messages)
         self._under_way -= 1
 
     async def stop(self, grace_s: float) -> None:
@@ -36,7 +36,7 @@ class SlowPublisher(MemoryPublisher):
 
 
 async def test_without_a_publisher_nothing_is_taken() -> None:
-    publisher = ChangingPublisher()
+    publisher = SwitchingPublisher()
     await publisher.start()
     assert "touchline setup" in (publisher.problem or "")
     with pytest.raises(NotAcknowledged):
@@ -46,7 +46,7 @@ async def test_without_a_publisher_nothing_is_taken() -> None:
 
 
 async def test_what_is_under_way_at_the_change_is_acknowledged() -> None:
-    publisher, before, after = ChangingPublisher(), SlowPublisher(), MemoryPublisher()
+    publisher, before, after = SwitchingPublisher(), SlowPublisher(), MemoryPublisher()
     await publisher.start()
     await publisher.change(before)
     sending = asyncio.create_task(publisher.publish([event(1)]))
@@ -63,7 +63,7 @@ async def test_what_is_under_way_at_the_change_is_acknowledged() -> None:
 
 
 async def test_the_former_topics_serve_until_the_new_ones_can() -> None:
-    publisher, before, after = ChangingPublisher(), MemoryPublisher(), MemoryPublisher()
+    publisher, before, after = SwitchingPublisher(), MemoryPublisher(), MemoryPublisher()
     await publisher.start()
     await publisher.change(before)
     after.outage = "not connected yet"
@@ -78,7 +78,7 @@ async def test_the_former_topics_serve_until_the_new_ones_can() -> None:
 
 
 async def test_stopping_stops_the_present_one() -> None:
-    publisher, now = ChangingPublisher(), MemoryPublisher()
+    publisher, now = SwitchingPublisher(), MemoryPublisher()
     await publisher.start()
     await publisher.change(now)
     await publisher.stop(1)

@@ -8,55 +8,21 @@ import contextlib
 import json
 import statistics
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from deploy.local.broker import MockBroker
-from processors.engine import Hooks, NoMetrics, changelogs, serve
+from processors.engine import Hooks, changelogs, serve
 from processors.engine.metrics import FAILED_RECORDS
 from schemas.times import now_ms
 from schemas.topics import partition_of
+from tests.support.engine_doubles import Recorder, refuse_to_halt
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
 from tests.support.engine_stages import CountingStage
-
-
-class Recorder(NoMetrics):
-    """Keeps what the engine reports."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.records = 0
-        self.lags: dict[tuple[str, int], int] = {}
-        self.keys: dict[int, int] = {}
-        self.late: list[float] = []
-
-    def state(self, stage: str, partition: int, keys: int, size: int) -> None:
-        self.keys[partition] = keys
-
-    def fired(self, stage: str, late: float) -> None:
-        self.late.append(late)
-
-    def batch(self, stage: str, records: int, seconds: float) -> None:
-        self.records += records
-
-    def lag(self, stage: str, topic: str, partition: int, records: int, seconds: float) -> None:
-        self.lags[topic, partition] = records
-
-    def count(self, name: str, increment: int) -> None:
-        self.counts[name] += increment
-
-
-class Halted(BaseException):
-    """The process would have ended here."""
-
-
-def refuse_to_halt(reason: str, **fields: Any) -> NoReturn:
-    raise Halted(reason, fields)
 
 
 @contextlib.asynccontextmanager

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from deploy.local.broker import MockBroker
 from processors.engine import EXIT_HALTED
-from tests.faults.disk import small_disk
 from tests.support.engine_harness import Deployment, deployment, until
+from tests.support.small_disk import small_disk
 
 
 def events(start: int, stop: int) -> list[tuple[bytes, bytes]]:

@@ -20,8 +20,7 @@ from processors.engine.consumer import BatchScheduler
 from processors.engine.runner import Engine
 from processors.engine.store import FORMAT_KEY, StorageError
 from schemas.rows import FORMAT
-from tests.processors.engine.test_engine import Halted, refuse_to_halt
-from tests.processors.engine.test_protocol import Log
+from tests.support.engine_doubles import Halted, Log, refuse_to_halt
 from tests.support.engine_stages import CountingStage
 
 CHANGELOG = TP("touchline-counting-rows-changelog", 0)

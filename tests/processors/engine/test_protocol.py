@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from faust.types import TP
@@ -16,52 +16,15 @@ from processors.engine import EngineConfig, Hooks, runner
 from processors.engine.config import ROWS, SEEN
 from processors.engine.metrics import FAILED_RECORDS, INPUT_GAP
 from processors.engine.packing import Packed
-from processors.engine.producer import Publisher
 from processors.engine.runner import Engine
 from processors.engine.store import OFFSET
 from schemas.rows import FORMAT
-from tests.processors.engine.test_engine import Halted, Recorder, refuse_to_halt
-from tests.processors.engine.test_store import open_db
+from tests.support.engine_doubles import Halted, Log, Recorder, open_db, refuse_to_halt
 from tests.support.engine_stages import CountingStage, pack, unpack
 
 INPUT = TP("touchpoints", 0)
 CHANGELOG = "touchline-counting-rows-changelog"
 SEEN_CHANGELOG = "touchline-counting-seen-changelog"
-
-
-class Batch:
-    """A record batch without a limit."""
-
-    def __init__(self) -> None:
-        self.items: list[tuple[Any, Any]] = []
-
-    def append(self, *, key: Any, value: Any, timestamp: Any) -> object:
-        self.items.append((key, value))
-        return self
-
-    def record_count(self) -> int:
-        return len(self.items)
-
-
-class Log(Publisher):
-    """Topics in memory. `before_send` may do what happens elsewhere meanwhile."""
-
-    def __init__(self, halt: Callable[..., NoReturn]) -> None:
-        super().__init__(None, halt)  # type: ignore[arg-type]  # it never connects
-        self.topics: dict[str, list[tuple[Any, Any]]] = {}
-        self.before_send: Callable[[Sequence[Packed]], None] = lambda _: None
-
-    def create_batch(self) -> Batch:
-        return Batch()
-
-    async def send(self, batches: Sequence[Packed]) -> list[int]:
-        self.before_send(batches)
-        offsets = []
-        for packed in batches:
-            topic = self.topics.setdefault(packed.topic, [])
-            offsets.append(len(topic))
-            topic.extend(packed.batch.items)
-        return offsets
 
 
 class Consumer:

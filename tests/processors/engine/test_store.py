@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rocksdict import Options, Rdict
 
 from processors.engine.packing import MAX_BATCH_BYTES, TooLarge, pack_seen, unpack_seen
 from processors.engine.packing import pack as pack_batches
@@ -22,6 +21,7 @@ from processors.engine.store import (
     due_entry,
 )
 from schemas.rows import order, pack
+from tests.support.engine_doubles import open_db
 
 DAY = 86_400
 
@@ -31,12 +31,6 @@ def db(tmp_path: Path) -> Iterator[Any]:
     database = open_db(tmp_path / "db")
     yield database
     database.close()
-
-
-def open_db(path: Path) -> Any:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    return Rdict(str(path), options=options)
 
 
 def deadline(key: bytes, value: bytes) -> int | None:

@@ -8,39 +8,27 @@ import pytest
 
 from schemas import messages
 from schemas.identifiers import Identifier, IdentityPolicy
-from schemas.times import HOUR_MS
-from tests.processors.graph.test_stage import (
+from tests.support.graph_log import Graph, later, split
+from tests.support.people import (
     HANAKO,
     TABLET,
     TARO,
+    H,
+    T,
     browser,
     customer,
     device,
-    email,
     line,
     own,
     people,
 )
-from tests.support.graph_log import Graph
 
-H, T = email("h@x.jp"), email("t@x.jp")
 PHONE = Identifier("phone", "+819012345678")
 
 
 @pytest.fixture
 def graph() -> Graph:
     return Graph(IdentityPolicy())
-
-
-def later(graph: Graph) -> None:
-    graph.now_ms += HOUR_MS
-
-
-def split(graph: Graph, one: Identifier, **how) -> list[messages.Assignment]:
-    later(graph)
-    answers = graph.command(one, **how)
-    later(graph)
-    return answers
 
 
 def test_a_split_gives_back_what_each_was_before_the_link(graph):

@@ -7,43 +7,24 @@ from itertools import pairwise
 import pytest
 
 from schemas import messages
-from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
+from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.times import DAY_MS, HOUR_MS
 from tests.support.graph_log import Graph
+from tests.support.people import (
+    HANAKO,
+    PHONE,
+    TABLET,
+    TARO,
+    browser,
+    customer,
+    device,
+    email,
+    line,
+    own,
+    people,
+)
 from tests.support.pipeline import Pipeline
 from tests.support.touches import touch
-
-
-def customer(value: str) -> Identifier:
-    return Identifier("customer_id", value)
-
-
-def email(value: str) -> Identifier:
-    return Identifier("email", value)
-
-
-def line(value: str) -> Identifier:
-    return Identifier("line", value)
-
-
-def device(value: str) -> Identifier:
-    return Identifier("device_id", value)
-
-
-def browser(value: str) -> Identifier:
-    return Identifier("anonymous_id", value)
-
-
-def own(one: Identifier) -> str:
-    return identifier_id(*one)
-
-
-def people(*some: str) -> set[frozenset[str]]:
-    return {frozenset(one.split()) for one in some}
-
-
-HANAKO, TARO = customer("hanako"), customer("taro")
-TABLET, PHONE = device("tablet"), device("phone")
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, parse_ms, rfc3339
-from tests.processors.profiles.test_stage import changes, definitions, own
+from tests.support.people import own
 from tests.support.pipeline import Pipeline
+from tests.support.segments import changes, definitions
 from tests.support.touches import MAY, touch
 
 #: At home in different partitions.

@@ -10,14 +10,16 @@ import msgspec
 import pytest
 
 from processors.profiles.stage import ProfilesStage
-from processors.segments import load_segments, required_features
+from processors.segments import required_features
 from processors.stage import Decision, Record, Tick
 from schemas import messages, topics
-from schemas.identifiers import IdentityPolicy, identifier_id
+from schemas.identifiers import IdentityPolicy
 from schemas.messages import TrailUpdate, Watermark
 from schemas.times import DAY_MS, HOUR_MS, parse_ms, rfc3339
 from tests.support.homes import Home
+from tests.support.people import own
 from tests.support.pipeline import MemoryStore, Pipeline
+from tests.support.segments import changes, definitions
 from tests.support.touches import MAY, order, touch
 
 HANAKO = ("customer_id", "hanako")
@@ -28,18 +30,6 @@ DEFINITIONS = {
     "buyers": "count: {type: order_completed, at_least: 2}",
     "mailable": "identifier: {kind: email, exists: true}",
 }
-
-
-def own(one: tuple[str, str]) -> str:
-    return identifier_id(*one)
-
-
-def definitions(folder, **conditions: str):
-    folder.mkdir(exist_ok=True)
-    for name, condition in conditions.items():
-        text = f"name: {name}\ndescription: for the test\nwhen:\n  {condition}\n"
-        (folder / f"{name}.yaml").write_text(text)
-    return load_segments(folder)
 
 
 @pytest.fixture
@@ -56,13 +46,6 @@ def started(segments) -> Pipeline:
     pipeline = Pipeline(segments=segments)
     pipeline.now_ms = MAY
     return pipeline
-
-
-def changes(pipeline: Pipeline, segment: str, one: tuple[str, str]) -> list[tuple[str, str]]:
-    """(change, cause) of a profile in a segment, in their order, as the table keeps them."""
-    found = pipeline.rows(topics.SEGMENT_CHANGES.name, "segment", "profile_id", "version")
-    mine = [row for key, row in found.items() if key[:2] == (segment, own(one))]
-    return [(r["change"], r["cause"]) for r in sorted(mine, key=lambda r: r["version"])]
 
 
 def only(pipeline: Pipeline) -> dict:

@@ -14,7 +14,7 @@ from typing import Any
 from processors.segments.profile_view import ProfileView
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, parse_ms
 from schemas.trail import FeatureKey, feature_name
-from tests.schemas.feature_reference import feature_of
+from tests.support.feature_reference import feature_of
 
 MILLION = 1_000_000
 

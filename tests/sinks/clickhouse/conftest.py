@@ -1,30 +1,17 @@
-"""A migrated ClickHouse and a sink's surroundings for each test, in a namespace of its own."""
+"""A sink's surroundings for each test, in a namespace of its own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.local.broker import MockBroker
-from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.client import ClickHouseConfig
 from sinks.clickhouse.config import SinkConfig
-from sinks.clickhouse.migrate import migrate
 from tests.support.clickhouse import LocalClickHouse
-from tests.support.sinking import Producer, Store
-
-
-@pytest.fixture
-def store(clickhouse: LocalClickHouse, namespace: str) -> Iterator[Store]:
-    """Migrated, with epoch 1 shown since 1 November 2026."""
-    client = ClickHouse(ClickHouseConfig(url=clickhouse.url))
-    migrate(client, namespace)
-    store = Store(clickhouse, client, namespace)
-    store.epochs.ensure("cluster-1", datetime(2026, 11, 1, tzinfo=UTC))
-    yield store
-    client.close()
+from tests.support.sinking import Producer
 
 
 @pytest.fixture

@@ -22,12 +22,12 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.migrate import migrate, migrations
 from sinks.clickhouse.tables import PROFILES, REJECTED, TOUCHPOINTS
-from tests.faults.disk import small_disk
-from tests.faults.proxy import Blackhole, CutAfter, CutAnswer, Delay, Pass, Proxy, Refuse
 from tests.support import rows
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.clickhouse_front import SECRET, Front, front_of
+from tests.support.proxy import Blackhole, CutAfter, CutAnswer, Delay, Pass, Proxy, Refuse
 from tests.support.sinking import Producer, Seen, Store, committed, running, stored, until
+from tests.support.small_disk import small_disk
 
 COUNT = 200
 

@@ -13,8 +13,8 @@ from deploy.operations.rejected import log as module
 from deploy.operations.rejected.log import Mark, Place, RejectedLog, Selection
 from schemas import touchpoint_row
 from schemas.times import parse_ms, rfc3339
-from tests.sinks.clickhouse.conftest import Store
 from tests.support import rows
+from tests.support.sinking import Store
 
 DAY = "2026-11-2{}T00:00:00.000Z"
 

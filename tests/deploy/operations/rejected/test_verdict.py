@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -17,12 +16,11 @@ from deploy.operations.rejected.verdict import Judge, Verdict
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, touchpoint
 from ingest.gateway.config import GatewayConfig, Source
 from ingest.intake.accept import SourcePolicy
+from ingest.intake.limits import Limits
 from schemas import messages, topics
 from schemas.identifiers import identifier_id
 from schemas.rejection import Form, Rejection
 from schemas.times import parse_ms
-from tests.ingest.gateway.test_events import touch
-from tests.ingest.gateway.test_hooks import line_signed
 from tests.support import rows
 from tests.support.gateway import (
     BASIC,
@@ -35,20 +33,14 @@ from tests.support.gateway import (
     serving,
     source,
 )
+from tests.support.gateway_requests import line_signed, store_visit
+from tests.support.refusals import refusal_of, refusal_of_topic
 
 LEAD = identifier_id("email", "a@example.com")
 
 
-def refusal_of(row: Mapping[str, Any]) -> Refusal:
-    """A row of the topic as `RejectedLog` gives it."""
-    fields = dict(row)
-    fields["key"] = base64.b64decode(fields.pop("key_base64"))
-    fields["received_ms"] = parse_ms(fields.pop("received_at"))
-    return Refusal(**fields)
-
-
 def judge(*given: Source, epoch: int = 1, **limits: Any) -> Judge:
-    return Judge({one.name: one for one in given}, GatewayConfig(**limits), epoch)
+    return Judge({one.name: one for one in given}, Limits(**limits), epoch)
 
 
 async def kept(gateway: Gateway, path: str, body: Any, **options: Any) -> list[Refusal]:
@@ -70,7 +62,7 @@ class TestOfTheGateway:
         )
         phone = [{"kind": "phone", "value": "03-1234-5678"}]
         async with serving(given=[without]) as gateway:
-            events = [touch("a", identifiers=phone), touch("b")]
+            events = [store_visit("a", identifiers=phone), store_visit("b")]
             [refusal] = await kept(gateway, "/v1/events", events, headers=BEARER)
         assert refusal.form == "event"
         again = judge(without).judge(refusal)
@@ -123,7 +115,7 @@ class TestOfTheGateway:
             "ce-specversion": "1.0", "ce-id": "c-1", "ce-source": "/crm", "ce-type": "t",
             "ce-time": "2026-09-21T10:00:00Z", "content-type": "application/json",
         }  # fmt: skip
-        event = touch("x", identifiers=[{"kind": "phone", "value": "03-1234-5678"}])
+        event = store_visit("x", identifiers=[{"kind": "phone", "value": "03-1234-5678"}])
         del event["event_id"]
         crm = source("crm", "touchpoint", {"token": TOKEN})
         without = Source(crm.connector, SourcePolicy("crm"))
@@ -145,8 +137,8 @@ class TestOfTheGateway:
             assert not any(secret in request for request in requests)
 
     async def test_a_batch_that_was_too_long_is_accepted_once_the_limit_is_raised(self) -> None:
-        events = [touch(f"e{number}") for number in range(3)]
-        async with serving(GatewayConfig(port=0, max_events=2)) as gateway:
+        events = [store_visit(f"e{number}") for number in range(3)]
+        async with serving(GatewayConfig(port=0, limits=Limits(max_events=2))) as gateway:
             [refusal] = await kept(gateway, "/v1/events", events, headers=BEARER)
         crm = source("crm", "touchpoint", {"token": TOKEN})
         assert not judge(crm, max_events=2).judge(refusal).goes
@@ -154,7 +146,7 @@ class TestOfTheGateway:
 
     async def test_a_body_that_was_not_what_its_encoding_said_is_undone_first(self) -> None:
         """Kept as it was sent; a version that understands the encoding reads it."""
-        packed = gzip.compress(msgspec.json.encode(touch("a")))
+        packed = gzip.compress(msgspec.json.encode(store_visit("a")))
         headers = {**BEARER, "Content-Encoding": "br"}
         async with serving() as gateway:
             [refusal] = await kept(gateway, "/v1/events", packed, headers=headers)
@@ -166,7 +158,7 @@ class TestOfTheGateway:
 
     async def test_of_what_was_too_large_only_the_beginning_is_there(self) -> None:
         crm = source("crm", "touchpoint", {"token": TOKEN})
-        large = touch("a", properties={"x": "y" * 600_000})
+        large = store_visit("a", properties={"x": "y" * 600_000})
         bomb = gzip.compress(b" " * 6_000_000)
         async with serving() as gateway:
             for body, more in (
@@ -213,7 +205,7 @@ class Lines(WebhookConnector):
             if line.startswith(b"bad"):
                 yield Rejection("invalid", "bad", line)
                 continue
-            yield touchpoint(touch(line.decode()), line)
+            yield touchpoint(store_visit(line.decode()), line)
 
 
 class Mended(Lines):
@@ -289,7 +281,7 @@ class TestOfOlderVersions:
                 {"batch": [{"type": "page", "userId": "u"}]},
                 {"type": "page", "userId": "u"},
             ),
-            ("touchpoint", {"token": "t"}, [touch("a")], touch("a")),
+            ("touchpoint", {"token": "t"}, [store_visit("a")], store_visit("a")),
             (
                 "line",
                 {"channel_secret": "s"},
@@ -378,9 +370,3 @@ class TestOfRecords:
     def test_what_was_cut_stays(self) -> None:
         row = record(topics.TRAILS.name, b"x", form="cut")
         assert judge().judge(row).why == "only its beginning was kept"
-
-
-def refusal_of_topic(value: bytes) -> Refusal:
-    row = json.loads(value)
-    row["payload"] = base64.b64decode(row.pop("payload_base64"))
-    return refusal_of(row)

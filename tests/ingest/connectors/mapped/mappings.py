@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ingest.connector import Request
 from ingest.connectors.mapped.connector import Mapped, MappedOptions
+from ingest.connectors.mapped.contract import MappedContract
+from ingest.testing.values import load, posted
 
+PAYLOADS = MappedContract.payloads | load(Path(__file__).parent / "payloads")
 TOKEN = {"scheme": "token", "header": "X-Token", "secret": "s"}
 
 #: The body is the list.
@@ -52,3 +57,8 @@ def _with_text_keys(value: Any) -> Any:
 def make(rules: dict[str, Any], signature: dict[str, Any] | None = None) -> Mapped:
     options = {"signature": signature or TOKEN, "mapping": rules}
     return Mapped(MappedOptions.model_validate(options))
+
+
+def post(body: bytes, **headers: str) -> Request:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return posted(body, named)

@@ -6,8 +6,7 @@ import json
 
 from ingest.connectors.mapped.contract import MAPPING
 from ingest.testing.values import RECEIVED_MS
-from tests.ingest.connectors.mapped.mappings import MINIMAL, TOKEN
-from tests.ingest.connectors.mapped.test_suite import PAYLOADS
+from tests.ingest.connectors.mapped.mappings import MINIMAL, PAYLOADS, TOKEN
 from tests.support.gateway import serving, source
 
 HEADERS = {"X-Token": "s", "X-Shop": "tokyo"}

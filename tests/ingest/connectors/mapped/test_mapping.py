@@ -18,10 +18,11 @@ from tests.ingest.connectors.mapped.mappings import (
     FILTERED,
     LIST,
     MINIMAL,
+    PAYLOADS,
     make,
     mapping,
+    post,
 )
-from tests.ingest.connectors.mapped.test_suite import PAYLOADS, post
 
 EMAIL = {"email": "hanako@example.com"}
 

@@ -9,17 +9,18 @@ from hypothesis import strategies as st
 
 from ingest.connector import Context, original
 from ingest.connectors.mapped.contract import MAPPING
-from ingest.intake.replay_context import Kept, Origins
+from ingest.intake.replay_context import Origins, ReplayContext
 from ingest.testing.values import JSON, MARK, RECEIVED_MS, RELAXED
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 from tests.ingest.connectors.mapped.mappings import (
     FILTERED,
     LIST,
+    PAYLOADS,
     make,
     mapping,
+    post,
 )
-from tests.ingest.connectors.mapped.test_suite import PAYLOADS, post
 
 
 def test_an_event_is_kept_with_what_its_expressions_ask_of_the_body():
@@ -52,7 +53,7 @@ def test_a_refused_event_of_a_batch_is_read_again_alone():
     origin = Origins("source", connector, request).of(refused)
     assert origin.form == "event"
     assert "x-token" not in origin.request
-    again = Kept.of(origin.request).request(refused.payload)
+    again = ReplayContext.of(origin.request).request(refused.payload)
     assert list(connector.parse(again, Context("source", RECEIVED_MS))) == [refused]
 
 

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Any, ClassVar
 
 from standardwebhooks import Webhook
@@ -16,19 +15,13 @@ from ingest.connector import Request
 from ingest.connectors.mapped.connector import Mapped, MappedOptions
 from ingest.connectors.mapped.contract import NOW, MappedContract
 from ingest.testing.suite import ConnectorSuite
-from ingest.testing.values import load, posted, with_field
-from tests.ingest.connectors.mapped.mappings import FILTERED, LIST, make, mapping
+from ingest.testing.values import with_field
+from tests.ingest.connectors.mapped.mappings import FILTERED, LIST, PAYLOADS, make, mapping, post
 from tests.ingest.connectors.mapped.page import last_files
 
-PAYLOADS = MappedContract.payloads | load(Path(__file__).parent / "payloads")
 TYPEFORM = last_files("From an example to live data")
 CALENDLY = last_files("Several kinds of events: Calendly")
 RESEND = last_files("Standard Webhooks: Resend")
-
-
-def post(body: bytes, **headers: str) -> Request:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return posted(body, named)
 
 
 def source(files: dict[str, str], *secrets: str) -> Mapped:

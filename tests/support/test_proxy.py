@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.proxy import Blackhole, CutAfter, CutAnswer, Delay, Pass, Proxy, Refuse
+from tests.support.proxy import Blackhole, CutAfter, CutAnswer, Delay, Pass, Proxy, Refuse
 
 
 class Echo(socketserver.ThreadingTCPServer):

@@ -12,8 +12,8 @@ from schemas.identifiers import Identifier, identifier_id
 from schemas.messages import LinkRequest
 from schemas.times import parse_ms
 from schemas.touchpoint_row import TouchpointRow
-from tests.properties import profile_reference
-from tests.properties.identity_reference import Reference
+from tests.support import profile_reference
+from tests.support.identity_reference import Reference
 from tests.support.pipeline import Pipeline
 
 CAUSES = ("event", "time", "identity", "definition")

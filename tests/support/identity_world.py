@@ -12,7 +12,7 @@ from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.times import HOUR_MS, rfc3339
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
-from tests.properties import profile_reference
+from tests.support import profile_reference
 from tests.support.pipeline import accepted
 from tests.support.touches import order, touch
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain, pairwise
 
 from schemas.identifiers import IdentityPolicy
-from tests.scenarios.story import Story, each, lift, seen, split
+from tests.support.story import Story, each, lift, seen, split
 
 HANAKO, TARO = "customer_id:hanako", "customer_id:taro"
 H_MAIL, T_MAIL = "email:h@x.jp", "email:t@x.jp"

@@ -17,8 +17,8 @@ from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand, encode
 from schemas.topics import LINK_REQUESTS
 from schemas.touchpoint import Touchpoint
-from tests.kafka.system import System, until
 from tests.support.pipeline import Pipeline
+from tests.support.system import System, until
 
 SEGMENTS = {
     "buyers": "count: {type: order_completed, at_least: 2, within: 7d}",

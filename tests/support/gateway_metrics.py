@@ -1,0 +1,32 @@
+"""A double of the gateway's metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Counts:
+    """Metrics that a test can read."""
+
+    def __init__(self) -> None:
+        self.events: Counter[tuple[str, ...]] = Counter()
+        self.requests: list[tuple[str, str, int]] = []
+        self.publishes: list[bool] = []
+
+    def received(self, source: str, connector: str, events: int) -> None:
+        self.events["received", source, connector] += events
+
+    def accepted(self, source: str, connector: str, events: int) -> None:
+        self.events["accepted", source, connector] += events
+
+    def rejected(self, source: str, connector: str, reason: str, events: int) -> None:
+        self.events["rejected", source, connector, reason] += events
+
+    def violated(self, source: str, planned_type: str, action: str) -> None:
+        self.events["violated", source, planned_type, action] += 1
+
+    def published(self, seconds: float, acknowledged: bool) -> None:
+        self.publishes.append(acknowledged)
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        self.requests.append((route, method, status))
