@@ -14,7 +14,7 @@ from rocksdict import Options, Rdict
 from benchmarks.workload import Event
 from processors.engine.packing import pack_seen
 from processors.engine.seen import PartitionSeen
-from processors.engine.step import StageStore
+from processors.engine.stage_store import StageStore
 from processors.engine.store import PartitionMemory, PartitionRows, due_entries
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage

@@ -62,9 +62,9 @@ class Ticker:
     async def _tick(self, partition: int, tps: list[TP]) -> None:
         for tp in tps:
             if tp not in self._engine.inputs:
-                await self._engine.reading.begin(tp)
+                await self._engine.gaps.begin(tp)
         for _ in range(_SLICES):
-            async with self._engine.turns.of(partition):
+            async with self._engine.scheduler.lock(partition):
                 if not self._engine.ready:
                     return
                 more = await self._once(partition, tps)
@@ -81,7 +81,7 @@ class Ticker:
         self._report(highwaters, now_ms)
         await self._unstick(highwaters)
         try:
-            step = engine.decide_tick(
+            prepared = engine.decide_tick(
                 partition,
                 lambda store: engine.stage.tick(Tick(partition, now_ms, position), store),
             )
@@ -94,9 +94,9 @@ class Ticker:
             log.error("tick_failed", stage=engine.stage.name, error=type(error).__name__)
             return False
         try:
-            done = await engine.carry_out_tick(partition, step)
-            if step.fired:
-                late_ms = now_ms - min(due_moment(entry) for entry in step.fired)
+            done = await engine.carry_out_tick(partition, prepared)
+            if prepared.fired:
+                late_ms = now_ms - min(due_moment(entry) for entry in prepared.fired)
                 engine.metrics.fired(engine.stage.name, late_ms / 1000)
             self._expire(partition)
             if done:
@@ -104,10 +104,10 @@ class Ticker:
         except Exception as error:
             engine.on_crash(error)
             return False
-        return done and bool(step.fired)
+        return done and bool(prepared.fired)
 
     async def _unstick(self, highwaters: dict[TP, int | None]) -> None:
-        """Reread records that were fetched long ago and never arrived: see `Reading.follows`."""
+        """Reread records that were fetched long ago and never came: see `GapDetector.follows`."""
         engine = self._engine
         for tp, highwater in highwaters.items():
             if highwater is None or tp not in engine.inputs:

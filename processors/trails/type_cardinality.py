@@ -23,8 +23,8 @@ OTHER_CHANNELS = "other channels"
 _CHANNELS = frozenset(info.channel for info in EVENT_TYPES.values())
 
 
-def settle(features: dict[str, bytes]) -> None:
-    """Merge the surplus features, in place."""
+def merge_surplus_types(features: dict[str, bytes]) -> None:
+    """Merge the features of surplus types, in place."""
     if len(features) <= MOST_TYPES:
         return
     names: dict[tuple[str, str], list[str]] = {}

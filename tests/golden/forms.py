@@ -33,7 +33,7 @@ from ingest.files.identity import decode as imported
 from ingest.files.pull import Pulled
 from ingest.files.pull import decode as pulled
 from ingest.intake.replay_context import ReplayContext
-from processors.engagement import counters as engagement
+from processors.engagement import rows as engagement
 from processors.engine.packing import pack_seen, unpack_seen
 from processors.engine.seen import PartitionSeen
 from processors.engine.store import (
@@ -45,9 +45,10 @@ from processors.engine.store import (
     open_by_this_release,
 )
 from processors.graph import rows as identity_rows
-from processors.profiles.rows import ProfileChange, deadline
+from processors.profiles.change import ProfileChange
+from processors.profiles.rows import deadline
 from processors.stage import Decision
-from processors.trails.assignments import assigned, trail_row, verdict_of
+from processors.trails import rows as trail_rows
 from schemas import feature_adding, features, messages, rows, topics, touchpoint_row, trail
 from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Origin, Rejection, rejected_row
@@ -120,7 +121,7 @@ def body(decode: Callable[[Example], Any]) -> Read:
 
 
 def of_trail(one: Example) -> Any:
-    row = trail_row.decode(one.value[rows.SIZE :])
+    row = trail_rows.unpack_trail(one.value)
     return shown(row) | {"trail": shown_trail(row.trail)}
 
 
@@ -351,8 +352,8 @@ def as_text(one: Example) -> Any:
 _ROWS: dict[str, tuple[str, bytes, Callable[[Example], Any]]] = {
     "row.trail": ("trails", b"t:", of_trail),
     "row.counter": ("trails", b"e:", lambda one: engagement.unpack(one.value)),
-    "row.assignment": ("trails", b"a:", lambda one: assigned("", "", "", 0, one.value)),
-    "row.verdict": ("trails", b"v:", lambda one: verdict_of(one.value)),
+    "row.assignment": ("trails", b"a:", lambda one: trail_rows.unpack_assignment(one.value)),
+    "row.verdict": ("trails", b"v:", lambda one: trail_rows.unpack_verdict(one.value)),
     "row.node": ("graph", b"n:", of_graph(identity_rows.Node)),
     "row.cluster": ("graph", b"s:", of_graph(identity_rows.Cluster)),
     "row.link": ("graph", b"l:", of_graph(identity_rows.Link)),

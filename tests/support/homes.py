@@ -54,7 +54,7 @@ class Home:
     def decide(self, *records: Record) -> Published:
         """Decide without applying: the process ends here."""
         published = Published(self.stage.decide(list(records), self.store))
-        self.store.memory.clear()
+        self.store.forget()
         return published
 
     def take(self, *records: Record) -> Published:

@@ -272,7 +272,7 @@ class Pipeline(Shown):
             host = host_of(stage, partition)
             self._publish(decision.outputs, host, partly=crash == "publish")
         if crash is not None:
-            store.memory.clear()
+            store.forget()
             for place in self.places:
                 if place.stage == stage.name and place.partition == partition:
                     self.positions[place] = self.committed.get(place, 0)

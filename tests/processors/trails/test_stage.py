@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from processors.stage import Tick
-from processors.trails.fold import MOST_NAMED
+from processors.trails.builder import MOST_NAMED
 from schemas import features, messages, topics
 from schemas.identifiers import identifier_id
 from schemas.trail import FeatureKey, feature_name
@@ -85,7 +85,7 @@ def test_after_a_crash_the_batch_comes_again_in_any_size_and_nothing_is_counted_
 def test_a_replay_publishes_present_values_again_but_changes_no_row(home):
     records = home.records(touch("e1", MAIL, HANAKO), touch("e2", MAIL))
     home.take(*records)
-    home.store.memory.clear()
+    home.store.forget()
     again = home.take(records[0])
     assert again.decision.rows == {}
     assert {out.topic for out in again.decision.outputs} == {
@@ -178,7 +178,7 @@ def test_an_identifier_that_led_nothing_is_part_of_its_person_but_makes_no_profi
 def test_a_link_is_asked_for_once_and_after_a_restart_until_its_verdict_is_there(home):
     assert home.touch(touch("e1", HANAKO, MAIL)).links() == [("hanako", "h@x.jp")]
     assert home.touch(touch("e2", HANAKO, MAIL)).links() == []
-    home.store.memory.clear()
+    home.store.forget()
     assert home.touch(touch("e2b", HANAKO, MAIL)).links() == [("hanako", "h@x.jp")]
     verdict = messages.Assignment(
         own(HANAKO), *HANAKO, own(HANAKO), 0, MAY, {own(MAIL): messages.Verdict(False, 0)}

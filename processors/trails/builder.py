@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from processors.trails.type_cardinality import settle
+from processors.trails.type_cardinality import merge_surplus_types
 from schemas import trail
 from schemas.feature_adding import Touch, add_touches
 from schemas.features import micros
@@ -20,7 +20,7 @@ MOST_NAMED = 50
 _REMEMBERED = 20_000
 
 
-class Folding:
+class TrailBuilder:
     """A trail while touches are added to it; None begins a new one."""
 
     __slots__ = ("_added", "trail")
@@ -65,7 +65,7 @@ class Folding:
         for (name, money), touches in self._added.items():
             features[name] = add_touches(features.get(name), touches, money=money)
         self._added = {}
-        settle(features)
+        merge_surplus_types(features)
         return trail.encode(self.trail)
 
     def _name(self, name: str, at_ms: int) -> None:
