@@ -45,6 +45,7 @@ from processors.engine.store import (
     open_by_this_release,
 )
 from processors.graph import rows as identity_rows
+from processors.graph.working_copy import WorkingCopy
 from processors.profiles.change import ProfileChange
 from processors.profiles.rows import deadline
 from processors.stage import Decision
@@ -146,7 +147,7 @@ def of_graph(kind: type[msgspec.Struct]) -> Callable[[Example], Any]:
     def read(one: Example) -> Any:
         store = MemoryStore(system.empty().stages[1])
         store.apply(Decision(rows={one.key: one.value}))
-        return identity_rows.WorkingCopy(store, 1).get(one.key, kind)
+        return WorkingCopy(store, 1).get(one.key, kind)
 
     return read
 
@@ -357,7 +358,7 @@ _ROWS: dict[str, tuple[str, bytes, Callable[[Example], Any]]] = {
     "row.node": ("graph", b"n:", of_graph(identity_rows.Node)),
     "row.cluster": ("graph", b"s:", of_graph(identity_rows.Cluster)),
     "row.link": ("graph", b"l:", of_graph(identity_rows.Link)),
-    "row.link_end": ("graph", b"b:", of_graph(identity_rows.Mark)),
+    "row.link_end": ("graph", b"b:", of_graph(identity_rows.EmptyRow)),
     "row.command": ("graph", b"c:", of_graph(identity_rows.Command)),
     "row.profile": ("profiles", b"r:", of_profile),
 }

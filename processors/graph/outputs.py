@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from processors.graph.rows import Link, LinkDecision, WorkingCopy, key
+from processors.graph.rows import Link, LinkDecision, key
+from processors.graph.working_copy import WorkingCopy
 from processors.stage import Output
 from schemas import messages, topics
 from schemas.times import rfc3339
@@ -54,7 +55,7 @@ class _ConflictRow(msgspec.Struct):
     version: int
 
 
-class Answers:
+class GraphOutputs:
     """The records that a batch of links publishes: the latest assignments, each decision."""
 
     def __init__(self, epoch: int, copy: WorkingCopy) -> None:
