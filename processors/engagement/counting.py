@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from processors.engagement.rows import Counter, Window, pack, published, unpack, window
 from processors.stage import Decision, Output, Store
-from processors.trails.touches import Touch
 from schemas import rows, topics
+from schemas.touchpoint_row import TouchpointRow
+
+
+class Touch(Protocol):
+    """A first delivery of a touch."""
+
+    @property
+    def offset(self) -> int:
+        """Return the offset of its record."""
+
+    @property
+    def row(self) -> TouchpointRow:
+        """Return its content."""
+
+    @property
+    def at_ms(self) -> int:
+        """Return the time at which it occurred."""
 
 
 def count_touches(
