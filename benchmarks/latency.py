@@ -26,9 +26,9 @@ from benchmarks.ours import Deployment, ready
 from benchmarks.report import Cell, Table
 from benchmarks.usage import running
 from deploy.kafka.lag import BrokerLags, drain
+from deploy.kafka.topology import readers
 from deploy.local.kafka import LocalKafka
 from deploy.runtime.processes import free_port, wait_until
-from deploy.runtime.stages import readers
 from schemas.identifiers import identifier_id
 from schemas.times import now_ms, rfc3339
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
@@ -74,7 +74,7 @@ def latency(seconds: float, capacity_events: int, customers: int, node: LocalKaf
             raise SystemExit("the gateway did not become ready")
         store = ClickHouse(ClickHouseConfig(clickhouse.url))
         stack.callback(store.close)
-        lags = BrokerLags(ours.settings.kafka, readers(ours.settings, ours.namespace))
+        lags = BrokerLags(ours.settings.kafka, readers(ours.namespace))
         stack.callback(lags.close)
         load = stack.enter_context(_Load(port, customers))
         load.start(_WARM_UP, 2).result()

@@ -27,8 +27,8 @@ from benchmarks.ours import Deployment
 from benchmarks.usage import running
 from benchmarks.workload import batches
 from deploy.config.settings import Settings
+from deploy.kafka.clients import kafka_connection
 from deploy.operations.rebuild.replay import Processing
-from deploy.runtime.factories import kafka_connection
 from deploy.runtime.supervisor import Child, Supervisor
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
@@ -202,7 +202,7 @@ def _deployment(folder: Path, servers: str, clickhouse: str, partitions: int) ->
 
 def _decide(settings: Settings, links: list[Message]) -> None:
     """Let the present epoch decide all links, so that they are stored."""
-    with BatchPublisher(kafka_connection(settings, "")) as publisher:
+    with BatchPublisher(kafka_connection(settings.kafka, "")) as publisher:
         for batch in batches(links, _BATCH):
             publisher.publish(batch)
     Processing(settings, "", lambda _: None).drained()

@@ -19,8 +19,8 @@ from benchmarks.report import Cell, Table
 from benchmarks.usage import running
 from benchmarks.workload import once_each, workload
 from deploy.kafka.lag import BrokerLags, Reader
+from deploy.kafka.topology import STAGE_NAMES
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.stages import STAGE_NAMES
 from schemas import times
 
 _TIMEOUT = 1800.0

@@ -22,7 +22,8 @@ from benchmarks.ours import Deployment
 from benchmarks.report import Table
 from benchmarks.usage import running, sample
 from benchmarks.workload import Event, batches, workload
-from deploy.kafka.lag import BrokerLags, drain, sink_readers
+from deploy.kafka.lag import BrokerLags, drain
+from deploy.kafka.topology import sink_readers
 from deploy.runtime.processes import wait_until
 from schemas import topics
 from schemas.times import now_ms

@@ -31,6 +31,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from schemas.errors import TouchlineError
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint, explain
 
@@ -258,7 +259,7 @@ class Position(NamedTuple):
     progress: float | None = None
 
 
-class FileProblem(Exception):
+class FileProblem(TouchlineError):
     """A file as a whole cannot be read; the text is one line with file and line, if known."""
 
 

@@ -16,6 +16,16 @@ ALLOWED = {
     "deploy": {"schemas", "ingest", "processors", "sinks", "deploy"},
 }
 OURS = {*ALLOWED, "tests", "benchmarks"}
+#: Room of deploy -> the other rooms of deploy that it may import.
+DEPLOY_ROOMS = {
+    "config": set(),
+    "kafka": {"config"},
+    "runtime": {"config", "kafka"},
+    "operations": {"config", "kafka", "runtime"},
+    "local": {"config", "kafka", "runtime", "operations"},
+    "demo": {"config", "kafka", "runtime", "operations", "local"},
+    "cli": {"config", "kafka", "runtime", "operations", "local", "demo"},
+}
 #: A foreign package -> the only places (file or folder) that may import it.
 RESERVED = {
     "faust": ("processors/engine", "deploy/runtime/worker.py"),
@@ -28,15 +38,24 @@ RESERVED = {
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, top-level package) of every import, those inside functions too."""
-    package = path.relative_to(ROOT).parts[0]
+def imported_names(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of everything that is imported, also inside functions."""
+    package = path.relative_to(ROOT).parts[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield node.lineno, alias.name.split(".")[0]
+                yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, package if node.level else (node.module or "").split(".")[0]
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                yield node.lineno, f"{module}.{alias.name}"
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, top-level package) of every import, those inside functions too."""
+    for line, name in imported_names(path):
+        yield line, name.split(".")[0]
 
 
 def relative(path: Path) -> str:
@@ -52,6 +71,24 @@ def test_a_module_imports_only_from_its_own_layer_and_below(path: Path):
         if package in OURS and package not in allowed
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("room", DEPLOY_ROOMS)
+def test_a_room_of_deploy_imports_only_from_the_rooms_below(room: str):
+    wrong = [
+        f"{relative(path)}:{line} imports {name}"
+        for path in (ROOT / "deploy" / room).rglob("*.py")
+        for line, name in imported_names(path)
+        if name.startswith("deploy.") and name.split(".")[1] not in {room, *DEPLOY_ROOMS[room]}
+    ]
+    assert not wrong
+
+
+def test_every_module_of_deploy_is_in_a_room():
+    folders = {path.parent.name for path in (ROOT / "deploy").glob("*/__init__.py")}
+    assert folders == set(DEPLOY_ROOMS)
+    modules = {path.name for path in (ROOT / "deploy").glob("*.py")}
+    assert modules == {"__init__.py", "__main__.py"}
 
 
 @pytest.mark.parametrize("library", RESERVED)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib
 import keyword
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from deploy.cli.options import Options
+from schemas.errors import TouchlineError
 
 #: Command -> its description. Its module is `deploy.cli.commands.<name>`, with `_` appended if the
 #: name
@@ -41,27 +42,6 @@ COMMANDS = {
     "tap": "Show accepted touches as they pass.",
     "schema": "Print JSON Schemas.",
 }
-#: Module and class of each error that is an expected failure, not a bug; looked up only when an
-#: error occurs.
-FAILURES = (
-    ("deploy.config.yaml_file", "ConfigurationError"),
-    ("deploy.kafka.topics", "KafkaNotReady"),
-    ("deploy.local.kafka", "KafkaUnavailable"),
-    ("deploy.local.clickhouse_engine", "EngineUnavailable"),
-    ("deploy.operations.identity.split", "SplitError"),
-    ("deploy.operations.import_file", "ImportProblem"),
-    ("deploy.runtime.pull", "PullProblem"),
-    ("deploy.operations.rebuild.context", "RebuildError"),
-    ("deploy.operations.rejected.replay", "ReplayError"),
-    ("deploy.runtime.supervisor", "ChildFailed"),
-    ("deploy.local.stack", "StackError"),
-    ("ingest.connector", "FileProblem"),
-    ("ingest.publishing.port", "NotAcknowledged"),
-    ("ingest.registry", "ConnectorError"),
-    ("processors.segments.loader", "SegmentError"),
-    ("sinks.clickhouse.client", "ClickHouseError"),
-    ("sinks.clickhouse.migrate", "MigrationError"),
-)
 
 
 class LazyGroup(click.Group):
@@ -107,25 +87,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    return exit_status(lambda: cli.main(arguments, prog_name="touchline", standalone_mode=False))
+
+
+def exit_status(call: Callable[[], object]) -> int:
+    """Call it and return the exit status; report wrong usage and failures on stderr.
+
+    A bug is no failure: its exception passes, so that Python shows the trace.
+    """
     try:
-        result = cli.main(arguments, prog_name="touchline", standalone_mode=False)
+        result = call()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except OSError as error:
-        click.echo(f"touchline: {error}", err=True)
-        return 1
-    except Exception as error:
-        if not _is_failure(error):
-            raise
+    except (TouchlineError, OSError) as error:
         for line in str(error).splitlines() or [type(error).__name__]:
             click.echo(f"touchline: {line}", err=True)
         return 1
     return result if isinstance(result, int) else 0
-
-
-def _is_failure(error: Exception) -> bool:
-    classes = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
-    return any(f"{module}.{name}" in classes for module, name in FAILURES)

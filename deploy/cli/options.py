@@ -5,9 +5,7 @@ Each module has `command`, a click command. This module holds the functions that
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -76,14 +74,6 @@ def nobody_known(identifier: Identifier | None) -> int:
     """Report an unknown identifier or id on stderr, without its value; return the exit status."""
     warn(f"touchline: nobody is known by this {identifier.kind if identifier else 'id'}")
     return 1
-
-
-def stop_signal() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set. Call this in the running loop."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 class Time(click.ParamType):

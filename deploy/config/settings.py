@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
+from deploy.config.embedded import PARTITIONS as EMBEDDED_PARTITIONS
 from deploy.config.sections import (
     ClickHouseSettings,
     GatewaySettings,
@@ -37,7 +38,6 @@ from deploy.config.yaml_file import (
     read,
     with_mappings,
 )
-from deploy.kafka.embedded import PARTITIONS as EMBEDDED_PARTITIONS
 
 DEFAULT_FILE = Path("touchline.yaml")
 _PREFIX = "TOUCHLINE_"

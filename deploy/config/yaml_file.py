@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from schemas.errors import TouchlineError
+
 Location = tuple[str | int, ...]
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -25,7 +27,7 @@ class Problem:
         return f"{self.place}: {self.message}"
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(TouchlineError):
     """An unusable configuration; `str()` gives one line per problem."""
 
     def __init__(self, *problems: Problem) -> None:

@@ -18,6 +18,7 @@ import aiohttp
 from deploy.demo.delivery import Delivery
 from deploy.demo.wire import Keys, request
 from schemas import times
+from schemas.errors import TouchlineError
 
 #: Concurrent requests.
 CONCURRENCY = 16
@@ -26,7 +27,7 @@ PATIENCE_S = 180.0
 _MOST_PROBLEMS = 20
 
 
-class GatewayGone(Exception):
+class GatewayGone(TouchlineError):
     """The gateway does not answer and has ended. The message is one line."""
 
 

@@ -16,13 +16,14 @@ from deploy.config.settings import SHIPPED_SEGMENTS, plain_environment
 from deploy.demo.wire import PUBLIC_URL, Keys
 from deploy.runtime.processes import die_with_parent, stop
 from deploy.runtime.signals import Interrupts
+from schemas.errors import TouchlineError
 
 _START_TIMEOUT_S = 90.0
 #: Seconds that `up` gets to process everything that is in flight before it is killed.
 _STOP_GRACE_S = 60.0
 
 
-class StackFailed(Exception):
+class StackFailed(TouchlineError):
     """The stack did not start, or ended. The message is one line."""
 
 

@@ -20,8 +20,6 @@ from kafka.errors import (
 
 from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
-from schemas.topics import full_name
-from sinks.clickhouse.tables import TABLES
 
 _log = structlog.get_logger(__name__)
 _ATTEMPTS = 50
@@ -132,13 +130,6 @@ def settled(kafka: KafkaSettings, readers: Iterable[Reader], timeout: float) -> 
     except (KafkaError, OSError) as error:
         _log.warning("kafka_unreachable", error=type(error).__name__)
         return False
-
-
-def sink_readers(namespace: str) -> list[Reader]:
-    """Return the readers of the sinks."""
-    return [
-        Reader(table.group(namespace), full_name(namespace, table.topic.name)) for table in TABLES
-    ]
 
 
 def drain(

@@ -14,10 +14,10 @@ from typing import Self
 from deploy.config.identity_policy import order_problem
 from deploy.config.settings import Settings
 from deploy.kafka import control
+from deploy.kafka.clients import kafka_connection
 from deploy.kafka.lag import settled
 from deploy.kafka.topics import KafkaNotReady
-from deploy.runtime.factories import kafka_connection
-from deploy.runtime.stages import readers
+from deploy.kafka.topology import readers
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message, NotAcknowledged
 
@@ -46,7 +46,7 @@ def deliver(
         return
     for some in _slices(records):
         publisher.publish(some)
-        if not settled(settings.kafka, readers(settings, namespace), wait_s):
+        if not settled(settings.kafka, readers(namespace), wait_s):
             raise NotAcknowledged(
                 f"what was sent is not in ClickHouse after {wait_s:g} s: see that worker and sink "
                 "run"
@@ -103,7 +103,7 @@ class KafkaOutlet:
 
     def _connected(self) -> BatchPublisher:
         if self._publisher is None or self._clock() - self._looked > _LOOK_S:
-            present = control.present(self._settings)
+            present = control.present_generation(self._settings)
             self._looked = self._clock()
             if problem := order_problem(self._settings.identity.policy(), present.policy):
                 raise KafkaNotReady(problem)
@@ -112,7 +112,7 @@ class KafkaOutlet:
             self._namespace = present.namespace
         if self._publisher is None:
             self._publisher = BatchPublisher(
-                kafka_connection(self._settings, self._namespace),
+                kafka_connection(self._settings.kafka, self._namespace),
                 client_id=self._client_id,
                 deliver_s=self._wait_s,
             )

@@ -11,13 +11,14 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
+from deploy.config.embedded import PARTITIONS as EMBEDDED_PARTITIONS
 from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
-from deploy.kafka.embedded import PARTITIONS as EMBEDDED_PARTITIONS
+from schemas.errors import TouchlineError
 from schemas.topics import PUBLIC, Topic, full_name
 
 
-class KafkaNotReady(Exception):
+class KafkaNotReady(TouchlineError):
     """Kafka does not answer, or not as expected; the message is one line."""
 
 

@@ -1,7 +1,7 @@
 """librdkafka's in-memory broker in a process of its own: Kafka's protocol without a server.
 
 It serves `touchline demo`, `touchline up` without configuration, and quick tests. Its limits, as
-measured with librdkafka 2.16 (the constants are in `deploy.kafka.embedded`):
+measured with librdkafka 2.16 (the constants are in `deploy.config.embedded`):
 
 - it holds at most 5 MB (`PARTITION_BYTES`) per partition and then silently drops the oldest record
   sets, read or not: a writer must watch the readers (`deploy.local.admission`);

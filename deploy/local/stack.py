@@ -19,18 +19,19 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from deploy.config.check import problems
 from deploy.config.settings import Configuration, Settings, child_environment, with_changes
 from deploy.kafka.lag import BrokerLags, drain
+from deploy.kafka.topology import STAGE_NAMES, readers
 from deploy.local.broker import MockBroker
 from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE
+from deploy.operations.check import problems
 from deploy.operations.rebuild import rebuild
 from deploy.operations.setup import set_up
 from deploy.runtime.processes import AlreadyHeld, FileLock, Ports, fetch
 from deploy.runtime.pull import pulled
 from deploy.runtime.signals import Interrupts
-from deploy.runtime.stages import STAGE_NAMES, readers
 from deploy.runtime.supervisor import Child, ChildFailed, Supervisor
+from schemas.errors import TouchlineError
 from sinks.clickhouse.tables import databases
 
 DRAIN_TIMEOUT = 30.0
@@ -38,7 +39,7 @@ DRAIN_TIMEOUT = 30.0
 _PREDECESSOR_TIMEOUT = 20.0
 
 
-class StackError(Exception):
+class StackError(TouchlineError):
     """The stack cannot run; the message has a line for each reason."""
 
 
@@ -288,7 +289,7 @@ class Stack:
         """Wait until ClickHouse has all records of the embedded broker, which would lose them."""
         try:
             with contextlib.closing(
-                BrokerLags(self.settings.kafka, readers(self.settings, self.settings.namespace))
+                BrokerLags(self.settings.kafka, readers(self.settings.namespace))
             ) as lags:
                 done = drain(lags, DRAIN_TIMEOUT, give_up=lambda: self._hurry)
         except (KafkaError, OSError):

@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM as KeyboardInterrupt, but never in the middle of starting a process.
+"""Ctrl-C and SIGTERM: as an event, or as KeyboardInterrupt.
+
+The latter comes never in the middle of starting a process.
 
 An exception that a signal handler raises while Python forks is dropped by the hooks that run there,
 and the lock of the logging module, which one of those hooks was about to release, then stays locked
@@ -7,10 +9,30 @@ for ever. Also, a new process must be recorded before any other code runs.
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def stop_event() -> threading.Event:
+    """Return an event that either signal sets from now on. Call this in the main thread."""
+    stop = threading.Event()
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def async_stop_event() -> asyncio.Event:
+    """Return an event that either signal sets from now on. Call this in the running loop."""
+    stop = asyncio.Event()
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 class Interrupts:
@@ -23,7 +45,7 @@ class Interrupts:
 
     def take(self) -> None:
         """Make either signal raise KeyboardInterrupt from now on."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
 
     def call_instead(self, function: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deploy.runtime.processes import die_with_parent, stop
 from schemas.backoff import backoff_s
+from schemas.errors import TouchlineError
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
@@ -25,7 +26,7 @@ _STABLE_AFTER = 60.0
 PROGRAM = (sys.executable, "-m", "deploy")
 
 
-class ChildFailed(Exception):
+class ChildFailed(TouchlineError):
     """A child could not start, or died and must not be restarted. The message is one line."""
 
 

@@ -11,10 +11,11 @@ docs/faults.md, "Faust's own faults", lists the fault that each override works a
 tests.
 """
 
-from processors.engine.config import EngineConfig, changelogs, group
+from processors.engine.config import EngineConfig
 from processors.engine.hooks import EXIT_HALTED, Hooks
 from processors.engine.metrics import COUNTERS, EngineMetrics, NoMetrics
 from processors.engine.process import run_stage, serve
+from processors.stage_topics import changelogs, group
 
 __all__ = [
     "COUNTERS",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from processors.engine.config import ROWS, SEEN, EngineConfig
+from processors.engine.config import EngineConfig
 from processors.engine.seen import PartitionSeen
 from processors.engine.stage_store import StageStore
 from processors.engine.store import PartitionMemory, PartitionRows
 from processors.stage import Stage
+from processors.stage_topics import ROWS, SEEN
 
 
 class Partitions:

@@ -16,13 +16,14 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from processors.engine.app import EngineApp
-from processors.engine.config import EngineConfig, changelogs, group, tables
+from processors.engine.config import EngineConfig
 from processors.engine.hooks import Hooks
 from processors.engine.producer import EngineProducer
 from processors.engine.runner import Engine
 from processors.engine.static_membership import instance_id
 from processors.engine.ticks import Ticker
 from processors.stage import Stage
+from processors.stage_topics import changelogs, group, tables
 from schemas.backoff import backoff_s
 from schemas.topics import full_name
 

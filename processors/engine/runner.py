@@ -16,7 +16,7 @@ import structlog
 from faust.exceptions import ConsistencyError
 from faust.types import TP
 
-from processors.engine.config import ROWS, SEEN, EngineConfig, group
+from processors.engine.config import EngineConfig
 from processors.engine.decision_packer import DecisionPacker, PreparedDecision
 from processors.engine.gap_detector import GapDetector
 from processors.engine.hooks import Hooks
@@ -30,6 +30,7 @@ from processors.engine.rejects import rejected
 from processors.engine.stage_store import StageStore
 from processors.engine.store import StorageError, disk_is_full
 from processors.stage import Decision, Failure, Output, Record, Stage
+from processors.stage_topics import ROWS, SEEN, group
 from schemas.error_location import error_location
 from schemas.rows import FORMAT, NewerFormat, refuse_newer
 from schemas.topics import full_name

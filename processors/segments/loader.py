@@ -15,6 +15,7 @@ from processors.segments import definition as models
 from processors.segments.compile import Segment, compile_segment
 from processors.segments.document import Document, Location, Problem, read
 from processors.segments.values import shown
+from schemas.errors import TouchlineError
 
 _SETTINGS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {
@@ -48,7 +49,7 @@ _HINTS = {
 }
 
 
-class SegmentError(Exception):
+class SegmentError(TouchlineError):
     """Invalid definitions; `str()` has a line `file:line: what is wrong` for each problem."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:

@@ -24,6 +24,7 @@ from clickhouse_connect.driver.exceptions import Error as CodedError
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
+from schemas.errors import TouchlineError
 from sinks.clickhouse.tables import quoted
 
 #: Errors that a row can cause. Names as in ClickHouse's ErrorCodes.
@@ -98,7 +99,7 @@ _TEXT = re.compile(r"DB::Exception: (.*?)(?: \(version| \(for url|$)", re.DOTALL
 _STATUS = re.compile(r"HTTP status (\d+)")
 
 
-class ClickHouseError(Exception):
+class ClickHouseError(TouchlineError):
     """An operation of ClickHouse failed. The message is one line and names no value of a row."""
 
     def __init__(self, message: str, code: int | None = None) -> None:

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import NamedTuple
 
+from schemas.errors import TouchlineError
 from sinks.clickhouse.client import ClickHouse, RequestRejected
 from sinks.clickhouse.tables import databases, quoted
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
-class MigrationError(Exception):
+class MigrationError(TouchlineError):
     """The migrations cannot be applied; the message is one line and says what to do."""
 
 

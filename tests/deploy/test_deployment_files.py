@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.cli.main import COMMANDS
 from deploy.config.settings import load
-from deploy.runtime.factories import gateway_sources
+from deploy.kafka.topology import STAGE_NAMES
+from deploy.runtime.factories.sources import gateway_sources
 from deploy.runtime.metrics import CATALOGUE, PREFIX, Metric
-from deploy.runtime.stages import STAGE_NAMES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))

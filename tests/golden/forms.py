@@ -26,7 +26,7 @@ import msgspec
 from rocksdict import Options, Rdict
 
 from deploy.config import identity_policy
-from deploy.kafka import control as epoch
+from deploy.kafka.control import NEXT, PRESENT, Generation, decode, encode
 from deploy.operations.rejected.log import Mark
 from ingest.files.identity import Imported
 from ingest.files.identity import decode as imported
@@ -276,12 +276,12 @@ def violations(_: Pipeline) -> list[Example]:
 
 
 def control(_: Pipeline) -> list[Example]:
-    first = epoch.Present(1, "cluster-a", "brand")
+    first = Generation(1, "cluster-a", "brand")
     built = identity_policy.described(IdentityPolicy())
-    beside = epoch.Present(7, "cluster-a", "brand.g7", 8, built, "brand")
+    beside = Generation(7, "cluster-a", "brand.g7", 8, built, "brand")
     return [
-        Example(epoch.encode(first), epoch.PRESENT.encode()),
-        Example(epoch.encode(beside), epoch.NEXT.encode()),
+        Example(encode(first), PRESENT.encode()),
+        Example(encode(beside), NEXT.encode()),
     ]
 
 
@@ -392,5 +392,5 @@ FORMS: dict[str, Form] = {
     "topic.touchpoints.rejected": Form(rejected, as_text),
     "topic.plan.violations": Form(violations, as_text),
     "topic.cursors": Form(cursors, read_cursor),
-    "topic.control": Form(control, lambda one: asdict(epoch.decode(one.value, "brand"))),
+    "topic.control": Form(control, lambda one: asdict(decode(one.value, "brand"))),
 }

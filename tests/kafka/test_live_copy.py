@@ -10,12 +10,12 @@ from kafka import KafkaConsumer, TopicPartition
 
 from deploy.config.sections import KafkaSettings
 from deploy.config.settings import Settings
+from deploy.kafka.clients import kafka_connection
 from deploy.kafka.topics import connect, ensure
+from deploy.kafka.topology import generation_topics
 from deploy.local.kafka import LocalKafka
 from deploy.operations.rebuild.live_copy import LiveCopy
 from deploy.operations.rebuild.switch import close_topics
-from deploy.runtime.factories import kafka_connection
-from deploy.runtime.stages import generation_topics
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message, NotAcknowledged
 from schemas.topics import LINK_REQUESTS, REJECTED, TOUCHPOINTS, partition_of
@@ -66,8 +66,8 @@ def test_records_are_copied_once_as_they_are_and_a_copy_goes_on_where_it_was(set
         beats.append(None)
 
     with (
-        BatchPublisher(kafka_connection(settings, source)) as before,
-        BatchPublisher(kafka_connection(settings, target)) as after,
+        BatchPublisher(kafka_connection(settings.kafka, source)) as before,
+        BatchPublisher(kafka_connection(settings.kafka, target)) as after,
     ):
         before.publish(touches(0, 100))
         with LiveCopy(settings.kafka, source, target, after) as copy:
@@ -101,8 +101,8 @@ def test_a_closed_topic_takes_nothing_and_what_it_had_can_be_copied(settings: Se
     source, target = settings.namespace, f"{settings.namespace}.g2"
     cluster = connect(settings.kafka)
     with (
-        BatchPublisher(kafka_connection(settings, source), deliver_s=5) as before,
-        BatchPublisher(kafka_connection(settings, target)) as after,
+        BatchPublisher(kafka_connection(settings.kafka, source), deliver_s=5) as before,
+        BatchPublisher(kafka_connection(settings.kafka, target)) as after,
     ):
         before.publish(touches(0, 20))
         close_topics(cluster, settings.kafka, source)

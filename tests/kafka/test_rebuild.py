@@ -18,8 +18,8 @@ from deploy.config.sections import KafkaSettings
 from deploy.config.settings import Settings, load
 from deploy.kafka import control
 from deploy.kafka.topics import connect
+from deploy.kafka.topology import generation_topics
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.stages import generation_topics
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand
 from schemas.topics import GLOBAL
@@ -115,8 +115,8 @@ class Running:
             assert sending.result() == 0, "the gateway has refused touches"
 
 
-def present(system: System) -> control.Present:
-    return control.present(load(system.file).settings)
+def present(system: System) -> control.Generation:
+    return control.present_generation(load(system.file).settings)
 
 
 def test_touches_go_on_while_a_rebuild_comes_to_the_same_people(

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from deploy.config.settings import load
-from deploy.kafka.control import present
+from deploy.kafka.clients import kafka_connection
+from deploy.kafka.control import present_generation
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.factories import kafka_connection
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from processors.engine.rejects import rejected
@@ -106,11 +106,11 @@ def broken_off(system: System) -> None:
 def return_touch(system: System, value: bytes) -> None:
     """The row of a touch that made the stage raise, as the engine makes it."""
     settings = load(system.file).settings
-    shown = present(settings)
+    shown = present_generation(settings)
     key = json.loads(value)["lead_id"].encode()
     record = Record(TOUCHPOINTS.name, 0, 10**9, 1_795_000_000_000, key, value)
     row = rejected(Failure.of(record, KeyError("x")), "trails", shown.epoch)
-    with BatchPublisher(kafka_connection(settings, shown.namespace)) as publisher:
+    with BatchPublisher(kafka_connection(settings.kafka, shown.namespace)) as publisher:
         publisher.publish([Message(row.topic, row.key, row.value)])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from deploy.kafka.embedded import PARTITIONS
+from deploy.config.embedded import PARTITIONS
 from schemas.topics import full_name, partition_of
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.config import SinkConfig

@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from deploy.cli.options import configuration, json_option, say_json
-from deploy.config import check as verify
 from deploy.config.identity_policy import differences, reordered, reordering, restored
 from deploy.config.settings import Configuration
 from deploy.config.yaml_file import ConfigurationError
-from deploy.kafka.control import Present, read_control
+from deploy.kafka.control import Generation, read_control
 from deploy.kafka.topics import KafkaNotReady, connect, ensure
+from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of
+from deploy.operations import check as verify
 from deploy.operations.setup import repartitioned
-from deploy.runtime.stages import generation_topics, lasting_topics, partitions_of, segments_of
+from deploy.runtime.factories.stages import segments_of
 
 
 @click.command()
@@ -76,7 +77,7 @@ def _compare(loaded: Configuration, problems: list[str], notes: list[str]) -> No
         notes.append(f"epoch {control.next.epoch} is being built, or was given up")
 
 
-def _policy(loaded: Configuration, present: Present) -> list[str]:
+def _policy(loaded: Configuration, present: Generation) -> list[str]:
     """Return the differences between the identity policy and that of the present epoch."""
     configured = loaded.settings.identity.policy()
     built = restored(present.policy, configured)

@@ -12,12 +12,12 @@ import click
 
 from deploy.cli.options import configuration, json_option, option_pairs, say_json
 from deploy.config.yaml_file import ConfigurationError
-from deploy.runtime.factories import Plans, source_policy, source_problem
+from deploy.runtime.factories.sources import Plans, source_policy, source_problem
 from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
-from ingest.testing.contracts import contract
+from ingest.testing.contracts import load_contract
 from ingest.testing.preview import documents, lines, request_of, results, source_for
-from ingest.testing.scaffold import start
+from ingest.testing.scaffold import create_package
 from schemas.rejection import Rejection
 from schemas.times import now_ms
 
@@ -53,7 +53,7 @@ def new_connector(name: str, folder: Path | None) -> int:
     The package works as it is; its README says what to change for your provider.
     """
     target = folder or Path(name)
-    for file in start(name, target, Registry()):
+    for file in create_package(name, target, Registry()):
         click.echo(str(file))
     click.echo(f"now: pip install -e '{target}[dev]', then touchline connectors test {name}")
     return 0
@@ -68,7 +68,7 @@ def test_connector(name: str, as_json: bool) -> int:
     Needs pytest and hypothesis: pip install 'touchline[testing]'. Exit status 1 if a promise is
     broken.
     """
-    contract(name)
+    load_contract(name)
     # A separate process, without the current folder on the module path.
     told = [sys.executable, "-P", "-m", "ingest.testing", name, *(["--json"] if as_json else [])]
     return subprocess.run(told, check=False).returncode  # noqa: S603 - ourselves

@@ -24,12 +24,13 @@ from deploy.cli.options import (
 )
 from deploy.config import identity_policy as policies
 from deploy.config.settings import Settings
-from deploy.kafka.control import present
-from deploy.local.detect_embedded import knows_embedded
+from deploy.kafka.control import present_generation
+from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.identity import explain_text, split, split_many, split_text
 from deploy.operations.identity.explain import explain as explained
+from deploy.operations.identity.graph_commands import KafkaCommands
 from deploy.operations.identity.log import IdentityLog, Selection
-from deploy.runtime import factories
+from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import Identifier
 from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
 from sinks.clickhouse.epochs import Epochs
@@ -91,10 +92,10 @@ def explain(context: click.Context, identifier: str, data: Path, as_json: bool) 
     splits. The id of a profile, present or former, is accepted too.
     """
     settings = running(context, "identity", data)
-    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
-        wanted = sought(settings, clickhouse, identifier)
-        log = IdentityLog(clickhouse, settings.namespace)
-        epochs = Epochs(clickhouse, settings.namespace)
+    with contextlib.closing(clickhouse_client(settings)) as store:
+        wanted = sought(settings, store, identifier)
+        log = IdentityLog(store, settings.namespace)
+        epochs = Epochs(store, settings.namespace)
         policy = policies.shown(epochs, settings.identity.policy())
         found = explained(log, policy, wanted) if wanted else None
     if found is None:
@@ -132,10 +133,10 @@ def split_(context: click.Context, /, identifier: str | None, data: Path, **opti
     asked = _Asked(wanted, **options)
     asked.check()
     if asked.acts:
-        settings = knows_embedded(settings)
-    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
-        log = IdentityLog(clickhouse, settings.namespace)
-        epochs = Epochs(clickhouse, settings.namespace)
+        settings = detect_embedded(settings)
+    with contextlib.closing(clickhouse_client(settings)) as store:
+        log = IdentityLog(store, settings.namespace)
+        epochs = Epochs(store, settings.namespace)
         if asked.identifier is not None:
             return _one(settings, log, epochs, asked, asked.identifier)
         return _many(settings, log, epochs, asked)
@@ -151,8 +152,8 @@ def _one(
     if asked.dry_run:
         _answer(asked, split_text.plan_json(plan), split_text.planned(plan))
         return 0
-    split.refuse_during_switch(epochs, present(settings).epoch)
-    with _commands(settings, asked.wait) as commands:
+    split.refuse_during_switch(epochs, present_generation(settings).epoch)
+    with KafkaCommands(settings, asked.wait) as commands:
         done = split.split(log, commands, plan, asked.order())
     _answer(asked, split_text.done_json(plan, done), split_text.done(plan, done))
     return 0
@@ -173,9 +174,9 @@ def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -
             split_text.counted(total, lift=asked.lift),
         )
         return 0
-    split.refuse_during_switch(epochs, present(settings).epoch)
+    split.refuse_during_switch(epochs, present_generation(settings).epoch)
     order = asked.order()
-    with _commands(settings, asked.wait) as commands:
+    with KafkaCommands(settings, asked.wait) as commands:
         embedded = settings.kafka.embedded
         total = split_many.split_many(log, commands, pages, order, pause=embedded)
     taken = log.taken(order.split_id)
@@ -185,12 +186,6 @@ def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -
         split_text.applied(total, order.split_id, taken, lift=asked.lift),
     )
     return 0
-
-
-def _commands(settings: Settings, wait_s: float) -> contextlib.AbstractContextManager[Any]:
-    from deploy.operations.identity.graph_commands import KafkaCommands  # noqa: PLC0415 - loads Faust
-
-    return KafkaCommands(settings, wait_s)
 
 
 def _answer(asked: _Asked, document: dict[str, Any], lines: Iterable[str]) -> None:

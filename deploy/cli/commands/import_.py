@@ -23,10 +23,10 @@ from deploy.cli.options import (
 )
 from deploy.cli.progress import bar
 from deploy.kafka.cursors import cursors
+from deploy.kafka.detect_embedded import detect_embedded
 from deploy.kafka.outlet import KafkaOutlet
-from deploy.local.detect_embedded import knows_embedded
 from deploy.operations.import_file import Counts, Import, first_rows, source_of
-from deploy.runtime import factories
+from deploy.runtime.factories.sources import limits
 from ingest.files.reader import BatchSource, SourceReader
 from ingest.testing.preview import documents, lines
 from schemas.rejection import Rejection
@@ -66,10 +66,10 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
     source = source_of(loaded, given["source"], given["connector"], option_pairs(given["options"]))
     if source.name not in loaded.settings.sources:
         warn(f"touchline: source {source.name} is not configured, so defaults are used")
-    reader = SourceReader(source, factories.limits(loaded.settings), now_ms)
+    reader = SourceReader(source, limits(loaded.settings), now_ms)
     if given["dry_run"]:
         return _dry(reader, file, given["rows"], as_json)
-    settings = knows_embedded(loaded.settings)
+    settings = detect_embedded(loaded.settings)
     began = time.monotonic()
     with (
         contextlib.closing(cursors(settings, given["data"])) as kept,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
 
 import click
@@ -11,6 +9,7 @@ import click
 from deploy.cli.options import configuration
 from deploy.local.kafka import KafkaNode, LocalKafka
 from deploy.runtime.processes import port_or_free
+from deploy.runtime.signals import stop_event
 
 
 @click.command()
@@ -27,9 +26,7 @@ from deploy.runtime.processes import port_or_free
 def command(context: click.Context, data: Path, port: int, heap: str) -> int:
     """Run Apache Kafka on a local folder until SIGTERM or SIGINT; print its address."""
     configuration(context, "kafka")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     with LocalKafka(KafkaNode(data.absolute(), port_or_free(port), heap=heap)) as kafka:
         click.echo(kafka.bootstrap_servers)
         while not stop.wait(0.2):

@@ -12,7 +12,7 @@ import click
 from deploy.cli.options import Time, data_option, json_option, running, say_json, say_lines
 from deploy.operations.rejected.document import moment
 from deploy.operations.rejected.text import plain
-from deploy.runtime import factories
+from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.times import EARLIEST_MS
 from schemas.violation import Violation
 from sinks.clickhouse.tables import databases
@@ -52,7 +52,7 @@ def violations(
     if chosen["since"] is None:
         chosen["since"] = EARLIEST_MS
     parameters = {"bi": databases(settings.namespace).bi, **chosen}
-    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
+    with contextlib.closing(clickhouse_client(settings)) as clickhouse:
         rows = clickhouse.rows(_SQL, parameters)
     for row in rows:
         row["first_at"], row["last_at"] = moment(row["first_at"]), moment(row["last_at"])

@@ -18,7 +18,7 @@ from deploy.cli.options import (
 )
 from deploy.config.settings import Settings
 from deploy.operations.profile import Customer, find, identifier_with_id
-from deploy.runtime import factories
+from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import Identifier
 from sinks.clickhouse.client import ClickHouse
 
@@ -52,7 +52,7 @@ def show(context: click.Context, identifier: str, data: Path, as_json: bool) -> 
     accepted too, also one that has become part of another.
     """
     settings = running(context, "profile", data)
-    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
+    with contextlib.closing(clickhouse_client(settings)) as clickhouse:
         wanted = sought(settings, clickhouse, identifier)
         customer = find(clickhouse, settings.namespace, wanted) if wanted else None
     if wanted is None or customer is None:

@@ -22,12 +22,14 @@ from deploy.cli.options import (
     warn,
 )
 from deploy.config.settings import Configuration, Settings
-from deploy.local.detect_embedded import knows_embedded
+from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.rejected import document, text
+from deploy.operations.rejected.line import KafkaLine
 from deploy.operations.rejected.log import RejectedLog, Selection
 from deploy.operations.rejected.replay import Replay, Total
 from deploy.operations.rejected.verdict import Judge
-from deploy.runtime import factories
+from deploy.runtime.factories.clickhouse import clickhouse_client
+from deploy.runtime.factories.sources import limits, read_sources
 from schemas.rejection import REASONS
 from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
 from sinks.clickhouse.client import ClickHouse
@@ -127,7 +129,7 @@ def replay(
     """
     limit, apply, wait_s = options.pop("limit"), options.pop("apply"), options.pop("wait")
     loaded = running_configuration(context, "rejected", data)
-    settings = knows_embedded(loaded.settings) if apply else loaded.settings
+    settings = detect_embedded(loaded.settings) if apply else loaded.settings
     selection = _selection(ids, **options)
     with _log(settings) as (log, clickhouse):
         if unknown := [one for one in ids if not log.found(one)]:
@@ -138,7 +140,7 @@ def replay(
             total = Replay(log, judge, None, now_ms, _progress()).run(selection, began_ms, limit)
             _answer(total, as_json, applied=False)
             return 0
-        with _line(settings, clickhouse, wait_s) as line:
+        with KafkaLine(settings, _shown(settings, clickhouse), wait_s) as line:
             total = Replay(log, judge, line, now_ms, _progress()).run(selection, began_ms, limit)
             complete = not total.done or line.settle()
         _answer(total, as_json, applied=True)
@@ -149,25 +151,19 @@ def replay(
 
 @contextlib.contextmanager
 def _log(settings: Settings) -> Iterator[tuple[RejectedLog, ClickHouse]]:
-    with contextlib.closing(factories.clickhouse(settings)) as clickhouse:
+    with contextlib.closing(clickhouse_client(settings)) as clickhouse:
         yield RejectedLog(clickhouse, settings.namespace), clickhouse
 
 
 def _judge(loaded: Configuration, clickhouse: ClickHouse) -> Judge:
-    sources = {source.name: source for source in factories.read_sources(loaded)}
-    limits = factories.limits(loaded.settings)
-    return Judge(sources, limits, _shown(loaded.settings, clickhouse))
+    sources = {source.name: source for source in read_sources(loaded)}
+    bounds = limits(loaded.settings)
+    return Judge(sources, bounds, _shown(loaded.settings, clickhouse))
 
 
 def _shown(settings: Settings, clickhouse: ClickHouse) -> int:
     shown = Epochs(clickhouse, settings.namespace).shown()
     return shown.number if shown else 0
-
-
-def _line(settings: Settings, clickhouse: ClickHouse, wait_s: float) -> Any:
-    from deploy.operations.rejected.line import KafkaLine  # noqa: PLC0415 - loads Faust
-
-    return KafkaLine(settings, _shown(settings, clickhouse), wait_s)
 
 
 def _selection(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deploy.cli.options import configuration, json_option, say_json
-from deploy.runtime.stages import segments_of
+from deploy.runtime.factories.stages import segments_of
 
 
 @click.group()

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from deploy.cli.options import data_option, identifier_of, json_option, running, warn
-from deploy.local.detect_embedded import knows_embedded
+from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.tap import Wanted, document, line, passing
 
 
@@ -31,7 +31,7 @@ def command(context: click.Context, /, *, data: Path, limit: int | None, **given
     It reads outside of the consumer groups, so it does not affect them. Refused events are shown by
     `touchline rejected list`.
     """
-    settings = knows_embedded(running(context, "tap", data))
+    settings = detect_embedded(running(context, "tap", data))
     who = identifier_of(settings, given["identifier"]) if given["identifier"] else None
     wanted = Wanted(given["source"], given["channel"], given["kind"], who)
     personal = given["personal"]

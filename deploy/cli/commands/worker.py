@@ -6,7 +6,8 @@ import click
 
 from deploy.cli.options import configuration, next_option
 from deploy.kafka import control
-from deploy.runtime.stages import STAGE_NAMES, segments_of
+from deploy.kafka.topology import STAGE_NAMES
+from deploy.runtime.factories.stages import segments_of
 from deploy.runtime.worker import run_one, run_worker
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Self
 
 from deploy.config.settings import Settings
-from deploy.kafka.control import present
+from deploy.kafka.clients import kafka_connection
+from deploy.kafka.control import present_generation
 from deploy.kafka.lag import settled
-from deploy.runtime.factories import kafka_connection
-from deploy.runtime.stages import readers
+from deploy.kafka.topology import readers
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from schemas.identifiers import identifier_id
@@ -31,8 +31,8 @@ class KafkaCommands:
         """
         self._settings = settings
         self._wait_s = wait_s
-        self._namespace = present(settings).namespace
-        connection = kafka_connection(settings, self._namespace)
+        self._namespace = present_generation(settings).namespace
+        connection = kafka_connection(settings.kafka, self._namespace)
         self._publisher = BatchPublisher(
             connection, client_id="touchline-identity", deliver_s=wait_s
         )
@@ -44,7 +44,7 @@ class KafkaCommands:
     def settle(self) -> bool:
         """See `split.Commands`. Does not wait for touches that are still unread."""
         touches = full_name(self._namespace, TOUCHPOINTS.name)
-        everybody = readers(self._settings, self._namespace)
+        everybody = readers(self._namespace)
         behind = [reader for reader in everybody if reader.topic != touches]
         return settled(self._settings.kafka, behind, self._wait_s)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from deploy.operations.identity.log import IdentityLog, Link
+from schemas.errors import TouchlineError
 from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.messages import SplitCommand
 from sinks.clickhouse.epochs import Epochs
@@ -14,7 +15,7 @@ from sinks.clickhouse.epochs import Epochs
 _MOST_LINKS = 2_000
 
 
-class SplitError(Exception):
+class SplitError(TouchlineError):
     """A split was not made, or is not visible yet; the message is one line and says what to do."""
 
 

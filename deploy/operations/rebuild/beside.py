@@ -5,16 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from deploy.config.identity_policy import described, reordered, reordering, restored
-from deploy.kafka import control as epoch
-from deploy.kafka.control import NEXT, Present
+from deploy.kafka.control import NEXT, Generation, announce, generation_namespace, read_control
 from deploy.kafka.topics import ensure
+from deploy.kafka.topology import generation_topics
 from deploy.operations.rebuild.context import RebuildError, Site, Tools
 from deploy.operations.rebuild.history import History
 from deploy.operations.rebuild.leftovers import ordered_table, remove_abandoned
 from deploy.operations.rebuild.live_copy import COPIED
 from deploy.operations.rebuild.replay import keep
 from deploy.operations.rebuild.switch import copy_round
-from deploy.runtime.stages import generation_topics
 from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 
 #: Number of touches not copied yet that is small enough for the switch.
@@ -22,7 +21,7 @@ _CAUGHT_UP = 2_000
 _MEMBERS_S = 30.0
 
 
-def build(site: Site, before: Present) -> tuple[Present, int]:
+def build(site: Site, before: Generation) -> tuple[Generation, int]:
     """Build the new epoch up to the newest record; return it, and the number of stored touches.
 
     `before` is the present epoch, which continues unaffected. Raises `RebuildError`. On an error or
@@ -52,7 +51,7 @@ def refused_order(site: Site) -> str | None:
     return f"identity.kinds: {reordering(*order)}" if order else None
 
 
-def _preflight(site: Site, before: Present) -> None:
+def _preflight(site: Site, before: Generation) -> None:
     if problem := refused_order(site):
         raise RebuildError(problem)
     if not site.members(before, 1, _MEMBERS_S):
@@ -60,32 +59,32 @@ def _preflight(site: Site, before: Present) -> None:
             "nobody works on the present epoch, and what came in last would be missing: start "
             "worker and sink"
         )
-    control = epoch.read_control(site.settings.kafka, site.settings.namespace)
+    control = read_control(site.settings.kafka, site.settings.namespace)
     if control.next is not None:
         remove_abandoned(site.settings, site.store, site.cluster, control.next)
 
 
-def _begin(site: Site, before: Present) -> Present:
+def _begin(site: Site, before: Generation) -> Generation:
     settings = site.settings
     policy = described(settings.identity.policy())
     number = site.epochs.begin(before.cluster_id, datetime.now(UTC), policy).number
-    own = Present(
+    own = Generation(
         number,
         before.cluster_id,
-        epoch.namespace_of(settings.namespace, number),
+        generation_namespace(settings.namespace, number),
         settings.topic_partitions,
         policy,
         before.namespace,
     )
     # Announced before anything is created, so that the next rebuild finds it if this one is killed.
-    epoch.announce(settings.kafka, settings.namespace, own, NEXT)
+    announce(settings.kafka, settings.namespace, own, NEXT)
     ensure(site.cluster, generation_topics(settings, own.namespace))
     keep(site.cluster, own.namespace)
     site.say(f"building epoch {number} on topics {own.namespace}.*")
     return own
 
 
-def _replay_history(site: Site, before: Present, own: Present, tools: Tools) -> int:
+def _replay_history(site: Site, before: Generation, own: Generation, tools: Tools) -> int:
     present = site.processing(before)
     site.say("waiting until what has come in so far is stored")
     present.drained()
@@ -105,7 +104,7 @@ def _replay_history(site: Site, before: Present, own: Present, tools: Tools) -> 
     return touches
 
 
-def _catch_up(site: Site, before: Present, tools: Tools) -> None:
+def _catch_up(site: Site, before: Generation, tools: Tools) -> None:
     site.say("catching up with what has come in since")
     present = site.processing(before)
     while True:

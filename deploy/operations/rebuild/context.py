@@ -10,17 +10,17 @@ from typing import NamedTuple
 from kafka.errors import KafkaError
 
 from deploy.config.settings import Configuration
-from deploy.kafka import control as epoch
-from deploy.kafka.control import Present
+from deploy.kafka.clients import kafka_connection
+from deploy.kafka.control import Control, Generation, watch
 from deploy.kafka.topics import Cluster, KafkaNotReady
+from deploy.kafka.topology import readers
 from deploy.operations.rebuild.leftovers import remove_abandoned
 from deploy.operations.rebuild.live_copy import LiveCopy
 from deploy.operations.rebuild.processes import Crew
 from deploy.operations.rebuild.replay import Processing, Replay, Say
-from deploy.runtime.factories import kafka_connection
 from deploy.runtime.signals import Interrupts
-from deploy.runtime.stages import readers
 from ingest.publishing.blocking import BatchPublisher
+from schemas.errors import TouchlineError
 from sinks.clickhouse.client import ClickHouse, ClickHouseError
 from sinks.clickhouse.epochs import Epochs
 
@@ -29,7 +29,7 @@ MEMBERS_S = 90.0
 _LOOK_S = 0.2
 
 
-class RebuildError(Exception):
+class RebuildError(TouchlineError):
     """The rebuild is impossible or was ended; the message is one line that says what to do."""
 
 
@@ -57,7 +57,7 @@ class Site:
         self.epochs = Epochs(store, self.settings.namespace)
         self._interrupts = Interrupts()
         self._crew = Crew(configuration, self._interrupts, say)
-        self._own: Present | None = None
+        self._own: Generation | None = None
         self._overtaken = False
 
     def __enter__(self) -> Site:
@@ -69,15 +69,15 @@ class Site:
         self._crew.stop()
         self._interrupts.give_back()
 
-    def work_on(self, own: Present) -> None:
+    def work_on(self, own: Generation) -> None:
         """Start the processes of an epoch and wait for them to join. Raises `RebuildError`."""
         self._own = own
-        epoch.watch(self.settings.kafka, self.settings.namespace, self._heard)
+        watch(self.settings.kafka, self.settings.namespace, self._heard)
         self._crew.start()
         if not self.members(own, 1):
             raise RebuildError(f"the processes do not start, see {self._crew.folder}")
 
-    def abandon(self, own: Present) -> None:
+    def abandon(self, own: Generation) -> None:
         """Stop the processes, and remove everything that was built."""
         self._uninterrupted()
         self._crew.stop()
@@ -93,15 +93,15 @@ class Site:
         if self._overtaken:
             raise RebuildError("another rebuild has begun, this one ends")
 
-    def processing(self, of: Present) -> Processing:
+    def processing(self, of: Generation) -> Processing:
         """Return the processes of an epoch."""
         return Processing(self.settings, of.namespace, self.say, self.beat)
 
     @contextmanager
-    def tools(self, own: Present) -> Iterator[Tools]:
+    def tools(self, own: Generation) -> Iterator[Tools]:
         """Yield the publishers to an epoch: from the history, and from the generation before it."""
         processing = self.processing(own)
-        connection = kafka_connection(self.settings, own.namespace)
+        connection = kafka_connection(self.settings.kafka, own.namespace)
         before = own.before or self.settings.namespace
         with (
             BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
@@ -109,9 +109,9 @@ class Site:
         ):
             yield Tools(processing, Replay(processing, publisher), copy)
 
-    def members(self, of: Present, count: int, within: float = MEMBERS_S) -> bool:
+    def members(self, of: Generation, count: int, within: float = MEMBERS_S) -> bool:
         """Wait until every consumer group of an epoch has `count` members; False on timeout."""
-        groups = sorted({one.group for one in readers(self.settings, of.namespace)})
+        groups = sorted({one.group for one in readers(of.namespace)})
         deadline = time.monotonic() + within
         while min(self.cluster.members(groups).values()) < count:
             if time.monotonic() > deadline:
@@ -120,7 +120,7 @@ class Site:
             time.sleep(_LOOK_S)
         return True
 
-    def _heard(self, control: epoch.Control) -> None:
+    def _heard(self, control: Control) -> None:
         if self._own is not None and control.present is not None:
             self._overtaken = not control.names(self._own.epoch)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from deploy.config.settings import Settings
-from deploy.kafka import control as epoch
-from deploy.kafka.control import NEXT, Present
+from deploy.kafka.control import NEXT, Control, Generation, announce, read_control
 from deploy.kafka.topics import Cluster
+from deploy.kafka.topology import generation_topics
 from deploy.operations.rebuild.history import History
-from deploy.runtime.stages import generation_topics
 from schemas.topics import full_name
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
@@ -21,20 +20,20 @@ def ordered_table(number: int) -> str:
 
 
 def remove_abandoned(
-    settings: Settings, store: ClickHouse, cluster: Cluster, abandoned: Present
+    settings: Settings, store: ClickHouse, cluster: Cluster, abandoned: Generation
 ) -> None:
     """Remove all that an interrupted rebuild has built, unless its epoch is the present one."""
-    control = epoch.read_control(settings.kafka, settings.namespace)
+    control = read_control(settings.kafka, settings.namespace)
     if control.present is None or control.present.epoch == abandoned.epoch:
         return
     if control.next is not None and control.next.epoch == abandoned.epoch:
-        epoch.announce(settings.kafka, settings.namespace, None, NEXT)
+        announce(settings.kafka, settings.namespace, None, NEXT)
     cluster.delete(_topics(settings, abandoned.namespace))
     History(store, settings.namespace, abandoned.epoch).drop(ordered_table(abandoned.epoch))
     Epochs(store, settings.namespace).discard(abandoned.epoch)
 
 
-def obsolete(settings: Settings, cluster: Cluster, control: epoch.Control) -> list[str]:
+def obsolete(settings: Settings, cluster: Cluster, control: Control) -> list[str]:
     """Return the topics of generations on which no process works any more."""
     working = {one.namespace for one in (control.present, control.next) if one is not None}
     if control.present is None:

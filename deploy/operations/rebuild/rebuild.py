@@ -17,8 +17,8 @@ from kafka.errors import KafkaError
 
 from deploy.config.identity_policy import differences, restored
 from deploy.config.settings import Configuration, Settings
-from deploy.kafka import control as epoch
-from deploy.kafka.control import Present
+from deploy.kafka.clients import kafka_connection
+from deploy.kafka.control import Generation, present_generation, read_control
 from deploy.kafka.topics import KafkaNotReady, connect
 from deploy.operations.rebuild import beside
 from deploy.operations.rebuild.context import RebuildError, Site
@@ -27,7 +27,7 @@ from deploy.operations.rebuild.leftovers import obsolete, ordered_table
 from deploy.operations.rebuild.replay import Processing, Replay, Say, keep, keep_no_longer
 from deploy.operations.rebuild.switch import switch
 from deploy.operations.setup import set_up
-from deploy.runtime.factories import clickhouse_config, kafka_connection
+from deploy.runtime.factories.clickhouse import clickhouse_config
 from ingest.publishing.blocking import BatchPublisher
 from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 from sinks.clickhouse.client import ClickHouse
@@ -42,7 +42,7 @@ _STATEMENT_S = 3_600
 class Plan:
     """The plan of a rebuild."""
 
-    present: Present
+    present: Generation
     #: One of: finish (a switch that was interrupted), in place, beside.
     way: str
     counts: Counts
@@ -62,7 +62,7 @@ class Plan:
 def plan(configuration: Configuration) -> Plan:
     """Return the plan of a rebuild now. Raises as `rebuild` does."""
     with _open(configuration, lambda _: None) as site:
-        present = epoch.present(site.settings)
+        present = present_generation(site.settings)
         shown = site.epochs.shown()
         number = present.epoch if shown is None else shown.number
         configured = site.settings.identity.policy()
@@ -86,7 +86,7 @@ def rebuild(configuration: Configuration, say: Say) -> bool:
     """
     set_up(configuration.settings)
     with _open(configuration, say) as site, site:
-        own = epoch.present(site.settings)
+        own = present_generation(site.settings)
         way = _way(site, own)
         if way == "in place":
             touches = finish(site.settings, own, say)
@@ -108,19 +108,19 @@ def rebuild(configuration: Configuration, say: Say) -> bool:
 
 def complete(settings: Settings, say: Say) -> None:
     """Fill the present epoch from the stored data, unless it already has records."""
-    present = epoch.present(settings)
+    present = present_generation(settings)
     if settings.kafka.embedded or is_empty(settings, present):
         finish(settings, present, say)
     else:
         say(f"epoch {present.epoch} is not complete: run touchline rebuild")
 
 
-def finish(settings: Settings, present: Present, say: Say) -> int:
+def finish(settings: Settings, present: Generation, say: Say) -> int:
     """Fill the present epoch, which is empty, and show it; return the number of touches.
 
     Its worker and sink must run, and nothing else may write to its topics meanwhile.
     """
-    connection = kafka_connection(settings, present.namespace)
+    connection = kafka_connection(settings.kafka, present.namespace)
     with (
         _kafka_explained(settings),
         contextlib.closing(_patient(settings)) as store,
@@ -141,7 +141,7 @@ def finish(settings: Settings, present: Present, say: Say) -> int:
 
 
 @contextlib.contextmanager
-def _kept(settings: Settings, present: Present) -> Iterator[None]:
+def _kept(settings: Settings, present: Generation) -> Iterator[None]:
     if settings.kafka.embedded:  # which keeps by size alone
         yield
         return
@@ -151,7 +151,7 @@ def _kept(settings: Settings, present: Present) -> Iterator[None]:
         keep_no_longer(cluster, present.namespace)
 
 
-def is_empty(settings: Settings, present: Present) -> bool:
+def is_empty(settings: Settings, present: Generation) -> bool:
     """Return True if nothing was ever published for an epoch.
 
     An interrupted replay must not continue in place: the records already published would count
@@ -167,14 +167,14 @@ def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:
     """Return the topics on which no process works any more; with `delete`, delete them."""
     settings = configuration.settings
     with _kafka_explained(settings), contextlib.closing(connect(settings.kafka)) as cluster:
-        control = epoch.read_control(settings.kafka, settings.namespace)
+        control = read_control(settings.kafka, settings.namespace)
         found = obsolete(settings, cluster, control)
         if delete:
             cluster.delete(found)
     return found
 
 
-def _way(site: Site, present: Present) -> str:
+def _way(site: Site, present: Generation) -> str:
     shown = site.epochs.shown()
     if shown is not None and shown.number < present.epoch:
         if present.before is not None:

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deploy.config.settings import Settings
+from deploy.kafka.admission import Backlog
 from deploy.kafka.lag import BrokerLags, Lag, Lags, Reader, drain
 from deploy.kafka.topics import Cluster
-from deploy.local.admission import HIGH, fill
+from deploy.kafka.topology import readers
 from deploy.operations.rebuild.history import History
-from deploy.runtime.stages import readers
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from schemas.topics import ASSIGNMENTS, LINK_REQUESTS, TOUCHPOINTS, TRAILS, full_name
@@ -63,7 +63,7 @@ class Processing:
 
     def readers(self) -> list[Reader]:
         """Return all readers of topics of the generation."""
-        return readers(self.settings, self.namespace)
+        return readers(self.namespace)
 
     def answered(self) -> None:
         """Wait until all present links are decided and the `trails` stage has the answers."""
@@ -159,9 +159,10 @@ class Replay:
             return
         source, between = (full_name(namespace, topic.name) for topic in (TOUCHPOINTS, TRAILS))
         with contextlib.closing(BrokerLags(kafka, processing.readers())) as lags:
+            backlog = Backlog(lags, source, between)
 
             def until_room() -> None:
-                while fill(lags.read(), source, between) > HIGH:
+                while backlog.is_full():
                     processing.beat()
                     time.sleep(0.1)
 

@@ -19,9 +19,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from deploy.config.sections import KafkaSettings
-from deploy.kafka import control as epoch
 from deploy.kafka.clients import blocking
-from deploy.kafka.control import NEXT, Present
+from deploy.kafka.control import NEXT, Generation, announce, read_generation
 from deploy.kafka.topics import Cluster, KafkaNotReady
 from deploy.operations.rebuild.context import Site, Tools
 from deploy.operations.rebuild.live_copy import PROBE, LiveCopy, Offsets
@@ -38,11 +37,11 @@ _LOOK_S = 0.2
 _ATTEMPTS = 100
 
 
-def switch(site: Site, own: Present) -> None:
+def switch(site: Site, own: Generation) -> None:
     """Make an epoch, built up to the newest record, the present one, and show it."""
     settings = site.settings
     before = own.before or settings.namespace
-    former = site.processing(Present(0, own.cluster_id, before))
+    former = site.processing(Generation(0, own.cluster_id, before))
     _announce(site, own)
     with site.tools(own) as tools:
 
@@ -69,13 +68,13 @@ def copy_round(tools: Tools, touches: Offsets, beat: Callable[[], None]) -> None
     tools.copy.copy(TOUCHPOINTS.name, touches, beat)
 
 
-def _announce(site: Site, own: Present) -> None:
+def _announce(site: Site, own: Generation) -> None:
     kafka, namespace = site.settings.kafka, site.settings.namespace
-    present = epoch.read(kafka, namespace)
+    present = read_generation(kafka, namespace)
     if present is None or present.epoch != own.epoch:
-        epoch.announce(kafka, namespace, own)
+        announce(kafka, namespace, own)
         site.say(f"switching to epoch {own.epoch}")
-    epoch.announce(kafka, namespace, None, NEXT)
+    announce(kafka, namespace, None, NEXT)
 
 
 def _until_quiet(copy: LiveCopy, a_round: Callable[[], None]) -> bool:

@@ -9,13 +9,13 @@ from kafka.errors import KafkaError
 
 from deploy.config.identity_policy import order_problem
 from deploy.config.settings import Settings
-from deploy.kafka import control as epoch
+from deploy.kafka.clients import kafka_connection
+from deploy.kafka.control import present_generation, read_control
 from deploy.kafka.lag import settled
 from deploy.kafka.outlet import deliver
 from deploy.kafka.topics import KafkaNotReady
+from deploy.kafka.topology import readers
 from deploy.operations.rejected.replay import ReplayError
-from deploy.runtime.factories import kafka_connection
-from deploy.runtime.stages import readers
 from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 
@@ -32,12 +32,12 @@ class KafkaLine:
         self._settings = settings
         self._shown = shown
         self._wait_s = wait_s
-        present = epoch.present(settings)
+        present = present_generation(settings)
         if problem := order_problem(settings.identity.policy(), present.policy):
             raise ReplayError(problem)
         self._namespace = present.namespace
         self.check()
-        connection = kafka_connection(settings, present.namespace)
+        connection = kafka_connection(settings.kafka, present.namespace)
         self._publisher = BatchPublisher(
             connection, client_id="touchline-rejected", deliver_s=wait_s
         )
@@ -45,7 +45,7 @@ class KafkaLine:
     def check(self) -> None:
         """See `deploy.operations.rejected.replay.Line`."""
         try:
-            control = epoch.read_control(self._settings.kafka, self._settings.namespace)
+            control = read_control(self._settings.kafka, self._settings.namespace)
         except (KafkaError, OSError) as error:
             raise KafkaNotReady(
                 f"Kafka at {self._settings.kafka.bootstrap_servers} does not answer: "
@@ -61,7 +61,7 @@ class KafkaLine:
 
     def settle(self) -> bool:
         """Wait until all sent records have reached ClickHouse; return False on timeout."""
-        everybody = readers(self._settings, self._namespace)
+        everybody = readers(self._namespace)
         return settled(self._settings.kafka, everybody, self._wait_s)
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from deploy.operations.rejected.log import Mark, Place, Refusal, Selection
 from deploy.operations.rejected.verdict import Judge, Touch, Verdict
 from ingest.publishing.port import Message, NotAcknowledged
+from schemas.errors import TouchlineError
 from schemas.times import rfc3339
 from schemas.topics import TOUCHPOINTS
 from schemas.touchpoint_row import TouchpointRow
@@ -27,7 +28,7 @@ _EVENT_IDS = 100
 SHOWN = 20
 
 
-class ReplayError(Exception):
+class ReplayError(TouchlineError):
     """A replay cannot start or finish now; the message is one line that says what to do."""
 
 

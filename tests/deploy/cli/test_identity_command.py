@@ -13,7 +13,7 @@ from deploy.cli.main import run
 from deploy.config.sections import KafkaSettings
 from deploy.config.settings import load
 from deploy.kafka.clients import blocking
-from deploy.kafka.control import Present, announce
+from deploy.kafka.control import Generation, announce
 from deploy.local.broker import MockBroker
 from deploy.operations.identity.graph_commands import KafkaCommands
 from schemas import messages
@@ -43,7 +43,7 @@ def _deployment(
 
 def work_on(namespace: str, number: int) -> None:
     """An epoch is present, with topics under the plain names."""
-    announce(load().settings.kafka, namespace, Present(number, "cluster", namespace))
+    announce(load().settings.kafka, namespace, Generation(number, "cluster", namespace))
 
 
 def test_explain_reads_the_identifier_as_touches_are_read(world: World, capsys: Capture):

@@ -17,7 +17,7 @@ from deploy.config.identity_policy import described
 from deploy.config.sections import KafkaSettings
 from deploy.config.settings import load
 from deploy.kafka.clients import blocking
-from deploy.kafka.control import NEXT, Present, announce
+from deploy.kafka.control import NEXT, Generation, announce
 from deploy.local.broker import MockBroker
 from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE, at_running_stack
 from deploy.operations.rejected.log import Mark, RejectedLog
@@ -46,7 +46,7 @@ def _deployment(
     monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS", mock_broker.bootstrap_servers)
     monkeypatch.setenv("TOUCHLINE_KAFKA__EMBEDDED", "true")
     (tmp_path / "touchline.yaml").write_text(yaml.safe_dump({"sources": SOURCES}))
-    announce(load().settings.kafka, store.namespace, Present(1, "cluster", store.namespace))
+    announce(load().settings.kafka, store.namespace, Generation(1, "cluster", store.namespace))
 
 
 @pytest.fixture
@@ -198,8 +198,8 @@ def test_nothing_is_replayed_while_a_rebuild_is_under_way(
 ):
     kafka = load().settings.kafka
     for present, following in ((1, 2), (2, None)):
-        announce(kafka, store.namespace, Present(present, "cluster", store.namespace))
-        after = following and Present(following, "cluster", f"{store.namespace}.g2")
+        announce(kafka, store.namespace, Generation(present, "cluster", store.namespace))
+        after = following and Generation(following, "cluster", f"{store.namespace}.g2")
         announce(kafka, store.namespace, after or None, NEXT)
         assert run(["rejected", "replay", "--apply"]) == 1
         (line,) = capsys.readouterr().err.splitlines()
@@ -214,7 +214,7 @@ def test_with_another_order_of_strength_nothing_is_replayed(
     store: Store, mock_broker: MockBroker, capsys: Capture
 ):
     policy = IdentityPolicy().with_kinds({"email": {"strength": 1}})
-    built = Present(1, "cluster", store.namespace, policy=described(policy))
+    built = Generation(1, "cluster", store.namespace, policy=described(policy))
     announce(load().settings.kafka, store.namespace, built)
     assert run(["rejected", "replay", "--apply"]) == 1
     assert "put the order of strength back" in capsys.readouterr().err

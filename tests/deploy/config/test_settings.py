@@ -7,7 +7,7 @@ import pytest
 from deploy.config.sections import SourceSettings
 from deploy.config.settings import SHIPPED_SEGMENTS, load
 from deploy.config.yaml_file import ConfigurationError
-from deploy.runtime.stages import untrusted
+from deploy.runtime.factories.stages import untrusted
 from ingest.registry import Registry
 
 

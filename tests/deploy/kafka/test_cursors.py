@@ -12,9 +12,9 @@ from deploy.config.sections import KafkaSettings
 from deploy.config.settings import Settings
 from deploy.kafka.cursors import Cursors, FolderCursors, TopicCursors, cursors
 from deploy.kafka.topics import connect, ensure
+from deploy.kafka.topology import lasting_topics
 from deploy.local.broker import MockBroker
 from deploy.runtime.processes import free_port
-from deploy.runtime.stages import lasting_topics
 from ingest.publishing.port import NotAcknowledged
 
 Open = Callable[[], Cursors]

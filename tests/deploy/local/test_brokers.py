@@ -8,7 +8,7 @@ import textwrap
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from deploy.kafka import embedded
+from deploy.config import embedded
 from deploy.local.broker import MockBroker
 from deploy.local.kafka import LocalKafka
 from deploy.runtime.processes import wait_until

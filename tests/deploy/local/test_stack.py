@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from deploy.config.settings import plain_environment
+from deploy.kafka.topology import STAGE_NAMES
 from deploy.runtime.processes import wait_until
-from deploy.runtime.stages import STAGE_NAMES
 
 START_TIMEOUT = 180
 

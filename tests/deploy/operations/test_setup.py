@@ -15,10 +15,10 @@ from deploy.config.sections import ClickHouseSettings, KafkaSettings
 from deploy.config.settings import Settings
 from deploy.kafka import control
 from deploy.kafka.lag import BrokerLags
+from deploy.kafka.topology import STAGE_NAMES, readers
 from deploy.local.kafka import LocalKafka
 from deploy.operations.setup import set_up
-from deploy.runtime import factories
-from deploy.runtime.stages import STAGE_NAMES, readers
+from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import IdentityPolicy
 from schemas.topics import GLOBAL, PUBLIC
 from sinks.clickhouse.epochs import Epochs
@@ -37,7 +37,7 @@ def test_setup_creates_everything_once(
     planned = set_up(settings, dry_run=True)
     assert planned.epoch is None
     assert planned.migrations
-    assert control.read(settings.kafka, namespace) is None
+    assert control.read_generation(settings.kafka, namespace) is None
 
     done = set_up(settings)
     assert done.topics.created == planned.topics.created
@@ -54,7 +54,7 @@ def test_setup_creates_everything_once(
     assert not again.migrations
     assert again.epoch == done.epoch
 
-    everybody = readers(settings, namespace)
+    everybody = readers(namespace)
     lags = BrokerLags(settings.kafka, everybody)
     assert {lag.reader.topic for lag in lags.read()} == {reader.topic for reader in everybody}
     assert not any(lag.records for lag in lags.read())
@@ -67,7 +67,7 @@ def test_setup_creates_everything_once(
 
 
 def _number(settings: Settings) -> int:
-    return control.present(settings).epoch
+    return control.present_generation(settings).epoch
 
 
 @pytest.mark.kafka
@@ -102,15 +102,15 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
         namespace=namespace,
     )
     set_up(settings)
-    present = control.present(settings)
+    present = control.present_generation(settings)
     assert (present.namespace, present.partitions) == (namespace, 2)
     assert restored(present.policy, IdentityPolicy()) == settings.identity.policy()
-    store = factories.clickhouse(settings)
+    store = clickhouse_client(settings)
     begun = Epochs(store, namespace).begin(present.cluster_id, datetime.now(UTC))
     again = set_up(settings).epoch
     assert again is not None
     assert again.number == 1
-    assert control.present(settings) == present
+    assert control.present_generation(settings) == present
 
     # Once it is present, its topics are those of the deployment.
     own = replace(
@@ -122,7 +122,7 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     assert len(outcome.created) == len(PUBLIC) - len(GLOBAL) + len(STAGE_NAMES) + 1
     [difference] = outcome.differing
     assert f"topic {namespace}.g2.touchpoints has 3 partitions, but 2 are" in difference
-    assert control.present(settings) == own
+    assert control.present_generation(settings) == own
     store.close()
 
 
@@ -136,14 +136,16 @@ def test_an_epoch_that_an_older_version_announced_is_completed(
         namespace=namespace,
     )
     set_up(settings)
-    whole = control.present(settings)
+    whole = control.present_generation(settings)
     producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)
     value = json.dumps({"epoch": 1, "cluster_id": whole.cluster_id}).encode()
     producer.send(f"{namespace}.control", value, b"epoch", partition=0).get(20)
     producer.close()
-    assert control.present(settings) == control.Present(1, whole.cluster_id, namespace)
+    assert control.present_generation(settings) == control.Generation(
+        1, whole.cluster_id, namespace
+    )
     set_up(settings)
-    assert control.present(settings) == whole
+    assert control.present_generation(settings) == whole
 
 
 @pytest.mark.kafka
@@ -156,17 +158,17 @@ def test_whoever_follows_control_hears_of_each_change(
         namespace=namespace,
     )
     set_up(settings)
-    first = control.present(settings)
+    first = control.present_generation(settings)
     heard = control.follow(settings.kafka, namespace)
     assert next(heard) == control.Control(first)
     second = replace(first, epoch=2, namespace=f"{namespace}.g2")
     control.announce(settings.kafka, namespace, second, control.NEXT)
     assert next(heard) == control.Control(first, second)
-    assert control.read(settings.kafka, namespace, control.NEXT) == second
+    assert control.read_generation(settings.kafka, namespace, control.NEXT) == second
     control.announce(settings.kafka, namespace, second)
     assert next(heard) == control.Control(second, second)
     assert not control.Control(second, None).names(1)
     control.announce(settings.kafka, namespace, None, control.NEXT)
     assert next(heard) == control.Control(second)
-    assert control.read(settings.kafka, namespace, control.NEXT) == second
+    assert control.read_generation(settings.kafka, namespace, control.NEXT) == second
     heard.close()

@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from deploy.cli.main import run
 from deploy.config.settings import load
 from deploy.kafka.clients import blocking
-from deploy.kafka.control import Present, announce
+from deploy.kafka.control import Generation, announce
 from deploy.local.broker import MockBroker
 from deploy.operations.tap import Wanted, line
 from ingest.intake.accept import Accepted, SourcePolicy, accept
@@ -90,7 +90,7 @@ def _touches(
     monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS", mock_broker.bootstrap_servers)
     monkeypatch.setenv("TOUCHLINE_KAFKA__EMBEDDED", "true")
     kafka, over = load().settings.kafka, threading.Event()
-    announce(kafka, namespace, Present(1, "cluster", namespace))
+    announce(kafka, namespace, Generation(1, "cluster", namespace))
     topic = full_name(namespace, TOUCHPOINTS.name)
     producer = KafkaProducer(**blocking(kafka))
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.kafka.embedded import API_VERSION, PARTITIONS
+from deploy.config.embedded import API_VERSION, PARTITIONS
 from deploy.local.broker import MockBroker
 from deploy.runtime.processes import free_port
 from ingest.publishing.blocking import BatchPublisher, Delivery

@@ -15,7 +15,7 @@ import pytest
 from deploy.cli.main import run
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.batch import BatchConnectorSuite
-from ingest.testing.contracts import GROUP, contract
+from ingest.testing.contracts import GROUP, load_contract
 from ingest.testing.suite import ConnectorSuite
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +70,7 @@ def python(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> tup
 def test_every_connector_has_a_contract():
     assert {point.name for point in entry_points(group=GROUP)} == set(Registry())
     for name in Registry():
-        assert issubclass(contract(name), (ConnectorSuite, BatchConnectorSuite))
+        assert issubclass(load_contract(name), (ConnectorSuite, BatchConnectorSuite))
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,15 @@ def test_what_is_wrong_with_a_contract_is_said_in_one_line(
     toys = types.ModuleType("toys")
     line = Registry().load("line")
     vars(toys).update(
-        Toy=type("Toy", (line,), {"name": "toy"}), Files=BatchConnectorSuite, Other=contract("line")
+        Toy=type("Toy", (line,), {"name": "toy"}),
+        Files=BatchConnectorSuite,
+        Other=load_contract("line"),
     )
     monkeypatch.setitem(sys.modules, "toys", toys)
     install(tmp_path, "toy", "toys:Toy", value)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConnectorError) as problem:
-        contract("toy")
+        load_contract("toy")
     assert said in str(problem.value)
     assert "\n" not in str(problem.value)
 

@@ -13,11 +13,11 @@ from faust.types import TP
 from rocksdict import DbClosedError
 
 from processors.engine import EngineConfig, Hooks, runner
-from processors.engine.config import ROWS, SEEN
 from processors.engine.metrics import FAILED_RECORDS, INPUT_GAP
 from processors.engine.packing import Packed
 from processors.engine.runner import Engine
 from processors.engine.store import OFFSET
+from processors.stage_topics import ROWS, SEEN
 from schemas.rows import FORMAT
 from tests.support.engine_doubles import Halted, Log, Recorder, open_db, refuse_to_halt
 from tests.support.engine_stages import CountingStage, pack, unpack

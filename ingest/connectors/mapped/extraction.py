@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.connectors.mapped.expressions import Expression, ExpressionError, Scope
-from ingest.connectors.mapped.rest import Tree, is_larger, without
+from ingest.connectors.mapped.leftover import Tree, is_larger, without
 from ingest.connectors.mapped.rules import Named, PropertiesRule, TouchRule
 from ingest.connectors.mapped.values import Computed, Word
 from ingest.kit.fields import Fields, id_text, identifiers
@@ -16,8 +16,8 @@ from ingest.kit.fields import Fields, id_text, identifiers
 _LARGEST = 1_000_000
 
 
-class Drawing:
-    """The evaluation of a mapping's expressions for one event."""
+class Extraction:
+    """One event, seen through the expressions of a mapping."""
 
     def __init__(self, event: dict[str, Any], scope: Scope) -> None:
         self._event = event

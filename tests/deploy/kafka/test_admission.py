@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.kafka.embedded import PARTITION_BYTES
+from deploy.config.embedded import PARTITION_BYTES
+from deploy.kafka.admission import ASSUMED_RECORD_BYTES, Backlog, fill
 from deploy.kafka.lag import Lag, Reader, drain
-from deploy.local.admission import ASSUMED_RECORD_BYTES, Backlog, fill
 
 TRAILS = Reader("touchline-trails", "touchpoints")
 PROFILES = Reader("touchline-profiles", "trails")
@@ -32,7 +32,7 @@ def backlog(*answers: list[Lag]) -> Backlog:
 
 def test_an_idle_pipeline_admits():
     watcher = backlog([Lag(TRAILS, 0, 0, 100, 100), Lag(SINK, 0, 0, 0, 0)])
-    watcher.look()
+    watcher.update()
     assert watcher.admission() is None
 
 
@@ -41,9 +41,9 @@ def test_a_stage_that_is_behind_stops_the_gateway_until_it_has_caught_up():
         [Lag(TRAILS, 0, 0, ROOM, ROOM // 3)],
         [Lag(TRAILS, 0, 0, ROOM, ROOM - 5)],
     )
-    watcher.look()
+    watcher.update()
     assert watcher.admission() == 1.0
-    watcher.look()
+    watcher.update()
     assert watcher.admission() is None
 
 

@@ -15,7 +15,7 @@ from deploy.kafka.clients import blocking
 _MOCK = "mockCluster"
 
 
-def knows_embedded(settings: Settings) -> Settings:
+def detect_embedded(settings: Settings) -> Settings:
     """Return the settings, with `kafka.embedded` set if the Kafka at their address is embedded."""
     if settings.kafka.embedded:
         return settings

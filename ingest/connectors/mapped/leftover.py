@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ingest.connectors.mapped.expression_analysis import Path
 from ingest.connectors.mapped.expressions import Expression
-from ingest.connectors.mapped.shape import Path
 from ingest.connectors.mapped.values import Computed, Word, inside
 
 #: Paths by their names, one inside the other; where one ends there is nothing below.

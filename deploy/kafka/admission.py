@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import structlog
 from kafka.errors import KafkaError
 
-from deploy.kafka.embedded import PARTITION_BYTES
+from deploy.config.embedded import PARTITION_BYTES
 from deploy.kafka.lag import Lag, Lags
 
 #: Above this fill the gateway answers 503. Requests in flight at that moment must fit in the rest.
@@ -62,10 +62,13 @@ class Backlog:
         """Return None to accept the request, otherwise the seconds after which to try again."""
         return self._retry_after
 
-    def look(self) -> None:
+    def is_full(self) -> bool:
+        """Return True if the current lags leave too little room."""
+        return fill(self._lags.read(), *self._topics) > HIGH
+
+    def update(self) -> None:
         """Update the answer from the current lags."""
-        level = fill(self._lags.read(), *self._topics)
-        self._retry_after = RETRY_AFTER if level > HIGH else None
+        self._retry_after = RETRY_AFTER if self.is_full() else None
 
     def start(self) -> None:
         """Start the monitoring thread."""
@@ -79,7 +82,7 @@ class Backlog:
     def _watch(self) -> None:
         while not self._stopped.wait(INTERVAL):
             try:
-                self.look()
+                self.update()
             except (KafkaError, OSError) as error:
                 # Without current offsets nothing may be written: it could push out unread records.
                 self._retry_after = RETRY_AFTER

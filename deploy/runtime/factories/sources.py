@@ -1,4 +1,4 @@
-"""Conversion of the settings to the configurations and ports that the packages require."""
+"""The configured sources, as the gateway, imports, pulls and replays use them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ from deploy.config.sections import SourceSettings
 from deploy.config.settings import Configuration, Settings
 from deploy.config.tracking_plan import read_plan
 from deploy.config.yaml_file import ConfigurationError, Location, Problem
-from deploy.kafka.clients import security
-from deploy.kafka.control import Present
-from deploy.kafka.embedded import API_VERSION
-from deploy.runtime.membership import state_folder
-from deploy.runtime.stages import partitions_of
 from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
 from ingest.files.reader import BatchSource
 from ingest.gateway.app import BROWSER_CONNECTORS
@@ -24,62 +19,7 @@ from ingest.intake.accept import SourcePolicy
 from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.source import ReadableSource
-from ingest.publishing.port import KafkaConnection
 from ingest.registry import ConnectorError, Registry
-from processors.engine import EngineConfig
-from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
-from sinks.clickhouse.config import SinkConfig
-
-
-def clickhouse(settings: Settings) -> ClickHouse:
-    """Return a connection, which connects on first use."""
-    return ClickHouse(clickhouse_config(settings))
-
-
-def clickhouse_config(settings: Settings) -> ClickHouseConfig:
-    """Return the address and credentials of ClickHouse."""
-    given = settings.clickhouse
-    return ClickHouseConfig(given.url, given.username, given.password.get_secret_value())
-
-
-def kafka_connection(settings: Settings, namespace: str) -> KafkaConnection:
-    """Return the publishers' connection to Kafka; they write to the namespace of a generation."""
-    return KafkaConnection(
-        settings.kafka.bootstrap_servers,
-        namespace,
-        security(settings.kafka),
-        API_VERSION if settings.kafka.embedded else None,
-    )
-
-
-def sink_config(settings: Settings, namespace: str) -> SinkConfig:
-    """Return the sink's configuration; the namespace is that of the generation that it reads."""
-    kafka = settings.kafka
-    return SinkConfig(
-        settings.kafka.bootstrap_servers,
-        clickhouse_config(settings),
-        settings.namespace,
-        security(settings.kafka),
-        kafka_namespace=namespace,
-        # The in-memory broker admits a new member only when the session of the old one is over.
-        session_timeout_s=6.0 if kafka.embedded else kafka.session_timeout_s or 30.0,
-    )
-
-
-def engine_config(settings: Settings, present: Present, stage: str) -> EngineConfig:
-    """Return a stage's configuration for the topics of an epoch, with the folder of its state."""
-    session = settings.kafka.session_timeout_s or 60.0
-    return EngineConfig(
-        settings.kafka.bootstrap_servers,
-        state_folder(settings.state, settings.namespace, present.namespace, stage),
-        partitions_of(settings, present),
-        present.namespace,
-        security(settings.kafka),
-        session_timeout=session,
-        # Long before another process may own the partitions.
-        send_timeout=min(20.0, session / 2),
-        epoch=present.epoch,
-    )
 
 
 def gateway_config(settings: Settings) -> GatewayConfig:

@@ -6,10 +6,12 @@ import pytest
 
 from deploy.config.settings import Settings, load, with_changes
 from deploy.config.yaml_file import ConfigurationError
-from deploy.kafka.control import Present
-from deploy.runtime.factories import engine_config, gateway_sources, sink_config
+from deploy.kafka.control import Generation
+from deploy.runtime.factories.sources import gateway_sources
+from deploy.runtime.sink import sink_config
+from deploy.runtime.worker import engine_config
 
-PRESENT = Present(1, "cluster", "{}")
+PRESENT = Generation(1, "cluster", "{}")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ingest.connector import Result
-from ingest.connectors.mapped.drawing import Drawing
 from ingest.connectors.mapped.expressions import (
     Expression,
     ExpressionError,
@@ -17,7 +16,8 @@ from ingest.connectors.mapped.expressions import (
     TooMuchWorkError,
     holds,
 )
-from ingest.connectors.mapped.rest import Tree, taken_by, tree
+from ingest.connectors.mapped.extraction import Extraction
+from ingest.connectors.mapped.leftover import Tree, taken_by, tree
 from ingest.connectors.mapped.rules import MappingRules, PropertiesRule, TouchRule
 from ingest.kit.fields import Payload, derived_id, finish, snake_case
 from schemas.rejection import Rejection
@@ -33,8 +33,8 @@ class Prepared(NamedTuple):
     mapped: Tree
 
 
-class Touches:
-    """The converter of a source's events to touchpoints."""
+class Conversion:
+    """The conversion of a source's events into touchpoints."""
 
     def __init__(self, mapping: MappingRules) -> None:
         self._rules = [(rule.when, _prepared(mapping.changed_by(rule))) for rule in mapping.rules]
@@ -49,18 +49,18 @@ class Touches:
             rule = next((one for when, one in self._rules if _is_met(when, event, scope)), None)
         except TooMuchWorkError as error:
             return Rejection("invalid", f"when: {error}", payload())
-        drawing = Drawing(event, scope)
+        extraction = Extraction(event, scope)
         fields, mapped = rule or self._common
-        kind = self._type(fields, rule is None and bool(self._rules), drawing, source)
-        if kind is None and not drawing.problems:
+        kind = self._type(fields, rule is None and bool(self._rules), extraction, source)
+        if kind is None and not extraction.problems:
             return Rejection("unsupported", _UNKNOWN, payload())
-        drawn = drawing.fields(fields, mapped)
-        event_id = drawn["event_id"] or derived_id(event)
-        touch = {**drawn, "type": kind, "event_id": event_id}
-        return finish(touch, drawing.problems, payload, nobody=_NOBODY)
+        extracted = extraction.fields(fields, mapped)
+        event_id = extracted["event_id"] or derived_id(event)
+        touch = {**extracted, "type": kind, "event_id": event_id}
+        return finish(touch, extraction.problems, payload, nobody=_NOBODY)
 
     def _type(
-        self, fields: TouchRule, ruled_out: bool, drawing: Drawing, source: str
+        self, fields: TouchRule, ruled_out: bool, extraction: Extraction, source: str
     ) -> str | None:
         """Return the type; None for an event that is skipped. `ruled_out`: no rule held."""
         rule = fields.type
@@ -68,15 +68,15 @@ class Touches:
             return None
         if rule.fixed is not None:
             return rule.fixed if self._keeps_unknown or not ruled_out else None
-        word = drawing.word("type", rule) or ""
+        word = extraction.word("type", rule) or ""
         if rule.table is not None and word in rule.table:
             return str(rule.table[word])
         is_unknown = ruled_out or rule.table is not None
         if is_unknown and not self._keeps_unknown:
             return None
         name = snake_case(word)
-        if not name and not drawing.problems:
-            drawing.problems.append("type: must be text with letters or digits")
+        if not name and not extraction.problems:
+            extraction.problems.append("type: must be text with letters or digits")
         return f"{snake_case(self._prefix or source)}_{name}" if is_unknown else name
 
 
