@@ -28,9 +28,9 @@ from deploy.runtime.processes import wait_until
 from schemas import topics
 from schemas.times import now_ms
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.config import MAX_ROWS
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import TOUCHPOINTS, databases
-from sinks.clickhouse.writer import MAX_ROWS
 from tests.support.clickhouse import LocalClickHouse
 
 
