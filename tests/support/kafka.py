@@ -12,7 +12,6 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
 from deploy.local.ports import free_port
 
-
 #: A broker of a test lives for minutes: code of the first compiler starts sooner, and optimizing it
 #: costs a third more processor time than it saves.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
