@@ -34,7 +34,7 @@ from ingest.publishing.port import Message
 from schemas import messages, topics, touchpoint_row
 from schemas.identifiers import identifier_id
 from schemas.messages import LinkRequest
-from schemas.times import DAY_MS, rfc3339
+from schemas.times import DAY_MS, now_ms, rfc3339
 from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.tables import TOUCHPOINTS, databases
@@ -122,7 +122,9 @@ class Customers:
         self._linked.add((lead, other))
         request = LinkRequest(*lead, *other, "benchmark", event_id, at_ms, at_ms)
         key = identifier_id(*lead).encode()
-        self.links.append(Message(topics.LINKS.name, key, messages.encode(request), None, 0))
+        self.links.append(
+            Message(topics.LINK_REQUESTS.name, key, messages.encode(request), None, 0)
+        )
 
 
 class Peaks:
@@ -161,7 +163,7 @@ def main() -> None:
         environment = ours.environment()
         ours.setup()
         store = ClickHouse(ClickHouseConfig(server.url))
-        customers = Customers(options.customers, options.touches, int(time.time() * 1000))
+        customers = Customers(options.customers, options.touches, now_ms())
         database = databases("").storage
         for batch in customers.rows():
             store.insert(database, TOUCHPOINTS.name, batch)

@@ -13,7 +13,7 @@
     ├── ClickHouseError        an operation of ClickHouse failed
     │   ├── Unreachable        it does not answer; the same call may succeed later
     │   ├── BadRows            it cannot read a row
-    │   └── Refused            it refuses until somebody changes something
+    │   └── RequestRejected    it rejects the request until somebody changes something
     ├── MigrationError         tables cannot be migrated
     ├── ImportProblem          a file cannot be imported
     ├── PullProblem            there is nothing to pull

@@ -16,7 +16,7 @@ from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
 from processors.stage_topics import StageShape, changelogs, group
 from processors.trails.stage import TrailsStage
-from schemas.topics import LASTING, PUBLIC, full_name
+from schemas.topics import GLOBAL, PUBLIC, full_name
 from sinks.clickhouse.tables import TABLES
 
 #: The stages in the order of the data flow.
@@ -38,12 +38,12 @@ def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -
     if partitions:
         kafka = kafka.model_copy(update={"partitions": partitions})
     logs = [topic for stage in STAGES for topic in changelogs(stage, namespace)]
-    return topic_specs(kafka, namespace, logs, (topic for topic in PUBLIC if topic not in LASTING))
+    return topic_specs(kafka, namespace, logs, (topic for topic in PUBLIC if topic not in GLOBAL))
 
 
 def lasting_topics(settings: Settings) -> list[TopicSpec]:
     """Return the topics outside of all generations."""
-    return topic_specs(settings.kafka, settings.namespace, (), LASTING)
+    return topic_specs(settings.kafka, settings.namespace, (), GLOBAL)
 
 
 def readers(namespace: str) -> list[Reader]:

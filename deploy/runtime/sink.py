@@ -14,7 +14,8 @@ from deploy.runtime.membership import exit_when_generation_ends, wait_for_genera
 from deploy.runtime.metrics.counters import SinkCounters
 from deploy.runtime.metrics.exposition import Exposition
 from deploy.runtime.signals import async_stop_event
-from sinks.clickhouse.writer import SinkConfig, run_sink
+from sinks.clickhouse.config import SinkConfig
+from sinks.clickhouse.writer import run_sink
 
 
 def run(settings: Settings, which: str) -> None:

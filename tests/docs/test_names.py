@@ -285,7 +285,7 @@ def test_a_link_that_leads_nowhere_is_found():
 
 
 def test_a_module_that_is_not_there_is_found():
-    text = "The engine.\n\nstep       one\nstore, absent   two\n\n`runner` and `gone`, `serve`."
+    text = "The engine.\n\nticks      one\nstore, absent   two\n\n`runner` and `gone`, `serve`."
     package = Document(ROOT / "processors" / "engine" / "__init__.py", text, markdown=False)
     assert [(one.line, one.text) for one in absent_modules(package)] == [(6, "gone"), (4, "absent")]
 

@@ -17,7 +17,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.operations.rebuild.live_copy import LiveCopy
 from deploy.operations.rebuild.switch import close_topics
 from ingest.publishing.port import Message, NotAcknowledged
-from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, partition_of
+from schemas.topics import LINK_REQUESTS, REJECTED, TOUCHPOINTS, partition_of
 
 pytestmark = pytest.mark.kafka
 
@@ -72,16 +72,16 @@ def test_records_are_copied_once_as_they_are_and_a_copy_goes_on_where_it_was(set
         with LiveCopy(settings.kafka, source, target, after) as copy:
             begun = copy.ends(TOUCHPOINTS.name)
             copy.begin(TOUCHPOINTS.name, begun)
-            copy.begin(LINKS.name, {0: 0})
+            copy.begin(LINK_REQUESTS.name, {0: 0})
             before.publish(touches(100, 50))
-            before.publish([Message(LINKS.name, b"lead", b"a link", 5, partition=0)])
+            before.publish([Message(LINK_REQUESTS.name, b"lead", b"a link", 5, partition=0)])
             assert copy.left(TOUCHPOINTS.name) == 50
             # Not further than what is processed.
             halfway = {n: (begun[n] + end) // 2 for n, end in copy.ends(TOUCHPOINTS.name).items()}
             copied = copy.copy(TOUCHPOINTS.name, halfway, beat)
             assert copied + copy.left(TOUCHPOINTS.name) == 50
             assert copy.copy(TOUCHPOINTS.name, halfway, beat) == 0
-            assert copy.copy(LINKS.name, copy.ends(LINKS.name), beat) == 1
+            assert copy.copy(LINK_REQUESTS.name, copy.ends(LINK_REQUESTS.name), beat) == 1
         with LiveCopy(settings.kafka, source, target, after) as copy:
             ends = copy.ends(TOUCHPOINTS.name)
             assert copy.copy(TOUCHPOINTS.name, ends, beat) == 50 - copied
@@ -92,7 +92,7 @@ def test_records_are_copied_once_as_they_are_and_a_copy_goes_on_where_it_was(set
         (m.key, m.value, m.timestamp_ms) for m in touches(100, 50)
     )
     assert all(record.partition == partition_of(record.key, 3) for record in found)
-    [link] = records(settings, f"{target}.{LINKS.name}")
+    [link] = records(settings, f"{target}.{LINK_REQUESTS.name}")
     assert (link.value, link.timestamp, link.partition) == (b"a link", 5, 0)
 
 

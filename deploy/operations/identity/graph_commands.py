@@ -11,7 +11,7 @@ from deploy.kafka.operator_publisher import OperatorPublisher
 from ingest.publishing.port import Message
 from schemas.identifiers import identifier_id
 from schemas.messages import SplitCommand, encode
-from schemas.topics import LINKS, TOUCHPOINTS
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 
 #: The graph reads all links and commands in one order, from this partition.
 _PARTITION = 0
@@ -47,4 +47,4 @@ class KafkaCommands:
 def _message(command: SplitCommand) -> Message:
     lead = command.lead_kind, command.lead_value
     key = identifier_id(*(lead if command.lead_kind else (command.kind, command.value)))
-    return Message(LINKS.name, key.encode(), encode(command), partition=_PARTITION)
+    return Message(LINK_REQUESTS.name, key.encode(), encode(command), partition=_PARTITION)

@@ -19,7 +19,7 @@ from deploy.operations.rebuild.history import History
 from deploy.operations.rebuild.live_copy import COPIED
 from deploy.operations.rebuild.replay import suspend_retention
 from deploy.operations.rebuild.switch import copy_round
-from schemas.topics import LINKS, TOUCHPOINTS
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 
 #: Number of touches not copied yet that is small enough for the switch.
 _CAUGHT_UP = 2_000
@@ -103,7 +103,7 @@ def _replay_history(
     shown = context.epochs.shown()
     number = before.epoch if shown is None else shown.number
     # The later links of the present epoch are copied from its topic.
-    until = at[LINKS.name][0] if number == before.epoch else None
+    until = at[LINK_REQUESTS.name][0] if number == before.epoch else None
     history = History(context.store, context.settings.namespace, number, until)
     tools.replay.links(history)
     touches = tools.replay.touches(history, ordered_table(own.epoch))

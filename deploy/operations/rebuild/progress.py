@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from deploy.config.settings import Settings
 from deploy.kafka.lag import BrokerLags, Lag, Lags, Reader, drain
 from deploy.kafka.topology import readers
-from schemas.topics import ASSIGNMENTS, LINKS, full_name
+from schemas.topics import ASSIGNMENTS, LINK_REQUESTS, full_name
 
 #: Seconds after which a wait is reported; it then continues, because records in Kafka stay there.
 _DRAIN_S = 30.0
@@ -38,7 +38,7 @@ class GenerationProgress:
 
     def wait_until_answered(self) -> None:
         """Wait until all present links are decided and the `trails` stage has the answers."""
-        names = {full_name(self.namespace, topic.name) for topic in (LINKS, ASSIGNMENTS)}
+        names = {full_name(self.namespace, topic.name) for topic in (LINK_REQUESTS, ASSIGNMENTS)}
         self._wait(one for one in self.readers() if one.topic in names)
 
     def wait_until_drained(self) -> None:

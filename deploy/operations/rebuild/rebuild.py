@@ -33,7 +33,7 @@ from deploy.operations.rebuild.replay import (
 from deploy.operations.rebuild.switch import switch
 from deploy.operations.setup import set_up
 from deploy.runtime.factories.clickhouse import clickhouse_config
-from schemas.topics import LINKS, TOUCHPOINTS
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
 
@@ -161,7 +161,9 @@ def is_empty(settings: Settings, present: Generation) -> bool:
     twice.
     """
     progress = GenerationProgress(settings, present.namespace, lambda _: None)
-    return not any(any(progress.end_offsets(topic.name).values()) for topic in (LINKS, TOUCHPOINTS))
+    return not any(
+        any(progress.end_offsets(topic.name).values()) for topic in (LINK_REQUESTS, TOUCHPOINTS)
+    )
 
 
 def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:

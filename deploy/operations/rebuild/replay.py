@@ -18,14 +18,14 @@ from deploy.kafka.topics import Cluster
 from deploy.operations.rebuild.history import History
 from deploy.operations.rebuild.progress import GenerationProgress
 from ingest.publishing.port import Message
-from schemas.topics import LINKS, TOUCHPOINTS, TRAILS, full_name
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS, TRAILS, full_name
 
 #: Records sent, and acknowledged, at once.
 _SLICE = 4_000
 _PROGRESS_S = 10.0
 
 #: Topics whose records are replayed with their original times, which may be years ago.
-_REPLAYED = (TOUCHPOINTS, LINKS)
+_REPLAYED = (TOUCHPOINTS, LINK_REQUESTS)
 
 
 def suspend_retention(cluster: Cluster, namespace: str) -> None:

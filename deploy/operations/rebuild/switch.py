@@ -26,7 +26,7 @@ from deploy.operations.rebuild.context import RebuildContext, Tools
 from deploy.operations.rebuild.live_copy import PROBE, LiveCopy, Offsets
 from deploy.operations.rebuild.replay import restore_retention
 from ingest.publishing.port import WRITTEN
-from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, VIOLATIONS, full_name
+from schemas.topics import LINK_REQUESTS, REJECTED, TOUCHPOINTS, VIOLATIONS, full_name
 
 #: Seconds without new records after which all gateways, which hear of a change at once, count as
 #: having changed over.
@@ -65,7 +65,7 @@ def switch(context: RebuildContext, own: Generation) -> None:
 
 def copy_round(tools: Tools, touches: Offsets, beat: Callable[[], None]) -> None:
     """Copy the present links, wait for the answers, copy touches up to these offsets."""
-    if tools.copy.copy(LINKS.name, tools.copy.ends(LINKS.name), beat):
+    if tools.copy.copy(LINK_REQUESTS.name, tools.copy.ends(LINK_REQUESTS.name), beat):
         tools.progress.wait_until_answered()
     tools.copy.copy(TOUCHPOINTS.name, touches, beat)
 

@@ -36,11 +36,11 @@ _json = msgspec.json.Decoder()
 #: Decoders with which the readers of a topic begin; they raise msgspec.DecodeError.
 _READERS: Mapping[str, Callable[[bytes], Any]] = {
     topics.TRAILS.name: messages.decode_trail_message,
-    topics.LINKS.name: messages.decode_link,
+    topics.LINK_REQUESTS.name: messages.decode_link,
     topics.ASSIGNMENTS.name: messages.decode_assignment,
 }
 #: Topics whose records have the same meaning in every epoch.
-_LASTING = (topics.ACCEPTED.name, topics.REJECTED.name)
+_LASTING = (topics.DEDUPLICATED.name, topics.REJECTED.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Assessor:
         if topic not in _LASTING and refusal.epoch != self._epoch:
             return ReplayAssessment(refusal, obstacle=_OTHER_EPOCH)
         # This topic, of a single partition, has more on the embedded broker.
-        partition = 0 if topic == topics.LINKS.name else None
+        partition = 0 if topic == topics.LINK_REQUESTS.name else None
         return ReplayAssessment(
             refusal, returned=Message(topic, refusal.key, value, None, partition)
         )

@@ -158,7 +158,7 @@ class EngineCounters:
 
 
 class SinkCounters:
-    """An implementation of `sinks.ports.SinkMetrics`."""
+    """An implementation of `sinks.metrics.SinkMetrics`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._rows = SINK_ROWS.make(registry)

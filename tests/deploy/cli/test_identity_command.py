@@ -19,7 +19,7 @@ from deploy.operations.identity.graph_commands import KafkaCommands
 from schemas import messages
 from schemas.identifiers import identifier_id
 from schemas.messages import SplitCommand
-from schemas.topics import LINKS, full_name
+from schemas.topics import LINK_REQUESTS, full_name
 from tests.support.deployment import World
 
 Capture = pytest.CaptureFixture[str]
@@ -157,7 +157,7 @@ def sent(broker: EmbeddedBroker, namespace: str) -> list[SplitCommand]:
     """The commands in the log of links."""
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, embedded=True)
     consumer = KafkaConsumer(**blocking(kafka), auto_offset_reset="earliest")
-    partition = TopicPartition(full_name(namespace, LINKS.name), 0)
+    partition = TopicPartition(full_name(namespace, LINK_REQUESTS.name), 0)
     consumer.partitions_for_topic(partition.topic)
     consumer.assign([partition])
     found: list[SplitCommand] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deploy.config.settings import Settings
 from deploy.kafka.control import Generation
 from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of, readers
-from schemas.topics import LINKS, full_name
+from schemas.topics import LINK_REQUESTS, full_name
 
 
 def names(settings: Settings, namespace: str) -> set[str]:
@@ -32,5 +32,5 @@ def test_the_number_of_partitions_is_that_of_the_epoch():
     assert partitions_of(settings, Generation(3, "cluster", "")) == settings.topic_partitions
     by_name = {topic.name: topic.partitions for topic in generation_topics(settings, "g3", 9)}
     assert by_name["g3.touchpoints"] == 9
-    assert by_name[full_name("g3", LINKS.name)] == 1
+    assert by_name[full_name("g3", LINK_REQUESTS.name)] == 1
     assert by_name["g3.touchline-trails-rows-changelog"] in (-1, 9)

@@ -20,7 +20,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.operations.setup import set_up
 from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import IdentityPolicy
-from schemas.topics import LASTING, PUBLIC
+from schemas.topics import GLOBAL, PUBLIC
 from sinks.clickhouse.epochs import Epochs
 from tests.support.clickhouse import LocalClickHouse
 
@@ -119,7 +119,7 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     control.announce(settings.kafka, namespace, own)
     outcome = set_up(settings).topics
     assert all(name.startswith(f"{namespace}.g2.") for name in outcome.created)
-    assert len(outcome.created) == len(PUBLIC) - len(LASTING) + len(STAGE_NAMES) + 1
+    assert len(outcome.created) == len(PUBLIC) - len(GLOBAL) + len(STAGE_NAMES) + 1
     [difference] = outcome.differing
     assert f"topic {namespace}.g2.touchpoints has 3 partitions, but 2 are" in difference
     assert control.present_generation(settings) == own

@@ -12,7 +12,7 @@ from deploy.runtime.metrics.counters import EngineCounters, GatewayCounters, Sin
 from deploy.runtime.metrics.exposition import Exposition, text
 from ingest.gateway.config import GatewayMetrics
 from processors.engine import COUNTERS, EngineMetrics
-from sinks.ports import SinkMetrics
+from sinks.metrics import SinkMetrics
 
 ROOT = Path(__file__).parents[3]
 

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from deploy.local.broker import EmbeddedBroker
 from processors.engine import Hooks, changelogs, serve
 from processors.engine.metrics import FAILED_RECORDS
+from schemas.times import now_ms
 from schemas.topics import partition_of
 from tests.support.engine_doubles import Recorder, refuse_to_halt
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
@@ -150,7 +151,7 @@ async def test_an_atomic_stages_rows_travel_in_one_record_batch_a_decision(
 async def test_what_is_due_fires_once_when_its_moment_has_come_and_nothing_waits(
     embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    now = [time.time_ns() // 1_000_000]
+    now = [now_ms()]
     async with deployment(
         embedded_broker.bootstrap_servers, "due", tmp_path, deadlines=True
     ) as made:

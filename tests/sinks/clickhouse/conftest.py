@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.local.broker import EmbeddedBroker
 from sinks.clickhouse.client import ClickHouseConfig
-from sinks.clickhouse.writer import SinkConfig
+from sinks.clickhouse.config import SinkConfig
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.sinking import Producer
 

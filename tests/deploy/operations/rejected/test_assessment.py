@@ -326,7 +326,7 @@ class TestOfRecords:
                 messages.encode(messages.TrailUpdate("i", "email", "a", 1, 2, b"", 3)),
             ),
             (
-                topics.LINKS.name,
+                topics.LINK_REQUESTS.name,
                 messages.encode(messages.LinkRequest("a", "b", "c", "d", "s", "e", 1, 2)),
             ),
             (
@@ -343,14 +343,14 @@ class TestOfRecords:
         assert assessment.returned is not None
         assert (assessment.returned.topic, assessment.returned.key) == (topic, b"k")
         assert assessment.returned.value == value
-        assert assessment.returned.partition == (0 if topic == topics.LINKS.name else None)
+        assert assessment.returned.partition == (0 if topic == topics.LINK_REQUESTS.name else None)
         for epoch in (0, 2):
             other = assessor(epoch=3).assess(record(topic, value, epoch=epoch))
             assert "rebuild has computed anew" in other.why
 
     def test_a_row_of_touches_that_clickhouse_refused_goes_back_in_any_epoch(self) -> None:
         assessment = assessor(epoch=3).assess(
-            record(topics.ACCEPTED.name, rows.touchpoint(), epoch=1)
+            record(topics.DEDUPLICATED.name, rows.touchpoint(), epoch=1)
         )
         assert assessment.returned is not None
 
@@ -360,7 +360,12 @@ class TestOfRecords:
 
     @pytest.mark.parametrize(
         "topic",
-        [topics.TOUCHPOINTS.name, topics.TRAILS.name, topics.PROFILES.name, topics.LINKS.name],
+        [
+            topics.TOUCHPOINTS.name,
+            topics.TRAILS.name,
+            topics.PROFILES.name,
+            topics.LINK_REQUESTS.name,
+        ],
     )
     def test_what_no_reader_can_read_stays(self, topic: str) -> None:
         assessment = assessor().assess(record(topic, b"\x00\xff"))
