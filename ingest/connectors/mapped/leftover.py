@@ -7,7 +7,8 @@ from typing import Any
 
 from ingest.connectors.mapped.expression_analysis import Path
 from ingest.connectors.mapped.expressions import Expression
-from ingest.connectors.mapped.values import Computed, Word, inside
+from ingest.connectors.mapped.origin import inside
+from ingest.connectors.mapped.values import Computed, Word
 
 #: Paths by their names, one inside the other; where one ends there is nothing below.
 Tree = dict[str, "Tree"]

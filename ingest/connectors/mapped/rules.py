@@ -10,16 +10,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from ingest.connectors.mapped.expressions import Compiled, Expression, compiled
+from ingest.connectors.mapped.origin import Section, as_object, expressions
+from ingest.connectors.mapped.times import Moment
 from ingest.connectors.mapped.values import (
     ChannelWord,
     ConsentValue,
     DirectionWord,
-    Moment,
-    Section,
     TypeWord,
     Value,
-    as_object,
-    expressions,
 )
 from ingest.kit.fields import snake_case
 from ingest.kit.mapping_terms import Separators, identifier_rules
@@ -184,7 +182,7 @@ class MappingRules(TouchRule):
 def from_text(value: Any) -> Any:
     """Refuse a mapping that is still the name of a file: only `touchline.yaml` may name one."""
     if isinstance(value, str):
-        raise ValueError("expected the mapping; the name of a file is read in touchline.yaml only")
+        raise ValueError("expected the mapping; touchline.yaml may name a file, as `mapping`")
     return value
 
 
