@@ -18,15 +18,8 @@ from ingest.connectors.mapped.connector import Mapped, MappedOptions
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.values import RECEIVED_MS
 from schemas.rejection import Rejection
+from tests.support.mapping_languages import LANGUAGES, RULES, SIGNATURE, options
 
-LANGUAGES = ("jsonl", "mapped")
-SIGNATURE = {"scheme": "token", "header": "x-token", "secret": "s"}
-RULES: dict[str, Any] = {
-    "type": "order_completed",
-    "channel": "store",
-    "event_id": "id",
-    "identifiers": {"email": "mail"},
-}
 EVENT: dict[str, Any] = {
     "id": "7",
     "mail": "ada@example.com",
@@ -47,10 +40,6 @@ EVENT: dict[str, Any] = {
 }
 AT = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
 TOKYO = "Asia/Tokyo"
-
-
-def options(language: str, rules: dict[str, Any]) -> dict[str, Any]:
-    return {"signature": SIGNATURE, "mapping": rules} if language == "mapped" else {"map": rules}
 
 
 def result(language: str, changes: dict[str, Any], **event: Any) -> Result:
