@@ -43,7 +43,7 @@ class JsonLines(RowConnector):
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the touchpoint of a line."""
         convert = partial(self._touch, row_id(request.path), context.source)
-        yield single_event(request.body, convert, "the line")
+        yield single_event(request, convert, "the line")
 
     def _touch(self, event_id: str, source: str, event: dict[str, Any], payload: Payload) -> Result:
         if self._map is not None:
