@@ -10,6 +10,7 @@ pytest_plugins = (
     "tests.support.clickhouse",
     "tests.support.gateway",
     "tests.support.kafka",
+    "tests.support.logs",
     "tests.support.mail_server",
     "tests.support.sinking",
     "tests.support.waiting",
@@ -24,7 +25,7 @@ SERVICES = {
     "clickhouse",
     "kafka_broker",
     "mail_server",
-    "mock_broker",
+    "embedded_broker",
     "own_clickhouse",
     "own_kafka",
 }

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
-from collections.abc import Iterator
 
-import deploy
-import ingest
-import processors
-import schemas
-import sinks
 from schemas import errors
-from schemas.errors import TouchlineError
+from tests.support.exceptions import FAILURES, OURS
 
-PACKAGES = (schemas, ingest, processors, sinks, deploy)
-#: A project of its own, which a plug-in's author begins with; and a program.
-NOT_OURS = ("ingest.testing.template", "deploy.__main__", "ingest.testing.__main__")
 #: Exceptions that never leave the room, with the place that answers them.
 CONTROL_FLOW = {
     "NotNow": "a connector's: the pull waits and asks again",
@@ -28,33 +17,13 @@ CONTROL_FLOW = {
     "TooSlow": "the gateway answers 408",
     "FetchFailed": "the gateway answers 503: the provider's site is away",
     "RateLimited": "the gateway answers 429",
-    "Stopped": "a stop reached a pause or a pull: it ends in order",
+    "ShutdownRequested": "a stop reached a pause of a sink: it ends in order",
+    "Stopped": "a stop reached a pull: it ends in order",
     "TooLarge": "a record does not fit: it is rejected",
     "StorageError": "the local database failed: the stage's process ends and logs it",
     "AlreadyHeld": "another process holds a lock: `up` says so, or another port is taken",
     "QueryFailed": "the embedded ClickHouse answers with the error",
 }
-
-
-def _modules() -> Iterator[str]:
-    for package in PACKAGES:
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.startswith(NOT_OURS):
-                yield module.name
-
-
-def _ours(base: type[BaseException]) -> Iterator[type[BaseException]]:
-    """Every exception class of ours below a base."""
-    for cls in base.__subclasses__():
-        if cls.__module__.partition(".")[0] in {package.__name__ for package in PACKAGES}:
-            yield cls
-        yield from _ours(cls)
-
-
-for _name in _modules():
-    importlib.import_module(_name)
-OURS = sorted({*_ours(BaseException)}, key=lambda cls: cls.__qualname__)
-FAILURES = [cls for cls in OURS if issubclass(cls, TouchlineError)]
 
 
 def test_every_exception_is_a_failure_or_directs_the_flow():

@@ -80,7 +80,7 @@ class MoneyRule(Section):
 
     @property
     def separators(self) -> Separators:
-        """How an amount is written."""
+        """The separators in a written amount."""
         return Separators(self.decimal, self.thousands)
 
 

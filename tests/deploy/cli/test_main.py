@@ -10,7 +10,7 @@ import pytest
 
 from deploy.cli.main import COMMANDS, cli, exit_status, run
 from schemas.errors import TouchlineError
-from tests.test_exceptions import FAILURES
+from tests.support.exceptions import FAILURES
 
 Capture = pytest.CaptureFixture[str]
 

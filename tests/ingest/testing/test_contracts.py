@@ -116,6 +116,7 @@ def test_what_has_to_be_installed_is_said_in_one_line(tmp_path: Path):
     assert line.endswith("pip install 'touchline[testing]'")
 
 
+@pytest.mark.integration
 def test_the_command_shows_every_promise(tmp_path: Path):
     told = ("-m", "deploy", "connectors", "test", "touchpoint", "--json")
     status, said = python(*told, cwd=tmp_path)
@@ -132,6 +133,7 @@ def test_the_command_shows_every_promise(tmp_path: Path):
     assert not list(tmp_path.iterdir()), "it leaves no file"
 
 
+@pytest.mark.integration
 def test_a_broken_promise_is_shown_with_its_reason(tmp_path: Path):
     env = almost(tmp_path / "site")
     # Tests and settings of the folder that one stands in are no part of it.
@@ -145,6 +147,7 @@ def test_a_broken_promise_is_shown_with_its_reason(tmp_path: Path):
     assert "\nalmost: 20 promises kept, 4 broken\n" in said
 
 
+@pytest.mark.integration
 def test_pytest_runs_a_contract_beside_other_tests(tmp_path: Path):
     env = almost(tmp_path / "site")
     (tmp_path / "test_own.py").write_text("def test_it():\n    pass\n")
@@ -162,6 +165,7 @@ def test_pytest_runs_a_contract_beside_other_tests(tmp_path: Path):
     assert "there is no connector 'nothing'" in said
 
 
+@pytest.mark.integration
 def test_a_module_of_two_lines_runs_a_contract(tmp_path: Path):
     (tmp_path / "test_line.py").write_text(
         "from ingest.connectors.line.contract import LineContract\n\n\n"

@@ -1,4 +1,4 @@
-"""Locks and ports of the local stack."""
+"""Locks of the local stack."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TextIO
 
 import pytest
 
-from deploy.runtime.processes import AlreadyHeld, FileLock
+from deploy.local.file_lock import AlreadyHeld, FileLock
 
 
 def test_a_lock_is_held_by_one_and_leaves_no_file(tmp_path: Path):
     path = tmp_path / "one.lock"
     first, second = FileLock(path), FileLock(path)
-    first.take()
+    first.acquire()
     with pytest.raises(AlreadyHeld):
-        second.take()
+        second.acquire()
     first.release()
     assert not path.exists()
-    second.take()
-    assert second.taken
+    second.acquire()
+    assert second.held
     with pytest.raises(AlreadyHeld):
-        first.take()
+        first.acquire()
     second.release()
 
 
@@ -42,7 +42,7 @@ class Unlucky(FileLock):
 
 def test_a_file_that_its_holder_has_removed_meanwhile_is_not_the_lock(tmp_path: Path):
     lock = Unlucky(tmp_path / "one.lock")
-    lock.take()
+    lock.acquire()
     assert lock.looks == [False, True]
     assert lock.path.exists()
     lock.release()

@@ -1,4 +1,4 @@
-"""The step: a decision, packed into the records to log and publish and the rows to apply.
+"""Packing of a decision: the record batches to log and publish, and the rows to apply.
 
 A stage's decision is checked and packed completely here. So a row that is too large, or a bug in
 the stage, is found before anything is written, and the engine can try smaller batches.
@@ -6,18 +6,16 @@ the stage, is found before anything is written, and the engine can try smaller b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from processors.engine.config import EngineConfig
 from processors.engine.packing import Packed, TooLarge, pack, pack_seen
-from processors.engine.seen import PartitionSeen
+from processors.engine.stage_store import StageStore
 from processors.engine.store import (
     RESERVED,
     Deadline,
-    PartitionMemory,
-    PartitionRows,
     Rows,
     due_entries,
 )
@@ -25,58 +23,8 @@ from processors.stage import Decision, Output
 from schemas.topics import full_name, partition_of
 
 
-class StageStore:
-    """`processors.stage.Store` for one batch: it caches what it read, which `prepare` needs."""
-
-    def __init__(
-        self,
-        rows: PartitionRows,
-        seen: PartitionSeen | None,
-        memory: PartitionMemory,
-        now_s: int,
-    ) -> None:
-        self.rows = rows
-        self.memory = memory.scratch
-        self.read: dict[bytes, bytes | None] = {}
-        self._seen = seen
-        self._now_s = now_s
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return a row; see `processors.stage.Store`."""
-        return self.get_many((key,))[0]
-
-    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return rows; see `processors.stage.Store`."""
-        values = self.rows.get_many(keys)
-        self.read.update(zip(keys, values, strict=True))
-        return values
-
-    def scan(self, prefix: bytes, limit: int, after: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """Return rows by prefix, without the engine's own entries; see `processors.stage.Store`."""
-        found = self.rows.scan(prefix, limit, after)
-        if not prefix.startswith(RESERVED):
-            found = [item for item in found if not item[0].startswith(RESERVED)]
-        return found
-
-    def seen_many(self, hashes: Sequence[bytes]) -> list[int | None]:
-        """Return offsets of first deliveries; see `processors.stage.Store`."""
-        if self._seen is None:
-            raise TypeError("the stage does not declare `deduplicates`")
-        return self._seen.offsets(hashes, self._now_s)
-
-    def due(self, until: int, limit: int) -> Iterator[tuple[bytes, bytes]]:
-        """Yield due entries; see `processors.stage.Store`."""
-        return iter(self.rows.due(until, limit))
-
-    def stored(self, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
-        """Return the rows of `keys` as last applied; read only those that are not read yet."""
-        missing = [key for key in keys if key not in self.read]
-        self.get_many(missing)
-        return {key: self.read[key] for key in keys}
-
-
 @dataclass(frozen=True, slots=True)
-class Step:
+class PreparedDecision:
     """A decision, ready to be carried out. `began` is the start of deciding it (monotonic)."""
 
     began: float
@@ -93,8 +41,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Preparer:
-    """A factory of steps. `create` returns an empty record batch."""
+class DecisionPacker:
+    """Packs the decisions of one stage. `create` returns an empty record batch."""
 
     config: EngineConfig
     create: Callable[[], Any]
@@ -111,7 +59,7 @@ class Preparer:
         *,
         times_ms: Mapping[int, int],
         began: float,
-    ) -> Step:
+    ) -> PreparedDecision:
         """Check and pack a decision of this partition.
 
         Raises:
@@ -127,7 +75,7 @@ class Preparer:
         if self.atomic and len(rows_log) > 1:
             raise TooLarge("the rows of one decision")
         seen = pack_seen(decision.seen, times_ms)
-        return Step(
+        return PreparedDecision(
             began,
             rows,
             entries,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from processors.graph.rows import Mark, WorkingCopy, key
+from processors.graph.rows import EmptyRow, key
 from processors.graph.stage import GraphStage
+from processors.graph.working_copy import WorkingCopy
 from processors.stage import Decision
 from tests.support.pipeline import MemoryStore
 
@@ -23,7 +24,7 @@ def name(number: int) -> str:
 
 def mark(copy: WorkingCopy, *numbers: int) -> None:
     for number in numbers:
-        copy.put(key(b"b:", ONE, name(number)), Mark(), 0)
+        copy.put(key(b"b:", ONE, name(number)), EmptyRow(), 0)
 
 
 def test_pairs_are_those_stored_and_those_of_the_batch_each_once(store):

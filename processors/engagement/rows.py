@@ -1,7 +1,6 @@
-"""Engagement: counters per hour, channel, type, source, campaign and currency.
+"""The rows of engagement counters, in stored and in published form.
 
-Each home partition owns its counters and publishes absolute values; the view sums over homes. A
-late touch updates the window in which it occurred.
+A counter has the key ``e:`` and its window: hour, channel, type, source, campaign and currency.
 """
 
 from __future__ import annotations

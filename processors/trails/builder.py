@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from processors.trails.type_cardinality import settle
+from processors.trails.type_cardinality import merge_surplus_types
 from schemas import trail
-from schemas.feature_adding import Touch, with_touches
+from schemas.feature_adding import Touch, add_touches
 from schemas.features import micros
 from schemas.times import parse_receipt_ms
 from schemas.touchpoint_row import TouchpointRow
-from schemas.trail import FeatureKey, Stamped, Trail, feature_name
+from schemas.trail import FeatureKey, Trail, VersionedValue, feature_name
 
 #: Kinds of which a profile shows the one that was named last.
 SHOWN_KINDS = ("email", "phone")
@@ -20,7 +20,7 @@ MOST_NAMED = 50
 _REMEMBERED = 20_000
 
 
-class Folding:
+class TrailBuilder:
     """A trail while touches are added to it; None begins a new one."""
 
     __slots__ = ("_added", "trail")
@@ -46,10 +46,14 @@ class Folding:
             kept.received_ms = received_ms
         if row.traits:
             for name, value in row.traits.items():
-                _keep_last(kept.traits, name, Stamped(at_ms, row.source, row.event_id, value))
+                _keep_last(
+                    kept.traits, name, VersionedValue(at_ms, row.source, row.event_id, value)
+                )
         if row.consent:
             for purpose, given in row.consent.items():
-                _keep_last(kept.consent, purpose, Stamped(at_ms, row.source, row.event_id, given))
+                _keep_last(
+                    kept.consent, purpose, VersionedValue(at_ms, row.source, row.event_id, given)
+                )
         for kind in SHOWN_KINDS:
             for value in row.identifiers.get(kind, ()):
                 self._name(f"{kind}:{value}", at_ms)
@@ -59,9 +63,9 @@ class Folding:
         """Encode the trail."""
         features = self.trail.features
         for (name, money), touches in self._added.items():
-            features[name] = with_touches(features.get(name), touches, money=money)
+            features[name] = add_touches(features.get(name), touches, money=money)
         self._added = {}
-        settle(features)
+        merge_surplus_types(features)
         return trail.encode(self.trail)
 
     def _name(self, name: str, at_ms: int) -> None:
@@ -123,7 +127,7 @@ def _counting(extra: frozenset[FeatureKey]) -> _Counting:
     return _Counting(extra)
 
 
-def _keep_last(kept: dict[str, Stamped], name: str, new: Stamped) -> None:
+def _keep_last(kept: dict[str, VersionedValue], name: str, new: VersionedValue) -> None:
     old = kept.get(name)
     if old is None or new.order() > old.order():
         kept[name] = new

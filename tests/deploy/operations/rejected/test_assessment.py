@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
+from deploy.operations.rejected.assessment import Assessor, ReplayAssessment
 from deploy.operations.rejected.log import Refusal
-from deploy.operations.rejected.verdict import Judge, Verdict
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, touchpoint
 from ingest.gateway.config import GatewayConfig, Source
 from ingest.intake.accept import SourcePolicy
@@ -39,8 +39,8 @@ from tests.support.refusals import refusal_of, refusal_of_topic
 LEAD = identifier_id("email", "a@example.com")
 
 
-def judge(*given: Source, epoch: int = 1, **limits: Any) -> Judge:
-    return Judge({one.name: one for one in given}, Limits(**limits), epoch)
+def assessor(*given: Source, epoch: int = 1, **limits: Any) -> Assessor:
+    return Assessor({one.name: one for one in given}, Limits(**limits), epoch)
 
 
 async def kept(gateway: Gateway, path: str, body: Any, **options: Any) -> list[Refusal]:
@@ -49,8 +49,8 @@ async def kept(gateway: Gateway, path: str, body: Any, **options: Any) -> list[R
     return [refusal_of(row) for row in gateway.rejected]
 
 
-def ids(verdict: Verdict) -> list[str]:
-    return [one.row.event_id for one in verdict.touches]
+def ids(assessment: ReplayAssessment) -> list[str]:
+    return [one.row.event_id for one in assessment.touches]
 
 
 class TestOfTheGateway:
@@ -65,18 +65,18 @@ class TestOfTheGateway:
             events = [store_visit("a", identifiers=phone), store_visit("b")]
             [refusal] = await kept(gateway, "/v1/events", events, headers=BEARER)
         assert refusal.form == "event"
-        again = judge(without).judge(refusal)
+        again = assessor(without).assess(refusal)
         assert not again.goes
         assert again.why.startswith("no_identifier: identifiers: none is left")
         mended = Source(without.connector, SourcePolicy("crm", region="JP"))
-        verdict = judge(mended).judge(refusal)
-        [one] = verdict.touches
-        assert verdict.goes
+        assessment = assessor(mended).assess(refusal)
+        [one] = assessment.touches
+        assert assessment.goes
         assert (one.row.lead_value, one.row.event_id) == ("+81312345678", "a")
         assert one.row.received_at == "2026-09-21T14:13:20.000Z"
         assert parse_ms(one.row.received_at) == NOW_MS
         assert one.record.key == identifier_id("phone", "+81312345678").encode()
-        assert judge(mended).judge(refusal) == verdict
+        assert assessor(mended).assess(refusal) == assessment
 
     async def test_an_event_keeps_what_its_batch_said_for_all(self) -> None:
         """The client's clock is corrected by the batch's sentAt, and its context counts."""
@@ -96,7 +96,7 @@ class TestOfTheGateway:
         async with serving(given=[shop]) as gateway:
             await gateway.post("/v1/batch", body, headers=BASIC)
             [expected] = gateway.accepted
-        [one] = judge(shop).judge(refusal).touches
+        [one] = assessor(shop).assess(refusal).touches
         assert msgspec.to_builtins(one.row) == expected
         assert (one.row.campaign_name, one.row.occurred_at[:16]) == ("autumn", "2026-09-21T14:03")
 
@@ -107,7 +107,7 @@ class TestOfTheGateway:
         async with serving(given=[strict]) as gateway:
             [refusal] = await kept(gateway, "/v1/p", call, headers=BASIC)
         assert refusal.form == "body"
-        [one] = judge(shop).judge(refusal).touches
+        [one] = assessor(shop).assess(refusal).touches
         assert one.row.type == "page_viewed"
 
     async def test_a_cloud_event_whose_attributes_are_headers(self) -> None:
@@ -121,7 +121,7 @@ class TestOfTheGateway:
         without = Source(crm.connector, SourcePolicy("crm"))
         async with serving(given=[without]) as gateway:
             [refusal] = await kept(gateway, "/v1/events", event, headers={**BEARER, **headers})
-        assert ids(judge(crm).judge(refusal)) == ["/crm c-1"]
+        assert ids(assessor(crm).assess(refusal)) == ["/crm c-1"]
 
     async def test_no_key_and_no_signature_is_kept(self) -> None:
         async with serving() as gateway:
@@ -141,8 +141,8 @@ class TestOfTheGateway:
         async with serving(GatewayConfig(port=0, limits=Limits(max_events=2))) as gateway:
             [refusal] = await kept(gateway, "/v1/events", events, headers=BEARER)
         crm = source("crm", "touchpoint", {"token": TOKEN})
-        assert not judge(crm, max_events=2).judge(refusal).goes
-        assert ids(judge(crm).judge(refusal)) == ["e0", "e1", "e2"]
+        assert not assessor(crm, max_events=2).assess(refusal).goes
+        assert ids(assessor(crm).assess(refusal)) == ["e0", "e1", "e2"]
 
     async def test_a_body_that_was_not_what_its_encoding_said_is_undone_first(self) -> None:
         """Kept as it was sent; a version that understands the encoding reads it."""
@@ -152,9 +152,9 @@ class TestOfTheGateway:
             [refusal] = await kept(gateway, "/v1/events", packed, headers=headers)
         crm = source("crm", "touchpoint", {"token": TOKEN})
         assert refusal.form == "body"
-        assert "Content-Encoding" in judge(crm).judge(refusal).why
+        assert "Content-Encoding" in assessor(crm).assess(refusal).why
         understood = replace(refusal, request=refusal.request.replace('"br"', '"gzip"'))
-        assert ids(judge(crm).judge(understood)) == ["a"]
+        assert ids(assessor(crm).assess(understood)) == ["a"]
 
     async def test_of_what_was_too_large_only_the_beginning_is_there(self) -> None:
         crm = source("crm", "touchpoint", {"token": TOKEN})
@@ -170,8 +170,8 @@ class TestOfTheGateway:
             refusals = [refusal_of(row) for row in gateway.rejected]
         assert [refusal.form for refusal in refusals] == ["cut"] * 3
         for refusal in refusals:
-            verdict = judge(crm).judge(refusal)
-            assert (verdict.goes, verdict.why) == (False, "only its beginning was kept")
+            assessment = assessor(crm).assess(refusal)
+            assert (assessment.goes, assessment.why) == (False, "only its beginning was kept")
 
     async def test_what_stands_around_an_event_never_makes_the_row_too_large(self) -> None:
         shared = {"traits": {"x": '"' * 400_000}}
@@ -229,25 +229,25 @@ class TestOfAnyConnector:
     async def test_a_body_on_which_a_connector_failed_is_read_whole_once_it_is_mended(self) -> None:
         [refusal] = await self.keeps(Lines(), b"a\nbug\nbad\nb")
         assert (refusal.reason, refusal.form) == ("processing_failed", "body")
-        same = judge(Source(Lines(), SourcePolicy("lines"))).judge(refusal)
+        same = assessor(Source(Lines(), SourcePolicy("lines"))).assess(refusal)
         assert (same.goes, same.touches, same.refused) == (False, [], [])
         assert same.why == "processing_failed: connector lines failed (KeyError)"
-        verdict = judge(Source(Mended(), SourcePolicy("lines"))).judge(refusal)
-        assert ids(verdict) == ["a", "bug", "b"]
-        [anew] = [refusal_of_topic(one.value) for one in verdict.refused]
+        assessment = assessor(Source(Mended(), SourcePolicy("lines"))).assess(refusal)
+        assert ids(assessment) == ["a", "bug", "b"]
+        [anew] = [refusal_of_topic(one.value) for one in assessment.refused]
         assert (anew.reason, anew.payload, anew.received_ms) == (
             "invalid", b"bad", refusal.received_ms,
         )  # fmt: skip
         assert anew.rejected_id != refusal.rejected_id
-        again = judge(Source(Mended(), SourcePolicy("lines"))).judge(refusal)
-        assert again.refused == verdict.refused
+        again = assessor(Source(Mended(), SourcePolicy("lines"))).assess(refusal)
+        assert again.refused == assessment.refused
 
     async def test_an_event_of_a_connector_that_says_nothing_is_read_as_a_body(self) -> None:
         [refusal] = await self.keeps(Mended(), b"a\nbad 1")
         assert refusal.form == ""
-        assert not judge(Source(Mended(), SourcePolicy("lines"))).judge(refusal).goes
+        assert not assessor(Source(Mended(), SourcePolicy("lines"))).assess(refusal).goes
         good = replace(refusal, payload=b"good")
-        assert ids(judge(Source(Mended(), SourcePolicy("lines"))).judge(good)) == ["good"]
+        assert ids(assessor(Source(Mended(), SourcePolicy("lines"))).assess(good)) == ["good"]
 
     async def test_a_bug_in_what_is_asked_for_refusals_costs_none(
         self, capsys: pytest.CaptureFixture[str]
@@ -260,8 +260,8 @@ class TestOfAnyConnector:
 
     def test_a_source_that_is_gone_or_has_another_connector_is_named(self) -> None:
         row = refusal_of_topic(rows.rejected())
-        assert judge().judge(row).why == "source shop is not configured, or takes no requests"
-        other = judge(source("shop", "touchpoint", {"token": TOKEN})).judge(row)
+        assert assessor().assess(row).why == "source shop is not configured, or takes no requests"
+        other = assessor(source("shop", "touchpoint", {"token": TOKEN})).assess(row)
         assert "has the connector touchpoint now, and this was sent to segment" in other.why
 
 
@@ -293,15 +293,15 @@ class TestOfOlderVersions:
     def test_a_payload_is_tried_as_a_body_and_as_an_event(
         self, connector: str, options: dict[str, Any], body: Any, event: Any
     ) -> None:
-        made = judge(source("s", connector, options))
+        made = assessor(source("s", connector, options))
         for payload in (body, event):
-            verdict = made.judge(self.old(msgspec.json.encode(payload), connector))
-            assert len(verdict.touches) == 1
+            assessment = made.assess(self.old(msgspec.json.encode(payload), connector))
+            assert len(assessment.touches) == 1
 
     @pytest.mark.parametrize("connector", ["", "sink"])
     def test_a_record_cannot_go_back_because_its_topic_is_not_known(self, connector: str) -> None:
-        verdict = judge().judge(self.old(b"{}", connector, ""))
-        assert "older version, without its topic" in verdict.why
+        assessment = assessor().assess(self.old(b"{}", connector, ""))
+        assert "older version, without its topic" in assessment.why
 
 
 def record(topic: str, value: bytes, key: bytes = b"k", epoch: int = 1, form: Form = "record"):
@@ -312,8 +312,10 @@ def record(topic: str, value: bytes, key: bytes = b"k", epoch: int = 1, form: Fo
 class TestOfRecords:
     def test_a_touch_goes_back_as_the_touch_it_was_in_whatever_epoch(self) -> None:
         value = rows.touchpoint()
-        verdict = judge(epoch=9).judge(record(topics.TOUCHPOINTS.name, value, LEAD.encode(), 1))
-        [one] = verdict.touches
+        assessment = assessor(epoch=9).assess(
+            record(topics.TOUCHPOINTS.name, value, LEAD.encode(), 1)
+        )
+        [one] = assessment.touches
         assert (one.record.key, one.record.value) == (LEAD.encode(), value)
 
     @pytest.mark.parametrize(
@@ -324,7 +326,7 @@ class TestOfRecords:
                 messages.encode(messages.TrailUpdate("i", "email", "a", 1, 2, b"", 3)),
             ),
             (
-                topics.LINKS.name,
+                topics.LINK_REQUESTS.name,
                 messages.encode(messages.LinkRequest("a", "b", "c", "d", "s", "e", 1, 2)),
             ),
             (
@@ -337,31 +339,38 @@ class TestOfRecords:
     def test_a_derived_record_goes_back_within_its_epoch_only(
         self, topic: str, value: bytes
     ) -> None:
-        verdict = judge(epoch=3).judge(record(topic, value, epoch=3))
-        assert verdict.returned is not None
-        assert (verdict.returned.topic, verdict.returned.key) == (topic, b"k")
-        assert verdict.returned.value == value
-        assert verdict.returned.partition == (0 if topic == topics.LINKS.name else None)
+        assessment = assessor(epoch=3).assess(record(topic, value, epoch=3))
+        assert assessment.returned is not None
+        assert (assessment.returned.topic, assessment.returned.key) == (topic, b"k")
+        assert assessment.returned.value == value
+        assert assessment.returned.partition == (0 if topic == topics.LINK_REQUESTS.name else None)
         for epoch in (0, 2):
-            other = judge(epoch=3).judge(record(topic, value, epoch=epoch))
+            other = assessor(epoch=3).assess(record(topic, value, epoch=epoch))
             assert "rebuild has computed anew" in other.why
 
     def test_a_row_of_touches_that_clickhouse_refused_goes_back_in_any_epoch(self) -> None:
-        verdict = judge(epoch=3).judge(record(topics.ACCEPTED.name, rows.touchpoint(), epoch=1))
-        assert verdict.returned is not None
+        assessment = assessor(epoch=3).assess(
+            record(topics.DEDUPLICATED.name, rows.touchpoint(), epoch=1)
+        )
+        assert assessment.returned is not None
 
     def test_a_sign_of_life_does_not(self) -> None:
         value = messages.encode(messages.Watermark(1, 2))
-        assert "sign of life" in judge().judge(record(topics.TRAILS.name, value)).why
+        assert "sign of life" in assessor().assess(record(topics.TRAILS.name, value)).why
 
     @pytest.mark.parametrize(
         "topic",
-        [topics.TOUCHPOINTS.name, topics.TRAILS.name, topics.PROFILES.name, topics.LINKS.name],
+        [
+            topics.TOUCHPOINTS.name,
+            topics.TRAILS.name,
+            topics.PROFILES.name,
+            topics.LINK_REQUESTS.name,
+        ],
     )
     def test_what_no_reader_can_read_stays(self, topic: str) -> None:
-        verdict = judge().judge(record(topic, b"\x00\xff"))
-        assert f"no record that the topic {topic} can have" in verdict.why
+        assessment = assessor().assess(record(topic, b"\x00\xff"))
+        assert f"no record that the topic {topic} can have" in assessment.why
 
     def test_what_was_cut_stays(self) -> None:
         row = record(topics.TRAILS.name, b"x", form="cut")
-        assert judge().judge(row).why == "only its beginning was kept"
+        assert assessor().assess(row).why == "only its beginning was kept"

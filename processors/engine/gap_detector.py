@@ -1,4 +1,4 @@
-"""Reading without a gap: each batch continues at the partition's position, or is read again."""
+"""Gaps of the input: each batch continues at the partition's position, or is read again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 _HOLE_AFTER = 3
 
 
-class Reading:
+class GapDetector:
     """Compares the offset of each batch with the next one expected. `app` is Faust's, set first."""
 
     app: Any

@@ -1,4 +1,4 @@
-"""The outcome that a refusal would have today. Pure: the same refusal, the same verdict.
+"""The outcome that a refusal would have today. Pure: the same refusal, the same assessment.
 
 A body or an event is read again by the connector that its source has now, as the gateway would; its
 signature was verified before it was stored. It keeps its time of receipt, and so the ids that are
@@ -36,11 +36,11 @@ _json = msgspec.json.Decoder()
 #: Decoders with which the readers of a topic begin; they raise msgspec.DecodeError.
 _READERS: Mapping[str, Callable[[bytes], Any]] = {
     topics.TRAILS.name: messages.decode_trail_message,
-    topics.LINKS.name: messages.decode_link,
+    topics.LINK_REQUESTS.name: messages.decode_link,
     topics.ASSIGNMENTS.name: messages.decode_assignment,
 }
 #: Topics whose records have the same meaning in every epoch.
-_LASTING = (topics.ACCEPTED.name, topics.REJECTED.name)
+_LASTING = (topics.DEDUPLICATED.name, topics.REJECTED.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Touch:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReplayAssessment:
     """The outcome of a refusal.
 
     Either touches that would be accepted, and events that would be refused again (as records under
@@ -82,8 +82,8 @@ class Verdict:
         return f"{self.reasons[0].reason}: {self.reasons[0].detail}"
 
 
-class Judge:
-    """A judge of refusals by the sources as they are configured now."""
+class Assessor:
+    """An assessor of refusals by the sources as they are configured now."""
 
     def __init__(self, sources: Mapping[str, ReadableSource], limits: Limits, epoch: int) -> None:
         """Prepare. `epoch`: the present one."""
@@ -91,53 +91,59 @@ class Judge:
         self._limits = limits
         self._epoch = epoch
 
-    def judge(self, refusal: Refusal) -> Verdict:
+    def assess(self, refusal: Refusal) -> ReplayAssessment:
         """Return the outcome that a refusal would have now."""
         if refusal.form == "cut":
-            return Verdict(refusal, obstacle=_CUT)
+            return ReplayAssessment(refusal, obstacle=_CUT)
         if refusal.form == "record":
             return self._record(refusal)
         if not refusal.source:
-            return Verdict(refusal, obstacle=_WITHOUT_TOPIC)
+            return ReplayAssessment(refusal, obstacle=_WITHOUT_TOPIC)
         source = self._sources.get(refusal.source)
         if source is None:
             problem = f"source {refusal.source} is not configured, or takes no requests"
-            return Verdict(refusal, obstacle=problem)
+            return ReplayAssessment(refusal, obstacle=problem)
         if source.connector.name != refusal.connector:
             problem = (
                 f"source {refusal.source} has the connector {source.connector.name} now, and this "
                 f"was sent to {refusal.connector}"
             )
-            return Verdict(refusal, obstacle=problem)
-        verdicts = [self._read(refusal, source, request) for request in _requests(refusal, source)]
-        return next((one for one in verdicts if one.touches), verdicts[0])
+            return ReplayAssessment(refusal, obstacle=problem)
+        assessments = [
+            self._read(refusal, source, request) for request in _requests(refusal, source)
+        ]
+        return next((one for one in assessments if one.touches), assessments[0])
 
-    def _record(self, refusal: Refusal) -> Verdict:
+    def _record(self, refusal: Refusal) -> ReplayAssessment:
         topic, value = refusal.topic, refusal.payload
         try:
             if topic == topics.TOUCHPOINTS.name:
                 row = touchpoint_row.decode(value)
                 record = Accepted(row.event_id, refusal.key or row.lead_id.encode(), value)
-                return Verdict(refusal, touches=[Touch(record, row)])
+                return ReplayAssessment(refusal, touches=[Touch(record, row)])
             read = _READERS.get(topic, _json.decode)(value)
         except msgspec.MsgspecError:
-            return Verdict(refusal, obstacle=f"it is no record that the topic {topic} can have")
+            return ReplayAssessment(
+                refusal, obstacle=f"it is no record that the topic {topic} can have"
+            )
         if isinstance(read, messages.Watermark):
-            return Verdict(refusal, obstacle=_WATERMARK)
+            return ReplayAssessment(refusal, obstacle=_WATERMARK)
         if topic not in _LASTING and refusal.epoch != self._epoch:
-            return Verdict(refusal, obstacle=_OTHER_EPOCH)
+            return ReplayAssessment(refusal, obstacle=_OTHER_EPOCH)
         # This topic, of a single partition, has more on the embedded broker.
-        partition = 0 if topic == topics.LINKS.name else None
-        return Verdict(refusal, returned=Message(topic, refusal.key, value, None, partition))
+        partition = 0 if topic == topics.LINK_REQUESTS.name else None
+        return ReplayAssessment(
+            refusal, returned=Message(topic, refusal.key, value, None, partition)
+        )
 
-    def _read(self, refusal: Refusal, source: ReadableSource, request: Request) -> Verdict:
+    def _read(self, refusal: Refusal, source: ReadableSource, request: Request) -> ReplayAssessment:
         encoding = request.headers.get(ENCODING, "")
         problem = None
         if encoding:
             body = decompress(request.body, encoding.strip().lower(), self._limits.max_body_bytes)
             problem = body.problem
             request = request._replace(body=body.data if problem is None else request.body)
-        verdict = Verdict(refusal)
+        assessment = ReplayAssessment(refusal)
         origins = Origins(source.name, source.connector, request, problem)
         results = (
             evaluate(source, request, refusal.received_ms, self._limits)
@@ -146,14 +152,14 @@ class Judge:
         )
         for number, result in enumerate(results):
             if isinstance(result, Accepted):
-                verdict.touches.append(Touch(result, touchpoint_row.decode(result.value)))
+                assessment.touches.append(Touch(result, touchpoint_row.decode(result.value)))
                 continue
             if origins.of(result).form == "body":
                 # The rest of the body cannot be told apart from the refused part, so it stays as a
                 # whole.
-                return Verdict(refusal, reasons=[result])
-            verdict.reasons.append(result)
-            verdict.refused.append(
+                return ReplayAssessment(refusal, reasons=[result])
+            assessment.reasons.append(result)
+            assessment.refused.append(
                 rejection_message(
                     result,
                     origins,
@@ -162,7 +168,7 @@ class Judge:
                     max_kept_bytes=self._limits.max_kept_bytes,
                 )
             )
-        return verdict
+        return assessment
 
 
 def _requests(refusal: Refusal, source: ReadableSource) -> Iterator[Request]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from processors.engine.partition_scheduler import Turns
+from processors.engine.partition_scheduler import PartitionScheduler
 
 
 class Work:
     """Batches that wait until they are let go, and the order of what happened."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.scheduler = PartitionScheduler()
         self.said: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
 
@@ -23,7 +23,7 @@ class Work:
         self.gates[name] = asyncio.Event()
 
         async def run() -> None:
-            async with self.turns.of(partition):
+            async with self.scheduler.lock(partition):
                 self.said.append(f"{name} begins")
                 await self.gates[name].wait()
                 self.said.append(f"{name} ends")
@@ -31,7 +31,7 @@ class Work:
         return run
 
     def start(self, name: str, partition: int) -> asyncio.Task[None]:
-        return asyncio.create_task(self.turns.start(partition, self.batch(name, partition)))
+        return asyncio.create_task(self.scheduler.start(partition, self.batch(name, partition)))
 
     async def all_that_can(self) -> None:
         for _ in range(10):
@@ -53,7 +53,7 @@ async def test_two_partitions_at_once_and_no_third(work: Work):
     work.gates["a"].set()
     work.gates["c"].set()
     await asyncio.gather(*starting)
-    await work.turns.settled()
+    await work.scheduler.wait_idle()
     assert sorted(work.said[4:]) == ["a ends", "c ends"]
 
 
@@ -64,14 +64,14 @@ async def test_a_partition_s_batches_keep_their_order(work: Work):
     work.gates["first"].set()
     work.gates["second"].set()
     await asyncio.gather(first, second)
-    await work.turns.settled()
+    await work.scheduler.wait_idle()
     assert work.said == ["first begins", "first ends", "second begins", "second ends"]
 
 
 async def test_settled_waits_for_all_partitions(work: Work):
     await asyncio.gather(work.start("a", 1), work.start("b", 2))
     await work.all_that_can()
-    settled = asyncio.create_task(work.turns.settled())
+    settled = asyncio.create_task(work.scheduler.wait_idle())
     work.gates["a"].set()
     await work.all_that_can()
     assert not settled.done()
@@ -83,6 +83,6 @@ async def test_settled_waits_for_all_partitions(work: Work):
 async def test_a_stop_ends_what_is_under_way_and_leaves_the_turn_free(work: Work):
     await work.start("a", 1)
     await work.all_that_can()
-    await work.turns.stop()
-    await work.turns.settled()
+    await work.scheduler.stop()
+    await work.scheduler.wait_idle()
     assert work.said == ["a begins"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from processors.graph.rows import Link, LinkDecision, WorkingCopy, key
+from processors.graph.rows import Link, LinkDecision, key
+from processors.graph.working_copy import WorkingCopy
 from processors.stage import Output
 from schemas import messages, topics
 from schemas.times import rfc3339
@@ -54,7 +55,7 @@ class _ConflictRow(msgspec.Struct):
     version: int
 
 
-class Answers:
+class GraphOutputs:
     """The records that a batch of links publishes: the latest assignments, each decision."""
 
     def __init__(self, epoch: int, copy: WorkingCopy) -> None:
@@ -88,7 +89,7 @@ class Answers:
             rfc3339(decision.decided_ms),
         )  # fmt: skip
         at = (lead, other, decision.position)
-        self._rows[topics.VERDICTS.name, *at] = _output(topics.VERDICTS.name, lead, row)
+        self._rows[topics.LINK_VERDICTS.name, *at] = _output(topics.LINK_VERDICTS.name, lead, row)
         if decision.reason in CONFLICTS:
             conflict = _ConflictRow(
                 self.epoch, other, second.kind, second.value, lead, first.kind, first.value,
@@ -100,7 +101,7 @@ class Answers:
     def go_on(self, withdrawal: messages.Withdrawal) -> None:
         """Ask the graph to continue a withdrawal after the records that arrived meanwhile."""
         key, value = withdrawal.split_id.encode(), messages.encode(withdrawal)
-        self._rest[value] = Output(topics.LINKS.name, key, value, 0)
+        self._rest[value] = Output(topics.LINK_REQUESTS.name, key, value, 0)
 
     def command(self, split_id: str, position: int, row: bytes) -> None:
         """Publish the result of an operator's command."""
