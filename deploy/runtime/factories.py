@@ -18,12 +18,12 @@ from deploy.runtime.membership import state_folder
 from deploy.runtime.stages import partitions_of
 from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
 from ingest.files.reader import BatchSource
-from ingest.gateway.app import BROWSER_CONNECTORS
 from ingest.gateway.config import GatewayConfig, RateLimit, Source
 from ingest.intake.accept import SourcePolicy
 from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.source import ReadableSource
+from ingest.kit.keyed import KeyedWebhook
 from ingest.publishing.port import KafkaConnection
 from ingest.registry import ConnectorError, Registry
 from processors.engine import EngineConfig
@@ -161,12 +161,16 @@ def _made(configuration: Configuration) -> list[_Made]:
             problems.append(source_problem(configuration, name, str(error)))
             continue
         made.append(_Made(source, connector, source_policy(configuration.settings, name), plan))
-        if source.origins is not None and source.connector not in BROWSER_CONNECTORS:
+        if source.origins is not None and not _is_for_pages(connector):
             message = f"pages do not send to a source of {source.connector}"
             problems.append(configuration.problem(("sources", name, "origins"), message))
     if problems:
         raise ConfigurationError(*problems)
     return made
+
+
+def _is_for_pages(connector: AnyConnector) -> bool:
+    return isinstance(connector, KeyedWebhook) and connector.cors is not None
 
 
 def source_policy(settings: Settings, name: str) -> SourcePolicy:

@@ -65,6 +65,18 @@ class RequestResult:
             self.violations.append(event.violations)
 
 
+class Denied(Exception):
+    """The request is answered with an error, and nothing of it is stored.
+
+    `challenge`: the scheme of WWW-Authenticate, if any.
+    """
+
+    def __init__(self, status: int, message: str, challenge: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.challenge = challenge
+
+
 class RateLimited(Exception):
     """The source has sent more than its rate; `retry_after` in seconds."""
 

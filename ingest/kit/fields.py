@@ -17,9 +17,8 @@ from email.utils import parseaddr, parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import Any
 
-import msgspec
-
 from ingest.connector import Context, Result, json_bytes, touchpoint
+from ingest.request import decode_json
 from schemas.identifiers import MAX_VALUE_LENGTH
 from schemas.rejection import Rejection
 from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
@@ -45,32 +44,7 @@ _LARGEST_EXACT_FLOAT = 2**53
 _MILLISECONDS_FROM = 10**11
 _DEEP = "the event: is nested too deeply"
 
-
-def decode(body: bytes) -> object | Rejection:
-    """Return the JSON of a body, or an `unreadable` rejection.
-
-    Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
-    that it does not cost the whole batch. NaN and infinity are not JSON.
-    """
-    decoded: object
-    try:
-        decoded = msgspec.json.decode(body)
-    except RecursionError:
-        return Rejection("unreadable", "the body: is nested too deeply", body)
-    except ValueError:
-        return _decode_loosely(body)
-    return decoded
-
-
-def _decode_loosely(body: bytes) -> object | Rejection:
-    decoded: object
-    try:
-        loose = json.dumps(json.loads(body), ensure_ascii=False)
-        whole = loose.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        decoded = msgspec.json.decode(whole)
-    except (ValueError, RecursionError):
-        return Rejection("unreadable", "the body: is not JSON in UTF-8", body)
-    return decoded
+decode = decode_json
 
 
 def kept(part: object, body: bytes) -> bytes:
