@@ -1,4 +1,4 @@
-# make demo | test | lint | bench: nothing but Python 3.11 to 3.13 and make is needed.
+# make demo | check | test | lint | bench: nothing but Python 3.11 to 3.13 and make is needed.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -11,10 +11,15 @@ find_python = for p in python3.13 python3.12 python3.11 python3; do \
 	done; \
 	echo 'make: no Python 3.11, 3.12 or 3.13 with venv and pip found' >&2; exit 1
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo check test lint format bench clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/touchline demo $(ARGS)
+
+# Format, lint, types and unit tests: no test that starts a process (tests/conftest.py marks them),
+# and not the thousands of schedules in tests/properties.
+check: lint
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not integration" --ignore tests/properties $(ARGS)
 
 # Two files at a time: most tests wait for processes. Each side has a Kafka and a ClickHouse.
 test: lint

@@ -26,11 +26,12 @@ from benchmarks.ours import Deployment, ready
 from benchmarks.report import Cell, Table
 from benchmarks.usage import running
 from deploy.kafka.lag import BrokerLags, drain
+from deploy.kafka.topology import readers
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.processes import free_port, wait_until
-from deploy.runtime.stages import readers
+from deploy.local.ports import free_port
+from deploy.local.readiness import wait_until
 from schemas.identifiers import identifier_id
-from schemas.times import rfc3339
+from schemas.times import now_ms, rfc3339
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.tables import databases
 from tests.support.clickhouse import LocalClickHouse
@@ -74,7 +75,7 @@ def latency(seconds: float, capacity_events: int, customers: int, node: LocalKaf
             raise SystemExit("the gateway did not become ready")
         store = ClickHouse(ClickHouseConfig(clickhouse.url))
         stack.callback(store.close)
-        lags = BrokerLags(ours.settings.kafka, readers(ours.settings, ours.namespace))
+        lags = BrokerLags(ours.settings.kafka, readers(ours.namespace))
         stack.callback(lags.close)
         load = stack.enter_context(_Load(port, customers))
         load.start(_WARM_UP, 2).result()
@@ -182,7 +183,7 @@ class _Probes:
             "channel": "web",
             "type": "page_viewed",
             "identifiers": [{"kind": "customer_id", "value": customer}],
-            "occurred_at": rfc3339(int(time.time() * 1000)),
+            "occurred_at": rfc3339(now_ms()),
         }
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         url = f"http://127.0.0.1:{self._port}/v1/events"

@@ -16,7 +16,7 @@ from deploy.config.settings import Settings, child_environment, load
 from deploy.kafka import control
 from deploy.kafka.lag import Reader
 from deploy.kafka.topics import connect, ensure
-from deploy.runtime.stages import generation_topics, lasting_topics, readers
+from deploy.kafka.topology import generation_topics, lasting_topics, readers
 from schemas.topics import Topic, full_name
 
 #: The five definitions of the job for comparison.
@@ -51,7 +51,7 @@ class Deployment:
         cluster = connect(self.settings.kafka)
         wanted = [*lasting_topics(self.settings), *generation_topics(self.settings, self.namespace)]
         ensure(cluster, wanted)
-        present = control.Present(1, cluster.cluster_id(), self.namespace)
+        present = control.Generation(1, cluster.cluster_id(), self.namespace)
         control.announce(self.settings.kafka, self.namespace, present)
         cluster.close()
 
@@ -71,7 +71,7 @@ class Deployment:
 
     def stage_readers(self, stage: str = "") -> list[Reader]:
         """Return the readers of a stage, or of all stages, those nearest to the source first."""
-        found = readers(self.settings, self.namespace)
+        found = readers(self.namespace)
         return [r for r in found if "touchline-sink" not in r.group and r.group.endswith(stage)]
 
     def command(self, *arguments: str) -> list[str]:

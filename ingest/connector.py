@@ -32,6 +32,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from ingest.request import Request
+from schemas.errors import TouchlineError
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint, explain
 
@@ -270,7 +271,7 @@ class Position(NamedTuple):
     progress: float | None = None
 
 
-class FileProblem(Exception):
+class FileProblem(TouchlineError):
     """A file as a whole cannot be read; the text is one line with file and line, if known."""
 
 

@@ -15,11 +15,12 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from ingest.connector import INTERFACE_VERSION, AnyConnector, BatchConnector, WebhookConnector
+from schemas.errors import TouchlineError
 
 GROUP = "touchline.connectors"
 
 
-class ConnectorError(ValueError):
+class ConnectorError(TouchlineError, ValueError):
     """A connector cannot be used; the message says why in one line and holds no secret."""
 
 

@@ -17,6 +17,8 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from schemas.errors import TouchlineError
+
 FORMAT = 1
 _HEADER = struct.Struct(">BIQQ")
 SIZE = _HEADER.size
@@ -24,7 +26,7 @@ ORDER_FROM = 1
 ORDER_TO = SIZE
 
 
-class NewerFormat(Exception):
+class NewerFormat(TouchlineError):
     """A later release has written this: `where` it was found, and its `format`."""
 
     def __init__(self, where: str, number: int) -> None:

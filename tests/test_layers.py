@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.imports import ROOT, imported_names
+
 #: Package -> the packages of ours that it may import.
 ALLOWED = {
     "schemas": {"schemas"},
@@ -16,6 +17,25 @@ ALLOWED = {
     "deploy": {"schemas", "ingest", "processors", "sinks", "deploy"},
 }
 OURS = {*ALLOWED, "tests", "benchmarks"}
+#: Room of deploy -> the other rooms of deploy that it may import.
+DEPLOY_ROOMS = {
+    "config": set(),
+    "kafka": {"config"},
+    "runtime": {"config", "kafka"},
+    "operations": {"config", "kafka", "runtime"},
+    "local": {"config", "kafka", "runtime", "operations"},
+    "demo": {"config", "kafka", "runtime", "operations", "local"},
+    "cli": {"config", "kafka", "runtime", "operations", "local", "demo"},
+}
+#: Room of processors -> the other rooms and modules of processors that it may import.
+PROCESSORS_ROOMS = {
+    "segments": set(),
+    "engagement": {"stage"},
+    "trails": {"stage", "engagement"},
+    "graph": {"stage"},
+    "profiles": {"stage", "segments"},
+    "engine": {"stage", "stage_topics"},
+}
 #: A foreign package -> the only places (file or folder) that may import it.
 RESERVED = {
     "faust": ("processors/engine", "deploy/runtime/worker.py"),
@@ -24,19 +44,20 @@ RESERVED = {
     "clickhouse_connect": ("sinks/clickhouse/client.py",),
     "chdb": ("deploy/local",),
     "confluent_kafka": ("deploy/local",),
+    "rich": ("deploy/demo",),
+    "yaml": (
+        "deploy/config/yaml_file.py",
+        "deploy/demo/stack.py",  # writes it
+        "ingest/connectors/mapped/contract.py",
+    ),
 }
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """(line, top-level package) of every import, those inside functions too."""
-    package = path.relative_to(ROOT).parts[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name.split(".")[0]
-        elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, package if node.level else (node.module or "").split(".")[0]
+    for line, name in imported_names(path):
+        yield line, name.split(".")[0]
 
 
 def relative(path: Path) -> str:
@@ -52,6 +73,41 @@ def test_a_module_imports_only_from_its_own_layer_and_below(path: Path):
         if package in OURS and package not in allowed
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("room", DEPLOY_ROOMS)
+def test_a_room_of_deploy_imports_only_from_the_rooms_below(room: str):
+    wrong = [
+        f"{relative(path)}:{line} imports {name}"
+        for path in (ROOT / "deploy" / room).rglob("*.py")
+        for line, name in imported_names(path)
+        if name.startswith("deploy.") and name.split(".")[1] not in {room, *DEPLOY_ROOMS[room]}
+    ]
+    assert not wrong
+
+
+def test_every_module_of_deploy_is_in_a_room():
+    folders = {path.parent.name for path in (ROOT / "deploy").glob("*/__init__.py")}
+    assert folders == set(DEPLOY_ROOMS)
+    modules = {path.name for path in (ROOT / "deploy").glob("*.py")}
+    assert modules == {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize("room", PROCESSORS_ROOMS)
+def test_a_stage_knows_no_other_stage_and_no_engine(room: str):
+    wrong = [
+        f"{relative(path)}:{line} imports {name}"
+        for path in (ROOT / "processors" / room).rglob("*.py")
+        for line, name in imported_names(path)
+        if name.startswith("processors.")
+        and name.split(".")[1] not in {room, *PROCESSORS_ROOMS[room]}
+    ]
+    assert not wrong
+
+
+def test_every_room_of_processors_is_known():
+    folders = {path.parent.name for path in (ROOT / "processors").glob("*/__init__.py")}
+    assert folders == set(PROCESSORS_ROOMS)
 
 
 @pytest.mark.parametrize("library", RESERVED)

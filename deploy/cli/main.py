@@ -8,60 +8,38 @@ from __future__ import annotations
 import importlib
 import keyword
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import click
 
-from deploy.cli.options import Options
+from deploy.cli.options import config_option, leading_data_option, take_shared_options
+from schemas.errors import TouchlineError
 
 #: Command -> its description. Its module is `deploy.cli.commands.<name>`, with `_` appended if the
-#: name
-#: is a Python keyword.
+#: name is a Python keyword.
 COMMANDS = {
     "demo": "Run the whole pipeline on sample data and print a report.",
     "up": "Run gateway, worker and sink, with an embedded Kafka and ClickHouse if none are named.",
     "gateway": "Run the HTTP gateway.",
     "worker": "Run the stream processing stages.",
     "sink": "Run the writer to ClickHouse.",
-    "pull": "Pull the sources that have to be asked.",
+    "pull": "Pull the sources that are polled rather than pushed.",
     "local-clickhouse": "Run ClickHouse's engine on a local folder, with its HTTP interface.",
     "local-kafka": "Run Apache Kafka on a local folder (needs Java 17 and, once, Maven).",
     "setup": "Create topics and tables; safe to run again.",
-    "rebuild": "Compute everything that is derived anew, beside the running system.",
-    "check": "Read all configuration and say what is wrong.",
+    "rebuild": "Recompute all derived data, beside the running system.",
+    "check": "Check all configuration and print each problem with file and line.",
     "import": "Import a file of touches.",
-    "connectors": "The plug-ins for channels.",
-    "segments": "The segment definitions.",
-    "profile": "Look at a customer.",
-    "identity": "Why identifiers are one person; undo it.",
-    "rejected": "What was refused: look at it, replay it.",
-    "plan": "What differs from the tracking plan.",
-    "tap": "Show accepted touches as they pass.",
+    "connectors": "List, create, test and try the connectors, the plug-ins for channels.",
+    "segments": "Show the segment definitions.",
+    "profile": "Show a customer.",
+    "identity": "Explain why identifiers are one person, and undo it.",
+    "rejected": "List refused events and replay them.",
+    "plan": "Show events that differ from the tracking plan.",
+    "tap": "Show accepted touches as they arrive.",
     "schema": "Print JSON Schemas.",
 }
-#: Module and class of each error that is an expected failure, not a bug; looked up only when an
-#: error occurs.
-FAILURES = (
-    ("deploy.config.yaml_file", "ConfigurationError"),
-    ("deploy.kafka.topics", "KafkaNotReady"),
-    ("deploy.local.kafka", "KafkaUnavailable"),
-    ("deploy.local.clickhouse_engine", "EngineUnavailable"),
-    ("deploy.operations.identity.split", "SplitError"),
-    ("deploy.operations.import_file", "ImportProblem"),
-    ("deploy.runtime.pull", "PullProblem"),
-    ("deploy.operations.rebuild.context", "RebuildError"),
-    ("deploy.operations.rejected.replay", "ReplayError"),
-    ("deploy.runtime.supervisor", "ChildFailed"),
-    ("deploy.local.stack", "StackError"),
-    ("ingest.connector", "FileProblem"),
-    ("ingest.publishing.port", "NotAcknowledged"),
-    ("ingest.registry", "ConnectorError"),
-    ("processors.segments.loader", "SegmentError"),
-    ("sinks.clickhouse.client", "ClickHouseError"),
-    ("sinks.clickhouse.migrate", "MigrationError"),
-)
 
 
 class LazyGroup(click.Group):
@@ -79,6 +57,7 @@ class LazyGroup(click.Group):
         name += "_" * keyword.iskeyword(name)
         module = importlib.import_module(f"deploy.cli.commands.{name}")
         command: click.Command = module.command
+        take_shared_options(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -87,17 +66,14 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Configuration file (otherwise TOUCHLINE_CONFIG, otherwise ./touchline.yaml if any).",
+@click.group(
+    cls=LazyGroup,
+    params=[config_option(), leading_data_option()],
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(version("touchline"))
-@click.pass_context
-def cli(context: click.Context, config: Path | None) -> None:
+def cli() -> None:
     """Every customer touch, as profiles, segments and metrics in ClickHouse."""
-    context.obj = Options(config)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -107,25 +83,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    return exit_status(lambda: cli.main(arguments, prog_name="touchline", standalone_mode=False))
+
+
+def exit_status(call: Callable[[], object]) -> int:
+    """Call it and return the exit status; report wrong usage and failures on stderr.
+
+    A bug is no failure: its exception passes, so that Python shows the trace.
+    """
     try:
-        result = cli.main(arguments, prog_name="touchline", standalone_mode=False)
+        result = call()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except OSError as error:
-        click.echo(f"touchline: {error}", err=True)
-        return 1
-    except Exception as error:
-        if not _is_failure(error):
-            raise
+    except (TouchlineError, OSError) as error:
         for line in str(error).splitlines() or [type(error).__name__]:
             click.echo(f"touchline: {line}", err=True)
         return 1
     return result if isinstance(result, int) else 0
-
-
-def _is_failure(error: Exception) -> bool:
-    classes = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
-    return any(f"{module}.{name}" in classes for module, name in FAILURES)

@@ -1,12 +1,13 @@
-"""Arguments of the two Kafka client libraries, made from the configuration."""
+"""Arguments of the Kafka clients, made from the configuration."""
 
 from __future__ import annotations
 
 import ssl
 from typing import Any
 
+from deploy.config.embedded import API_VERSION
 from deploy.config.sections import KafkaSettings
-from deploy.kafka.embedded import API_VERSION
+from ingest.publishing.port import KafkaConnection
 
 
 def security(kafka: KafkaSettings) -> dict[str, Any]:
@@ -29,6 +30,16 @@ def blocking(kafka: KafkaSettings) -> dict[str, Any]:
     if kafka.embedded:
         options["api_version"] = tuple(int(part) for part in API_VERSION.split("."))
     return options
+
+
+def kafka_connection(kafka: KafkaSettings, namespace: str) -> KafkaConnection:
+    """Return the publishers' connection; they write to the namespace of a generation."""
+    return KafkaConnection(
+        kafka.bootstrap_servers,
+        namespace,
+        security(kafka),
+        API_VERSION if kafka.embedded else None,
+    )
 
 
 def _password(kafka: KafkaSettings) -> str | None:

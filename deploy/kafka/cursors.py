@@ -8,23 +8,17 @@ A key consists of the kind of input (`file` or `pull`), its source, and more: `f
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from deploy.config.settings import Settings
-from deploy.kafka.clients import blocking
+from deploy.kafka import compacted_topic
 from ingest.publishing.port import NotAcknowledged
 from schemas.topics import CURSORS, full_name
-
-_PARTITION = 0
-_WAIT_S = 20
-_POLL_MS = 1_000
 
 
 class Cursors(Protocol):
@@ -53,54 +47,28 @@ class TopicCursors:
     def __init__(self, settings: Settings) -> None:
         self._kafka = settings.kafka
         self._topic = full_name(settings.namespace, CURSORS.name)
-        self._producer: Any = None
+        self._writer = compacted_topic.Writer(self._kafka, self._topic)
 
     def of(self, prefix: str) -> dict[str, bytes]:
         """See `Cursors`."""
         try:
-            with contextlib.closing(self._consumer()) as consumer:
-                return self._read(consumer, prefix)
+            content = compacted_topic.read(self._kafka, self._topic)
         except (KafkaError, OSError) as error:
             raise self._problem(error) from error
-
-    def _consumer(self) -> Any:
-        return KafkaConsumer(
-            **blocking(self._kafka),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            bootstrap_timeout_ms=5_000,
-        )
-
-    def _read(self, consumer: Any, prefix: str) -> dict[str, bytes]:
-        partition = TopicPartition(self._topic, _PARTITION)
-        if _PARTITION not in (consumer.partitions_for_topic(self._topic) or ()):
+        if content is None:
             raise NotAcknowledged(f"there is no topic {self._topic}: run touchline setup")
-        consumer.assign([partition])
-        consumer.seek_to_beginning(partition)
-        end = consumer.end_offsets([partition])[partition]
-        found: dict[str, bytes] = {}
-        while consumer.position(partition) < end:
-            for record in consumer.poll(_POLL_MS).get(partition, ()):
-                key = record.key.decode()
-                if key.startswith(prefix):
-                    found[key] = record.value or b""
-        return {key: value for key, value in found.items() if value}
+        return {key: value for key, value in content.items() if key.startswith(prefix)}
 
     def move(self, key: str, value: bytes) -> None:
         """See `Cursors`."""
         try:
-            if self._producer is None:
-                self._producer = KafkaProducer(**blocking(self._kafka), acks="all")
-            sent = self._producer.send(self._topic, value, key.encode(), partition=_PARTITION)
-            sent.get(timeout=_WAIT_S)
+            self._writer.write(key, value)
         except (KafkaError, OSError) as error:
             raise self._problem(error) from error
 
     def close(self) -> None:
         """See `Cursors`."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.close(timeout=1)
+        self._writer.close()
 
     def _problem(self, error: Exception) -> NotAcknowledged:
         return NotAcknowledged(

@@ -20,8 +20,6 @@ from kafka.errors import (
 
 from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
-from schemas.topics import full_name
-from sinks.clickhouse.tables import TABLES
 
 _log = structlog.get_logger(__name__)
 _ATTEMPTS = 50
@@ -134,13 +132,6 @@ def settled(kafka: KafkaSettings, readers: Iterable[Reader], timeout: float) -> 
         return False
 
 
-def sink_readers(namespace: str) -> list[Reader]:
-    """Return the readers of the sinks."""
-    return [
-        Reader(table.group(namespace), full_name(namespace, table.topic.name)) for table in TABLES
-    ]
-
-
 def drain(
     lags: Lags,
     timeout: float,
@@ -151,18 +142,21 @@ def drain(
     """Wait until all records now in the topics have reached ClickHouse; return False on timeout.
 
     Waits for one reader after the other, starting at the source: a reader publishes before it
-    commits, so the ends of the topics behind it are read only after it has caught up. (Lag never
-    stays zero by itself: the stages send each other watermarks.)
+    commits, so the reading that shows it caught up (commits are read before ends) also has the ends
+    that the next reader must reach. (Lag never stays zero by itself: the stages send each other
+    watermarks.)
     """
     deadline = clock() + timeout
-    for reader in dict.fromkeys(lag.reader for lag in lags.read()):
-        goal = {lag.partition: lag.end for lag in lags.read() if lag.reader == reader}
+    now = lags.read()
+    for reader in dict.fromkeys(lag.reader for lag in now):
+        goal = {lag.partition: lag.end for lag in now if lag.reader == reader}
         while any(
             max(lag.committed, lag.start) < goal[lag.partition]
-            for lag in lags.read()
+            for lag in now
             if lag.reader == reader
         ):
             if clock() > deadline or give_up():
                 return False
             sleep(0.1)
+            now = lags.read()
     return True

@@ -1,10 +1,10 @@
 """librdkafka's in-memory broker in a process of its own: Kafka's protocol without a server.
 
 It serves `touchline demo`, `touchline up` without configuration, and quick tests. Its limits, as
-measured with librdkafka 2.16 (the constants are in `deploy.kafka.embedded`):
+measured with librdkafka 2.16 (the constants are in `deploy.config.embedded`):
 
 - it holds at most 5 MB (`PARTITION_BYTES`) per partition and then silently drops the oldest record
-  sets, read or not: a writer must watch the readers (`deploy.local.admission`);
+  sets, read or not: a writer must watch the readers (`deploy.kafka.admission`);
 - it answers a fetch with one record set per partition, however many wait, so that small ones are
   read slowly;
 - everything is gone when it stops;
@@ -17,6 +17,7 @@ measured with librdkafka 2.16 (the constants are in `deploy.kafka.embedded`):
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import subprocess
 import sys
@@ -26,9 +27,12 @@ from pathlib import Path
 from deploy.runtime.processes import die_with_parent, stop
 
 _START_TIMEOUT = 20.0
+#: A client's kind in librdkafka's C interface; the cluster hangs on a client that does nothing.
+_PRODUCER = 0
+_REBALANCE_DELAY_MS = 50
 
 
-class MockBroker:
+class EmbeddedBroker:
     """The broker as a child process; a context manager that yields itself once it listens."""
 
     def __init__(self, log: Path | None = None) -> None:
@@ -36,7 +40,7 @@ class MockBroker:
         self._process: subprocess.Popen[bytes] | None = None
         self.bootstrap_servers = ""
 
-    def start(self) -> MockBroker:
+    def start(self) -> EmbeddedBroker:
         """Start the broker; return once `bootstrap_servers` is known."""
         errors = self._log.open("ab") if self._log else subprocess.DEVNULL
         self._process = subprocess.Popen(
@@ -71,7 +75,7 @@ class MockBroker:
                 self._process.stdout.close()
             self._process = None
 
-    def __enter__(self) -> MockBroker:
+    def __enter__(self) -> EmbeddedBroker:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -80,16 +84,35 @@ class MockBroker:
 
 def main() -> None:
     """Print the bootstrap address as one line, then serve until SIGTERM or SIGINT."""
-    from confluent_kafka import Producer  # noqa: PLC0415 - only the child needs librdkafka
-
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    # The mock cluster runs inside a client; the address given here is never used.
-    cluster = Producer({"bootstrap.servers": "unused:1", "test.mock.num.brokers": 1})
-    brokers = cluster.list_topics(timeout=10).brokers.values()
-    print(",".join(f"{broker.host}:{broker.port}" for broker in brokers), flush=True)
+    print(_cluster(), flush=True)
     stopped.wait()
+
+
+def _cluster() -> str:
+    """Start the cluster of one broker and return its address; it lasts as long as the process.
+
+    Through librdkafka's C interface, which alone can shorten the 3 s for which the cluster waits
+    for further members of a new group: it could not rebalance between two anyway.
+    """
+    from confluent_kafka import cimpl  # noqa: PLC0415 - only the child needs librdkafka
+
+    library = ctypes.CDLL(cimpl.__file__)
+    library.rd_kafka_conf_new.restype = ctypes.c_void_p
+    library.rd_kafka_new.restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_new.restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+    said = ctypes.create_string_buffer(512)
+    settings = ctypes.c_void_p(library.rd_kafka_conf_new())
+    client = ctypes.c_void_p(library.rd_kafka_new(_PRODUCER, settings, said, len(said)))
+    if not client:
+        raise RuntimeError(f"librdkafka did not start: {said.value.decode()}")
+    cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(client, 1))
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, _REBALANCE_DELAY_MS)
+    address: bytes = library.rd_kafka_mock_cluster_bootstraps(cluster)
+    return address.decode()
 
 
 if __name__ == "__main__":

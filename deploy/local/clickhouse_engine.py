@@ -25,6 +25,7 @@ from typing import IO, Any, NamedTuple
 
 from chdb.session import Session
 
+from schemas.errors import TouchlineError
 from sinks.clickhouse.tables import quoted
 
 _CODE = re.compile(r"Code: (\d+)\. ")
@@ -43,7 +44,7 @@ _BEFORE_DATA = re.compile(rb"[ \t\f]*\r?\n?")
 _FORMAT_OF_RESULT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:SETTINGS\b[^;]*)?;?\s*$", re.IGNORECASE)
 
 
-class EngineUnavailable(Exception):
+class EngineUnavailable(TouchlineError):
     """The engine cannot run on this folder; the message is one line for a person."""
 
 

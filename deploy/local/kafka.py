@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.runtime.processes import die_with_parent, free_port, listening, stop, wait_until
+from deploy.local.ports import free_port
+from deploy.local.readiness import listening, wait_until
+from deploy.runtime.processes import die_with_parent, stop
+from schemas.errors import TouchlineError
 
 VERSION = "4.1.1"
 _SCALA = "2.13"
@@ -43,7 +46,7 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 """
 
 
-class KafkaUnavailable(Exception):
+class KafkaUnavailable(TouchlineError):
     """Apache Kafka cannot run here; the message says what is missing."""
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from deploy.config.settings import Configuration
 from deploy.kafka.cursors import Cursors
-from deploy.runtime import factories
+from deploy.runtime.factories.sources import Plans, source_policy
 from ingest.connector import BatchConnector, Position
 from ingest.files.identity import Imported, decode, identify
 from ingest.files.publish import Outlet, run
@@ -21,12 +21,13 @@ from ingest.files.reader import Batch, BatchSource, EvaluatedRow, SourceReader
 from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.preview import connector_for
+from schemas.errors import TouchlineError
 
 #: Refused rows that are listed one by one.
 SHOWN = 5
 
 
-class ImportProblem(Exception):
+class ImportProblem(TouchlineError):
     """An import cannot be made or cannot be completed; the message is one line."""
 
 
@@ -54,7 +55,7 @@ def source_of(
     if configured is not None and configured.connector == connector:
         options = {**configured.options, **options}
     policy = (
-        factories.source_policy(settings, source)
+        source_policy(settings, source)
         if configured is not None
         else SourcePolicy(
             source,
@@ -66,7 +67,7 @@ def source_of(
     made = connector_for(Registry(), connector, options)
     if isinstance(made, BatchConnector) and made.pulls:
         raise ConnectorError(f"connector {connector!r} reads no files: touchline pull asks it")
-    plan = factories.Plans(loaded).of(source) if configured is not None else None
+    plan = Plans(loaded).of(source) if configured is not None else None
     return BatchSource(made, policy, plan)
 
 

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import structlog
 
-from deploy.config.identity_policy import described
+from deploy.config.identity_policy import serialize_policy
 from deploy.config.settings import Settings
-from deploy.kafka.control import Present, announce, read
+from deploy.kafka.control import Generation, announce, read_generation
 from deploy.kafka.topics import Cluster, Outcome, connect, ensure
-from deploy.runtime.factories import clickhouse
-from deploy.runtime.stages import generation_topics, lasting_topics, partitions_of
+from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of
+from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.topics import TOUCHPOINTS, full_name
 from sinks.clickhouse.client import ClickHouse, Unreachable
 from sinks.clickhouse.epochs import Epoch, Epochs
@@ -50,13 +50,13 @@ def set_up(
     cluster = connect(settings.kafka, timeout)
     try:
         cluster_id = cluster.cluster_id()
-        known = None if new_epoch else read(settings.kafka, settings.namespace)
+        known = None if new_epoch else read_generation(settings.kafka, settings.namespace)
         # Topics of an earlier lifetime of the broker are gone with it.
         known = known if known is not None and known.cluster_id == cluster_id else None
         outcome = _topics(cluster, settings, known, dry_run=dry_run)
     finally:
         cluster.close()
-    store = clickhouse(settings)
+    store = clickhouse_client(settings)
     try:
         migrations = _once_reachable(
             lambda: migrate(store, settings.namespace, dry_run=dry_run), timeout
@@ -74,7 +74,7 @@ def set_up(
 
 
 def _topics(
-    cluster: Cluster, settings: Settings, known: Present | None, *, dry_run: bool
+    cluster: Cluster, settings: Settings, known: Generation | None, *, dry_run: bool
 ) -> Outcome:
     """Create the topics of the present generation, whose number of partitions is unchanged."""
     namespace, partitions = (
@@ -85,7 +85,7 @@ def _topics(
     return replace(outcome, differing=[*outcome.differing, *repartitioned(settings, known)])
 
 
-def repartitioned(settings: Settings, known: Present | None) -> list[str]:
+def repartitioned(settings: Settings, known: Generation | None) -> list[str]:
     """Report that the configured number of partitions differs from that of the present epoch."""
     if known is None or partitions_of(settings, known) == settings.topic_partitions:
         return []
@@ -100,7 +100,7 @@ def _epoch(
     store: ClickHouse,
     settings: Settings,
     cluster_id: str,
-    known: Present | None,
+    known: Generation | None,
     *,
     new_epoch: bool,
 ) -> Epoch:
@@ -108,15 +108,15 @@ def _epoch(
     epochs = Epochs(store, settings.namespace)
     if known is not None and (epoch := epochs.of(known.epoch)) is not None:
         return epoch
-    now, policy = datetime.now(UTC), described(settings.identity.policy())
+    now, policy = datetime.now(UTC), serialize_policy(settings.identity.policy())
     if new_epoch:
         return epochs.begin(cluster_id, now, policy)
     return epochs.ensure(cluster_id, now, policy)
 
 
-def _present(settings: Settings, epoch: Epoch, known: Present | None) -> Present:
+def _present(settings: Settings, epoch: Epoch, known: Generation | None) -> Generation:
     """Return the record for the processes; complete a record of an older version."""
-    policy = epoch.policy or described(settings.identity.policy())
+    policy = epoch.policy or serialize_policy(settings.identity.policy())
     if known is not None and known.epoch == epoch.number:
         return replace(
             known,
@@ -125,7 +125,7 @@ def _present(settings: Settings, epoch: Epoch, known: Present | None) -> Present
         )
     namespace = known.namespace if known else settings.namespace
     partitions = partitions_of(settings, known) if known else settings.topic_partitions
-    return Present(epoch.number, epoch.cluster_id, namespace, partitions, policy)
+    return Generation(epoch.number, epoch.cluster_id, namespace, partitions, policy)
 
 
 def _once_reachable(action: Callable[[], T], timeout: float) -> T:

@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from deploy.config.settings import Settings
 from deploy.kafka.clients import blocking
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
 from schemas import touchpoint_row
 from schemas.identifiers import Identifier
 from schemas.topics import TOUCHPOINTS, full_name
@@ -26,7 +26,7 @@ _SHOWN = 2
 _LONG = 6
 
 
-class Wanted(NamedTuple):
+class TouchFilter(NamedTuple):
     """A filter of the touches to show; '' and None match any."""
 
     source: str = ""
@@ -53,7 +53,7 @@ def passing(settings: Settings, ready: Callable[[], None]) -> Iterator[Touchpoin
     `ready` is called once no new touch can be missed. Follows a rebuild to its topics. Raises
     `KafkaNotReady` if Kafka does not answer or `setup` never ran.
     """
-    namespace, looked = present(settings).namespace, time.monotonic()
+    namespace, looked = present_generation(settings).namespace, time.monotonic()
     consumer: Any = KafkaConsumer(**blocking(settings.kafka), enable_auto_commit=False)
     try:
         _begin(consumer, namespace)
@@ -65,7 +65,7 @@ def passing(settings: Settings, ready: Callable[[], None]) -> Iterator[Touchpoin
                     with contextlib.suppress(msgspec.DecodeError):
                         yield touchpoint_row.decode(record.value)
             if time.monotonic() - looked > _LOOK_S:
-                now, looked = present(settings).namespace, time.monotonic()
+                now, looked = present_generation(settings).namespace, time.monotonic()
                 if now != namespace:
                     namespace = now
                     _begin(consumer, namespace)

@@ -11,34 +11,34 @@ from pathlib import Path
 
 import structlog
 
-from deploy.config.identity_policy import differences, restored
+from deploy.config.identity_policy import differences, parse_policy
 from deploy.config.settings import Settings
-from deploy.kafka import control as epoch
+from deploy.kafka.control import Control, Generation, wait_for, watch
 
 _log = structlog.get_logger(__name__)
 
 
-def joined(settings: Settings, which: str) -> epoch.Present:
+def wait_for_generation(settings: Settings, which: str) -> Generation:
     """Wait for the epoch to work on and return it; a signal meanwhile ends the process cleanly."""
     before = {
         number: signal.signal(number, lambda *_: sys.exit(0))
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        return epoch.wait_for(settings.kafka, settings.namespace, which)
+        return wait_for(settings.kafka, settings.namespace, which)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def end_with(settings: Settings, present: epoch.Present) -> None:
+def exit_when_generation_ends(settings: Settings, present: Generation) -> None:
     """End this process as by SIGTERM when its epoch is no longer present or next.
 
     The supervisor restarts it, and it then reads the new names.
     """
     ending = threading.Event()
 
-    def changed(control: epoch.Control) -> None:
+    def changed(control: Control) -> None:
         # An empty topic is no reason to end: the broker has lost its data.
         if control.present is None or control.names(present.epoch) or ending.is_set():
             return
@@ -47,7 +47,7 @@ def end_with(settings: Settings, present: epoch.Present) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     if not settings.kafka.embedded:  # which never has another generation
-        epoch.watch(settings.kafka, settings.namespace, changed)
+        watch(settings.kafka, settings.namespace, changed)
 
 
 def state_folder(state: Path, deployment: str, namespace: str, stage: str) -> Path:
@@ -63,12 +63,12 @@ def state_folder(state: Path, deployment: str, namespace: str, stage: str) -> Pa
     return present
 
 
-def warn_if_changed(settings: Settings, present: epoch.Present) -> None:
+def warn_if_policy_differs(settings: Settings, present: Generation) -> None:
     """Log once if the configured identity policy differs from that of the epoch."""
     configured = settings.identity.policy()
     changed = [
         ".".join(map(str, place))
-        for place, _ in differences(restored(present.policy, configured), configured)
+        for place, _ in differences(parse_policy(present.policy, configured), configured)
     ]
     if changed:
         _log.warning("identity_policy_differs", settings=changed, hint="run touchline rebuild")

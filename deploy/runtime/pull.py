@@ -1,4 +1,4 @@
-"""Pulling the configured sources, each in a thread of its own."""
+"""The process that pulls the configured sources, each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.cli.options import now_ms
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.cursors import cursors
-from deploy.kafka.outlet import KafkaOutlet
-from deploy.runtime import factories
+from deploy.kafka.detect_embedded import detect_embedded
+from deploy.kafka.operator_publisher import PresentPublisher
+from deploy.runtime.factories.sources import batch_sources, limits
+from deploy.runtime.metrics.counters import PullCounters
+from deploy.runtime.metrics.exposition import Exposition
+from deploy.runtime.signals import stop_event
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
 from ingest.files.reader import BatchSource, SourceReader
+from schemas.errors import TouchlineError
+from schemas.times import now_ms
 
 _SEND_S = 60.0
 #: Seconds that a batch in progress gets after a stop; then it is given up, and read again later.
 _GRACE_S = 10.0
 
 
-class PullProblem(Exception):
+class PullProblem(TouchlineError):
     """There is nothing to pull. The message is one line."""
 
 
@@ -30,7 +35,7 @@ def pulled(loaded: Configuration) -> dict[str, BatchSource]:
     """Return the sources that are pulled. Raises `ConfigurationError`."""
     return {
         source.name: source
-        for source in factories.batch_sources(loaded)
+        for source in batch_sources(loaded)
         if isinstance(source.connector, BatchConnector) and source.connector.pulls
     }
 
@@ -45,11 +50,29 @@ def pulled_sources(loaded: Configuration, names: Sequence[str] = ()) -> list[Bat
     return [found[name] for name in dict.fromkeys(names or found)]
 
 
+def run(configuration: Configuration, names: Sequence[str], data: Path, *, once: bool) -> bool:
+    """Pull all sources, or those of these names; return False if one could not be read to its end.
+
+    `once` reads each to its end; otherwise this runs until SIGTERM or SIGINT. `data` is the folder
+    of `up`. Raises PullProblem.
+    """
+    sources = pulled_sources(configuration, names)
+    settings = detect_embedded(configuration.settings)
+    counters = PullCounters()
+    if once:
+        puller = Puller(settings, data, counters, threading.Event())
+        return all([puller.once(source) for source in sources])
+    puller = Puller(settings, data, counters, stop_event())
+    with Exposition(settings.metrics.host, settings.metrics.port) as exposition:
+        exposition.ready()
+        puller.forever(sources)
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Puller:
     """A puller of sources into Kafka, which `settings` name; `data` is the folder of `up`."""
 
-    loaded: Configuration
     settings: Settings
     data: Path
     metrics: PullMetrics
@@ -81,9 +104,9 @@ class Puller:
 
     @contextlib.contextmanager
     def _pull(self, source: BatchSource) -> Iterator[Pull]:
-        reader = SourceReader(source, factories.limits(self.loaded.settings), now_ms)
+        reader = SourceReader(source, limits(self.settings), now_ms)
         with (
             contextlib.closing(cursors(self.settings, self.data)) as kept,
-            KafkaOutlet(self.settings, "touchline-pull", _SEND_S) as outlet,
+            PresentPublisher(self.settings, "touchline-pull", _SEND_S) as outlet,
         ):
             yield Pull(reader, kept, outlet, self.metrics, self.stop.is_set)

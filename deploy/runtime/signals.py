@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM as KeyboardInterrupt, but never in the middle of starting a process.
+"""Ctrl-C and SIGTERM: as an event, or as KeyboardInterrupt.
+
+The latter comes never in the middle of starting a process.
 
 An exception that a signal handler raises while Python forks is dropped by the hooks that run there,
 and the lock of the logging module, which one of those hooks was about to release, then stays locked
@@ -7,31 +9,51 @@ for ever. Also, a new process must be recorded before any other code runs.
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def stop_event() -> threading.Event:
+    """Return an event that either signal sets from now on. Call this in the main thread."""
+    stop = threading.Event()
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def async_stop_event() -> asyncio.Event:
+    """Return an event that either signal sets from now on. Call this in the running loop."""
+    stop = asyncio.Event()
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
 
 class Interrupts:
-    """A handler of both signals between `take` and `give_back`. For the main thread."""
+    """A handler of both signals between `install` and `restore`. For the main thread."""
 
     def __init__(self) -> None:
         self.seen = False
         self._deferred = False
         self._before: dict[int, Any] = {}
 
-    def take(self) -> None:
+    def install(self) -> None:
         """Make either signal raise KeyboardInterrupt from now on."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
 
-    def call_instead(self, function: Callable[[], None]) -> None:
+    def redirect(self, function: Callable[[], None]) -> None:
         """Make either signal call this function from now on, and raise nothing."""
         for number in self._before:
             signal.signal(number, lambda *_: function())
 
-    def give_back(self) -> None:
+    def restore(self) -> None:
         """Restore the previous handlers of both signals."""
         for number, handler in self._before.items():
             signal.signal(number, handler)

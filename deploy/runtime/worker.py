@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from deploy.config.settings import Settings, child_environment
-from deploy.runtime import metrics
-from deploy.runtime.factories import engine_config
-from deploy.runtime.membership import end_with, joined, warn_if_changed
-from deploy.runtime.stages import STAGE_NAMES, make, segments_of
+from deploy.kafka.clients import security
+from deploy.kafka.control import Generation
+from deploy.kafka.topology import STAGE_NAMES, partitions_of
+from deploy.runtime.factories.stages import make_stage, segments_of
+from deploy.runtime.membership import (
+    exit_when_generation_ends,
+    state_folder,
+    wait_for_generation,
+    warn_if_policy_differs,
+)
+from deploy.runtime.metrics.counters import EngineCounters
+from deploy.runtime.metrics.exposition import Exposition
+from deploy.runtime.signals import stop_event
 from deploy.runtime.supervisor import PROGRAM, Child, Supervisor
-from processors.engine import Hooks, run_stage
+from processors.engine import EngineConfig, Hooks, run_stage
 from processors.stage import Stage
 
 _log = structlog.get_logger(__name__)
@@ -36,13 +43,13 @@ def run_one(
     """
     segments = segments_of(settings)
     port = settings.metrics.port and settings.metrics.port + STAGE_NAMES.index(name)
-    with metrics.Exposition(settings.metrics.host, port) as exposition:
-        present = joined(settings, which)
-        warn_if_changed(settings, present)
-        end_with(settings, present)
+    with Exposition(settings.metrics.host, port) as exposition:
+        present = wait_for_generation(settings, which)
+        warn_if_policy_differs(settings, present)
+        exit_when_generation_ends(settings, present)
         config = engine_config(settings, present, name)
-        hooks = Hooks(metrics=metrics.EngineCounters(), on_ready=exposition.ready)
-        run_stage(wrap(make(name, settings, present, segments)), config, hook(hooks))
+        hooks = Hooks(metrics=EngineCounters(), on_ready=exposition.ready)
+        run_stage(wrap(make_stage(name, settings, present, segments)), config, hook(hooks))
 
 
 def run_worker(
@@ -54,9 +61,7 @@ def run_worker(
     present, is restarted, after growing pauses. `options` are passed to each. `program` is the
     command that runs `worker --stage NAME`.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     supervisor = Supervisor(
         None, lambda message: _log.warning("stage_ended", detail=message), program
     )
@@ -68,3 +73,19 @@ def run_worker(
             supervisor.check()
     finally:
         supervisor.stop_together()
+
+
+def engine_config(settings: Settings, present: Generation, stage: str) -> EngineConfig:
+    """Return a stage's configuration for the topics of an epoch, with the folder of its state."""
+    session = settings.kafka.session_timeout_s or 60.0
+    return EngineConfig(
+        settings.kafka.bootstrap_servers,
+        state_folder(settings.state, settings.namespace, present.namespace, stage),
+        partitions_of(settings, present),
+        present.namespace,
+        security(settings.kafka),
+        session_timeout=session,
+        # Long before another process may own the partitions.
+        send_timeout=min(20.0, session / 2),
+        epoch=present.epoch,
+    )

@@ -1,1 +1,1 @@
-"""The built-in connectors, one module a provider."""
+"""The built-in connectors, one package a provider: `connector`, `contract` and `payloads`."""

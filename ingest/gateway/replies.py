@@ -1,4 +1,4 @@
-"""The replies of each family of paths (docs/contract: HTTP)."""
+"""The replies of each family of paths (docs/gateway.md)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Tools that connectors share: reading the JSON of strangers, deriving ids.
+"""Typed access to the fields of a provider's event, and the touchpoint made of them.
 
 Nothing here raises for bad data. `Fields` gives typed access to an object and remembers the first
 field that is not what it should be; `finish` turns that, or what the touchpoint model finds, into
-a rejection that names the provider's own field.
+a rejection that names the provider's own field. The functions that read a body are defined in
+`json_body` and can be imported from here too, so that a plug-in needs one module for `parse`.
 """
 
 from __future__ import annotations
@@ -10,23 +11,53 @@ from __future__ import annotations
 import json
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parseaddr, parsedate_to_datetime
-from functools import lru_cache, partial
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from ingest.connector import Context, Result, json_bytes, touchpoint
-from ingest.request import decode_json
+from ingest.connector import Result, touchpoint
+from ingest.kit.json_body import (
+    Convert,
+    Payload,
+    decode,
+    each,
+    guarded,
+    json_object,
+    listed_events,
+    single_event,
+)
 from schemas.identifiers import MAX_VALUE_LENGTH
 from schemas.rejection import Rejection
 from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
 
-#: Returns the bytes to store of an event if it is refused.
-Payload = Callable[[], bytes]
-#: Makes a touchpoint or a rejection of one event.
-Convert = Callable[[dict[str, Any], Payload], Result]
+__all__ = [
+    "DETAIL_LENGTH",
+    "EVENT_NAMESPACE",
+    "LABEL_LENGTH",
+    "MARKETING",
+    "SUBJECT_LENGTH",
+    "Convert",
+    "Fields",
+    "Payload",
+    "campaign",
+    "decode",
+    "derived_id",
+    "each",
+    "finish",
+    "guarded",
+    "id_text",
+    "identifiers",
+    "json_object",
+    "label",
+    "listed_events",
+    "shortened",
+    "single_event",
+    "snake_case",
+    "subject",
+    "without_own",
+]
 
 #: Namespace of event ids that a provider does not give and that are derived from the content.
 EVENT_NAMESPACE = uuid.UUID("a3c7b0a4-57f1-5d0c-8f6e-0b7f6d1f2c35")
@@ -35,51 +66,13 @@ MARKETING = "marketing"
 #: Names of campaigns and the like are cut to this: the touch matters more than the end of a label.
 LABEL_LENGTH = 512
 SUBJECT_LENGTH = 100
-#: Longest address with the name before it.
-ADDRESS_LENGTH = 2048
 #: Longest detail: it holds names of fields, which a sender may make as long as it likes.
 DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
 #: A time since 1970 from here on is in milliseconds: in seconds it would be the year 5138.
 _MILLISECONDS_FROM = 10**11
-_DEEP = "the event: is nested too deeply"
-
-decode = decode_json
-
-
-def kept(part: object, body: bytes) -> bytes:
-    """Return the bytes to store of one part of a body: compact JSON; the body if it is too deep."""
-    try:
-        return json_bytes(part)
-    except RecursionError:
-        return body
-
-
-def each(
-    parts: list[Any],
-    body: bytes,
-    context: Context,
-    convert: Convert,
-) -> Iterator[Result]:
-    """Yield `convert`'s result for each part, in order; a rejection for one that is no object."""
-    if len(parts) > context.max_events:
-        detail = f"the batch: holds {len(parts)} events, at most {context.max_events} are taken"
-        yield Rejection("too_many", detail, body)
-        return
-    for part in parts:
-        payload = partial(kept, part, body)
-        if isinstance(part, dict):
-            yield guarded(convert, part, payload)
-        else:
-            yield Rejection("invalid", "the event: must be an object", payload())
-
-
-def guarded(convert: Convert, part: dict[str, Any], payload: Payload) -> Result:
-    """Return `convert`'s result for one event, or a rejection if it is too deep to be walked."""
-    try:
-        return convert(part, payload)
-    except RecursionError:
-        return Rejection("invalid", _DEEP, payload())
+#: A number of seconds has fewer digits.
+_LONGEST_SECONDS = 12
 
 
 def finish(
@@ -206,6 +199,16 @@ class Fields:
         self.wrong(name, "must be true or false")
         return None
 
+    def seconds(self, name: str) -> float | None:
+        """Return a field with a whole number of seconds, or its digits as text."""
+        text = self.id(name)
+        if text is None:
+            return None
+        if text.isascii() and text.isdigit() and len(text) < _LONGEST_SECONDS:
+            return float(text)
+        self.wrong(name, "must be a whole number of seconds")
+        return None
+
     def moment(self, name: str, unit_ms: int) -> datetime | None:
         """Return a field with a number of units since 1970."""
         return self._moment(name, self._values.get(name), unit_ms)
@@ -265,26 +268,6 @@ def without_own(found: list[dict[str, str]], own: frozenset[str]) -> list[dict[s
     return [] if any(one["value"] in own for one in found) else found
 
 
-def address(text: str | None) -> str | None:
-    """Return the address in a header or a list of receivers: `Ada <ada@example.com>`, or bare.
-
-    None for a text that is far too long for one: a stranger wrote it, and parsing it may take
-    seconds.
-    """
-    found = parseaddr(text)[1] if text and len(text) <= ADDRESS_LENGTH else ""
-    return found or None
-
-
-def sent_at(date: str | None, received_ms: int) -> datetime | None:
-    """Return the time in an e-mail's Date; None if it is not a time or has not come yet."""
-    try:
-        sent = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    sent = sent if sent.tzinfo is not None else sent.replace(tzinfo=UTC)
-    return sent if from_ms(0) <= sent <= from_ms(received_ms) else None
-
-
 def label(text: str) -> str:
     """Return a text cut to the length of a label."""
     return text[:LABEL_LENGTH]
@@ -294,6 +277,16 @@ def shortened(text: str) -> str:
     """Return the beginning of a message, on one line, as a subject."""
     line = " ".join(text[: 4 * SUBJECT_LENGTH].split())
     return line if len(line) <= SUBJECT_LENGTH else line[: SUBJECT_LENGTH - 1] + "…"
+
+
+def subject(text: str | None) -> str | None:
+    """Return a message as the subject of a touchpoint; None if there is none."""
+    return shortened(text) if text else None
+
+
+def campaign(name: str | None) -> dict[str, str] | None:
+    """Return the campaign with a name; None without one."""
+    return {"name": label(name)} if name else None
 
 
 def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ingest.connector import Reply, Request, json_bytes
-from ingest.kit.fields import decode, kept
+from ingest.kit.json_body import decode, refused_payload
 from schemas.rejection import Rejection
 
 ACCESS_KEY = "x-amz-firehose-access-key"
@@ -75,7 +75,7 @@ def _delivered(record: object, body: bytes) -> Iterator[object]:
     except ValueError:
         raw = None
     if raw is None:
-        yield Rejection("invalid", "records.data: must be base64", kept(record, body))
+        yield Rejection("invalid", "records.data: must be base64", refused_payload(record, body))
         return
     for value in _values(raw):
         yield from value if isinstance(value, list) else [value]

@@ -8,15 +8,20 @@ nested without end.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email import message_from_bytes, message_from_string
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
-from email.utils import getaddresses
+from email.utils import getaddresses, parseaddr, parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from ingest.kit.fields import ADDRESS_LENGTH, address
+from schemas.times import from_ms
 
+#: Most characters of an incoming message's text that are kept.
+TEXT_LENGTH = 50_000
+#: Longest address with the name before it.
+ADDRESS_LENGTH = 2048
 #: A longer header is cut before it is parsed.
 _LONGEST = 16_384
 _MOST_ADDRESSES = 50
@@ -27,6 +32,26 @@ FEEDBACK = "feedback-report"
 #: Senders that are programs of the mail system.
 _SYSTEMS = frozenset({"mailer-daemon", "postmaster"})
 _BULK = frozenset({"bulk", "list", "junk"})
+
+
+def address(text: str | None) -> str | None:
+    """Return the address in a header or a list of receivers: `Ada <ada@example.com>`, or bare.
+
+    None for a text that is far too long for one: a stranger wrote it, and parsing it may take
+    seconds.
+    """
+    found = parseaddr(text)[1] if text and len(text) <= ADDRESS_LENGTH else ""
+    return found or None
+
+
+def sent_at(date: str | None, received_ms: int) -> datetime | None:
+    """Return the time in an e-mail's Date; None if it is not a time or has not come yet."""
+    try:
+        sent = parsedate_to_datetime(date or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    sent = sent if sent.tzinfo is not None else sent.replace(tzinfo=UTC)
+    return sent if from_ms(0) <= sent <= from_ms(received_ms) else None
 
 
 class Receiver(NamedTuple):

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
-from ingest.kit.fields import decode
-from schemas.times import parse_ms, to_ms
+from ingest.kit.json_body import decode
+from ingest.kit.signing import is_recent_time
+from schemas.times import to_ms
 
 NOTIFICATION = "Notification"
 CONFIRMATION = "SubscriptionConfirmation"
@@ -78,12 +79,9 @@ class Envelope:
             and is_certificate_address(self.certificate)
         )
 
-    def age_ms(self, received_ms: int) -> int | None:
-        """Return its age, by the time that is signed; None if that is not a time."""
-        try:
-            return received_ms - parse_ms(self.text("Timestamp"))
-        except (ValueError, OverflowError):
-            return None
+    def is_recent(self, received_ms: int, max_age_days: float) -> bool:
+        """Return True if the signed time is close enough to receipt."""
+        return is_recent_time(self.text("Timestamp"), received_ms, max_age_days)
 
     def is_signed(self, pem: bytes, received_ms: int) -> bool:
         """Return True if this certificate, valid now, signed a well-formed message."""

@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from schemas.errors import TouchlineError
 from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS
 
 #: Largest record, key and value: below Kafka's usual `max.message.bytes` of 1 MiB.
 MAX_RECORD_BYTES = 1_000_000
 
 
-class PublishError(Exception):
+class PublishError(TouchlineError):
     """The records were not published."""
 
 

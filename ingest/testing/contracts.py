@@ -20,7 +20,7 @@ GROUP = "touchline.contracts"
 NEEDS = "pytest and hypothesis are needed to test a connector: pip install 'touchline[testing]'"
 
 
-def contract(name: str) -> type[ConnectorSuite] | type[BatchConnectorSuite]:
+def load_contract(name: str) -> type[ConnectorSuite] | type[BatchConnectorSuite]:
     """Return the contract of an installed connector.
 
     Raises ConnectorError, with one line that says why: no such connector, no contract, one that

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ingest.registry import ConnectorError
-from ingest.testing.contracts import contract
+from ingest.testing.contracts import load_contract
 
 OPTION = "--touchline-connector"
 #: The property of a test's report that holds a throughput.
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(
     """Add the contracts of the connectors that are named."""
     for name in config.getoption(OPTION):
         try:
-            suite = contract(name)
+            suite = load_contract(name)
         except ConnectorError as problem:
             raise pytest.UsageError(str(problem)) from None
         namespace = types.ModuleType("touchline")

@@ -16,7 +16,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 _TEXT = frozenset({".py", ".toml", ".json", ".md", ".typed"})
 
 
-def start(name: str, folder: Path, taken: Iterable[str]) -> list[Path]:
+def create_package(name: str, folder: Path, taken: Iterable[str]) -> list[Path]:
     """Write the package of a connector into a new folder and return its files.
 
     Raises ConnectorError if the name is invalid or already belongs to a connector or a kind of
@@ -32,7 +32,7 @@ def start(name: str, folder: Path, taken: Iterable[str]) -> list[Path]:
     if name in {kind.name for kind in BUILT_IN_KINDS}:
         raise ConnectorError(f"{name!r} is the name of a kind of identifier")
     words = name.split("_")
-    said = {
+    replacements = {
         "acme_chat": name,
         "ACME_CHAT": name.upper(),
         "acme-chat": "-".join(words),
@@ -43,19 +43,21 @@ def start(name: str, folder: Path, taken: Iterable[str]) -> list[Path]:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise ConnectorError(f"{folder} exists already") from None
-    return [_write(source, folder, said) for source in _files()]
+    return [_write(source, folder, replacements) for source in _files()]
 
 
 def _files() -> list[Path]:
     return sorted(path for path in TEMPLATE.rglob("*") if path.suffix in _TEXT and path.is_file())
 
 
-def _write(source: Path, folder: Path, said: dict[str, str]) -> Path:
-    target = folder / _renamed(str(source.relative_to(TEMPLATE)), said)
+def _write(source: Path, folder: Path, replacements: dict[str, str]) -> Path:
+    target = folder / _renamed(str(source.relative_to(TEMPLATE)), replacements)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(_renamed(source.read_text(encoding="utf-8"), said), encoding="utf-8")
+    target.write_text(_renamed(source.read_text(encoding="utf-8"), replacements), encoding="utf-8")
     return target
 
 
-def _renamed(text: str, said: dict[str, str]) -> str:
-    return re.sub("|".join(map(re.escape, said)), lambda found: said[found[0]], text)
+def _renamed(text: str, replacements: dict[str, str]) -> str:
+    return re.sub(
+        "|".join(map(re.escape, replacements)), lambda found: replacements[found[0]], text
+    )

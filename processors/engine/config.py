@@ -1,4 +1,4 @@
-"""The configuration of the engine, and the names derived from it."""
+"""The configuration of the engine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processors.stage import Stage
-from schemas import topics
-
-ROWS = "rows"
-SEEN = "seen"
-_DECLARED = {topic.name: topic for topic in topics.PUBLIC}
+from processors.stage_topics import declared_partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +48,4 @@ class EngineConfig:
 
     def partitions_of(self, topic: str) -> int:
         """Return the number of partitions with which a logical topic was declared."""
-        declared = _DECLARED.get(topic)
-        return (declared.partitions if declared else None) or self.partitions
-
-
-def group(stage: Stage, namespace: str) -> str:
-    """Return the stage's consumer group, prefixed by the deployment's namespace."""
-    return topics.full_name(namespace, f"touchline-{stage.name}")
-
-
-def tables(stage: Stage) -> tuple[str, ...]:
-    """Return the tables of a stage."""
-    return (ROWS, SEEN) if stage.deduplicates else (ROWS,)
-
-
-def changelogs(stage: Stage, namespace: str) -> tuple[topics.Topic, ...]:
-    """Return the changelog topics that `setup` creates for a stage, by their broker names."""
-    declared = _DECLARED.get(stage.inputs[0])
-    return tuple(
-        topics.changelog(
-            group(stage, namespace),
-            table,
-            declared.partitions if declared else None,
-            expires=table == SEEN,
-        )
-        for table in tables(stage)
-    )
+        return declared_partitions(topic) or self.partitions

@@ -1,30 +1,11 @@
-"""Commands configure the logs of their process; in tests that is undone."""
+"""The stages in memory with a real ClickHouse behind them."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
-from deploy.runtime import logs
 from tests.support.deployment import World
 from tests.support.sinking import Store
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    loggers = {name: logging.getLogger(name) for name in ("", *logs.QUIET, *logs.FEWER)}
-    levels = {name: logger.level for name, logger in loggers.items()}
-    handlers = loggers[""].handlers
-    yield
-    structlog.reset_defaults()
-    loggers[""].handlers = handlers
-    loggers[logs.CONDENSED].handlers = []
-    loggers[logs.CONDENSED].propagate = True
-    for name, logger in loggers.items():
-        logger.setLevel(levels[name])
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(folder / "calendly", folder / "site")
 
 
+@pytest.mark.integration
 def test_the_example_keeps_all_promises(example: Installed):
     status, said = example.connectors("test", "calendly", "--json")
     assert status == 0, said
@@ -41,6 +42,7 @@ def test_the_example_keeps_all_promises(example: Installed):
     assert found["not_applicable"] == []
 
 
+@pytest.mark.integration
 def test_the_example_can_be_tried(example: Installed):
     payload = "touchline_calendly/payloads/invitee_created.json"
     status, said = example.connectors("try", "calendly", "--payload", payload)
@@ -49,6 +51,7 @@ def test_the_example_can_be_tried(example: Installed):
     assert "+819012345678" in said
 
 
+@pytest.mark.integration
 def test_the_example_is_clean(example: Installed):
     example.assert_clean()
 

@@ -13,7 +13,7 @@ import yaml
 
 from deploy.config.settings import load
 from deploy.operations.import_file import first_rows, source_of
-from deploy.runtime.factories import limits
+from deploy.runtime.factories.sources import limits
 from ingest.files.reader import SourceReader
 from ingest.intake.accept import Accepted
 from schemas.event_types import EVENT_TYPES

@@ -20,11 +20,11 @@ from typing import NamedTuple
 from kafka.errors import KafkaError
 
 from deploy.config.settings import load
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
 from deploy.kafka.lag import BrokerLags, drain
+from deploy.kafka.topology import readers
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.processes import fetch
-from deploy.runtime.stages import readers
+from deploy.local.readiness import fetch
 from tests.faults.load import BUGGY, Load
 from tests.faults.worker import VARIABLE, Plan
 from tests.support.clickhouse import LocalClickHouse
@@ -270,7 +270,7 @@ class Target:
 
     def _drained(self, within: float) -> bool:
         settings = load(self.system.file).settings
-        everybody = readers(settings, present(settings).namespace)
+        everybody = readers(present_generation(settings).namespace)
 
         def look() -> bool:
             self.watch()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.runtime.stages import STAGE_NAMES
+from deploy.kafka.topology import STAGE_NAMES
 from tests.faults.faults import FAULTS
 from tests.faults.harness import Bench, Round
 from tests.faults.load import QUIET

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.config.settings import load
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
 from deploy.local.kafka import KafkaNode, LocalKafka
 from schemas.topics import TOUCHPOINTS, full_name
 from tests.support.clickhouse import LocalClickHouse
@@ -143,7 +143,9 @@ async def test_overload_is_refused_in_time_and_what_was_kept_is_there(
         proxied_kafka.behave(Pass())
         await until(sending.done, 60)
         await sending
-        topic = full_name(present(load(system.file).settings).namespace, TOUCHPOINTS.name)
+        topic = full_name(
+            present_generation(load(system.file).settings).namespace, TOUCHPOINTS.name
+        )
         found = await ids_on_topic(servers, topic)
         assert senders.refused
         assert kept_meanwhile

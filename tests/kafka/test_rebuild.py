@@ -18,11 +18,11 @@ from deploy.config.sections import KafkaSettings
 from deploy.config.settings import Settings, load
 from deploy.kafka import control
 from deploy.kafka.topics import connect
+from deploy.kafka.topology import generation_topics
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.stages import generation_topics
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand
-from schemas.topics import LASTING
+from schemas.topics import GLOBAL
 from tests.kafka.system_answers import SEGMENTS, compare, disordered, source_of, touches
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.system import Process, System, children, until
@@ -115,8 +115,8 @@ class Running:
             assert sending.result() == 0, "the gateway has refused touches"
 
 
-def present(system: System) -> control.Present:
-    return control.present(load(system.file).settings)
+def present(system: System) -> control.Generation:
+    return control.present_generation(load(system.file).settings)
 
 
 def test_touches_go_on_while_a_rebuild_comes_to_the_same_people(
@@ -160,7 +160,7 @@ def test_touches_go_on_while_a_rebuild_comes_to_the_same_people(
         _came_back(running, stages)
         left = {name for name in _topics(servers) if name.startswith(f"{namespace}.")}
         former = {name for name in left if not name.startswith(f"{namespace}.g2.")}
-        assert former == {f"{namespace}.{topic.name}" for topic in LASTING}
+        assert former == {f"{namespace}.{topic.name}" for topic in GLOBAL}
         system.end()
 
 
@@ -224,6 +224,8 @@ def test_a_rebuild_that_is_broken_off_anywhere_does_no_harm_and_can_be_done_agai
     events = touches(200, 20, now, seed=9)
     servers = kafka_broker.bootstrap_servers
     with System(tmp_path / "system", servers, clickhouse, namespace, SEGMENTS) as system:
+        # What a killed rebuild leaves is free once the sessions of its processes are over.
+        system.configure(kafka={"session_timeout_s": 10})
         system.setup()
         running = Running(system)
         system.send(disordered(events[:100]))
@@ -250,7 +252,7 @@ def test_a_rebuild_that_is_broken_off_anywhere_does_no_harm_and_can_be_done_agai
         cleaned = system.run("rebuild", "--clean")
         assert cleaned.returncode == 0, cleaned.stderr
         assert {name for name in _topics(servers) if name.startswith(f"{namespace}.")} == {
-            *(f"{namespace}.{topic.name}" for topic in LASTING),
+            *(f"{namespace}.{topic.name}" for topic in GLOBAL),
             *(topic.name for topic in generation_topics(Settings(), f"{namespace}.g3")),
         }
         system.end()

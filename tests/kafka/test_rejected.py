@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from deploy.config.settings import load
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.factories import kafka_connection
-from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from processors.engine.rejects import rejected
 from processors.stage import Failure, Record
@@ -106,11 +105,11 @@ def broken_off(system: System) -> None:
 def return_touch(system: System, value: bytes) -> None:
     """The row of a touch that made the stage raise, as the engine makes it."""
     settings = load(system.file).settings
-    shown = present(settings)
+    shown = present_generation(settings)
     key = json.loads(value)["lead_id"].encode()
     record = Record(TOUCHPOINTS.name, 0, 10**9, 1_795_000_000_000, key, value)
     row = rejected(Failure.of(record, KeyError("x")), "trails", shown.epoch)
-    with BatchPublisher(kafka_connection(settings, shown.namespace)) as publisher:
+    with OperatorPublisher(settings.kafka, shown.namespace, "test") as publisher:
         publisher.publish([Message(row.topic, row.key, row.value)])
 
 

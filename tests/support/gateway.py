@@ -149,3 +149,10 @@ async def gateway() -> AsyncIterator[Gateway]:
     """A gateway with the sources of `tests.support.gateway`."""
     async with serving() as running:
         yield running
+
+
+@pytest.fixture
+async def stays_healthy(gateway: Gateway) -> AsyncIterator[None]:
+    """Whatever a test here sends, the gateway takes the next event."""
+    yield
+    assert await gateway.healthy()

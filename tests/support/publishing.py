@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.kafka.embedded import PARTITIONS
+from deploy.config.embedded import PARTITIONS
 from ingest.publishing.memory import Stored
 from ingest.publishing.port import WRITTEN, KafkaConnection, Message
 from schemas.topics import TOUCHPOINTS, full_name

@@ -22,10 +22,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from deploy.config.settings import load, plain_environment
-from deploy.kafka.control import present
+from deploy.kafka.control import present_generation
 from deploy.kafka.lag import BrokerLags, drain
-from deploy.runtime.processes import die_with_parent, fetch, is_free
-from deploy.runtime.stages import STAGE_NAMES, readers
+from deploy.kafka.topology import STAGE_NAMES, readers
+from deploy.local.ports import is_free
+from deploy.local.readiness import fetch
+from deploy.runtime.processes import die_with_parent
 from sinks.clickhouse.tables import databases
 from tests.support.clickhouse import LocalClickHouse
 
@@ -302,7 +304,7 @@ class System:
     def drained(self, within: float = 60) -> None:
         """Wait until everything that was sent has gone all the way into ClickHouse."""
         settings = load(self.file).settings
-        everybody = readers(settings, present(settings).namespace)
+        everybody = readers(present_generation(settings).namespace)
         with contextlib.closing(BrokerLags(settings.kafka, everybody)) as lags:
             assert drain(lags, within), "not everything was processed in time"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from deploy.operations.identity.log import IdentityLog, Link
+from schemas.errors import TouchlineError
 from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.messages import SplitCommand
 from sinks.clickhouse.epochs import Epochs
@@ -14,7 +15,7 @@ from sinks.clickhouse.epochs import Epochs
 _MOST_LINKS = 2_000
 
 
-class SplitError(Exception):
+class SplitError(TouchlineError):
     """A split was not made, or is not visible yet; the message is one line and says what to do."""
 
 
@@ -54,7 +55,7 @@ class Order(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SplitPlan:
     """The links that a split of one identifier would undo, or a lift would open again."""
 
     identifier: Identifier
@@ -65,7 +66,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class SplitResult:
     """The result of a split or lift of one identifier."""
 
     split_id: str
@@ -76,7 +77,7 @@ class Done:
 
 def plan(
     log: IdentityLog, policy: IdentityPolicy, identifier: Identifier, *, lift: bool
-) -> Plan | None:
+) -> SplitPlan | None:
     """Return the plan of a split or lift; None if the identifier was never seen.
 
     Raises SplitError if there is nothing to split or to lift.
@@ -99,10 +100,10 @@ def plan(
         if link.state == state and (lift or link.opposite(identifier) in rest)
     ]
     about = {identifier, *members, *(link.opposite(identifier) for link in links)}
-    return Plan(identifier, lift, links, log.profiles(about))
+    return SplitPlan(identifier, lift, links, log.profiles(about))
 
 
-def split(log: IdentityLog, commands: Commands, what: Plan, order: Order) -> Done:
+def split(log: IdentityLog, commands: Commands, what: SplitPlan, order: Order) -> SplitResult:
     """Send the command and wait until the views show its result.
 
     Raises SplitError on timeout, and `ingest.publishing.port.NotAcknowledged`.
@@ -113,7 +114,7 @@ def split(log: IdentityLog, commands: Commands, what: Plan, order: Order) -> Don
     moved = {
         one: now[one] for one, before in what.profiles.items() if now.get(one, before) != before
     }
-    return Done(order.split_id, log.undone_by(order.split_id, _MOST_LINKS), moved)
+    return SplitResult(order.split_id, log.undone_by(order.split_id, _MOST_LINKS), moved)
 
 
 def refuse_during_switch(epochs: Epochs, present: int) -> None:
@@ -129,7 +130,7 @@ def refuse_during_switch(epochs: Epochs, present: int) -> None:
 def wait_until_seen(log: IdentityLog, commands: Commands, order: Order, sent: int) -> None:
     """Wait until the views show the results of all commands; raise SplitError on timeout."""
     settled = commands.settle()
-    seen = log.taken(order.split_id).commands
+    seen = log.command_result(order.split_id).commands
     if not settled or seen < sent:
         raise SplitError(
             f"sent under the id {order.split_id}, but of {sent} commands the views show {seen} "

@@ -1,4 +1,7 @@
-"""Amazon Connect's contact records. See docs/channels/amazon_connect.md."""
+"""Amazon Connect: contact records of calls, chats, tasks and e-mails.
+
+See docs/channels/amazon_connect.md.
+"""
 
 from ingest.connectors.amazon_connect.connector import AmazonConnect, AmazonConnectOptions
 

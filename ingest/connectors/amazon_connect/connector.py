@@ -2,7 +2,8 @@
 
 Source: https://docs.aws.amazon.com/connect/latest/adminguide/ctr-data-model.html (records),
 …/adminguide/contact-lens-example-output-files.html (sentiment, from -5 to 5). They come through
-Amazon Data Firehose (`firehose.py`), or as they are. See docs/channels/amazon_connect.md.
+Amazon Data Firehose (`ingest/kit/firehose.py`), or as they are. See
+docs/channels/amazon_connect.md.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from ingest.kit import firehose
 from ingest.kit.fields import (
     Fields,
     Payload,
-    address,
+    campaign,
     each,
     finish,
     identifiers,
     snake_case,
 )
+from ingest.kit.mail_message import address
 from ingest.kit.signing import RequiredSecrets, is_one_of
 from schemas.rejection import Rejection
 from schemas.times import SECOND_MS, parse_ms
@@ -131,7 +133,7 @@ class AmazonConnect(WebhookConnector):
         read = Fields(record)
         contact = _Contact.of(read)
         kind, outcome = _told(contact, read)
-        campaign = read.inside("Campaign").label("CampaignId")
+        campaign_id = read.inside("Campaign").label("CampaignId")
         fields = {
             "event_id": read.text("ContactId"),
             "channel": CHANNELS.get(contact.channel, "phone"),
@@ -139,7 +141,7 @@ class AmazonConnect(WebhookConnector):
             "direction": "outbound" if contact.is_outbound else "inbound",
             "identifiers": identifiers(*self._customer(contact, read)),
             "occurred_at": read.text("InitiationTimestamp"),
-            "campaign": {"name": campaign} if campaign else None,
+            "campaign": campaign(campaign_id),
             "duration_s": _duration(outcome, contact, read),
             "outcome": outcome,
             "sentiment": _sentiment(read),
@@ -193,7 +195,7 @@ class _Contact(NamedTuple):
             direction == "OUTBOUND",
             read.text("DisconnectReason") or "",
             read.text("AnsweringMachineDetectionStatus") or "",
-            _seconds(read.inside("Agent"), "AgentInteractionDuration"),
+            read.inside("Agent").seconds("AgentInteractionDuration"),
             bool(read.object("Agent")),
             "NextContactId" in read,
         )
@@ -277,16 +279,6 @@ def _milliseconds(read: Fields, name: str) -> int | None:
     except (ValueError, OverflowError):
         read.wrong(name, "must be an RFC 3339 time")
         return None
-
-
-def _seconds(read: Fields, name: str) -> float | None:
-    value = read.id(name)
-    if value is None:
-        return None
-    if value.isascii() and value.isdigit() and len(value) < 12:
-        return float(value)
-    read.wrong(name, "must be a whole number of seconds")
-    return None
 
 
 def _segment(read: Fields, name: str) -> str | None:

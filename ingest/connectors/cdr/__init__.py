@@ -1,4 +1,4 @@
-"""Call detail records of a telephone system. See docs/channels/cdr.md."""
+"""Telephone systems: files of call detail records, a call a row. See docs/channels/cdr.md."""
 
 from ingest.connectors.cdr.connector import Cdr, CdrOptions
 

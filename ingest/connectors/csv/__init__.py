@@ -1,4 +1,4 @@
-"""Files of rows with a header. See docs/channels/csv.md."""
+"""CSV files of any system: a touch a row, by a mapping of the columns. See docs/channels/csv.md."""
 
 from ingest.connectors.csv.connector import CsvFile, CsvOptions, TableOptions
 

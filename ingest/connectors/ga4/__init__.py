@@ -1,4 +1,4 @@
-"""Google Analytics 4's Measurement Protocol. See docs/channels/ga4.md."""
+"""Google Analytics 4: web and app events of the Measurement Protocol. See docs/channels/ga4.md."""
 
 from ingest.connectors.ga4.connector import Ga4, Ga4Options
 

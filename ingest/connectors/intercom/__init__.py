@@ -1,4 +1,7 @@
-"""Intercom's webhooks. See docs/channels/intercom.md."""
+"""Intercom: conversations, tickets, contacts and their subscriptions.
+
+See docs/channels/intercom.md.
+"""
 
 from ingest.connectors.intercom.connector import Intercom, IntercomOptions
 

@@ -19,16 +19,16 @@ from ingest.connector import Context, Options, Reply, Request, Result, WebhookCo
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     derived_id,
     finish,
     guarded,
     id_text,
     identifiers,
+    json_object,
     shortened,
     snake_case,
 )
-from ingest.kit.signing import HEX, RequiredSecrets, is_hmac_of
+from ingest.kit.signing import HEX, RequiredSecrets, is_named_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-hub-signature"
@@ -125,8 +125,8 @@ class Intercom(WebhookConnector):
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Return True if a client secret of ours signed the body."""
-        scheme, _, shown = request.headers.get(SIGNATURE, "").partition("=")
-        return scheme == "sha1" and is_hmac_of(request.body, shown, self._secrets, HEX, scheme)
+        shown = request.headers.get(SIGNATURE, "")
+        return is_named_hmac_of(request.body, shown, self._secrets, HEX, "sha1")
 
     def handshake(self, request: Request) -> Reply:
         """Answer the HEAD request with which Intercom checks the address before it accepts it."""
@@ -134,11 +134,9 @@ class Intercom(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one notification of the request; nothing if Intercom only tests the address."""
-        body = decode(request.body)
+        body = json_object(request.body)
         if isinstance(body, Rejection):
             yield body
-        elif not isinstance(body, dict):
-            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
         elif body.get("topic") != "ping":
             yield guarded(self._notification, body, lambda: request.body)
 

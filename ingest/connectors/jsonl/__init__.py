@@ -1,4 +1,4 @@
-"""Files with a JSON object a line. See docs/channels/jsonl.md."""
+"""Files of JSON lines: a touchpoint a line, as it is or by a mapping. See docs/channels/csv.md."""
 
 from ingest.connectors.jsonl.connector import JsonLines, JsonLinesOptions
 

@@ -10,11 +10,10 @@ from pydantic import ConfigDict, PlainValidator
 
 from ingest.connector import Context, Options, Request, Result, Row, RowConnector
 from ingest.connectors.csv.connector import mapped
-from ingest.kit.fields import Payload, decode, finish, guarded, id_text
+from ingest.kit.fields import Payload, finish, id_text, single_event
 from ingest.kit.lines import row_id, rows
 from ingest.kit.mapping import Mapping
 from ingest.kit.mapping_yaml import read_mapping
-from schemas.rejection import Rejection
 
 
 class JsonLinesOptions(Options):
@@ -41,17 +40,11 @@ class JsonLines(RowConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the touchpoint of a line."""
-        event = decode(request.body)
-        if isinstance(event, Rejection):
-            yield event
-        elif isinstance(event, dict):
-            yield guarded(
-                lambda event, payload: self._touch(event, row_id(request.path), payload),
-                event,
-                lambda: request.body,
-            )
-        else:
-            yield Rejection("unreadable", "the line: must be a JSON object", request.body)
+        yield single_event(
+            request.body,
+            lambda event, payload: self._touch(event, row_id(request.path), payload),
+            "the line",
+        )
 
     def _touch(self, event: dict[str, Any], event_id: str, payload: Payload) -> Result:
         if self._map is not None:

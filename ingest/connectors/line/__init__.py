@@ -1,4 +1,4 @@
-"""LINE's Messaging API. See docs/channels/line.md."""
+"""LINE: messages, follows and postbacks to an official account. See docs/channels/line.md."""
 
 from ingest.connectors.line.connector import Line, LineOptions
 

@@ -13,16 +13,14 @@ from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     derived_id,
-    each,
     finish,
     identifiers,
-    shortened,
+    listed_events,
     snake_case,
+    subject,
 )
 from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
-from schemas.rejection import Rejection
 
 SIGNATURE = "x-line-signature"
 TYPES = {
@@ -65,15 +63,7 @@ class Line(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request; none if LINE only tests the address."""
-        body = decode(request.body)
-        if isinstance(body, Rejection):
-            yield body
-            return
-        events = body.get("events") if isinstance(body, dict) else None
-        if isinstance(events, list):
-            yield from each(events, request.body, context, _event)
-        else:
-            yield Rejection("unreadable", "events: must be a list of events", request.body)
+        yield from listed_events(request.body, "events", context, _event)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return the list around an event."""
@@ -95,7 +85,7 @@ def _event(event: dict[str, Any], payload: Payload) -> Result:
         "direction": "outbound" if name in _OUTBOUND else "inbound",
         "identifiers": identifiers(("line", source.id("userId"))),
         "occurred_at": read.moment("timestamp", 1),
-        "subject": shortened(text) if text else None,
+        "subject": subject(text),
         "properties": _properties(event, read, source),
     }
     return finish(fields, read.problems, payload, _NAMES, _NOBODY)

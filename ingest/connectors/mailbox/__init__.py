@@ -1,4 +1,7 @@
-"""A mailbox, read by IMAP. See docs/channels/mailbox.md."""
+"""A mailbox: incoming e-mails and delivery reports, read over IMAP.
+
+See docs/channels/mailbox.md.
+"""
 
 from ingest.connectors.mailbox.connector import Mailbox, MailboxOptions
 

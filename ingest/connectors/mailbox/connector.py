@@ -1,7 +1,7 @@
 """A mailbox: incoming inquiries as touches, read over IMAP and left unchanged.
 
-Source: the RFCs that `imap` and `mail_message` name. A message is known by its Message-ID, the
-place in the folder by UIDVALIDITY and UID. See docs/channels/mailbox.md.
+Source: the RFCs that `imap` and `mail_message` in ingest/kit name. A message is known by its
+Message-ID, the place in the folder by UIDVALIDITY and UID. See docs/channels/mailbox.md.
 """
 
 from __future__ import annotations
@@ -24,16 +24,21 @@ from ingest.connector import (
     Row,
     RowConnector,
 )
-from ingest.kit.fields import MARKETING, finish, identifiers, label, sent_at, snake_case
+from ingest.kit.fields import MARKETING, finish, identifiers, label, snake_case
 from ingest.kit.imap import Account, Fetched, Folder, Tls, internal_moment
-from ingest.kit.mail_message import DELIVERY_STATUS, FEEDBACK, Mail, Receiver
+from ingest.kit.mail_message import (
+    DELIVERY_STATUS,
+    FEEDBACK,
+    TEXT_LENGTH,
+    Mail,
+    Receiver,
+    sent_at,
+)
 from schemas.rejection import Rejection
 
 #: Most bytes read of the headers, and of a message where its content is needed.
 HEADER_BYTES = 64 * 1024
 MESSAGE_BYTES = 256 * 1024
-#: Most characters of a message's text that are kept, if any.
-TEXT_LENGTH = 50_000
 #: Longer ids are shortened to a digest.
 _ID_LENGTH = 400
 _REFERENCES = 20

@@ -1,4 +1,4 @@
-"""A mailbox's side: messages in a folder on an IMAP server, see `imap`.
+"""A mailbox's side: messages in a folder on an IMAP server, see `imap_server`.
 
 A content of the suite is a mailbox in one file (mbox, RFC 4155): each message behind a line that
 begins with `From `.

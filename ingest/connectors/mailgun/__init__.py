@@ -1,4 +1,7 @@
-"""Mailgun's webhooks and routes. See docs/channels/mailgun.md."""
+"""Mailgun: deliveries, opens, clicks and failures of e-mails, and incoming e-mails.
+
+See docs/channels/mailgun.md.
+"""
 
 from ingest.connectors.mailgun.connector import Mailgun, MailgunOptions
 

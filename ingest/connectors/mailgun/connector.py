@@ -8,7 +8,7 @@ timestamp and token, in the body). See docs/channels/mailgun.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -17,18 +17,18 @@ from ingest.kit.fields import (
     MARKETING,
     Fields,
     Payload,
-    address,
+    campaign,
     decode,
     derived_id,
     finish,
     guarded,
     id_text,
     identifiers,
-    kept,
-    label,
     snake_case,
 )
-from ingest.kit.signing import HEX, RequiredSecrets, is_hmac_of, is_recent
+from ingest.kit.json_body import refused_payload
+from ingest.kit.mail_message import address
+from ingest.kit.signing import HEX, MaxAgeDays, RequiredSecrets, is_hmac_of, is_recent
 from schemas.rejection import Rejection
 
 SIGNATURE = "signature"
@@ -67,7 +67,7 @@ class MailgunOptions(Options):
     signing_key: RequiredSecrets
     customer_id_variable: str | None = None
     lists: dict[str, str] = Field(default_factory=dict)
-    max_age_days: Annotated[float, Field(gt=0)] = 3
+    max_age_days: MaxAgeDays = 3
 
 
 class Mailgun(WebhookConnector):
@@ -113,7 +113,7 @@ class Mailgun(WebhookConnector):
         event = body.get(EVENT) if isinstance(body, dict) else None
         if isinstance(event, dict):
             # Only the event is stored, without the signature.
-            yield guarded(self._event, event, lambda: kept(event, request.body))
+            yield guarded(self._event, event, lambda: refused_payload(event, request.body))
         else:
             yield Rejection("unreadable", f"{EVENT}: must be an object", request.body)
 
@@ -206,7 +206,7 @@ def _campaign(event: dict[str, Any]) -> dict[str, str] | None:
     """Return the first tag as the campaign."""
     tags = event.get("tags")
     first = tags[0] if isinstance(tags, list) and tags else None
-    return {"name": label(first)} if isinstance(first, str) and first else None
+    return campaign(first) if isinstance(first, str) else None
 
 
 def _properties(event: dict[str, Any], message: Fields) -> dict[str, Any]:

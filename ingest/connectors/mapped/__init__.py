@@ -1,7 +1,11 @@
-"""The connector `mapped`: any webhook with a body in JSON, by a mapping and without code.
+"""Any provider's webhook with a body in JSON, by a mapping and without code.
 
-A request goes through `signatures` (is it genuine), `connector` (which events are in it), `touches`
-(which rule, which type) and `drawing` (the other fields). `rules` and `values` are the options,
-`expressions` and `shape` the JMESPath in them, `rest` what is left for the properties. See
-docs/channels/mapped.md.
+A request goes through `signatures` (is it genuine), `connector` (which events are in it),
+`conversion` (which rule, which type) and `extraction` (the other fields). `rules` and `values` are
+the options, `expressions` and `expression_analysis` the JMESPath in them, `leftover` what is not
+mapped and becomes properties. See docs/channels/mapped.md.
 """
+
+from ingest.connectors.mapped.connector import Mapped, MappedOptions
+
+__all__ = ["Mapped", "MappedOptions"]

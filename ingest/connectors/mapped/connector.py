@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 from pydantic import model_validator
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, json_bytes
+from ingest.connectors.mapped.conversion import Conversion
+from ingest.connectors.mapped.expression_analysis import Path, list_path
 from ingest.connectors.mapped.expressions import ExpressionError, Scope, at, scalar
 from ingest.connectors.mapped.rules import Mapping
-from ingest.connectors.mapped.shape import Path, list_path
 from ingest.connectors.mapped.signatures import Signature
-from ingest.connectors.mapped.touches import Touches
 from ingest.kit.fields import Payload, decode, each, guarded
 from schemas.rejection import Rejection
 
@@ -46,7 +46,7 @@ class Mapped(WebhookConnector):
     def __init__(self, options: MappedOptions) -> None:
         self._options = options
         self._events = options.mapping.events
-        self._touches = Touches(options.mapping)
+        self._conversion = Conversion(options.mapping)
         headers, self._bodies = options.mapping.asked()
         # The mapping decides what is read, so this belongs to the source and not to the class.
         self.reads = ("content-type", *sorted(headers))  # type: ignore[misc]
@@ -74,7 +74,7 @@ class Mapped(WebhookConnector):
 
         def convert(event: dict[str, Any], payload: Payload) -> Result:
             kept = payload if self._list is not None else lambda: request.body
-            return self._touches.touch(event, kept, scope, context.source)
+            return self._conversion.touch(event, kept, scope, context.source)
 
         if found is body and isinstance(found, dict):
             yield guarded(convert, found, lambda: request.body)

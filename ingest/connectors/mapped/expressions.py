@@ -19,7 +19,7 @@ from jmespath.parser import ParsedResult
 from jmespath.visitor import Options, TreeInterpreter
 from pydantic import BeforeValidator
 
-from ingest.connectors.mapped.shape import (
+from ingest.connectors.mapped.expression_analysis import (
     Node,
     Path,
     children,

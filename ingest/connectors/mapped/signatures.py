@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import re
 from typing import Annotated, Literal, Self
-from urllib.parse import parse_qs
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -20,19 +19,20 @@ from ingest.connector import Options, Request, secrets
 from ingest.kit.signing import (
     BASE64,
     HEX,
+    MaxAgeDays,
     RequiredSecrets,
     basic_credentials,
+    bearer_token,
     has_hmac_of,
     is_one_of,
     is_recent,
+    query_value,
 )
 from schemas.times import parse_ms
 
 Header = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", to_lower=True)]
-MaxAge = Annotated[float, Field(gt=0)]
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ENCODINGS = {"hex": HEX, "base64": BASE64}
-_BEARER = "bearer"
 _STANDARD_PREFIX = "whsec_"
 
 
@@ -101,7 +101,7 @@ class HmacSignature(Options):
     separator: Annotated[str, Field(min_length=1)] = ","
     secret: RequiredSecrets
     timestamp: SignedTime | None = None
-    max_age_days: MaxAge = 3
+    max_age_days: MaxAgeDays = 3
 
     @model_validator(mode="after")
     def _has_fields(self) -> Self:
@@ -164,15 +164,10 @@ class TokenSignature(Options):
 
     def _shown(self, request: Request) -> str:
         if self.query is not None:
-            try:
-                values = parse_qs(request.query, max_num_fields=100).get(self.query)
-            except ValueError:
-                return ""
-            return values[0] if values else ""
+            return query_value(request.query, self.query) or ""
         if self.header is not None:
             return request.headers.get(self.header, "")
-        scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
-        return token.strip() if scheme.lower() == _BEARER else ""
+        return bearer_token(request)
 
 
 class BasicSignature(Options):
@@ -215,7 +210,7 @@ class StandardSignature(Options):
     scheme: Literal["standard-webhooks"]
     secret: Annotated[RequiredSecrets, AfterValidator(_standard)]
     prefix: Literal["webhook", "svix"] = "webhook"
-    max_age_days: MaxAge = 3
+    max_age_days: MaxAgeDays = 3
 
     def headers(self) -> frozenset[str]:
         """Return the headers that it is shown in. (The id and the time are no secret.)"""

@@ -1,4 +1,4 @@
-"""Meta's webhooks: Facebook pages, Instagram and WhatsApp.
+"""Meta: comments, mentions and messages on Facebook, Instagram and WhatsApp.
 
 A request holds entries, one for each account of the company; an entry holds messaging events
 (`messaging.py`), changes of a page or of an Instagram account (`changes.py`), or those of a

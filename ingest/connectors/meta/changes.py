@@ -15,8 +15,8 @@ from ingest.kit.fields import (
     Fields,
     derived_id,
     identifiers,
-    shortened,
     snake_case,
+    subject,
 )
 
 #: Field -> type, for fields whose value does not decide the type.
@@ -67,7 +67,7 @@ def fields(read: Fields, account: Account) -> dict[str, Any]:
         "traits": _traits(value),
         "outcome": reaction,
         "sentiment": _sentiment(value) if field == "ratings" else None,
-        "subject": shortened(text) if text else None,
+        "subject": subject(text),
         "url": value.text("permalink_url") or value.inside("post").text("permalink_url"),
         "properties": {
             **{name: content for name, content in value.values() if name not in _MAPPED},

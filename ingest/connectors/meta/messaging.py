@@ -16,8 +16,8 @@ from ingest.kit.fields import (
     derived_id,
     identifiers,
     label,
-    shortened,
     snake_case,
+    subject,
 )
 
 #: Fields that every event has beside it.
@@ -62,7 +62,7 @@ def fields(read: Fields, account: Account, *, standby: bool = False) -> dict[str
         "occurred_at": read.instant("timestamp") or account.time,
         "consent": _consent(name, part, account),
         "campaign": _campaign(part if name == "referral" else part.inside("referral")),
-        "subject": shortened(text) if text else None,
+        "subject": subject(text),
         "properties": _properties(name, read, part, account, standby),
     }
 

@@ -16,8 +16,8 @@ from ingest.kit.fields import (
     derived_id,
     id_text,
     identifiers,
-    shortened,
     snake_case,
+    subject,
 )
 
 #: Lists of a change's value that hold events.
@@ -91,7 +91,7 @@ def fields(read: Fields, account: Account) -> dict[str, Any]:
         "direction": "inbound",
         "occurred_at": event.instant("timestamp") or account.time,
         "traits": {"name": who} if who else {},
-        "subject": shortened(text) if text else None,
+        "subject": subject(text),
         **found,
         "identifiers": identifiers(*_customer(event, contact, found.get("direction"))),
         "properties": {
@@ -213,10 +213,7 @@ def _call(event: Fields, account: Account) -> dict[str, Any]:
         f"meta_call_{snake_case(told)}",
         None,
     )
-    duration = event.id("duration")
-    if duration is not None and not (duration.isascii() and duration.isdigit()):
-        event.wrong("duration", "must be a whole number of seconds")
-        duration = None
+    duration = event.seconds("duration")
     ours = event.text("direction") == "BUSINESS_INITIATED"
     return {
         **_identified(event, told),
@@ -224,7 +221,7 @@ def _call(event: Fields, account: Account) -> dict[str, Any]:
         "type": kind,
         "direction": "outbound" if ours else "inbound",
         "outcome": outcome,
-        "duration_s": float(duration) if duration and kind == "call_completed" else None,
+        "duration_s": duration if kind == "call_completed" else None,
     }
 
 

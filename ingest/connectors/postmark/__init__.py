@@ -1,4 +1,7 @@
-"""Postmark's webhooks. See docs/channels/postmark.md."""
+"""Postmark: deliveries, opens, clicks and bounces of e-mails, and incoming e-mails.
+
+See docs/channels/postmark.md.
+"""
 
 from ingest.connectors.postmark.connector import Postmark, PostmarkOptions
 

@@ -18,21 +18,18 @@ from ingest.kit.fields import (
     MARKETING,
     Fields,
     Payload,
-    decode,
+    campaign,
     derived_id,
     finish,
-    guarded,
     id_text,
     identifiers,
-    sent_at,
+    single_event,
     snake_case,
 )
+from ingest.kit.mail_message import TEXT_LENGTH, sent_at
 from ingest.kit.signing import RequiredSecrets, basic_credentials, is_one_of
-from schemas.rejection import Rejection
 
 INBOUND = "Inbound"
-#: Most characters of an incoming message that are kept.
-TEXT_LENGTH = 50_000
 
 
 class Record(NamedTuple):
@@ -130,17 +127,9 @@ class Postmark(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request."""
-        body = decode(request.body)
-        if isinstance(body, Rejection):
-            yield body
-        elif isinstance(body, dict):
-            yield guarded(
-                lambda event, payload: self._event(event, payload, context),
-                body,
-                lambda: request.body,
-            )
-        else:
-            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
+        yield single_event(
+            request.body, lambda event, payload: self._event(event, payload, context)
+        )
 
     def _event(self, event: dict[str, Any], payload: Payload, context: Context) -> Result:
         read = Fields(event)
@@ -171,7 +160,7 @@ class Postmark(WebhookConnector):
             ),
             "occurred_at": read.text(record.moment),
             "consent": self._consent(kind, read),
-            "campaign": _campaign(read),
+            "campaign": campaign(read.label("Tag")),
             "outcome": outcome,
             "subject": read.label("Subject"),
             "url": read.text("OriginalLink"),
@@ -220,11 +209,6 @@ def _change(read: Fields) -> tuple[str, str | None]:
     if read.flag("SuppressSending") is False:
         return "email_resubscribed", outcome
     return ("email_unsubscribed" if reason in _DECIDED else "postmark_suppressed"), outcome
-
-
-def _campaign(read: Fields) -> dict[str, str] | None:
-    tag = read.label("Tag")
-    return {"name": tag} if tag else None
 
 
 def _incoming(read: Fields, payload: Payload, received_ms: int) -> Result:

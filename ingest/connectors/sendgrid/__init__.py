@@ -1,4 +1,7 @@
-"""SendGrid's Event Webhook. See docs/channels/sendgrid.md."""
+"""SendGrid: deliveries, opens, clicks, bounces and unsubscribes of e-mails.
+
+See docs/channels/sendgrid.md.
+"""
 
 from ingest.connectors.sendgrid.connector import SendGrid, SendGridOptions
 

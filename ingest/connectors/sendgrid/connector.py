@@ -23,16 +23,16 @@ from ingest.kit.fields import (
     MARKETING,
     Fields,
     Payload,
+    campaign,
     decode,
     derived_id,
     each,
     finish,
     id_text,
     identifiers,
-    label,
     snake_case,
 )
-from ingest.kit.signing import is_recent
+from ingest.kit.signing import MaxAgeDays, is_recent
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
@@ -97,7 +97,7 @@ class SendGridOptions(Options):
     ]
     customer_id_arg: str | None = None
     groups: dict[int, str] = Field(default_factory=dict)
-    max_age_days: Annotated[float, Field(gt=0)] = 3
+    max_age_days: MaxAgeDays = 3
 
 
 class SendGrid(WebhookConnector):
@@ -191,4 +191,4 @@ def _campaign(event: dict[str, Any], read: Fields) -> dict[str, str] | None:
     category = event.get("category")
     first = category[0] if isinstance(category, list) and category else category
     name = first if isinstance(first, str) and first else read.label("marketing_campaign_name")
-    return {"name": label(name)} if name else None
+    return campaign(name)

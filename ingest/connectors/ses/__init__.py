@@ -1,4 +1,7 @@
-"""Amazon SES through SNS. See docs/channels/ses.md."""
+"""Amazon SES: deliveries, opens, clicks and bounces of e-mails, through Amazon SNS.
+
+See docs/channels/ses.md.
+"""
 
 from ingest.connectors.ses.connector import Ses, SesOptions
 

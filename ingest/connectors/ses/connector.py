@@ -3,7 +3,7 @@
 Source: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 (events of a configuration set, `eventType`), …/notification-contents.html (feedback notifications
 of an identity, `notificationType`), …/receiving-email-notifications-contents.html (incoming).
-The signature is that of SNS (`sns.py`). See docs/channels/ses.md.
+The signature is that of SNS (`ingest/kit/sns.py`). See docs/channels/ses.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ingest.kit.fields import (
     MARKETING,
     Fields,
     Payload,
-    address,
+    campaign,
     decode,
     finish,
     guarded,
@@ -29,9 +29,10 @@ from ingest.kit.fields import (
     label,
     snake_case,
 )
+from ingest.kit.mail_message import address
+from ingest.kit.signing import MaxAgeDays
 from ingest.kit.sns import HOSTS, NOTIFICATION, TOPIC, Envelope
 from schemas.rejection import Rejection
-from schemas.times import DAY_MS
 
 #: Messages that are not events: SES sends them to test a topic.
 _TRIALS = frozenset({"AmazonSnsSubscriptionSucceeded"})
@@ -107,7 +108,7 @@ class SesOptions(Options):
     customer_id_tag: str | None = None
     campaign_tag: str = "campaign"
     consent_topics: dict[str, str] = Field(default_factory=dict)
-    max_age_days: Annotated[float, Field(gt=0)] = 3
+    max_age_days: MaxAgeDays = 3
 
 
 class Ses(WebhookConnector):
@@ -136,8 +137,7 @@ class Ses(WebhookConnector):
         envelope = Envelope(request.body)
         if not envelope.wellformed(self._topics):
             return False
-        age_ms = envelope.age_ms(received_ms)
-        if age_ms is None or abs(age_ms) > self._options.max_age_days * DAY_MS:
+        if not envelope.is_recent(received_ms, self._options.max_age_days):
             return False
         certificate = request.fetched.get(envelope.certificate)
         return certificate is not None and envelope.is_signed(certificate, received_ms)
@@ -202,7 +202,7 @@ class Ses(WebhookConnector):
         consent = {MARKETING: False} if kind == "email_complained" else None
         if touch.name == "Subscription":
             kind, consent = self._preferences(part)
-        campaign = _first(mail.object("tags").get(self._options.campaign_tag))
+        tag = _first(mail.object("tags").get(self._options.campaign_tag))
         email = _sender(mail) if touch.is_incoming else touch.email
         fields = {
             "event_id": _event_id(envelope, touch.number, read),
@@ -215,7 +215,7 @@ class Ses(WebhookConnector):
             ),
             "occurred_at": part.text("timestamp") or envelope.peek("Timestamp"),
             "consent": consent,
-            "campaign": {"name": label(campaign)} if campaign else None,
+            "campaign": campaign(tag),
             "outcome": outcome,
             "subject": mail.inside("commonHeaders").label("subject"),
             "url": part.text("link") if touch.name == "Click" else None,

@@ -1,4 +1,4 @@
-"""Amazon's side of SES: its events as messages of SNS, see `amazon`."""
+"""Amazon's side of SES: its events as messages of SNS, see `sns_signer`."""
 
 from __future__ import annotations
 

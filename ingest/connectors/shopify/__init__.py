@@ -1,4 +1,7 @@
-"""Shopify's webhooks. See docs/channels/shopify.md."""
+"""Shopify: carts, checkouts, orders, refunds and customers of a store.
+
+See docs/channels/shopify.md.
+"""
 
 from ingest.connectors.shopify.connector import Shopify, ShopifyOptions
 

@@ -17,16 +17,14 @@ from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     derived_id,
     finish,
-    guarded,
     identifiers,
+    single_event,
     snake_case,
 )
 from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
 from ingest.kit.web import campaign_of
-from schemas.rejection import Rejection
 
 SIGNATURE = "x-shopify-hmac-sha256"
 TOPIC = "x-shopify-topic"
@@ -122,13 +120,7 @@ class Shopify(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request; the headers say what it is."""
-        body = decode(request.body)
-        if isinstance(body, Rejection):
-            yield body
-        elif isinstance(body, dict):
-            yield guarded(partial(_touch, Fields(request.headers)), body, lambda: request.body)
-        else:
-            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
+        yield single_event(request.body, partial(_touch, Fields(request.headers)))
 
 
 def _touch(headers: Fields, body: dict[str, Any], payload: Payload) -> Result:

@@ -1,4 +1,4 @@
-"""Snowplow's trackers. See docs/channels/snowplow.md."""
+"""Snowplow: events of its trackers on sites, apps and servers. See docs/channels/snowplow.md."""
 
 from ingest.connectors.snowplow.connector import Snowplow, SnowplowOptions
 

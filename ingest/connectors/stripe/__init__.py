@@ -1,4 +1,7 @@
-"""Stripe's webhooks. See docs/channels/stripe.md."""
+"""Stripe: payments, checkouts, invoices, customers and subscriptions.
+
+See docs/channels/stripe.md.
+"""
 
 from ingest.connectors.stripe.connector import Stripe, StripeOptions
 

@@ -10,24 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal
-
-from pydantic import Field
+from typing import Any, ClassVar, Literal
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     derived_id,
     finish,
-    guarded,
     id_text,
     identifiers,
+    single_event,
     snake_case,
 )
-from ingest.kit.signing import HEX, RequiredSecrets, is_hmac_of, is_recent, named
-from schemas.rejection import Rejection
+from ingest.kit.signing import HEX, MaxAgeDays, RequiredSecrets, is_hmac_of, is_recent, named
 
 SIGNATURE = "stripe-signature"
 
@@ -101,7 +97,7 @@ class StripeOptions(Options):
     signing_secret: RequiredSecrets
     order: Literal["charge", "checkout", "invoice", "none"] = "charge"
     customer_id_metadata: str | None = None
-    max_age_days: Annotated[float, Field(gt=0)] = 3
+    max_age_days: MaxAgeDays = 3
 
 
 class Stripe(WebhookConnector):
@@ -127,13 +123,7 @@ class Stripe(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request."""
-        body = decode(request.body)
-        if isinstance(body, Rejection):
-            yield body
-        elif isinstance(body, dict):
-            yield guarded(self._event, body, lambda: request.body)
-        else:
-            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
+        yield single_event(request.body, self._event)
 
     def _event(self, event: dict[str, Any], payload: Payload) -> Result:
         read = Fields(event)

@@ -1,4 +1,7 @@
-"""Touchpoints and CloudEvents of a company's own systems. See docs/channels/touchpoint.md."""
+"""A company's own systems: touchpoints as they are, or in CloudEvents.
+
+See docs/channels/touchpoint.md.
+"""
 
 from ingest.connectors.touchpoint.connector import TouchpointConnector, TouchpointOptions
 

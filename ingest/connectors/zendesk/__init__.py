@@ -1,4 +1,4 @@
-"""Zendesk's webhooks. See docs/channels/zendesk.md."""
+"""Zendesk: tickets, comments, messaging and users. See docs/channels/zendesk.md."""
 
 from ingest.connectors.zendesk.connector import Zendesk, ZendeskOptions
 

@@ -10,25 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     derived_id,
     finish,
-    guarded,
     identifiers,
-    shortened,
+    single_event,
     snake_case,
+    subject,
 )
-from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
-from schemas.rejection import Rejection
-from schemas.times import DAY_MS, parse_ms
+from ingest.kit.signing import BASE64, MaxAgeDays, RequiredSecrets, is_hmac_of, is_recent_time
 
 SIGNATURE = "x-zendesk-webhook-signature"
 TIMESTAMP = "x-zendesk-webhook-signature-timestamp"
@@ -54,7 +49,7 @@ class ZendeskOptions(Options):
     """`signing_secret`: the webhook's. `max_age_days`: the maximum age of a signature."""
 
     signing_secret: RequiredSecrets
-    max_age_days: Annotated[float, Field(gt=0)] = 3
+    max_age_days: MaxAgeDays = 3
 
 
 class Zendesk(WebhookConnector):
@@ -66,29 +61,19 @@ class Zendesk(WebhookConnector):
 
     def __init__(self, options: ZendeskOptions) -> None:
         self._secrets = secrets(options.signing_secret)
-        self._max_age_ms = options.max_age_days * DAY_MS
+        self._max_age_days = options.max_age_days
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Return True if a secret of ours signed timestamp and body, and not too long ago."""
         timestamp = request.headers.get(TIMESTAMP, "")
-        try:
-            signed = timestamp.encode("ascii") + request.body
-            age_ms = abs(received_ms - parse_ms(timestamp))
-        except (ValueError, OverflowError):
+        if not is_recent_time(timestamp, received_ms, self._max_age_days):
             return False
-        if age_ms > self._max_age_ms:
-            return False
+        signed = timestamp.encode("utf-8", "replace") + request.body
         return is_hmac_of(signed, request.headers.get(SIGNATURE, ""), self._secrets, BASE64)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request."""
-        body = decode(request.body)
-        if isinstance(body, Rejection):
-            yield body
-        elif isinstance(body, dict):
-            yield guarded(_event, body, lambda: request.body)
-        else:
-            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
+        yield single_event(request.body, _event)
 
 
 def _event(body: dict[str, Any], payload: Payload) -> Result:
@@ -108,7 +93,7 @@ def _event(body: dict[str, Any], payload: Payload) -> Result:
         "occurred_at": read.text("time"),
         "traits": _traits(name, detail, event),
         "outcome": _status(event) if name == "ticket.status_changed" else None,
-        "subject": shortened(text) if text else None,
+        "subject": subject(text),
         "properties": {
             **{field: v for field, v in read.object("detail").items() if field not in _MAPPED},
             "event": read.object("event"),

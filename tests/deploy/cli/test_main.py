@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.main import COMMANDS, FAILURES, cli, run
+from deploy.cli.main import COMMANDS, cli, exit_status, run
+from schemas.errors import TouchlineError
+from tests.support.exceptions import FAILURES
 
 Capture = pytest.CaptureFixture[str]
 
@@ -38,10 +40,37 @@ def test_wrong_usage_is_status_2(capsys: Capture):
     assert "expected KIND:VALUE" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("module", "name"), FAILURES)
-def test_every_known_failure_is_a_class_that_exists(module: str, name: str):
-    imported = __import__(module, fromlist=[name])
-    assert issubclass(getattr(imported, name), Exception)
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__qualname__)
+def test_a_failure_is_a_line_a_problem_without_a_trace(
+    failure: type[TouchlineError], capsys: Capture
+):
+    error = failure.__new__(failure, "file:1: one\nfile:2: two")
+
+    def fail() -> None:
+        raise error
+
+    assert exit_status(fail) == 1
+    said = capsys.readouterr()
+    assert said.err == "touchline: file:1: one\ntouchline: file:2: two\n"
+    assert said.out == ""
+
+
+def test_a_failure_that_says_nothing_is_named(capsys: Capture):
+    def fail() -> None:
+        raise TouchlineError
+
+    assert exit_status(fail) == 1
+    assert capsys.readouterr().err == "touchline: TouchlineError\n"
+
+
+@pytest.mark.parametrize("bug", [KeyError("x"), ValueError("x"), RuntimeError("x")])
+def test_a_bug_passes_with_its_trace(bug: Exception, capsys: Capture):
+    def fail() -> None:
+        raise bug
+
+    with pytest.raises(type(bug)):
+        exit_status(fail)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("command", ["gateway", "sink", "worker", "setup", "up", "check"])

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from deploy.config.settings import plain_environment
-from deploy.runtime.processes import wait_until
-from deploy.runtime.stages import STAGE_NAMES
+from deploy.kafka.topology import STAGE_NAMES
+from deploy.local.readiness import wait_until
+
+pytestmark = pytest.mark.integration
 
 START_TIMEOUT = 180
 

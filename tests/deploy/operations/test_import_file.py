@@ -14,7 +14,7 @@ from deploy.cli.main import run
 from deploy.config.settings import Configuration, load
 from deploy.kafka.cursors import FolderCursors
 from deploy.operations.import_file import Import, ImportProblem, source_of
-from deploy.runtime.factories import limits, read_sources
+from deploy.runtime.factories.sources import limits, read_sources
 from ingest.files.reader import SourceReader
 from ingest.publishing.port import Message, NotAcknowledged
 from ingest.registry import ConnectorError

@@ -10,34 +10,38 @@ import pytest
 from kafka import KafkaProducer
 
 from deploy.cli.main import run
-from deploy.config.identity_policy import restored
+from deploy.config.identity_policy import parse_policy
 from deploy.config.sections import ClickHouseSettings, KafkaSettings
 from deploy.config.settings import Settings
 from deploy.kafka import control
 from deploy.kafka.lag import BrokerLags
+from deploy.kafka.topology import STAGE_NAMES, readers
 from deploy.local.kafka import LocalKafka
 from deploy.operations.setup import set_up
-from deploy.runtime import factories
-from deploy.runtime.stages import STAGE_NAMES, readers
+from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import IdentityPolicy
-from schemas.topics import LASTING, PUBLIC
+from schemas.topics import GLOBAL, PUBLIC
 from sinks.clickhouse.epochs import Epochs
 from tests.support.clickhouse import LocalClickHouse
+
+
+def two_partitions(broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str) -> Settings:
+    return Settings(
+        kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers, partitions=2),
+        clickhouse=ClickHouseSettings(url=clickhouse.url),
+        namespace=namespace,
+    )
 
 
 @pytest.mark.kafka
 def test_setup_creates_everything_once(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     planned = set_up(settings, dry_run=True)
     assert planned.epoch is None
     assert planned.migrations
-    assert control.read(settings.kafka, namespace) is None
+    assert control.read_generation(settings.kafka, namespace) is None
 
     done = set_up(settings)
     assert done.topics.created == planned.topics.created
@@ -54,7 +58,7 @@ def test_setup_creates_everything_once(
     assert not again.migrations
     assert again.epoch == done.epoch
 
-    everybody = readers(settings, namespace)
+    everybody = readers(namespace)
     lags = BrokerLags(settings.kafka, everybody)
     assert {lag.reader.topic for lag in lags.read()} == {reader.topic for reader in everybody}
     assert not any(lag.records for lag in lags.read())
@@ -67,7 +71,7 @@ def test_setup_creates_everything_once(
 
 
 def _number(settings: Settings) -> int:
-    return control.present(settings).epoch
+    return control.present_generation(settings).epoch
 
 
 @pytest.mark.kafka
@@ -96,21 +100,17 @@ def test_another_number_of_partitions_is_a_failure_of_setup_and_check(
 def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     set_up(settings)
-    present = control.present(settings)
+    present = control.present_generation(settings)
     assert (present.namespace, present.partitions) == (namespace, 2)
-    assert restored(present.policy, IdentityPolicy()) == settings.identity.policy()
-    store = factories.clickhouse(settings)
+    assert parse_policy(present.policy, IdentityPolicy()) == settings.identity.policy()
+    store = clickhouse_client(settings)
     begun = Epochs(store, namespace).begin(present.cluster_id, datetime.now(UTC))
     again = set_up(settings).epoch
     assert again is not None
     assert again.number == 1
-    assert control.present(settings) == present
+    assert control.present_generation(settings) == present
 
     # Once it is present, its topics are those of the deployment.
     own = replace(
@@ -119,10 +119,10 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     control.announce(settings.kafka, namespace, own)
     outcome = set_up(settings).topics
     assert all(name.startswith(f"{namespace}.g2.") for name in outcome.created)
-    assert len(outcome.created) == len(PUBLIC) - len(LASTING) + len(STAGE_NAMES) + 1
+    assert len(outcome.created) == len(PUBLIC) - len(GLOBAL) + len(STAGE_NAMES) + 1
     [difference] = outcome.differing
     assert f"topic {namespace}.g2.touchpoints has 3 partitions, but 2 are" in difference
-    assert control.present(settings) == own
+    assert control.present_generation(settings) == own
     store.close()
 
 
@@ -130,20 +130,18 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
 def test_an_epoch_that_an_older_version_announced_is_completed(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     set_up(settings)
-    whole = control.present(settings)
+    whole = control.present_generation(settings)
     producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)
     value = json.dumps({"epoch": 1, "cluster_id": whole.cluster_id}).encode()
     producer.send(f"{namespace}.control", value, b"epoch", partition=0).get(20)
     producer.close()
-    assert control.present(settings) == control.Present(1, whole.cluster_id, namespace)
+    assert control.present_generation(settings) == control.Generation(
+        1, whole.cluster_id, namespace
+    )
     set_up(settings)
-    assert control.present(settings) == whole
+    assert control.present_generation(settings) == whole
 
 
 @pytest.mark.kafka
@@ -156,17 +154,17 @@ def test_whoever_follows_control_hears_of_each_change(
         namespace=namespace,
     )
     set_up(settings)
-    first = control.present(settings)
+    first = control.present_generation(settings)
     heard = control.follow(settings.kafka, namespace)
     assert next(heard) == control.Control(first)
     second = replace(first, epoch=2, namespace=f"{namespace}.g2")
     control.announce(settings.kafka, namespace, second, control.NEXT)
     assert next(heard) == control.Control(first, second)
-    assert control.read(settings.kafka, namespace, control.NEXT) == second
+    assert control.read_generation(settings.kafka, namespace, control.NEXT) == second
     control.announce(settings.kafka, namespace, second)
     assert next(heard) == control.Control(second, second)
     assert not control.Control(second, None).names(1)
     control.announce(settings.kafka, namespace, None, control.NEXT)
     assert next(heard) == control.Control(second)
-    assert control.read(settings.kafka, namespace, control.NEXT) == second
+    assert control.read_generation(settings.kafka, namespace, control.NEXT) == second
     heard.close()

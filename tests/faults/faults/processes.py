@@ -8,7 +8,7 @@ import random
 import signal
 from collections.abc import Iterator
 
-from deploy.runtime.stages import STAGE_NAMES
+from deploy.kafka.topology import STAGE_NAMES
 from tests.faults.faults.fault import fault
 from tests.faults.target import NAMES, SESSION_S, Target, pause
 from tests.faults.worker import STEPS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from deploy.runtime.stages import STAGE_NAMES
+from deploy.kafka.topology import STAGE_NAMES
 from tests.faults.faults.fault import fault
 from tests.faults.target import Target
 

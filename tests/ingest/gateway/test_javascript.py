@@ -22,6 +22,8 @@ from tests.support import sdk_tools
 from tests.support.gateway import Gateway, serving, source
 from tests.support.sdk_tools import Site, chromium, until
 
+pytestmark = pytest.mark.integration
+
 KEY = "wk-shop"
 
 

@@ -15,7 +15,7 @@ import pytest
 from deploy.cli.main import run
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.batch import BatchConnectorSuite
-from ingest.testing.contracts import GROUP, contract
+from ingest.testing.contracts import GROUP, load_contract
 from ingest.testing.suite import ConnectorSuite
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +70,7 @@ def python(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> tup
 def test_every_connector_has_a_contract():
     assert {point.name for point in entry_points(group=GROUP)} == set(Registry())
     for name in Registry():
-        assert issubclass(contract(name), (ConnectorSuite, BatchConnectorSuite))
+        assert issubclass(load_contract(name), (ConnectorSuite, BatchConnectorSuite))
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,15 @@ def test_what_is_wrong_with_a_contract_is_said_in_one_line(
     toys = types.ModuleType("toys")
     line = Registry().load("line")
     vars(toys).update(
-        Toy=type("Toy", (line,), {"name": "toy"}), Files=BatchConnectorSuite, Other=contract("line")
+        Toy=type("Toy", (line,), {"name": "toy"}),
+        Files=BatchConnectorSuite,
+        Other=load_contract("line"),
     )
     monkeypatch.setitem(sys.modules, "toys", toys)
     install(tmp_path, "toy", "toys:Toy", value)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConnectorError) as problem:
-        contract("toy")
+        load_contract("toy")
     assert said in str(problem.value)
     assert "\n" not in str(problem.value)
 
@@ -114,6 +116,7 @@ def test_what_has_to_be_installed_is_said_in_one_line(tmp_path: Path):
     assert line.endswith("pip install 'touchline[testing]'")
 
 
+@pytest.mark.integration
 def test_the_command_shows_every_promise(tmp_path: Path):
     told = ("-m", "deploy", "connectors", "test", "touchpoint", "--json")
     status, said = python(*told, cwd=tmp_path)
@@ -130,6 +133,7 @@ def test_the_command_shows_every_promise(tmp_path: Path):
     assert not list(tmp_path.iterdir()), "it leaves no file"
 
 
+@pytest.mark.integration
 def test_a_broken_promise_is_shown_with_its_reason(tmp_path: Path):
     env = almost(tmp_path / "site")
     # Tests and settings of the folder that one stands in are no part of it.
@@ -143,6 +147,7 @@ def test_a_broken_promise_is_shown_with_its_reason(tmp_path: Path):
     assert "\nalmost: 20 promises kept, 4 broken\n" in said
 
 
+@pytest.mark.integration
 def test_pytest_runs_a_contract_beside_other_tests(tmp_path: Path):
     env = almost(tmp_path / "site")
     (tmp_path / "test_own.py").write_text("def test_it():\n    pass\n")
@@ -160,6 +165,7 @@ def test_pytest_runs_a_contract_beside_other_tests(tmp_path: Path):
     assert "there is no connector 'nothing'" in said
 
 
+@pytest.mark.integration
 def test_a_module_of_two_lines_runs_a_contract(tmp_path: Path):
     (tmp_path / "test_line.py").write_text(
         "from ingest.connectors.line.contract import LineContract\n\n\n"

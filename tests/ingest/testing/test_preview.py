@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from deploy.cli.main import run
 from ingest import connectors
 
-PAYLOADS = Path(connectors.__file__).parent
+CONNECTORS = Path(connectors.__file__).parent
 Capture = pytest.CaptureFixture[str]
 
 
@@ -72,10 +72,10 @@ def test_a_program_gets_the_rows(tmp_path: Path, capsys: Capture):
 
 
 def test_secrets_are_made_up_and_other_options_asked_for(capsys: Capture):
-    line = str(PAYLOADS / "line" / "events.json")
+    line = str(CONNECTORS / "line" / "payloads" / "events.json")
     assert run(["connectors", "try", "line", "--payload", line]) == 0
     mails = ["connectors", "try", "sendgrid", "--payload"]
-    mails.append(str(PAYLOADS / "sendgrid" / "engagement.json"))
+    mails.append(str(CONNECTORS / "sendgrid" / "payloads" / "engagement.json"))
     assert run(mails) == 1
     (said,) = capsys.readouterr().err.splitlines()
     assert "public_key is missing (options: --option NAME=VALUE, or --source NAME)" in said

@@ -24,6 +24,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(folder / NAME, folder / "site")
 
 
+@pytest.mark.integration
 def test_it_is_in_the_list(installed: Installed):
     status, said = installed.connectors("list", "--json")
     assert status == 0, said
@@ -36,6 +37,7 @@ def test_it_is_in_the_list(installed: Installed):
     }
 
 
+@pytest.mark.integration
 def test_it_can_be_tried(installed: Installed):
     payload = "touchline_acme_chat/payloads/messages.json"
     status, said = installed.connectors("try", NAME, "--payload", payload)
@@ -44,12 +46,14 @@ def test_it_can_be_tried(installed: Installed):
     assert "email               hanako@example.com  (leads)" in said
 
 
+@pytest.mark.integration
 def test_it_keeps_its_promises(installed: Installed):
     status, said = installed.connectors("test", NAME, "--json")
     assert status == 0, said
     assert len(json.loads(said)["kept"]) > 20
 
 
+@pytest.mark.integration
 def test_its_own_tests_pass_and_its_code_is_clean(installed: Installed):
     installed.assert_clean()
 

@@ -15,10 +15,10 @@ from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
 from processors.engine import EngineConfig, Hooks, changelogs
 from processors.engine.app import EngineApp
-from processors.engine.config import ROWS, group, tables
 from processors.engine.consumer import BatchScheduler
 from processors.engine.runner import Engine
 from processors.engine.store import FORMAT_KEY, StorageError
+from processors.stage_topics import ROWS, group, tables
 from schemas.rows import FORMAT
 from tests.support.engine_doubles import Halted, Log, refuse_to_halt
 from tests.support.engine_stages import CountingStage

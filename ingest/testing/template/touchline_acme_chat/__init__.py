@@ -1,1 +1,1 @@
-"""Acme Chat as a channel of Touchline."""
+"""Acme Chat: what customers wrote and were answered. See README.md."""

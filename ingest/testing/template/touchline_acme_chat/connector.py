@@ -12,15 +12,13 @@ from ingest.connector import Context, Options, Request, Result, WebhookConnector
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
-    each,
     finish,
     identifiers,
-    shortened,
+    listed_events,
     snake_case,
+    subject,
 )
 from ingest.kit.signing import HEX, RequiredSecrets, is_hmac_of
-from schemas.rejection import Rejection
 
 #: The header with the signature; names of headers come in lower case.
 SIGNATURE = "x-acme-chat-signature"
@@ -58,13 +56,7 @@ class AcmeChatWebhook(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """A touchpoint for each event of the body, in its order, or why it is none."""
-        body = decode(request.body)
-        if isinstance(body, Rejection):
-            yield body
-        elif isinstance(body, dict) and isinstance(body.get("events"), list):
-            yield from each(body["events"], request.body, context, self._event)
-        else:
-            yield Rejection("unreadable", "the body: must be an object with events", request.body)
+        yield from listed_events(request.body, "events", context, self._event)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """What makes a body of a single event, so that one that is refused can be replayed."""
@@ -88,7 +80,7 @@ class AcmeChatWebhook(WebhookConnector):
                 ("email", customer.text("email")),
             ),
             "traits": {"name": customer.text("name")} if "name" in customer else None,
-            "subject": shortened(text) if text else None,
+            "subject": subject(text),
             "properties": {k: v for k, v in event.items() if k not in MAPPED},
         }
         return finish(fields, read.problems, payload, NAMES, "customer: names nobody")

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jmespath.exceptions import JMESPathError
 
+from ingest.connectors.mapped.expression_analysis import copies, leading_path, list_path
 from ingest.connectors.mapped.expressions import (
     MAX_LENGTH,
     MAX_STEPS,
@@ -22,7 +23,6 @@ from ingest.connectors.mapped.expressions import (
     TooMuchWorkError,
     holds,
 )
-from ingest.connectors.mapped.shape import copies, leading_path, list_path
 from ingest.testing.values import JSON, MARK, RELAXED
 
 SCOPE = Scope(

@@ -1,0 +1,33 @@
+"""Checks of a configuration beyond its own file: sources, segments, tracking plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deploy.config.config_file import ConfigurationError
+from deploy.config.settings import Configuration
+from deploy.config.tracking_plan import read_plan
+from deploy.runtime.factories.gateway import gateway_sources
+from deploy.runtime.factories.stages import segments_of
+from ingest.gateway.sources import Sources
+from processors.segments import SegmentError
+
+
+def problems(configuration: Configuration) -> list[str]:
+    """Return every problem as one line with file and line; none if all processes would start."""
+    found: list[str] = []
+    plan = configuration.settings.tracking_plan
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: Sources(gateway_sources(configuration)),
+        lambda: segments_of(configuration.settings),
+        lambda: plan and read_plan(plan),
+    )
+    for check in checks:
+        try:
+            check()
+        except (ConfigurationError, SegmentError) as error:
+            # The plan of all sources is also read for each source that enforces it.
+            found += (line for line in map(str, error.problems) if line not in found)
+        except ValueError as error:  # sources that cannot stand beside each other
+            found.append(str(configuration.problem(("sources",), str(error))))
+    return found

@@ -1,0 +1,17 @@
+"""The connection to ClickHouse."""
+
+from __future__ import annotations
+
+from deploy.config.settings import Settings
+from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+
+
+def clickhouse_client(settings: Settings) -> ClickHouse:
+    """Return a connection, which connects on first use."""
+    return ClickHouse(clickhouse_config(settings))
+
+
+def clickhouse_config(settings: Settings) -> ClickHouseConfig:
+    """Return the address and credentials of ClickHouse."""
+    given = settings.clickhouse
+    return ClickHouseConfig(given.url, given.username, given.password.get_secret_value())

@@ -1,0 +1,98 @@
+"""Conversion of an event to a touchpoint: the choice of the rule and of the type.
+
+Pure, and never raising for bad data: an expression that cannot be evaluated, or gives a wrong form,
+is a rejection that names the field of the mapping.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ingest.connector import Result
+from ingest.connectors.mapped.expressions import (
+    Expression,
+    ExpressionError,
+    Scope,
+    TooMuchWorkError,
+    holds,
+)
+from ingest.connectors.mapped.extraction import Extraction
+from ingest.connectors.mapped.leftover import Tree, taken_by, tree
+from ingest.connectors.mapped.rules import MappingRules, PropertiesRule, TouchRule
+from ingest.kit.fields import Payload, derived_id, finish, snake_case
+from schemas.rejection import Rejection
+
+_NOBODY = "identifiers: none of them is in the event"
+_UNKNOWN = "type: the mapping does not take such an event"
+
+
+class Prepared(NamedTuple):
+    """The fields of a rule, and the paths that they leave out of the rest."""
+
+    fields: TouchRule
+    mapped: Tree
+
+
+class Conversion:
+    """The conversion of a source's events into touchpoints."""
+
+    def __init__(self, mapping: MappingRules) -> None:
+        self._rules = [(rule.when, _prepared(mapping.changed_by(rule))) for rule in mapping.rules]
+        self._common = _prepared(mapping)
+        self._keeps_unknown = mapping.unknown == "keep"
+        self._prefix = mapping.prefix
+
+    def touch(self, event: dict[str, Any], payload: Payload, scope: Scope, source: str) -> Result:
+        """Return an event's touchpoint or rejection. Raises RecursionError for a deep event."""
+        scope.next_event()
+        try:
+            rule = next((one for when, one in self._rules if _is_met(when, event, scope)), None)
+        except TooMuchWorkError as error:
+            return Rejection("invalid", f"when: {error}", payload())
+        extraction = Extraction(event, scope)
+        fields, mapped = rule or self._common
+        kind = self._type(fields, rule is None and bool(self._rules), extraction, source)
+        if kind is None and not extraction.problems:
+            return Rejection("unsupported", _UNKNOWN, payload())
+        extracted = extraction.fields(fields, mapped)
+        event_id = extracted["event_id"] or derived_id(event)
+        touch = {**extracted, "type": kind, "event_id": event_id}
+        return finish(touch, extraction.problems, payload, nobody=_NOBODY)
+
+    def _type(
+        self, fields: TouchRule, ruled_out: bool, extraction: Extraction, source: str
+    ) -> str | None:
+        """Return the type; None for an event that is skipped. `ruled_out`: no rule held."""
+        rule = fields.type
+        if rule is None:
+            return None
+        if rule.fixed is not None:
+            return rule.fixed if self._keeps_unknown or not ruled_out else None
+        word = extraction.word("type", rule) or ""
+        if rule.table is not None and word in rule.table:
+            return str(rule.table[word])
+        is_unknown = ruled_out or rule.table is not None
+        if is_unknown and not self._keeps_unknown:
+            return None
+        name = snake_case(word)
+        if not name and not extraction.problems:
+            extraction.problems.append("type: must be text with letters or digits")
+        return f"{snake_case(self._prefix or source)}_{name}" if is_unknown else name
+
+
+def _is_met(when: Expression, event: dict[str, Any], scope: Scope) -> bool:
+    """Return True if a condition holds; one that cannot be evaluated for an event does not."""
+    try:
+        return holds(when.search(event, scope))
+    except TooMuchWorkError:
+        raise
+    except ExpressionError:
+        return False
+
+
+def _prepared(fields: TouchRule) -> Prepared:
+    properties = fields.properties or PropertiesRule(rest=True)
+    mapped = {one.path for one in properties.without if one.path}
+    for name in TouchRule.model_fields.keys() - {"properties"}:
+        mapped |= taken_by(getattr(fields, name))
+    return Prepared(fields, tree(mapped))

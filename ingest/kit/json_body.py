@@ -1,0 +1,116 @@
+"""JSON bodies of requests, and the conversion of the events in them.
+
+Nothing here raises for bad data. A rejection holds the bytes of the event that it refuses, or those
+of the whole body if the event is the body.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from ingest.connector import Context, Result, json_bytes
+from schemas.rejection import Reason, Rejection
+
+#: Returns the bytes to store of an event if it is refused.
+Payload = Callable[[], bytes]
+#: Makes a touchpoint or a rejection of one event.
+Convert = Callable[[dict[str, Any], Payload], Result]
+
+_DEEP = "the event: is nested too deeply"
+
+
+def decode(body: bytes) -> object | Rejection:
+    """Return the JSON of a body, or an `unreadable` rejection.
+
+    Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
+    that it does not cost the whole batch. NaN and infinity are not JSON.
+    """
+    decoded: object
+    try:
+        decoded = msgspec.json.decode(body)
+    except RecursionError:
+        return Rejection("unreadable", "the body: is nested too deeply", body)
+    except ValueError:
+        return _decode_loosely(body)
+    return decoded
+
+
+def _decode_loosely(body: bytes) -> object | Rejection:
+    decoded: object
+    try:
+        loose = json.dumps(json.loads(body), ensure_ascii=False)
+        whole = loose.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        decoded = msgspec.json.decode(whole)
+    except (ValueError, RecursionError):
+        return Rejection("unreadable", "the body: is not JSON in UTF-8", body)
+    return decoded
+
+
+def json_object(body: bytes, name: str = "the body") -> dict[str, Any] | Rejection:
+    """Return the JSON object of a body, or an `unreadable` rejection that calls the body `name`."""
+    decoded = decode(body)
+    if isinstance(decoded, dict | Rejection):
+        return decoded
+    return Rejection("unreadable", f"{name}: must be a JSON object", body)
+
+
+def refused_payload(part: object, body: bytes) -> bytes:
+    """Return the bytes to store of one part of a body: compact JSON; the body if it is too deep."""
+    try:
+        return json_bytes(part)
+    except RecursionError:
+        return body
+
+
+def single_event(body: bytes, convert: Convert, name: str = "the body") -> Result:
+    """Return `convert`'s result for a body that is one event; a rejection if it is no JSON object.
+
+    If the event is refused, the whole body is stored.
+    """
+    event = json_object(body, name)
+    return event if isinstance(event, Rejection) else guarded(convert, event, lambda: body)
+
+
+def listed_events(
+    body: bytes, field: str, context: Context, convert: Convert, reason: Reason = "unreadable"
+) -> Iterator[Result]:
+    """Yield `convert`'s results for the list of events in a field of a body, as `each` does.
+
+    A body without such a list is one rejection with `reason`.
+    """
+    decoded = decode(body)
+    if isinstance(decoded, Rejection):
+        yield decoded
+        return
+    events = decoded.get(field) if isinstance(decoded, dict) else None
+    if isinstance(events, list):
+        yield from each(events, body, context, convert)
+    else:
+        yield Rejection(reason, f"{field}: must be a list of events", body)
+
+
+def each(parts: list[Any], body: bytes, context: Context, convert: Convert) -> Iterator[Result]:
+    """Yield `convert`'s result for each part, in order; a rejection for one that is no object."""
+    if len(parts) > context.max_events:
+        detail = f"the batch: holds {len(parts)} events, at most {context.max_events} are taken"
+        yield Rejection("too_many", detail, body)
+        return
+    for part in parts:
+        payload = partial(refused_payload, part, body)
+        if isinstance(part, dict):
+            yield guarded(convert, part, payload)
+        else:
+            yield Rejection("invalid", "the event: must be an object", payload())
+
+
+def guarded(convert: Convert, part: dict[str, Any], payload: Payload) -> Result:
+    """Return `convert`'s result for one event, or a rejection if it is too deep to be walked."""
+    try:
+        return convert(part, payload)
+    except RecursionError:
+        return Rejection("invalid", _DEEP, payload())
