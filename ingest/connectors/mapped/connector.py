@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, json_bytes
 from ingest.connectors.mapped.conversion import Conversion
@@ -26,7 +26,7 @@ class MappedOptions(Options):
     """
 
     signature: Signature
-    mapping: Mapping
+    mapping: Mapping = Field(validation_alias=AliasChoices("mapping", "map"))
 
     @model_validator(mode="after")
     def _reads_no_secret(self) -> Self:
