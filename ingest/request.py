@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -56,16 +56,23 @@ class Request(_Parts):
         """
         return decode_form(self.body)
 
+    def _replace(self, /, **changes: Any) -> Self:
+        """Return a copy with some parts replaced; it keeps what the same body was decoded to."""
+        copy = super()._replace(**changes)
+        if copy.body is self.body:
+            copy.__dict__.update(self.__dict__)
+        return copy
+
     def forget(self) -> None:
         """Free the decoded values; whoever asks again has the body decoded again."""
         self.__dict__.clear()
 
 
 def decode_json(body: bytes) -> object | Rejection:
-    """Decode JSON; return an `unreadable` rejection for anything else.
+    """Return the JSON of a body, or an `unreadable` rejection.
 
     Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
-    that it does not cost the whole batch. NaN and infinity are no JSON.
+    that it does not cost the whole batch. NaN and infinity are not JSON.
     """
     decoded: object
     try:
@@ -89,7 +96,7 @@ def _decode_loosely(body: bytes) -> object | Rejection:
 
 
 def decode_form(body: bytes) -> tuple[tuple[str, str], ...] | Rejection:
-    """Decode an HTML form; return an `unreadable` rejection for one with too many fields."""
+    """Return the fields of a form, or an `unreadable` rejection if there are too many."""
     try:
         pairs = parse_qsl(
             body.decode("utf-8", "surrogateescape"),

@@ -166,6 +166,8 @@ class RequestPipeline:
         self._rates.count(source.name, max(0, len(result.events) - 1))
         origins = Origins(source.name, source.connector, request, body.problem)
         messages = await self._messages(source, result, received_ms, origins)
+        # Kafka may take seconds, and decoded values are several times as large as the body.
+        request.forget()
         if result.events:
             await self._publish(messages)
         self._measure(source, result)

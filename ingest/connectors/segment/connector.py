@@ -31,6 +31,7 @@ from ingest.kit.fields import (
     guarded,
     id_text,
     identifiers,
+    json_object,
     snake_case,
 )
 from ingest.kit.keyed import Answers, Cors, Document, KeyedWebhook, Route, Unauthorized
@@ -118,12 +119,9 @@ class Segment(KeyedWebhook):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the calls of the request, named by the path, or by the body's `batch` or `type`."""
-        body = request.json
+        body = json_object(request)
         if isinstance(body, Rejection):
             yield body
-            return
-        if not isinstance(body, dict):
-            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
             return
         last = request.path.rstrip("/").rpartition("/")[2]
         call = CALLS.get(last)

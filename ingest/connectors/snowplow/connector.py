@@ -28,6 +28,7 @@ from ingest.kit.fields import (
     each,
     finish,
     identifiers,
+    listed_events,
     snake_case,
 )
 from ingest.kit.keyed import Answers, Cors, KeyedWebhook, Route, Unauthorized
@@ -172,13 +173,7 @@ class Snowplow(KeyedWebhook):
         if _is_pixel(request):
             yield from each([_parameters(request.query)], b"{}", context, self._event)
             return
-        body = request.json
-        if isinstance(body, Rejection):
-            yield body
-        elif isinstance(body, dict) and isinstance(body.get("data"), list):
-            yield from each(body["data"], request.body, context, self._event)
-        else:
-            yield Rejection("invalid", "data: must be a list of events", request.body)
+        yield from listed_events(request, "data", context, self._event, "invalid")
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return a payload_data around an event, which can hold one event of a pixel too."""

@@ -30,6 +30,7 @@ from ingest.kit.fields import (
     finish,
     guarded,
     identifiers,
+    json_object,
     shortened,
     snake_case,
 )
@@ -114,10 +115,7 @@ def _is_json(request: Request) -> bool:
 
 def _fields(request: Request) -> dict[str, Any] | Rejection:
     if _is_json(request):
-        body = request.json
-        if isinstance(body, dict | Rejection):
-            return body
-        return Rejection("unreadable", "the body: must be a JSON object", request.body)
+        return json_object(request)
     form = request.form
     fields = {} if isinstance(form, Rejection) else dict(form)
     if isinstance(form, Rejection) or not _is_utf8(fields):
