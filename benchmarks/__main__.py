@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from benchmarks.ours import SEGMENTS
 from benchmarks.report import Table, write_json
 from benchmarks.workload import REGIMES, Regime, workload
 from deploy.local.kafka import LocalKafka
+from schemas import times
 
 
 class Options(NamedTuple):
@@ -106,7 +106,7 @@ def _kafka() -> Iterator[LocalKafka]:
 
 def _stages(options: Options) -> Iterator[Table]:
     """Measure each stage by itself."""
-    now_ms = int(time.time() * 1000)
+    now_ms = times.now_ms()
     for regime in options.regimes:
         events = workload(
             options.size(100_000, 300_000), options.customers, now_ms, regime

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import random
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from benchmarks.workload import batches
+from schemas import times
 from schemas.times import DAY_MS, HOUR_MS, rfc3339
 
 TOKEN = "bench-token"
@@ -69,7 +69,7 @@ CASES = (
 def requests(case: Case, count: int, customers: Iterator[int], keys: Keys) -> list[bytes]:
     """Return HTTP requests with `count` events together, of the customers in turn."""
     rng = random.Random(1)
-    now_ms = int(time.time() * 1000)
+    now_ms = times.now_ms()
     make = _MAKERS[case.path]
     events = [make(next(customers), now_ms, rng) for _ in range(count)]
     return [_request(case, part, now_ms, keys) for part in batches(events, case.batch)]

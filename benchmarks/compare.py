@@ -6,7 +6,6 @@ A wrong result has no figures.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -19,6 +18,7 @@ from benchmarks.reference import WrongResult, check, published
 from benchmarks.report import Table
 from benchmarks.workload import Regime, Workload, workload
 from deploy.local.kafka import LocalKafka
+from schemas import times
 
 
 class Run(NamedTuple):
@@ -49,7 +49,7 @@ def compare(plan: Plan, regime: Regime, node: LocalKafka, wrong: list[str]) -> I
 
     `wrong` collects the contenders without figures, with reasons.
     """
-    now_ms = int(time.time() * 1000)
+    now_ms = times.now_ms()
     made: dict[int, Workload] = {}
     for name in plan.contenders:
         count = plan.faust_events if name == "faust" else plan.events

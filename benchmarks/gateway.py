@@ -27,7 +27,8 @@ from benchmarks.kafka import Ends, broker
 from benchmarks.ours import Deployment, ready
 from benchmarks.report import Cell, Table
 from benchmarks.usage import Sample, running, sample
-from deploy.runtime.processes import free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.readiness import wait_until
 from schemas import topics
 
 CONNECTIONS = 16

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from benchmarks.reference import WrongResult, check, published
 from benchmarks.report import Cell, Table
 from benchmarks.workload import Workload, once_each, workload
 from deploy.local.kafka import LocalKafka
+from schemas import times
 
 
 def workers(events: int, customers: int, node: LocalKafka) -> Table:
     """Measure one worker on one core, then two on one core each; the broker shares the cores."""
-    now_ms = int(time.time() * 1000)
+    now_ms = times.now_ms()
     work = workload(events, customers, now_ms, "bursty")
     rows = []
     first = 0.0
@@ -46,7 +46,7 @@ def state(sizes: Sequence[int], events: int, node: LocalKafka) -> Table:
         with tempfile.TemporaryDirectory(prefix="touchline-bench-state-") as name:
             folder = Path(name)
             one = touchline(folder, node.bootstrap_servers, prefix)
-            now_ms = int(time.time() * 1000)
+            now_ms = times.now_ms()
             loading_s = load(one, folder, node, once_each(size, now_ms))
             work = workload(events, sizes[0], now_ms, "uniform", seed=3)
             measured = measure(one, folder, node, work.events)

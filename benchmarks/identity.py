@@ -27,9 +27,9 @@ from benchmarks.ours import Deployment
 from benchmarks.stages import BATCH, PARTITIONS, Alone
 from benchmarks.usage import running
 from benchmarks.workload import Event, batches, workload
+from deploy.config.segments import load_segments
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
-from processors.segments import load_segments
 from processors.stage import Output, Record
 from processors.trails.stage import TrailsStage
 from schemas import messages, topics, touchpoint_row
@@ -88,7 +88,7 @@ class Graph(Alone):
     def once(self, *asked: LinkMessage) -> Figures:
         """Decide these together; return the time and the output."""
         records = [
-            Record(topics.LINKS.name, 0, self.offset + i, NOW_MS, b"", messages.encode(one))
+            Record(topics.LINK_REQUESTS.name, 0, self.offset + i, NOW_MS, b"", messages.encode(one))
             for i, one in enumerate(asked)
         ]
         self.offset += len(records)
@@ -246,7 +246,7 @@ def _trails(
                 Record(topics.TOUCHPOINTS.name, 0, start + i, NOW_MS, event.key, event.value)
                 for i, event in enumerate(events[start : start + BATCH])
             ]
-            asked = _records(trails.take(records).outputs, topics.LINKS.name, links)
+            asked = _records(trails.take(records).outputs, topics.LINK_REQUESTS.name, links)
             links += len(asked)
             if asked:
                 outputs = graph.take(asked).outputs
@@ -358,14 +358,14 @@ def _publish(ours: Deployment, asked: Iterable[LinkMessage]) -> None:
         bootstrap_servers=ours.settings.kafka.bootstrap_servers, acks="all", linger_ms=20
     )
     for one in asked:
-        producer.send(ours.topic(topics.LINKS), messages.encode(one), partition=0)
+        producer.send(ours.topic(topics.LINK_REQUESTS), messages.encode(one), partition=0)
     producer.flush()
     producer.close()
 
 
 def _answered(ours: Deployment, state: str, count: int) -> float:
     """Return the seconds from the process's start until `count` more decisions are published."""
-    ends = Ends(ours.settings.kafka.bootstrap_servers, [ours.topic(topics.VERDICTS)])
+    ends = Ends(ours.settings.kafka.bootstrap_servers, [ours.topic(topics.LINK_VERDICTS)])
     goal = ends.count() + count
     command = ours.command("worker", "--stage", "graph")
     start = time.monotonic()

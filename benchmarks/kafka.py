@@ -13,7 +13,7 @@ from kafka.admin import NewTopic
 
 from benchmarks.workload import PARTITIONS, Event
 from deploy.local.kafka import KafkaNode, LocalKafka
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from schemas.topics import partition_of
 
 

@@ -28,9 +28,10 @@ from benchmarks.usage import running
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import readers
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.processes import free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.readiness import wait_until
 from schemas.identifiers import identifier_id
-from schemas.times import rfc3339
+from schemas.times import now_ms, rfc3339
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.tables import databases
 from tests.support.clickhouse import LocalClickHouse
@@ -182,7 +183,7 @@ class _Probes:
             "channel": "web",
             "type": "page_viewed",
             "identifiers": [{"kind": "customer_id", "value": customer}],
-            "occurred_at": rfc3339(int(time.time() * 1000)),
+            "occurred_at": rfc3339(now_ms()),
         }
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         url = f"http://127.0.0.1:{self._port}/v1/events"

@@ -27,15 +27,14 @@ from benchmarks.ours import Deployment
 from benchmarks.usage import running
 from benchmarks.workload import batches
 from deploy.config.settings import Settings
-from deploy.kafka.clients import kafka_connection
-from deploy.operations.rebuild.replay import Processing
+from deploy.kafka.operator_publisher import OperatorPublisher
+from deploy.operations.rebuild.progress import GenerationProgress
 from deploy.runtime.supervisor import Child, Supervisor
-from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from schemas import messages, topics, touchpoint_row
 from schemas.identifiers import identifier_id
 from schemas.messages import LinkRequest
-from schemas.times import DAY_MS, rfc3339
+from schemas.times import DAY_MS, now_ms, rfc3339
 from schemas.touchpoint_row import SCHEMA_VERSION, TouchpointRow
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
 from sinks.clickhouse.tables import TOUCHPOINTS, databases
@@ -123,7 +122,9 @@ class Customers:
         self._linked.add((lead, other))
         request = LinkRequest(*lead, *other, "benchmark", event_id, at_ms, at_ms)
         key = identifier_id(*lead).encode()
-        self.links.append(Message(topics.LINKS.name, key, messages.encode(request), None, 0))
+        self.links.append(
+            Message(topics.LINK_REQUESTS.name, key, messages.encode(request), None, 0)
+        )
 
 
 class Peaks:
@@ -162,7 +163,7 @@ def main() -> None:
         environment = ours.environment()
         ours.setup()
         store = ClickHouse(ClickHouseConfig(server.url))
-        customers = Customers(options.customers, options.touches, int(time.time() * 1000))
+        customers = Customers(options.customers, options.touches, now_ms())
         database = databases("").storage
         for batch in customers.rows():
             store.insert(database, TOUCHPOINTS.name, batch)
@@ -200,10 +201,10 @@ def _deployment(folder: Path, servers: str, clickhouse: str, partitions: int) ->
 
 def _decide(settings: Settings, links: list[Message]) -> None:
     """Let the present epoch decide all links, so that they are stored."""
-    with BatchPublisher(kafka_connection(settings.kafka, "")) as publisher:
+    with OperatorPublisher(settings.kafka, "", "touchline-benchmark") as publisher:
         for batch in batches(links, _BATCH):
             publisher.publish(batch)
-    Processing(settings, "", lambda _: None).drained()
+    GenerationProgress(settings, "", lambda _: None).wait_until_drained()
 
 
 def _timed(ours: Deployment, output: Path, present: Supervisor) -> tuple[dict[str, float], Peaks]:

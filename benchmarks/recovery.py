@@ -21,6 +21,7 @@ from benchmarks.workload import once_each, workload
 from deploy.kafka.lag import BrokerLags, Reader
 from deploy.kafka.topology import STAGE_NAMES
 from deploy.local.kafka import LocalKafka
+from schemas import times
 
 _TIMEOUT = 1800.0
 
@@ -32,7 +33,7 @@ def recovery(customers: int, node: LocalKafka) -> Table:
     with tempfile.TemporaryDirectory(prefix="touchline-bench-recovery-") as name:
         folder = Path(name)
         one = touchline(folder, servers, "recovery")
-        now_ms = int(time.time() * 1000)
+        now_ms = times.now_ms()
         touches = workload(customers, customers, now_ms, "uniform").readable()
         load(one, folder, node, itertools.chain(once_each(customers, now_ms), touches))
         ours = Deployment(folder, servers, "recovery")

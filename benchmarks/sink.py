@@ -24,12 +24,13 @@ from benchmarks.usage import running, sample
 from benchmarks.workload import Event, batches, workload
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import sink_readers
-from deploy.runtime.processes import wait_until
+from deploy.local.readiness import wait_until
 from schemas import topics
+from schemas.times import now_ms
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.config import MAX_ROWS
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import TOUCHPOINTS, databases
-from sinks.clickhouse.writer import MAX_ROWS
 from tests.support.clickhouse import LocalClickHouse
 
 
@@ -54,7 +55,7 @@ def main() -> None:
 
 def run(count: int, customers: int) -> Table:
     """Run both ways, one after another."""
-    work = workload(count, customers, int(time.time() * 1000))
+    work = workload(count, customers, now_ms())
     events = work.readable()
     figures = [inserted(events), consumed(events, len(work.touches))]
     columns = ("", "rows", "rows/s, wall", "CPU µs a row, sink", "CPU µs a row, engine")
@@ -110,8 +111,8 @@ def consumed(events: Sequence[Event], distinct: int) -> Figures:
             servers = node.bootstrap_servers
             ours = Deployment(folder, servers, "", {"clickhouse": {"url": server.url}})
             ours.create()
-            fill(servers, topics.ACCEPTED.name, events)
-            readers = [r for r in sink_readers("") if r.topic == topics.ACCEPTED.name]
+            fill(servers, topics.DEDUPLICATED.name, events)
+            readers = [r for r in sink_readers("") if r.topic == topics.DEDUPLICATED.name]
             lags = BrokerLags(ours.settings.kafka, readers)
             log = folder / "sink.log"
             with running(ours.command("sink"), ours.environment(), log) as process:

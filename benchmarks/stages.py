@@ -12,13 +12,14 @@ from typing import NamedTuple, Self
 from rocksdict import Options, Rdict
 
 from benchmarks.workload import Event
+from deploy.config.segments import load_segments
 from processors.engine.packing import pack_seen
 from processors.engine.seen import PartitionSeen
-from processors.engine.step import StageStore
+from processors.engine.stage_store import StageStore
 from processors.engine.store import PartitionMemory, PartitionRows, due_entries
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
-from processors.segments import load_segments, required_features
+from processors.segments import required_features
 from processors.stage import Decision, Output, Record, Stage
 from processors.trails.stage import TrailsStage
 from schemas import topics, touchpoint_row
@@ -62,7 +63,7 @@ def measure(events: Sequence[Event], now_ms: int, segments_folder: Path) -> list
         trails, published = _run(
             TrailsStage(1, PARTITIONS, required_features(segments)), touches, "with engagement"
         )
-        graph, _ = _run(GraphStage(1), _only(published, topics.LINKS.name, now_ms), "links")
+        graph, _ = _run(GraphStage(1), _only(published, topics.LINK_REQUESTS.name, now_ms), "links")
         profiles, _ = _run(
             ProfilesStage.of(1, PARTITIONS, segments, IdentityPolicy()),
             _only(published, topics.TRAILS.name, now_ms),

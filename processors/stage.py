@@ -18,9 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
-from schemas.error_location import where_raised
+from schemas.error_location import error_location
+
+#: The type of a stage's scratch memory.
+M = TypeVar("M")
 
 
 class Record(NamedTuple):
@@ -61,7 +64,7 @@ class Failure(NamedTuple):
     @classmethod
     def of(cls, record: Record, error: Exception) -> Failure:
         """Return the safe description of the exception that a record raised."""
-        return cls(record, type(error).__name__, where_raised(error))
+        return cls(record, type(error).__name__, error_location(error))
 
 
 @dataclass(slots=True)
@@ -85,8 +88,12 @@ class Decision:
 class Store(Protocol):
     """The rows of one partition, read only. Values are as last applied."""
 
-    #: Scratch memory of this partition: empty after a restart or a rebalance, never logged.
-    memory: dict[str, Any]
+    def memory(self, kind: type[M]) -> M:
+        """Return the stage's scratch memory of this partition, a new `kind()` if there is none.
+
+        It is never logged, and empty again after a restart, a rebalance and a decision that was not
+        carried out. A stage has one kind of memory.
+        """
 
     def get(self, key: bytes) -> bytes | None:
         """Return the row's stored bytes, header included, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def where_raised(error: BaseException) -> str:
+def error_location(error: BaseException) -> str:
     """Return the module and line where an exception was raised."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:

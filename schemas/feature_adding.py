@@ -25,7 +25,7 @@ _EMPTY = HEAD.pack(2**62, _NEVER, _NEVER, 0, 0, False, 0, 0)
 Touch = tuple[int, int]
 
 
-def with_touches(packed: bytes | None, touches: list[Touch], *, money: bool) -> bytes:
+def add_touches(packed: bytes | None, touches: list[Touch], *, money: bool) -> bytes:
     """Return the packed feature with these touches, at least one, added. Sorts `touches`.
 
     None as `packed` begins a new feature. All touches of a batch are added at once, because
@@ -34,7 +34,7 @@ def with_touches(packed: bytes | None, touches: list[Touch], *, money: bool) -> 
     if len(touches) > 1:
         touches.sort()
     head, first_day, hours, amounts, times, of_times = _unpacked(packed or _EMPTY, money)
-    first_ms, last_ms, spilled_ms, count, total = head
+    first_ms, last_ms, evicted_ms, count, total = head
 
     oldest, newest = touches[0][0], touches[-1][0]
     in_order = oldest > last_ms
@@ -47,12 +47,12 @@ def with_touches(packed: bytes | None, touches: list[Touch], *, money: bool) -> 
         of_times.extend([amount for _, amount in touches])
     if not in_order:
         times, of_times = _sorted(times, of_times)
-    spilled_ms = _spill(times, of_times, last_ms, spilled_ms)
-    head = (first_ms, last_ms, spilled_ms, count + len(touches), total)
+    evicted_ms = _evict(times, of_times, last_ms, evicted_ms)
+    head = (first_ms, last_ms, evicted_ms, count + len(touches), total)
     return _packed(_Feature(head, first_day, hours, amounts, times, of_times))
 
 
-def united(one: bytes | None, other: bytes, *, money: bool) -> bytes:
+def merge_features(one: bytes | None, other: bytes, *, money: bool) -> bytes:
     """Return the packed feature of the touches of both features, which must have none in common."""
     if one is None:
         return other
@@ -72,8 +72,8 @@ def united(one: bytes | None, other: bytes, *, money: bool) -> bytes:
     hours = array("I", [*in_order, *(buckets[hour][0] for hour in in_order)])
     amounts = array("q", [buckets[hour][1] for hour in in_order]) if money else None
     (
-        (a_first, a_last, a_spilled, a_count, a_total),
-        (b_first, b_last, b_spilled, b_count, b_total),
+        (a_first, a_last, a_evicted, a_count, a_total),
+        (b_first, b_last, b_evicted, b_count, b_total),
     ) = (part.head for part in both)
     last_ms = max(a_last, b_last)
     first_day = _bound(hours, amounts, last_ms, first_day)
@@ -81,16 +81,16 @@ def united(one: bytes | None, other: bytes, *, money: bool) -> bytes:
     if both[0].of_times is not None and both[1].of_times is not None:
         of_times = both[0].of_times + both[1].of_times
     times, of_times = _sorted(times, of_times)
-    spilled_ms = _spill(times, of_times, last_ms, max(a_spilled, b_spilled))
+    evicted_ms = _evict(times, of_times, last_ms, max(a_evicted, b_evicted))
     total = _bounded(a_total + b_total)
-    head = (min(a_first, b_first), last_ms, spilled_ms, a_count + b_count, total)
+    head = (min(a_first, b_first), last_ms, evicted_ms, a_count + b_count, total)
     return _packed(_Feature(head, first_day, hours, amounts, times, of_times))
 
 
 class _Feature(NamedTuple):
     """An unpacked feature.
 
-    `head`: first, last, spilled (ms), count, amount. `hours` holds the hours, then as many counts;
+    `head`: first, last, evicted (ms), count, amount. `hours` holds the hours, then as many counts;
     `amounts` and `of_times` belong to features with money.
     """
 
@@ -128,16 +128,16 @@ def _packed(feature: _Feature) -> bytes:
     return b"".join((packed, hours, amounts, times, of_times))
 
 
-def _spill(times: array[int], of_times: array[int] | None, last_ms: int, spilled_ms: int) -> int:
-    """Drop the exact times that are no longer stored; return the new `spilled`."""
+def _evict(times: array[int], of_times: array[int] | None, last_ms: int, evicted_ms: int) -> int:
+    """Drop the exact times that are no longer stored; return the new `evicted`."""
     gone = max(bisect_right(times, last_ms - _EXACT_KEPT_MS), len(times) - _MOST_EXACT)
     if gone <= 0:
-        return spilled_ms
-    spilled_ms = max(spilled_ms, times[gone - 1])
+        return evicted_ms
+    evicted_ms = max(evicted_ms, times[gone - 1])
     del times[:gone]
     if of_times is not None:
         del of_times[:gone]
-    return spilled_ms
+    return evicted_ms
 
 
 def _count(

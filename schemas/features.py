@@ -14,7 +14,7 @@ same. Adding one touch costs about two microseconds on a typical feature.
 A window "within W" is exact where W is at most two days and the exact times reach back far
 enough; otherwise an hour (or day, where days are kept) counts until all of it is older than W.
 
-Packed form, little-endian: first, last, spilled (i64 ms), count (u64), amount (i64 micros),
+Packed form, little-endian: first, last, evicted (i64 ms), count (u64), amount (i64 micros),
 flags (u8: 1 money, 2 days), number of hours (u32), number of exact times (u32); with days: the
 first day that has hours (u32, days since 1970); hours (u32, hours since 1970), counts (u32),
 amounts (i64, money only); times (i64 ms), amounts (i64, money only).
@@ -69,16 +69,16 @@ def totals(packed: bytes) -> Totals:
 read_totals = _TOTALS.unpack_from
 
 
-def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
+def entries_in_window(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
     """Return the touches of a packed feature that are in the window now, oldest first.
 
     An entry is in the window while its moment is > now - window; so it leaves at moment + window.
     """
     after = now_ms - window_ms
-    _, last_ms, spilled_ms, _, _, flags, n_hours, n_exact = HEAD.unpack_from(packed)
+    _, last_ms, evicted_ms, _, _, flags, n_hours, n_exact = HEAD.unpack_from(packed)
     begin = BEHIND_DAYS if flags & DAYS else HEAD.size
     money = flags & MONEY
-    exact_wanted = window_ms <= EXACT_WINDOW_MS and spilled_ms <= after
+    exact_wanted = window_ms <= EXACT_WINDOW_MS and evicted_ms <= after
     if (last_ms if exact_wanted else hour_end(last_ms)) <= after:
         return []
     if exact_wanted:
@@ -101,14 +101,14 @@ def within(packed: bytes, now_ms: int, window_ms: int) -> list[Entry]:
 
 
 def newest(packed: bytes, now_ms: int, window_ms: int, touches: int) -> list[tuple[int, int]]:
-    """Return (moment, touches) of entries of `within`, newest first, up to so many touches.
+    """Return (moment, touches) of the newest entries in a window, up to so many touches.
 
-    What a condition such as "at least three" needs, without reading the rest.
+    The newest come first. A condition such as "at least three" needs no more of them.
     """
     after = now_ms - window_ms
-    _, last_ms, spilled_ms, _, _, flags, n_hours, n_exact = HEAD.unpack_from(packed)
+    _, last_ms, evicted_ms, _, _, flags, n_hours, n_exact = HEAD.unpack_from(packed)
     begin = BEHIND_DAYS if flags & DAYS else HEAD.size
-    exact_wanted = window_ms <= EXACT_WINDOW_MS and spilled_ms <= after
+    exact_wanted = window_ms <= EXACT_WINDOW_MS and evicted_ms <= after
     if not exact_wanted:
         last_ms += HOUR_MS - 1 - last_ms % HOUR_MS
     if last_ms <= after:
@@ -145,8 +145,8 @@ def exact_from(packed: bytes) -> int:
 
     A short window that begins at or after it uses them.
     """
-    spilled_ms: int = HEAD.unpack_from(packed)[2]
-    return spilled_ms
+    evicted_ms: int = HEAD.unpack_from(packed)[2]
+    return evicted_ms
 
 
 def hour_end(at_ms: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -17,6 +18,11 @@ _MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1000))
 #: Times outside of these bounds are refused at the edge.
 EARLIEST_MS = 0
 LATEST_MS = (datetime(2101, 1, 1, tzinfo=UTC) - _EPOCH) // _MS - 1
+
+
+def now_ms() -> int:
+    """Return the present time of the machine's clock; the default where a clock is passed in."""
+    return time.time_ns() // 1_000_000
 
 
 def to_ms(moment: datetime) -> int:

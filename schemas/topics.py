@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-DAY_MS = 86_400_000
+from schemas.times import DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ REJECTED = Topic(
     "what was refused, with bytes and reason",
     retention_ms=30 * DAY_MS,
 )
-ACCEPTED = Topic("touchpoints.accepted", "lead_id", "touchpoints without redeliveries")
+DEDUPLICATED = Topic("touchpoints.accepted", "lead_id", "touchpoints without redeliveries")
 TRAILS = Topic("trails", "profile_id", "absolute trails, moves and watermarks (binary)")
 ENGAGEMENT = Topic("engagement", "counter", "absolute engagement counters per home partition")
 IDENTITIES = Topic("identities", "identifier_id", "each identifier and its profile")
-LINKS = Topic(
+LINK_REQUESTS = Topic(
     "identity.links",
     "lead_id",
     "links that have no verdict yet, and operators' splits (binary)",
@@ -56,7 +56,7 @@ LINKS = Topic(
 )
 ASSIGNMENTS = Topic("identity.assignments", "identifier_id", "the graph's answers (binary)")
 CONFLICTS = Topic("identity.conflicts", "identifier_id", "links that were refused")
-VERDICTS = Topic("identity.verdicts", "lead_id", "every decision about a link, one row each")
+LINK_VERDICTS = Topic("identity.verdicts", "lead_id", "every decision about a link, one row each")
 SPLITS = Topic("identity.splits", "split_id", "what operators split or lifted, one row each")
 PROFILES = Topic("profiles", "profile_id", "unified profiles")
 SEGMENT_CHANGES = Topic("segment.changes", "profile_id", "entries into and exits from segments")
@@ -82,11 +82,11 @@ CURSORS = Topic(
 )
 
 PUBLIC = (
-    TOUCHPOINTS, REJECTED, ACCEPTED, TRAILS, ENGAGEMENT, IDENTITIES, LINKS, ASSIGNMENTS,
-    CONFLICTS, VERDICTS, SPLITS, PROFILES, SEGMENT_CHANGES, VIOLATIONS, CONTROL, CURSORS,
+    TOUCHPOINTS, REJECTED, DEDUPLICATED, TRAILS, ENGAGEMENT, IDENTITIES, LINK_REQUESTS, ASSIGNMENTS,
+    CONFLICTS, LINK_VERDICTS, SPLITS, PROFILES, SEGMENT_CHANGES, VIOLATIONS, CONTROL, CURSORS,
 )  # fmt: skip
-#: Topics outside of all generations: a rebuild leaves them alone.
-LASTING = (CONTROL, CURSORS)
+#: Topics that all generations share: a rebuild leaves them alone.
+GLOBAL = (CONTROL, CURSORS)
 
 
 def changelog(group: str, table: str, partitions: int | None = None, *, expires: bool) -> Topic:

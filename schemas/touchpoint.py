@@ -71,20 +71,20 @@ Moment = Annotated[datetime, BeforeValidator(_moment), Field(strict=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{3}$"), AfterValidator(_currency)]
 
 
-class Part(BaseModel):
+class StrictModel(BaseModel):
     """Base of all parts: frozen, strict."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class IdentifierInput(Part):
+class IdentifierInput(StrictModel):
     """An identifier as the source writes it; the edge converts it to its normal form."""
 
     kind: Kind
     value: Annotated[str, Field(max_length=4096)]
 
 
-class Campaign(Part):
+class Campaign(StrictModel):
     """The campaign that led to the touch, in the terms of UTM parameters."""
 
     name: Label | None = None
@@ -94,14 +94,14 @@ class Campaign(Part):
     content: Label | None = None
 
 
-class Value(Part):
+class Value(StrictModel):
     """Money: an exact amount, and the currency (ISO 4217) if known."""
 
     amount: Annotated[Decimal, BeforeValidator(_amount)]
     currency: Currency | None = None
 
 
-class Touchpoint(Part):
+class Touchpoint(StrictModel):
     """One touch, as a source states it."""
 
     #: Not a field: the bytes it was read from, or a function that returns them

@@ -48,7 +48,7 @@ def feature_key(name: str) -> FeatureKey:
     return FeatureKey(*name.split("\x1f"))
 
 
-class Stamped(msgspec.Struct, array_like=True, frozen=True):
+class VersionedValue(msgspec.Struct, array_like=True, frozen=True):
     """A value with its order of precedence: the later touch, then source, then event id."""
 
     at_ms: int
@@ -69,9 +69,9 @@ class Trail(msgspec.Struct, array_like=True):
     #: Time of receipt of the newest touch.
     received_ms: int
     #: Last value per trait; None if it was unset.
-    traits: dict[str, Stamped]
+    traits: dict[str, VersionedValue]
     #: Last consent decision per purpose.
-    consent: dict[str, Stamped]
+    consent: dict[str, VersionedValue]
     #: "email:…" and "phone:…" -> the last time it was named with this lead.
     named: dict[str, int]
     #: `feature_name` -> packed feature.

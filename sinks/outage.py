@@ -1,4 +1,4 @@
-"""Outages of ClickHouse or Kafka, reported once although many tables notice them."""
+"""OutageReporter of ClickHouse or Kafka, reported once although many tables notice them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 _REMIND_S = 60.0
 
 
-class Outages:
+class OutageReporter:
     """Failures that are retried, by event and error; shared by all tables."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

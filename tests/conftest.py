@@ -27,7 +27,7 @@ SERVICES = {
     "clickhouse",
     "kafka_broker",
     "mail_server",
-    "mock_broker",
+    "embedded_broker",
     "own_clickhouse",
     "own_kafka",
 }

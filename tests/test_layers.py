@@ -27,6 +27,15 @@ DEPLOY_ROOMS = {
     "demo": {"config", "kafka", "runtime", "operations", "local"},
     "cli": {"config", "kafka", "runtime", "operations", "local", "demo"},
 }
+#: Room of processors -> the other rooms and modules of processors that it may import.
+PROCESSORS_ROOMS = {
+    "segments": set(),
+    "engagement": {"stage"},
+    "trails": {"stage", "engagement"},
+    "graph": {"stage"},
+    "profiles": {"stage", "segments"},
+    "engine": {"stage", "stage_topics"},
+}
 #: A foreign package -> the only places (file or folder) that may import it.
 RESERVED = {
     "faust": ("processors/engine", "deploy/runtime/worker.py"),
@@ -35,6 +44,12 @@ RESERVED = {
     "clickhouse_connect": ("sinks/clickhouse/client.py",),
     "chdb": ("deploy/local",),
     "confluent_kafka": ("deploy/local",),
+    "rich": ("deploy/demo",),
+    "yaml": (
+        "deploy/config/yaml_file.py",
+        "deploy/demo/stack.py",  # writes it
+        "ingest/connectors/mapped/contract.py",
+    ),
 }
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 
@@ -76,6 +91,23 @@ def test_every_module_of_deploy_is_in_a_room():
     assert folders == set(DEPLOY_ROOMS)
     modules = {path.name for path in (ROOT / "deploy").glob("*.py")}
     assert modules == {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize("room", PROCESSORS_ROOMS)
+def test_a_stage_knows_no_other_stage_and_no_engine(room: str):
+    wrong = [
+        f"{relative(path)}:{line} imports {name}"
+        for path in (ROOT / "processors" / room).rglob("*.py")
+        for line, name in imported_names(path)
+        if name.startswith("processors.")
+        and name.split(".")[1] not in {room, *PROCESSORS_ROOMS[room]}
+    ]
+    assert not wrong
+
+
+def test_every_room_of_processors_is_known():
+    folders = {path.parent.name for path in (ROOT / "processors").glob("*/__init__.py")}
+    assert folders == set(PROCESSORS_ROOMS)
 
 
 @pytest.mark.parametrize("library", RESERVED)

@@ -10,36 +10,34 @@ import keyword
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import click
 
-from deploy.cli.options import Options
+from deploy.cli.options import config_option, leading_data_option, take_shared_options
 from schemas.errors import TouchlineError
 
 #: Command -> its description. Its module is `deploy.cli.commands.<name>`, with `_` appended if the
-#: name
-#: is a Python keyword.
+#: name is a Python keyword.
 COMMANDS = {
     "demo": "Run the whole pipeline on sample data and print a report.",
     "up": "Run gateway, worker and sink, with an embedded Kafka and ClickHouse if none are named.",
     "gateway": "Run the HTTP gateway.",
     "worker": "Run the stream processing stages.",
     "sink": "Run the writer to ClickHouse.",
-    "pull": "Pull the sources that have to be asked.",
+    "pull": "Pull the sources that are polled rather than pushed.",
     "local-clickhouse": "Run ClickHouse's engine on a local folder, with its HTTP interface.",
     "local-kafka": "Run Apache Kafka on a local folder (needs Java 17 and, once, Maven).",
     "setup": "Create topics and tables; safe to run again.",
-    "rebuild": "Compute everything that is derived anew, beside the running system.",
-    "check": "Read all configuration and say what is wrong.",
+    "rebuild": "Recompute all derived data, beside the running system.",
+    "check": "Check all configuration and print each problem with file and line.",
     "import": "Import a file of touches.",
-    "connectors": "The plug-ins for channels.",
-    "segments": "The segment definitions.",
-    "profile": "Look at a customer.",
-    "identity": "Why identifiers are one person; undo it.",
-    "rejected": "What was refused: look at it, replay it.",
-    "plan": "What differs from the tracking plan.",
-    "tap": "Show accepted touches as they pass.",
+    "connectors": "List, create, test and try the connectors, the plug-ins for channels.",
+    "segments": "Show the segment definitions.",
+    "profile": "Show a customer.",
+    "identity": "Explain why identifiers are one person, and undo it.",
+    "rejected": "List refused events and replay them.",
+    "plan": "Show events that differ from the tracking plan.",
+    "tap": "Show accepted touches as they arrive.",
     "schema": "Print JSON Schemas.",
 }
 
@@ -59,6 +57,7 @@ class LazyGroup(click.Group):
         name += "_" * keyword.iskeyword(name)
         module = importlib.import_module(f"deploy.cli.commands.{name}")
         command: click.Command = module.command
+        take_shared_options(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -67,17 +66,14 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Configuration file (otherwise TOUCHLINE_CONFIG, otherwise ./touchline.yaml if any).",
+@click.group(
+    cls=LazyGroup,
+    params=[config_option(), leading_data_option()],
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(version("touchline"))
-@click.pass_context
-def cli(context: click.Context, config: Path | None) -> None:
+def cli() -> None:
     """Every customer touch, as profiles, segments and metrics in ClickHouse."""
-    context.obj = Options(config)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,66 +1,116 @@
-"""The commands of `touchline`, one module each, loaded only when the command is called.
+"""Options that several commands have.
 
-Each module has `command`, a click command. This module holds the functions that they share.
+`--config` and `--data` are taken in front of the command's name and behind it. Given in both
+places, the one behind counts, as with any option that is given twice.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from deploy.config.settings import Configuration, Settings, load
-from deploy.local.running import at_running_stack
-from deploy.runtime import logs
-from schemas.identifiers import Identifier
 from schemas.times import parse_ms
 
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The global options, given before the command's name."""
+
+@dataclass(slots=True)
+class SharedOptions:
+    """Values of the options that are also taken in front of the command's name."""
 
     config: Path | None = None
+    data: Path | None = None
+
+    @staticmethod
+    def of(context: click.Context) -> SharedOptions:
+        """Return those of the running command line."""
+        return context.ensure_object(SharedOptions)
 
 
-def configuration(context: click.Context, process: str) -> Configuration:
-    """Load the configuration and set up logs for this process. Raises `ConfigurationError`."""
-    options = context.find_object(Options) or Options()
-    loaded = load(options.config)
-    logs.configure(loaded.settings.logs, process)
-    return loaded
+def config_option() -> click.Option:
+    """Return `--config`, which every command has."""
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Configuration file (otherwise TOUCHLINE_CONFIG, otherwise ./touchline.yaml if any).",
+        callback=_keep_config,
+        expose_value=False,
+    )
 
 
-def running(context: click.Context, process: str, data: Path) -> Settings:
-    """Return the settings, completed with the addresses of the `up` on a folder."""
-    return running_configuration(context, process, data).settings
+def leading_data_option() -> click.Option:
+    """Return `--data` for the place in front of the name of a command that has it."""
+    return click.Option(
+        ["--data"],
+        type=_FOLDER,
+        help="Folder of `touchline up`, for the commands that have this option.",
+        callback=_keep_data,
+        expose_value=False,
+    )
 
 
-def running_configuration(context: click.Context, process: str, data: Path) -> Configuration:
-    """Return the same as `running`, with the file that the settings came from."""
-    loaded = configuration(context, process)
-    settings = at_running_stack(loaded.settings, data)
-    return loaded.model_copy(update={"settings": settings})
+def data_option(
+    default: Path | None = Path(".touchline"),
+    help: str = "Folder of a running `touchline up`, where the configuration names no servers.",
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return `--data` for a command, as a decorator; the command receives `data`."""
+    return click.option(
+        "--data",
+        type=_FOLDER,
+        default=default,
+        show_default=default is not None,
+        help=help,
+        callback=_merge_data,
+    )
 
 
-def identifier_of(settings: Settings, text: str) -> Identifier:
-    """Return KIND:VALUE as an identifier in normal form. Raises click.BadParameter."""
-    kind, colon, value = text.partition(":")
-    if not colon:
-        raise click.BadParameter("expected KIND:VALUE, for instance email:ada@example.com")
-    found = settings.identity.policy().normalize(kind, value, settings.identity.default_region)
-    if found is None:
-        raise click.BadParameter(f"this is no value that an identifier of kind {kind!r} can have")
-    return found
+def take_shared_options(command: click.Command) -> None:
+    """Give a command, and those below it, the options that are taken in both places."""
+    names = {parameter.name for parameter in command.params}
+    if "config" not in names:
+        command.params.append(config_option())
+    if "data" not in names:
+        group = isinstance(command, click.Group)
+        command.params.append(leading_data_option() if group else _no_data_option())
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            take_shared_options(below)
 
 
-def option_pairs(given: Iterable[str], between: str = "=") -> dict[str, str]:
+def _keep_config(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        SharedOptions.of(context).config = value
+
+
+def _keep_data(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        SharedOptions.of(context).data = value
+
+
+def _merge_data(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+    behind = context.get_parameter_source("data") is ParameterSource.COMMANDLINE
+    leading = SharedOptions.of(context).data
+    return value if behind or leading is None else leading
+
+
+def _no_data_option() -> click.Option:
+    """Return a hidden `--data` that refuses the folder, wherever it stands."""
+    return click.Option(
+        ["--data"], type=_FOLDER, callback=_refuse_data, expose_value=False, hidden=True
+    )
+
+
+def _refuse_data(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None or SharedOptions.of(context).data is not None:
+        raise click.UsageError("this command has no option --data", context)
+
+
+def parse_pairs(given: Iterable[str], between: str = "=") -> dict[str, str]:
     """Return NAME=VALUE options as a mapping. Raises click.BadParameter."""
     pairs = {}
     for text in given:
@@ -69,12 +119,6 @@ def option_pairs(given: Iterable[str], between: str = "=") -> dict[str, str]:
             raise click.BadParameter(f"expected NAME{between}VALUE")
         pairs[name.strip()] = value.strip()
     return pairs
-
-
-def nobody_known(identifier: Identifier | None) -> int:
-    """Report an unknown identifier or id on stderr, without its value; return the exit status."""
-    warn(f"touchline: nobody is known by this {identifier.kind if identifier else 'id'}")
-    return 1
 
 
 class Time(click.ParamType):
@@ -90,34 +134,6 @@ class Time(click.ParamType):
             self.fail("expected a time like 2026-11-20 or 2026-11-20T09:00:00Z", param, ctx)
 
 
-def say_lines(lines: Iterable[str]) -> None:
-    """Print an answer for people on stdout."""
-    for line in lines:
-        click.echo(line)
-
-
-def say_json(value: Any) -> None:
-    """Print an answer for programs on stdout: one JSON document."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str, indent=2))
-
-
-def warn(message: str) -> None:
-    """Print a line for people on stderr."""
-    click.echo(message, file=sys.stderr)
-
-
-def now_ms() -> int:
-    """Return the current time, milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-data_option = click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".touchline"),
-    show_default=True,
-    help="Folder of a running `touchline up`, where the configuration names no servers.",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
 #: Set by a rebuild when it starts the processes of the epoch that it builds.

@@ -4,63 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import TextIO
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+import click
 
 #: Without a terminal, a line is printed at most this often, in seconds.
 _LINE_EVERY_S = 5.0
 
-
-@contextmanager
-def bar(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show progress; the context is a function that accepts the amount done so far."""
-    shown = _bar if console.is_terminal else _lines
-    with shown(console, title, total) as done:
-        yield done
+#: Receives the amount done so far.
+Update = Callable[[int], None]
 
 
-@contextmanager
-def _bar(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda done: progress.update(task, completed=min(done, total))
+def bar(stream: TextIO, title: str, total: int) -> AbstractContextManager[Update]:
+    """Show progress on a stream; the context is a function that accepts the amount done so far."""
+    shown = _bar if stream.isatty() else _lines
+    return shown(stream, title, total)
 
 
 @contextmanager
-def _lines(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    started = told = time.monotonic()
+def _bar(stream: TextIO, title: str, total: int) -> Iterator[Update]:
+    with click.progressbar(length=total, label=title, file=stream, show_pos=True) as progress:
+        yield lambda done: progress.update(min(done, total) - progress.pos)
+
+
+@contextmanager
+def _lines(stream: TextIO, title: str, total: int) -> Iterator[Update]:
+    started = printed = time.monotonic()
     last = 0
 
-    def say() -> None:
+    def print_line() -> None:
         seconds = time.monotonic() - started
-        console.print(
-            f"{title}: {min(last, total):,} of {total:,} after {seconds:.0f} s",
-            highlight=False,
-            markup=False,
-        )
+        click.echo(f"{title}: {min(last, total):,} of {total:,} after {seconds:.0f} s", stream)
 
     def update(done: int) -> None:
-        nonlocal told, last
+        nonlocal printed, last
         last = done
-        if time.monotonic() - told >= _LINE_EVERY_S:
-            told = time.monotonic()
-            say()
+        if time.monotonic() - printed >= _LINE_EVERY_S:
+            printed = time.monotonic()
+            print_line()
 
     yield update
-    say()
+    print_line()

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
-from deploy.config.yaml_file import Location
+from schemas.document import Location
 from schemas.identifiers import IdentityPolicy, KindPolicy
 from sinks.clickhouse.epochs import Epochs
 
@@ -20,7 +20,7 @@ from sinks.clickhouse.epochs import Epochs
 _SETTINGS = ("joins", "unique", "limit")
 
 
-def described(policy: IdentityPolicy) -> str:
+def serialize_policy(policy: IdentityPolicy) -> str:
     """Return the deciding part of a policy as JSON text, identical for identical policies."""
     kinds = {name: asdict(kind) for name, kind in sorted(policy.kinds.items())}
     for kind in kinds.values():
@@ -28,25 +28,25 @@ def described(policy: IdentityPolicy) -> str:
     return json.dumps({"joins_per_day": policy.joins_per_day, "kinds": kinds}, sort_keys=True)
 
 
-def restored(description: str, configured: IdentityPolicy) -> IdentityPolicy:
-    """Return the policy of a description; blocked values are taken from the configuration.
+def parse_policy(serialized: str, configured: IdentityPolicy) -> IdentityPolicy:
+    """Return the policy of its JSON text; blocked values are taken from the configuration.
 
-    An empty description (an epoch from before they were stored) gives the configured policy.
+    An empty text (an epoch from before they were stored) gives the configured policy.
     """
-    if not description:
+    if not serialized:
         return configured
-    data: dict[str, Any] = json.loads(description)
+    data: dict[str, Any] = json.loads(serialized)
     kinds = {name: KindPolicy(name, **kind) for name, kind in data["kinds"].items()}
     return replace(configured, kinds=kinds, joins_per_day=data["joins_per_day"])
 
 
-def shown(epochs: Epochs, configured: IdentityPolicy) -> IdentityPolicy:
+def shown_policy(epochs: Epochs, configured: IdentityPolicy) -> IdentityPolicy:
     """Return the policy with which the shown epoch was built.
 
     Raises `sinks.clickhouse.client.ClickHouseError`.
     """
     epoch = epochs.shown()
-    return restored(epoch.policy, configured) if epoch else configured
+    return parse_policy(epoch.policy, configured) if epoch else configured
 
 
 def differences(
@@ -70,7 +70,7 @@ def differences(
                 )
 
 
-def reordered(
+def find_reordered_kinds(
     built: IdentityPolicy, configured: IdentityPolicy, kinds: Iterable[str]
 ) -> tuple[str, str] | None:
     """Return two of these kinds of which the first is now stronger but was weaker; or None.
@@ -88,17 +88,17 @@ def reordered(
     return None
 
 
-def order_problem(configured: IdentityPolicy, described: str) -> str | None:
+def order_problem(configured: IdentityPolicy, serialized: str) -> str | None:
     """Return the reason for which stored touches would have other lead identifiers; or None.
 
-    `described` is the policy that the present epoch was built with.
+    `serialized` is the policy that the present epoch was built with.
     """
-    built = restored(described, configured)
-    order = reordered(built, configured, {*built.kinds} & {*configured.kinds})
-    return reordering(*order) if order else None
+    built = parse_policy(serialized, configured)
+    order = find_reordered_kinds(built, configured, {*built.kinds} & {*configured.kinds})
+    return describe_reordering(*order) if order else None
 
 
-def reordering(stronger: str, weaker: str) -> str:
+def describe_reordering(stronger: str, weaker: str) -> str:
     """Describe the problem of a changed order and its solution."""
     return (
         f"{stronger!r} is now stronger than {weaker!r}, but the touches that are stored were led "

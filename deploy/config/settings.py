@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
+from deploy.config.config_file import ConfigFile, ConfigurationError
 from deploy.config.embedded import PARTITIONS as EMBEDDED_PARTITIONS
 from deploy.config.sections import (
     ClickHouseSettings,
@@ -30,14 +31,8 @@ from deploy.config.sections import (
     Section,
     SourceSettings,
 )
-from deploy.config.yaml_file import (
-    ConfigFile,
-    ConfigurationError,
-    Location,
-    Problem,
-    read,
-    with_mappings,
-)
+from schemas.document import Location
+from schemas.errors import Problem
 
 DEFAULT_FILE = Path("touchline.yaml")
 _PREFIX = "TOUCHLINE_"
@@ -124,7 +119,8 @@ def load(config: Path | None = None) -> Configuration:
     Raises `ConfigurationError`, one problem a line: file, line and what was expected.
     """
     path = config or _named_file()
-    file = with_mappings(read(path, os.environ), os.environ) if path else ConfigFile()
+    environment = os.environ
+    file = ConfigFile.read(path, environment).with_mappings(environment) if path else ConfigFile()
     data = dict(file.data)
     if path:
         data = _relative_to(path.parent, data, ("segments", "state", "tracking_plan"))

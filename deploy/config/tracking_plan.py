@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.config.yaml_file import ConfigurationError, Problem
+from deploy.config.config_file import ConfigurationError
+from deploy.config.yaml_file import definition_files, read_definition
 from ingest.intake.plan_schema import problems
-from processors.segments.document import Document, read
+from schemas.document import Document
+from schemas.errors import Problem
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -21,15 +23,13 @@ def read_plan(folder: Path) -> dict[str, Any]:
         raise ConfigurationError(Problem(str(folder), "no such folder, expected one of schemas"))
     schemas: dict[str, Any] = {}
     found: list[Problem] = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix not in _SUFFIXES or path.name.startswith(".") or not path.is_file():
-            continue
-        document = read(path, "a JSON Schema")
+    for path in definition_files(folder, _SUFFIXES):
+        document = read_definition(path, "a JSON Schema")
         if not document.problems:
             _check(document)
         if path.stem in schemas:
             document.report(1, f"{path.stem} has another file already")
-        found += [Problem(f"{one.path}:{one.line}", one.message) for one in document.problems]
+        found += document.problems
         schemas[path.stem] = document.data
     if not schemas:
         found.append(Problem(str(folder), "is empty, expected a schema for each type of event"))

@@ -1,153 +1,238 @@
-"""A reader of `touchline.yaml`: values, the line of each, and `${NAME}` from the environment."""
+"""The reader of the YAML files that people write: plain values, the line of each, all problems.
+
+Settings (`touchline.yaml` and the mappings that it names) are YAML 1.1, and their texts may refer
+to the environment as `${NAME}`.
+
+Definitions (segments, schemas of events) are read strictly. Plain words stay text: only `true` and
+`false` are truth values, only decimal numbers are numbers. YAML's other guesses (`no` is false,
+`2026-01-01` a date, `12:30` is 750, `0600001` octal) would silently change what a condition
+compares with.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
+from yaml.reader import ReaderError
 
-from schemas.errors import TouchlineError
+from schemas.document import Document, Location
 
-Location = tuple[str | int, ...]
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_DEEPEST = 40
+_BOOL = "tag:yaml.org,2002:bool"
+_INT = "tag:yaml.org,2002:int"
+_FLOAT = "tag:yaml.org,2002:float"
+_NULL = "tag:yaml.org,2002:null"
+_TEXT = "tag:yaml.org,2002:str"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One problem: its place, and the expected value. Never holds a configured value."""
+class _StrictLoader(yaml.SafeLoader):
+    """A YAML loader for the plain scalars of definitions, as described above."""
 
-    place: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - filled below through PyYAML's interface
 
 
-class ConfigurationError(TouchlineError):
-    """An unusable configuration; `str()` gives one line per problem."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = problems
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
-    """The content of a configuration file. `lines` holds the line of each key and list item."""
-
-    path: Path | None = None
-    data: dict[str, Any] = field(default_factory=dict, repr=False)
-    lines: dict[Location, int] = field(default_factory=dict, repr=False)
-    #: Files that replace the value of a setting.
-    parts: dict[Location, ConfigFile] = field(default_factory=dict, repr=False)
-
-    def place(self, location: Location) -> str:
-        """Return `file:line` of a setting, or of the nearest enclosing one that the file has."""
-        if self.path is None:
-            return "configuration"
-        for above, part in self.parts.items():
-            if len(location) > len(above) and location[: len(above)] == above:
-                return part.place(location[len(above) :])
-        for size in range(len(location), 0, -1):
-            if location[:size] in self.lines:
-                return f"{self.path}:{self.lines[location[:size]]}"
-        return str(self.path)
+for _tag, _pattern, _first in (
+    (_BOOL, "^(?:true|True|TRUE|false|False|FALSE)$", [*"tTfF"]),
+    (_NULL, "^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    (_INT, "^-?(?:0|[1-9][0-9]{0,17})$", [*"-0123456789"]),
+    (
+        _FLOAT,
+        r"^-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?$",
+        [*"-0123456789"],
+    ),
+):
+    _StrictLoader.add_implicit_resolver(_tag, re.compile(_pattern), _first)
 
 
-def read(path: Path, environment: Mapping[str, str]) -> ConfigFile:
-    """Return the file's content, with `${NAME}` in texts replaced by the environment's value.
+def read_settings(path: Path, environment: Mapping[str, str]) -> Document:
+    """Return the content of a file of settings, with `${NAME}` in texts replaced.
 
-    Raises `ConfigurationError` for a file that cannot be read, is not YAML, names a key twice or
-    refers to a variable that is not set.
+    `problems` holds everything that is wrong with it as YAML, and each variable that is not set. An
+    empty file holds no setting.
     """
+    document = Document(path, {})
     try:
         text = path.read_text(encoding="utf-8")
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
     except OSError as error:
-        raise ConfigurationError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(Problem(str(path), "expected text in UTF-8")) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigurationError(Problem(place, f"not valid YAML: {error.problem}")) from error
-    if root is None:
-        return ConfigFile(path)
-    walk = _Walk(path, loader, environment)
-    data = walk.value(root, ())
-    if not isinstance(data, dict):
-        walk.problems.append(Problem(f"{path}:1", "expected settings by name"))
-    if walk.problems:
-        raise ConfigurationError(*walk.problems)
-    return ConfigFile(path, data, walk.lines)
+        document.report(0, f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        document.report(0, "expected text in UTF-8")
+    else:
+        _Settings(document, environment).read(text)
+        if not isinstance(document.data, dict):
+            document.report(1, "expected settings by name")
+    return document
 
 
-def with_mappings(file: ConfigFile, environment: Mapping[str, str]) -> ConfigFile:
-    """Return the file with each source's `mapping` that names a file replaced by its content.
+def read_definition(path: Path, wanted: str = "a definition with name and when") -> Document:
+    """Return the content of a definition, YAML or JSON. `wanted` describes what is expected of it.
 
-    Names are relative to the file. Raises `ConfigurationError` as `read` does.
+    `problems` holds everything that is wrong with it as YAML.
     """
-    sources = file.data.get("sources")
-    if file.path is None or not isinstance(sources, dict):
-        return file
-    parts: dict[Location, ConfigFile] = {
-        ("sources", name, "mapping"): read(file.path.parent / source["mapping"], environment)
-        for name, source in sources.items()
-        if isinstance(source, dict) and isinstance(source.get("mapping"), str)
-    }
-    changed = {
-        name: {**sources[name], "mapping": part.data} for (_, name, _), part in parts.items()
-    }
-    return replace(file, data={**file.data, "sources": {**sources, **changed}}, parts=parts)
+    document = Document(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        document.report(1, f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        document.report(line, "this is not UTF-8, expected text in UTF-8")
+    else:
+        if path.suffix == ".json":
+            text = text.replace("\t", " ")  # white space in JSON, but not in YAML
+        found = _Definition(document).read(text)
+        if document.data is None and not document.problems:
+            holds = "holds nothing" if found else "is empty"
+            document.report(1, f"the file {holds}, expected {wanted}")
+    return document
 
 
-class _Walk:
-    """One pass over the YAML nodes."""
+def definition_files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files of a folder with definitions, sorted; hidden ones are left out."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in suffixes and not path.name.startswith(".") and path.is_file():
+            yield path
 
-    def __init__(self, path: Path, loader: yaml.SafeLoader, environment: Mapping[str, str]) -> None:
-        self._path = path
-        self._loader = loader
-        self._environment = environment
-        self.lines: dict[Location, int] = {}
-        self.problems: list[Problem] = []
 
-    def value(self, node: yaml.Node, location: Location) -> Any:
+class _Reader:
+    """One pass over the nodes of a document: values, lines and problems."""
+
+    loader: ClassVar[type[yaml.SafeLoader]]
+    #: Said of a key that stands twice.
+    repeated: ClassVar[str]
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def read(self, text: str) -> bool:
+        """Read a text into the document; return False if there is nothing but comments in it."""
+        try:
+            if self.refused(text):
+                return True
+            loader = self.loader(text)
+            root = loader.get_single_node()
+            if root is not None:
+                self._document.data = self._value(root, (), loader)
+        except ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            self._document.report(line, "holds a control character, expected text")
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._document.report(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}")
+        else:
+            return root is not None
+        return True
+
+    def refused(self, _text: str) -> bool:
+        """Return True, with a problem, for a text that must not be read at all."""
+        return False
+
+    def key(self, node: yaml.Node, loader: yaml.SafeLoader) -> str:
+        """Return a key as text."""
+        raise NotImplementedError
+
+    def scalar(self, node: yaml.Node, loader: yaml.SafeLoader) -> Any:
+        """Return a plain value."""
+        try:
+            return loader.construct_object(node)
+        except (ValueError, KeyError):  # a tag that its text does not fit: !!int abc, 2026-13-45
+            self._document.report(_line(node), f"the value does not fit its tag {node.tag}")
+            return None
+
+    def _value(self, node: yaml.Node, location: Location, loader: yaml.SafeLoader) -> Any:
+        self._document.lines.setdefault(location, _line(node))
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, location)
+            return self._mapping(node, location, loader)
         if isinstance(node, yaml.SequenceNode):
-            return [self._item(item, (*location, i)) for i, item in enumerate(node.value)]
-        value = self._loader.construct_object(node)
-        return self._expand(value, node) if isinstance(value, str) else value
+            return [self._value(item, (*location, i), loader) for i, item in enumerate(node.value)]
+        return self.scalar(node, loader)
 
-    def _item(self, node: yaml.Node, location: Location) -> Any:
-        self.lines[location] = _line(node)
-        return self.value(node, location)
-
-    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+    def _mapping(
+        self, node: yaml.MappingNode, location: Location, loader: yaml.SafeLoader
+    ) -> dict[str, Any]:
+        document = self._document
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(self._loader.construct_object(key_node))
+            line = _line(key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                document.report(line, "a list or mapping cannot be a key, expected a word")
+                continue
+            key = self.key(key_node, loader)
             if key in result:
-                self._problem(key_node, f"{key}: stands here a second time")
-            self.lines[(*location, key)] = _line(key_node)
-            result[key] = self.value(value_node, (*location, key))
+                first = document.lines[(*location, key)]
+                document.report(line, self.repeated.format(key=key, first=first))
+                continue
+            document.lines[(*location, key)] = line
+            result[key] = self._value(value_node, (*location, key), loader)
         return result
+
+
+class _Settings(_Reader):
+    """The reader of settings."""
+
+    loader = yaml.SafeLoader
+    repeated = "{key}: stands here a second time"
+
+    def __init__(self, document: Document, environment: Mapping[str, str]) -> None:
+        super().__init__(document)
+        self._environment = environment
+
+    def key(self, node: yaml.Node, loader: yaml.SafeLoader) -> str:
+        return str(loader.construct_object(node))
+
+    def scalar(self, node: yaml.Node, loader: yaml.SafeLoader) -> Any:
+        value = super().scalar(node, loader)
+        return self._expand(value, node) if isinstance(value, str) else value
 
     def _expand(self, text: str, node: yaml.Node) -> str:
         def replace(match: re.Match[str]) -> str:
             if match[1] not in self._environment:
-                self._problem(node, f"expected the environment variable {match[1]} to be set")
+                message = f"expected the environment variable {match[1]} to be set"
+                self._document.report(_line(node), message)
             return self._environment.get(match[1], "")
 
         return _REFERENCE.sub(replace, text)
 
-    def _problem(self, node: yaml.Node, message: str) -> None:
-        self.problems.append(Problem(f"{self._path}:{_line(node)}", message))
+
+class _Definition(_Reader):
+    """The reader of definitions."""
+
+    loader = _StrictLoader
+    repeated = "{key} stands here a second time, the first is in line {first}"
+
+    def refused(self, text: str) -> bool:
+        """Refuse what could take for ever: an alias may contain itself."""
+        depth = 0
+        for event in yaml.parse(text, _StrictLoader):
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            if isinstance(event, yaml.AliasEvent):
+                self._document.report(
+                    line, "an alias (*) is not supported, expected it written out"
+                )
+                return True
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                message = f"nested too deeply, expected at most {_DEEPEST} levels"
+                self._document.report(line, message)
+                return True
+        return False
+
+    def key(self, node: yaml.Node, loader: yaml.SafeLoader) -> str:
+        key: str = node.value
+        return key
+
+    def scalar(self, node: yaml.Node, loader: yaml.SafeLoader) -> Any:
+        if node.tag in (_BOOL, _INT, _FLOAT, _NULL, _TEXT):
+            return super().scalar(node, loader)
+        message = f"the tag {node.tag} is not supported, expected a plain value"
+        self._document.report(_line(node), message)
+        return None
 
 
 def _line(node: yaml.Node) -> int:

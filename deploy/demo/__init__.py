@@ -2,7 +2,7 @@
 
 data/       the CDNOW purchases, compressed
 cdnow       reads them, shifted to end yesterday
-people, visits, messages, notes, oddities, generate
+people, visits, messages, notes, bad_requests, generate
             what is generated around their customers
 delivery    one request, before it is signed; wire: as its provider shapes and signs it
 send        through the HTTP gateway, with a ledger of its own; probe: single touches, timed

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from deploy.demo import messages, notes, oddities
+from deploy.demo import bad_requests, messages, notes
 from deploy.demo.cdnow import CURRENCY, Purchase, Totals, purchases, totals
 from deploy.demo.delivery import Delivery, chunks, segment_batch
 from deploy.demo.people import People, Person, random_id
@@ -119,8 +119,8 @@ class _Scene:
         yield from good
         yield from self._again(good)
         troubled = self._cast.prospects[: self._size.troubled]
-        yield from oddities.malformed(self._rng, troubled, self._now_ms)
-        yield from oddities.forged(self._rng, troubled, self._now_ms)
+        yield from bad_requests.malformed(self._rng, troubled, self._now_ms)
+        yield from bad_requests.forged(self._rng, troubled, self._now_ms)
 
     def _ordinary(self) -> Iterator[Delivery]:
         rng, size, now_ms = self._rng, self._size, self._now_ms

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
-from deploy.cli.progress import bar
+from deploy.config.segments import load_segments
 from deploy.config.settings import SHIPPED_SEGMENTS
 from deploy.demo import queries
 from deploy.demo.delivery import Delivery
@@ -21,10 +22,11 @@ from deploy.demo.proof import Check, prove
 from deploy.demo.report import Report
 from deploy.demo.send import GatewayGone, Ledger, Sender
 from deploy.demo.settle import Progress, Settling
-from deploy.demo.stack import Addresses, DemoStack, StackFailed
+from deploy.demo.stack import DemoStack, StackFailed
 from deploy.demo.wire import Keys
+from deploy.local.stack_file import Addresses
 from deploy.runtime.signals import Interrupts
-from processors.segments.loader import load_segments
+from schemas.times import now_ms
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig, ClickHouseError
 
 #: Columns of the report if there is no terminal.
@@ -36,8 +38,17 @@ goes through the HTTP gateway, signed as the providers sign it; then ClickHouse 
 """
 
 
+#: Shows the progress of what has a title and a total; the context takes the amount done so far.
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
 def run(
-    *, keep: bool = False, data: Path | None = None, seed: int = SEED, size: Size | None = None
+    bar: ProgressBar,
+    *,
+    keep: bool = False,
+    data: Path | None = None,
+    seed: int = SEED,
+    size: Size | None = None,
 ) -> int:
     """Run the demo; return 0 if every proof holds.
 
@@ -55,10 +66,10 @@ def run(
         return 1
     keys = Keys()
     interrupts = Interrupts()
-    interrupts.take()
+    interrupts.install()
     try:
         with DemoStack(folder, keys, interrupts, keep=keep) as stack:
-            return _Demo(console, stack, keys, keep).play(seed, size)
+            return _Demo(console, bar, stack, keys, keep).play(seed, size)
     except KeyboardInterrupt:
         console.print("\nstopped; nothing is left running")
         return 130
@@ -66,7 +77,7 @@ def run(
         console.print(f"the demo failed: {problem}", markup=False, soft_wrap=True)
         return 1
     finally:
-        interrupts.give_back()
+        interrupts.restore()
         console.print(
             f"\ndata: {folder / 'data'}\nlogs: {folder / 'data' / 'logs'}",
             markup=False,
@@ -77,18 +88,19 @@ def run(
 @dataclass(frozen=True, slots=True)
 class _Demo:
     console: Console
+    bar: ProgressBar
     stack: DemoStack
     keys: Keys
     keep: bool
     started: float = field(default_factory=time.monotonic)
 
     def play(self, seed: int, size: Size | None) -> int:
-        now_ms = time.time_ns() // 1_000_000
+        began_ms = now_ms()
         self._say(_INTRODUCTION)
         self._say("starting Kafka, ClickHouse, worker, sink and gateway ...")
         addresses = self.stack.start()
         self._say(f"ready after {time.monotonic() - self.started:.0f} s")
-        plot = traffic(now_ms, seed, size)
+        plot = traffic(began_ms, seed, size)
         ledger = Ledger()
         sender = Sender(addresses.gateway, self.keys, ledger, alive=self.stack.alive)
         self._send(sender, "real purchases of the CDNOW data set", plot.history)
@@ -105,7 +117,7 @@ class _Demo:
     def _send(self, sender: Sender, title: str, deliveries: Sequence[Delivery]) -> None:
         events = sum(max(1, len(delivery.kept)) for delivery in deliveries)
         done = 0
-        with bar(self.console, title, events) as show:
+        with self.bar(title, events) as show:
 
             def advance(delivery: Delivery) -> None:
                 nonlocal done
@@ -116,7 +128,7 @@ class _Demo:
 
     def _settle(self, db: ClickHouse, ledger: Ledger) -> None:
         wanted = len(ledger.accepted)
-        with bar(self.console, "until ClickHouse shows them all", wanted) as show:
+        with self.bar("until ClickHouse shows them all", wanted) as show:
 
             def tell(progress: Progress) -> None:
                 show(min(progress.in_profiles, progress.in_engagement))

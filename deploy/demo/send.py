@@ -17,6 +17,7 @@ import aiohttp
 
 from deploy.demo.delivery import Delivery
 from deploy.demo.wire import Keys, request
+from schemas import times
 from schemas.errors import TouchlineError
 
 #: Concurrent requests.
@@ -72,7 +73,7 @@ class Sender:
     url: str
     keys: Keys
     ledger: Ledger
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    now_ms: Callable[[], int] = times.now_ms
     alive: Callable[[], bool] = lambda: True
     #: The keys that sign forged requests.
     wrong_keys: Keys = field(default_factory=Keys)

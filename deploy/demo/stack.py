@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import yaml
 
 from deploy.config.settings import SHIPPED_SEGMENTS, plain_environment
 from deploy.demo.wire import PUBLIC_URL, Keys
+from deploy.local.stack_file import Addresses, StackFile
 from deploy.runtime.processes import die_with_parent, stop
 from deploy.runtime.signals import Interrupts
 from schemas.errors import TouchlineError
@@ -25,13 +24,6 @@ _STOP_GRACE_S = 60.0
 
 class StackFailed(TouchlineError):
     """The stack did not start, or ended. The message is one line."""
-
-
-class Addresses(NamedTuple):
-    """Addresses of the stack."""
-
-    gateway: str
-    clickhouse: str
 
 
 class DemoStack:
@@ -110,16 +102,15 @@ class DemoStack:
         self._config.write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
 
     def _addresses(self) -> Addresses:
-        described = self.data / "stack.json"
+        file = StackFile(self.data)
         give_up = time.monotonic() + _START_TIMEOUT_S
-        while not described.exists():
+        while (addresses := file.read()) is None:
             if not self.alive():
                 raise StackFailed(f"the stack did not start: {self._last_words()}")
             if time.monotonic() > give_up:
                 raise StackFailed(f"the stack is not ready after {_START_TIMEOUT_S:.0f} s")
             time.sleep(0.05)
-        stack = json.loads(described.read_text(encoding="utf-8"))
-        return Addresses(stack["gateway"], stack["clickhouse"])
+        return addresses
 
     def _last_words(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]

@@ -42,7 +42,7 @@ class Generation:
     namespace: str
     #: Number of partitions of its topics; 0 if unknown: as configured.
     partitions: int = 0
-    #: Its identity policy (`deploy.config.identity_policy.described`), '' if unknown.
+    #: Its identity policy (`deploy.config.identity_policy.serialize_policy`), '' if unknown.
     policy: str = ""
     #: The namespace of the epoch that it replaces, if it was built beside another one.
     before: str | None = None

@@ -23,7 +23,7 @@ class KafkaNotReady(TouchlineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TopicSpec:
     """A topic as it must be on the broker, under its full name."""
 
     name: str
@@ -50,7 +50,7 @@ class Cluster(Protocol):
     def partitions(self, names: Sequence[str]) -> dict[str, int]:
         """Return the number of partitions of those topics that exist."""
 
-    def create(self, topics: Iterable[Wanted]) -> None:
+    def create(self, topics: Iterable[TopicSpec]) -> None:
         """Create topics; ignore one that has been created meanwhile."""
 
     def names(self) -> set[str]:
@@ -69,16 +69,16 @@ class Cluster(Protocol):
         """Disconnect."""
 
 
-def wanted(
+def topic_specs(
     kafka: KafkaSettings,
     namespace: str,
     changelogs: Iterable[Topic],
     declared: Iterable[Topic] = PUBLIC,
-) -> list[Wanted]:
+) -> list[TopicSpec]:
     """Return all topics of a deployment. `changelogs` already have their names on the broker."""
     public = [(full_name(namespace, topic.name), topic) for topic in declared]
     return [
-        Wanted(
+        TopicSpec(
             name,
             EMBEDDED_PARTITIONS if kafka.embedded else topic.partitions or kafka.partitions,
             kafka.replication_factor,
@@ -88,7 +88,7 @@ def wanted(
     ]
 
 
-def ensure(cluster: Cluster, topics: Sequence[Wanted], *, dry_run: bool = False) -> Outcome:
+def ensure(cluster: Cluster, topics: Sequence[TopicSpec], *, dry_run: bool = False) -> Outcome:
     """Create missing topics; never change existing ones. Safe to run again."""
     present = cluster.partitions([topic.name for topic in topics])
     missing = [topic for topic in topics if topic.name not in present]
@@ -138,7 +138,7 @@ class _Server:
         described = self._admin.describe_topics(sorted(present))
         return {topic["name"]: len(topic["partitions"]) for topic in described}
 
-    def create(self, topics: Iterable[Wanted]) -> None:
+    def create(self, topics: Iterable[TopicSpec]) -> None:
         requests = {
             topic.name: {
                 "num_partitions": topic.partitions,
@@ -194,7 +194,7 @@ class _Embedded(_Server):
         super().__init__(kafka, timeout_ms)
         self._producer: Any = KafkaProducer(**blocking(kafka))
 
-    def create(self, topics: Iterable[Wanted]) -> None:
+    def create(self, topics: Iterable[TopicSpec]) -> None:
         for topic in topics:
             self._producer.partitions_for(topic.name)
 

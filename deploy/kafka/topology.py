@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from deploy.config.settings import Settings
 from deploy.kafka.control import Generation
 from deploy.kafka.lag import Reader
-from deploy.kafka.topics import Wanted, wanted
+from deploy.kafka.topics import TopicSpec, topic_specs
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
 from processors.stage_topics import StageShape, changelogs, group
 from processors.trails.stage import TrailsStage
-from schemas.topics import LASTING, PUBLIC, full_name
+from schemas.topics import GLOBAL, PUBLIC, full_name
 from sinks.clickhouse.tables import TABLES
 
 #: The stages in the order of the data flow.
@@ -29,7 +29,7 @@ def partitions_of(settings: Settings, present: Generation) -> int:
     return present.partitions or settings.topic_partitions
 
 
-def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -> list[Wanted]:
+def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -> list[TopicSpec]:
     """Return every topic of a generation, changelogs too, under its name on the broker.
 
     `partitions`: their number of partitions; 0: as configured.
@@ -38,12 +38,12 @@ def generation_topics(settings: Settings, namespace: str, partitions: int = 0) -
     if partitions:
         kafka = kafka.model_copy(update={"partitions": partitions})
     logs = [topic for stage in STAGES for topic in changelogs(stage, namespace)]
-    return wanted(kafka, namespace, logs, (topic for topic in PUBLIC if topic not in LASTING))
+    return topic_specs(kafka, namespace, logs, (topic for topic in PUBLIC if topic not in GLOBAL))
 
 
-def lasting_topics(settings: Settings) -> list[Wanted]:
+def lasting_topics(settings: Settings) -> list[TopicSpec]:
     """Return the topics outside of all generations."""
-    return wanted(settings.kafka, settings.namespace, (), LASTING)
+    return topic_specs(settings.kafka, settings.namespace, (), GLOBAL)
 
 
 def readers(namespace: str) -> list[Reader]:

@@ -4,7 +4,7 @@ It serves `touchline demo`, `touchline up` without configuration, and quick test
 measured with librdkafka 2.16 (the constants are in `deploy.config.embedded`):
 
 - it holds at most 5 MB (`PARTITION_BYTES`) per partition and then silently drops the oldest record
-  sets, read or not: a writer must watch the readers (`deploy.local.admission`);
+  sets, read or not: a writer must watch the readers (`deploy.kafka.admission`);
 - it answers a fetch with one record set per partition, however many wait, so that small ones are
   read slowly;
 - everything is gone when it stops;
@@ -32,7 +32,7 @@ _PRODUCER = 0
 _REBALANCE_DELAY_MS = 50
 
 
-class MockBroker:
+class EmbeddedBroker:
     """The broker as a child process; a context manager that yields itself once it listens."""
 
     def __init__(self, log: Path | None = None) -> None:
@@ -40,7 +40,7 @@ class MockBroker:
         self._process: subprocess.Popen[bytes] | None = None
         self.bootstrap_servers = ""
 
-    def start(self) -> MockBroker:
+    def start(self) -> EmbeddedBroker:
         """Start the broker; return once `bootstrap_servers` is known."""
         errors = self._log.open("ab") if self._log else subprocess.DEVNULL
         self._process = subprocess.Popen(
@@ -75,7 +75,7 @@ class MockBroker:
                 self._process.stdout.close()
             self._process = None
 
-    def __enter__(self) -> MockBroker:
+    def __enter__(self) -> EmbeddedBroker:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

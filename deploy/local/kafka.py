@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.runtime.processes import die_with_parent, free_port, listening, stop, wait_until
+from deploy.local.ports import free_port
+from deploy.local.readiness import listening, wait_until
+from deploy.runtime.processes import die_with_parent, stop
 from schemas.errors import TouchlineError
 
 VERSION = "4.1.1"

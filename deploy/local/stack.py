@@ -9,11 +9,9 @@ once everything is in ClickHouse, the others in reverse order.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,14 @@ from kafka.errors import KafkaError
 from deploy.config.settings import Configuration, Settings, child_environment, with_changes
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import STAGE_NAMES, readers
-from deploy.local.broker import MockBroker
-from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.file_lock import AlreadyHeld, FileLock
+from deploy.local.ports import PortReservations
+from deploy.local.readiness import fetch
+from deploy.local.stack_file import DEVELOPMENT_SOURCES, Addresses, StackFile
 from deploy.operations.check import problems
 from deploy.operations.rebuild import rebuild
 from deploy.operations.setup import set_up
-from deploy.runtime.processes import AlreadyHeld, FileLock, Ports, fetch
 from deploy.runtime.pull import pulled
 from deploy.runtime.signals import Interrupts
 from deploy.runtime.supervisor import Child, ChildFailed, Supervisor
@@ -41,17 +41,6 @@ _PREDECESSOR_TIMEOUT = 20.0
 
 class StackError(TouchlineError):
     """The stack cannot run; the message has a line for each reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Addresses of all processes; the content of stack.json."""
-
-    gateway: str
-    clickhouse: str
-    kafka: str
-    #: Process -> address of its metrics.
-    metrics: dict[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -68,14 +57,15 @@ class Stack:
         self._say = say
         self._configuration = configuration
         self._supervisor = Supervisor(self.logs, say)
-        self._broker: MockBroker | None = None
+        self._broker: EmbeddedBroker | None = None
         self._changes: dict[str, Any] = {"state": str(self._data / "state")}
         self._given = configuration.settings
-        self._ports = Ports()
+        self._ports = PortReservations()
         self._lock = FileLock(self._data / "up.lock")
         self._hurry = False
         self._interrupts = Interrupts()
-        self.addresses = Addresses("", "", "")
+        self._stack_file = StackFile(self._data)
+        self.addresses = Addresses()
 
     @property
     def settings(self) -> Settings:
@@ -93,7 +83,7 @@ class Stack:
         return self._data / "logs"
 
     def __enter__(self) -> Stack:
-        self._interrupts.take()
+        self._interrupts.install()
         try:
             self.start()
         except BaseException:
@@ -102,11 +92,11 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._interrupts.call_instead(self._skip_waiting)
+        self._interrupts.redirect(self._skip_waiting)
         try:
             self.stop()
         finally:
-            self._interrupts.give_back()
+            self._interrupts.restore()
 
     def run_until_signal(self) -> None:
         """Supervise the processes until Ctrl-C or SIGTERM. Raises `StackError`."""
@@ -135,13 +125,13 @@ class Stack:
         self._data.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
         try:
-            self._lock.take()
+            self._lock.acquire()
         except AlreadyHeld as problem:
             raise StackError(
                 f"another `touchline up` (process {problem}) runs on {self._data}; "
                 "stop it or choose another folder with --data"
             ) from None
-        self._stack_file.unlink(missing_ok=True)
+        self._stack_file.remove()
         if not self._given.sources:
             self._changes["sources"] = DEVELOPMENT_SOURCES
         self._choose_ports()
@@ -166,26 +156,26 @@ class Stack:
             self.settings.kafka.bootstrap_servers,
             {"gateway": f"{gateway}/metrics", **metrics},
         )
-        self._write_addresses()
+        self._stack_file.write(self.addresses)
 
     def _choose_ports(self) -> None:
         gateway, metrics = self._given.gateway, self._given.metrics
-        self._changes["gateway"] = {"port": self._ports.take(gateway.port, host=gateway.host)}
+        self._changes["gateway"] = {"port": self._ports.reserve(gateway.port, host=gateway.host)}
         # One port for each stage, the sink and the pull; the gateway serves its own metrics.
-        first = self._ports.take(metrics.port, len(STAGE_NAMES) + 1 + self._pulls, metrics.host)
+        first = self._ports.reserve(metrics.port, len(STAGE_NAMES) + 1 + self._pulls, metrics.host)
         self._changes["metrics"] = {"port": first}
 
     def _start_servers(self) -> None:
         """Start Kafka and ClickHouse, unless they are configured."""
         if not self._given.names_clickhouse:
             self._say("starting ClickHouse")
-            port = self._ports.take(8123)
+            port = self._ports.reserve(8123)
             self._changes["clickhouse"] = {"url": f"http://127.0.0.1:{port}"}
             self._start_clickhouse(port)
         if not self._given.names_kafka:
             self._say("starting an in-memory Kafka")
             with self._interrupts.deferred():
-                self._broker = MockBroker(self.logs / "kafka.log").start()
+                self._broker = EmbeddedBroker(self.logs / "kafka.log").start()
             self._changes["kafka"] = {
                 "bootstrap_servers": self._broker.bootstrap_servers,
                 "embedded": True,
@@ -258,23 +248,13 @@ class Stack:
         with self._interrupts.deferred():
             self._supervisor.start(Child(name, arguments, environment, ready))
 
-    @property
-    def _stack_file(self) -> Path:
-        return self._data / STACK_FILE
-
-    def _write_addresses(self) -> None:
-        """Write the addresses atomically: a reader of the file never sees a part of it."""
-        draft = self._stack_file.with_suffix(".tmp")
-        draft.write_text(json.dumps(asdict(self.addresses), indent=2) + "\n", encoding="utf-8")
-        draft.replace(self._stack_file)
-
     # Stop ---------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Stop all; return when no process is left. Safe to call at any point of a start."""
-        if not self._lock.taken:
+        if not self._lock.held:
             return
-        self._stack_file.unlink(missing_ok=True)
+        self._stack_file.remove()
         self._supervisor.stop("gateway")
         self._supervisor.stop("pull")
         if self._broker is not None and self._supervisor.running("sink") and not self._hurry:

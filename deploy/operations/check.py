@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from deploy.config.config_file import ConfigurationError
 from deploy.config.settings import Configuration
 from deploy.config.tracking_plan import read_plan
-from deploy.config.yaml_file import ConfigurationError
-from deploy.runtime.factories.sources import gateway_sources
+from deploy.runtime.factories.gateway import gateway_sources
 from deploy.runtime.factories.stages import segments_of
 from ingest.gateway.sources import Sources
 from processors.segments import SegmentError

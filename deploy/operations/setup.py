@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from deploy.config.identity_policy import described
+from deploy.config.identity_policy import serialize_policy
 from deploy.config.settings import Settings
 from deploy.kafka.control import Generation, announce, read_generation
 from deploy.kafka.topics import Cluster, Outcome, connect, ensure
@@ -108,7 +108,7 @@ def _epoch(
     epochs = Epochs(store, settings.namespace)
     if known is not None and (epoch := epochs.of(known.epoch)) is not None:
         return epoch
-    now, policy = datetime.now(UTC), described(settings.identity.policy())
+    now, policy = datetime.now(UTC), serialize_policy(settings.identity.policy())
     if new_epoch:
         return epochs.begin(cluster_id, now, policy)
     return epochs.ensure(cluster_id, now, policy)
@@ -116,7 +116,7 @@ def _epoch(
 
 def _present(settings: Settings, epoch: Epoch, known: Generation | None) -> Generation:
     """Return the record for the processes; complete a record of an older version."""
-    policy = epoch.policy or described(settings.identity.policy())
+    policy = epoch.policy or serialize_policy(settings.identity.policy())
     if known is not None and known.epoch == epoch.number:
         return replace(
             known,

@@ -26,7 +26,7 @@ _SHOWN = 2
 _LONG = 6
 
 
-class Wanted(NamedTuple):
+class TouchFilter(NamedTuple):
     """A filter of the touches to show; '' and None match any."""
 
     source: str = ""

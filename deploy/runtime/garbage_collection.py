@@ -8,7 +8,7 @@ import gc
 _NEW_OBJECTS = 100_000
 
 
-def collect_rarely() -> None:
+def tune_garbage_collection() -> None:
     """Make collections rare. Call this once everything is loaded.
 
     Requests and batches are freed by their reference counts, so a collection finds next to nothing;

@@ -16,9 +16,10 @@ from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Control, Generation, watch
 from deploy.kafka.lag import BrokerLags
 from deploy.kafka.topology import readers
-from deploy.runtime import metrics
-from deploy.runtime.factories.sources import gateway_config, gateway_sources
-from deploy.runtime.garbage_collection import collect_rarely
+from deploy.runtime.factories.gateway import gateway_config, gateway_sources
+from deploy.runtime.garbage_collection import tune_garbage_collection
+from deploy.runtime.metrics.counters import GatewayCounters
+from deploy.runtime.metrics.exposition import build_info, text
 from deploy.runtime.signals import async_stop_event
 from ingest.gateway.app import run_gateway
 from ingest.gateway.config import Ports
@@ -39,25 +40,25 @@ async def _serve(configuration: Configuration) -> None:
     settings = configuration.settings
     sources = gateway_sources(configuration)
     publisher = SwitchingPublisher()
-    metrics.build_info()
-    counters = metrics.GatewayCounters()
+    build_info()
+    counters = GatewayCounters()
     following = asyncio.create_task(_follow(settings, publisher, counters))
     try:
         with _admission(settings) as admission:
-            ports = Ports(publisher, counters, metrics.text, admission)
+            ports = Ports(publisher, counters, text, admission)
             await run_gateway(
                 gateway_config(settings),
                 sources,
                 ports,
                 async_stop_event(),
-                started=lambda _: collect_rarely(),
+                started=lambda _: tune_garbage_collection(),
             )
     finally:
         following.cancel()
 
 
 async def _follow(
-    settings: Settings, publisher: SwitchingPublisher, counters: metrics.GatewayCounters
+    settings: Settings, publisher: SwitchingPublisher, counters: GatewayCounters
 ) -> None:
     """Publish to the topics of the present epoch, and change over when another becomes present."""
     loop = asyncio.get_running_loop()

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import structlog
 
-from deploy.config.identity_policy import differences, restored
+from deploy.config.identity_policy import differences, parse_policy
 from deploy.config.settings import Settings
 from deploy.kafka.control import Control, Generation, wait_for, watch
 
 _log = structlog.get_logger(__name__)
 
 
-def joined(settings: Settings, which: str) -> Generation:
+def wait_for_generation(settings: Settings, which: str) -> Generation:
     """Wait for the epoch to work on and return it; a signal meanwhile ends the process cleanly."""
     before = {
         number: signal.signal(number, lambda *_: sys.exit(0))
@@ -31,7 +31,7 @@ def joined(settings: Settings, which: str) -> Generation:
             signal.signal(number, handler)
 
 
-def end_with(settings: Settings, present: Generation) -> None:
+def exit_when_generation_ends(settings: Settings, present: Generation) -> None:
     """End this process as by SIGTERM when its epoch is no longer present or next.
 
     The supervisor restarts it, and it then reads the new names.
@@ -63,12 +63,12 @@ def state_folder(state: Path, deployment: str, namespace: str, stage: str) -> Pa
     return present
 
 
-def warn_if_changed(settings: Settings, present: Generation) -> None:
+def warn_if_policy_differs(settings: Settings, present: Generation) -> None:
     """Log once if the configured identity policy differs from that of the epoch."""
     configured = settings.identity.policy()
     changed = [
         ".".join(map(str, place))
-        for place, _ in differences(restored(present.policy, configured), configured)
+        for place, _ in differences(parse_policy(present.policy, configured), configured)
     ]
     if changed:
         _log.warning("identity_policy_differs", settings=changed, hint="run touchline rebuild")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,16 @@ from pathlib import Path
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.cursors import cursors
 from deploy.kafka.detect_embedded import detect_embedded
-from deploy.kafka.outlet import KafkaOutlet
-from deploy.runtime import metrics
+from deploy.kafka.operator_publisher import PresentPublisher
 from deploy.runtime.factories.sources import batch_sources, limits
+from deploy.runtime.metrics.counters import PullCounters
+from deploy.runtime.metrics.exposition import Exposition
 from deploy.runtime.signals import stop_event
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
 from ingest.files.reader import BatchSource, SourceReader
 from schemas.errors import TouchlineError
+from schemas.times import now_ms
 
 _SEND_S = 60.0
 #: Seconds that a batch in progress gets after a stop; then it is given up, and read again later.
@@ -57,12 +58,12 @@ def run(configuration: Configuration, names: Sequence[str], data: Path, *, once:
     """
     sources = pulled_sources(configuration, names)
     settings = detect_embedded(configuration.settings)
-    counters = metrics.PullCounters()
+    counters = PullCounters()
     if once:
         puller = Puller(settings, data, counters, threading.Event())
         return all([puller.once(source) for source in sources])
     puller = Puller(settings, data, counters, stop_event())
-    with metrics.Exposition(settings.metrics.host, settings.metrics.port) as exposition:
+    with Exposition(settings.metrics.host, settings.metrics.port) as exposition:
         exposition.ready()
         puller.forever(sources)
     return True
@@ -103,13 +104,9 @@ class Puller:
 
     @contextlib.contextmanager
     def _pull(self, source: BatchSource) -> Iterator[Pull]:
-        reader = SourceReader(source, limits(self.settings), _now_ms)
+        reader = SourceReader(source, limits(self.settings), now_ms)
         with (
             contextlib.closing(cursors(self.settings, self.data)) as kept,
-            KafkaOutlet(self.settings, "touchline-pull", _SEND_S) as outlet,
+            PresentPublisher(self.settings, "touchline-pull", _SEND_S) as outlet,
         ):
             yield Pull(reader, kept, outlet, self.metrics, self.stop.is_set)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -36,24 +36,24 @@ def async_stop_event() -> asyncio.Event:
 
 
 class Interrupts:
-    """A handler of both signals between `take` and `give_back`. For the main thread."""
+    """A handler of both signals between `install` and `restore`. For the main thread."""
 
     def __init__(self) -> None:
         self.seen = False
         self._deferred = False
         self._before: dict[int, Any] = {}
 
-    def take(self) -> None:
+    def install(self) -> None:
         """Make either signal raise KeyboardInterrupt from now on."""
         for number in _SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
 
-    def call_instead(self, function: Callable[[], None]) -> None:
+    def redirect(self, function: Callable[[], None]) -> None:
         """Make either signal call this function from now on, and raise nothing."""
         for number in self._before:
             signal.signal(number, lambda *_: function())
 
-    def give_back(self) -> None:
+    def restore(self) -> None:
         """Restore the previous handlers of both signals."""
         for number, handler in self._before.items():
             signal.signal(number, handler)

@@ -8,12 +8,14 @@ from dataclasses import replace
 from deploy.config.settings import Settings
 from deploy.kafka import control
 from deploy.kafka.clients import security
-from deploy.runtime import metrics
 from deploy.runtime.factories.clickhouse import clickhouse_config
-from deploy.runtime.garbage_collection import collect_rarely
-from deploy.runtime.membership import end_with, joined
+from deploy.runtime.garbage_collection import tune_garbage_collection
+from deploy.runtime.membership import exit_when_generation_ends, wait_for_generation
+from deploy.runtime.metrics.counters import SinkCounters
+from deploy.runtime.metrics.exposition import Exposition
 from deploy.runtime.signals import async_stop_event
-from sinks.clickhouse.writer import SinkConfig, run_sink
+from sinks.clickhouse.config import SinkConfig
+from sinks.clickhouse.writer import run_sink
 
 
 def run(settings: Settings, which: str) -> None:
@@ -21,18 +23,18 @@ def run(settings: Settings, which: str) -> None:
 
     Another epoch as the present one ends it too.
     """
-    with metrics.Exposition(settings.metrics.host, settings.metrics.port) as exposition:
-        present = joined(settings, which)
+    with Exposition(settings.metrics.host, settings.metrics.port) as exposition:
+        present = wait_for_generation(settings, which)
         exposition.ready()
         asyncio.run(_write(settings, present))
 
 
 async def _write(settings: Settings, present: control.Generation) -> None:
     stop = async_stop_event()
-    end_with(settings, present)
+    exit_when_generation_ends(settings, present)
     config = replace(sink_config(settings, present.namespace), epoch=present.epoch)
-    collect_rarely()
-    await run_sink(config, stop, metrics=metrics.SinkCounters())
+    tune_garbage_collection()
+    await run_sink(config, stop, metrics=SinkCounters())
 
 
 def sink_config(settings: Settings, namespace: str) -> SinkConfig:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.runtime.processes import die_with_parent, stop
+from schemas.backoff import backoff_s
 from schemas.errors import TouchlineError
 
-_FIRST_BACKOFF = 1.0
-_LONGEST_BACKOFF = 30.0
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
 #: Seconds of life after which the next death counts as the first again.
 _STABLE_AFTER = 60.0
 #: The program that receives a child's arguments.
@@ -47,7 +48,8 @@ class _Running:
     child: Child
     process: subprocess.Popen[bytes]
     started: float
-    backoff: float = _FIRST_BACKOFF
+    #: Deaths in a row, none of them after a long life.
+    deaths: int = 0
     restart_at: float | None = None
 
 
@@ -92,16 +94,17 @@ class Supervisor:
                 continue
             if running.restart_at is None:
                 if now - running.started > _STABLE_AFTER:
-                    running.backoff = _FIRST_BACKOFF
-                running.restart_at = now + running.backoff
+                    running.deaths = 0
+                pause = backoff_s(running.deaths, first_s=_FIRST_PAUSE, longest_s=_LONGEST_PAUSE)
+                running.restart_at = now + pause
                 self.say(
-                    f"{name} ended with status {status}, starts again in {running.backoff:.0f} s "
+                    f"{name} ended with status {status}, starts again in {pause:.0f} s "
                     f"({self._last_words(running.child)})"
                 )
             elif now >= running.restart_at:
                 running.process = self._spawn(running.child)
                 running.started, running.restart_at = now, None
-                running.backoff = min(2 * running.backoff, _LONGEST_BACKOFF)
+                running.deaths += 1
 
     def stop(self, name: str) -> None:
         """Stop one child and wait for it; do nothing if there is none of that name."""

@@ -11,9 +11,15 @@ from deploy.config.settings import Settings, child_environment
 from deploy.kafka.clients import security
 from deploy.kafka.control import Generation
 from deploy.kafka.topology import STAGE_NAMES, partitions_of
-from deploy.runtime import metrics
 from deploy.runtime.factories.stages import make_stage, segments_of
-from deploy.runtime.membership import end_with, joined, state_folder, warn_if_changed
+from deploy.runtime.membership import (
+    exit_when_generation_ends,
+    state_folder,
+    wait_for_generation,
+    warn_if_policy_differs,
+)
+from deploy.runtime.metrics.counters import EngineCounters
+from deploy.runtime.metrics.exposition import Exposition
 from deploy.runtime.signals import stop_event
 from deploy.runtime.supervisor import PROGRAM, Child, Supervisor
 from processors.engine import EngineConfig, Hooks, run_stage
@@ -37,12 +43,12 @@ def run_one(
     """
     segments = segments_of(settings)
     port = settings.metrics.port and settings.metrics.port + STAGE_NAMES.index(name)
-    with metrics.Exposition(settings.metrics.host, port) as exposition:
-        present = joined(settings, which)
-        warn_if_changed(settings, present)
-        end_with(settings, present)
+    with Exposition(settings.metrics.host, port) as exposition:
+        present = wait_for_generation(settings, which)
+        warn_if_policy_differs(settings, present)
+        exit_when_generation_ends(settings, present)
         config = engine_config(settings, present, name)
-        hooks = Hooks(metrics=metrics.EngineCounters(), on_ready=exposition.ready)
+        hooks = Hooks(metrics=EngineCounters(), on_ready=exposition.ready)
         run_stage(wrap(make_stage(name, settings, present, segments)), config, hook(hooks))
 
 

@@ -1,1 +1,1 @@
-"""The built-in connectors, one package a provider: `connector`, `contract` and `payloads`."""
+"""The built-in connectors, one package a provider, laid out as `touchline connectors new` does."""

@@ -14,7 +14,8 @@ from ingest.connector import BatchConnector, NotNow, Position
 from ingest.files.publish import Outlet, run
 from ingest.files.reader import Batch, SourceReader
 from ingest.publishing.port import NotAcknowledged
-from schemas.error_location import where_raised
+from schemas.backoff import backoff_s
+from schemas.error_location import error_location
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +113,9 @@ class Pull:
             raise
         except Exception as error:
             # A bug must not end the pulling of other sources; what was read is not lost by it.
-            return self._later("failed", f"{type(error).__name__} in {where_raised(error)}"), False
+            return self._later(
+                "failed", f"{type(error).__name__} in {error_location(error)}"
+            ), False
         self._failures = 0
         self.metrics.complete(source, connector.name)
         return connector.pause_s if isinstance(connector, BatchConnector) else 0.0, True
@@ -127,7 +130,7 @@ class Pull:
 
     def _later(self, cause: str, detail: str, wanted_s: float | None = None) -> float:
         source = self.reader.source
-        growing = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failures, 20))
+        growing = backoff_s(self._failures, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
         # The provider's own pause counts, but never shortens the first pause after a failure.
         pause_s = growing if wanted_s is None else max(wanted_s, _FIRST_PAUSE_S)
         self._failures += 1

@@ -14,6 +14,7 @@ from ingest.gateway.proxies import Network
 from ingest.intake.limits import MIB, Limits
 from ingest.intake.source import ReadableSource
 from ingest.publishing.port import Publisher
+from schemas import times
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,6 @@ class NoMetrics:
         """See `GatewayMetrics`."""
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _new_id() -> str:
     return str(uuid.uuid4())
 
@@ -128,7 +125,7 @@ class Ports:
     #: Returns None to admit a request; otherwise the seconds after which to send it again.
     admission: Callable[[], float | None] = lambda: None
     #: The time of receipt, milliseconds UTC.
-    now_ms: Callable[[], int] = _now_ms
+    now_ms: Callable[[], int] = times.now_ms
     #: Seconds of a clock that never goes back.
     monotonic: Callable[[], float] = time.monotonic
     #: Fetches what connectors need from their providers' sites; raises FetchFailed.

@@ -18,7 +18,7 @@ from ingest.intake.plan import Plan
 from ingest.intake.replay_context import Origins
 from ingest.intake.source import ReadableSource
 from ingest.publishing.port import MAX_RECORD_BYTES, Message
-from schemas.error_location import where_raised
+from schemas.error_location import error_location
 from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.topics import REJECTED
 from schemas.touchpoint import Touchpoint
@@ -57,7 +57,7 @@ def evaluate(
             connector=name,
             source=source.name,
             error=type(error).__name__,
-            where=where_raised(error),
+            where=error_location(error),
         )
         detail = f"connector {name} failed ({type(error).__name__})"
         yield Rejection("processing_failed", detail, request.body)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import structlog
 
 from ingest.connector import Reader, Request
-from schemas.error_location import where_raised
+from schemas.error_location import error_location
 from schemas.rejection import Form, Origin, Rejection
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ class ReplayContext(NamedTuple):
                 "connector_failed",
                 connector=connector.name,
                 error=type(error).__name__,
-                where=where_raised(error),
+                where=error_location(error),
             )
             return None
         return self._replace(before=before, after=after)

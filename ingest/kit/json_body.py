@@ -6,14 +6,11 @@ of the whole body if the event is the body.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from ingest.connector import Context, Result, json_bytes
+from ingest.connector import Context, Request, Result, json_bytes
 from schemas.rejection import Reason, Rejection
 
 #: Returns the bytes to store of an event if it is refused.
@@ -24,39 +21,12 @@ Convert = Callable[[dict[str, Any], Payload], Result]
 _DEEP = "the event: is nested too deeply"
 
 
-def decode(body: bytes) -> object | Rejection:
-    """Return the JSON of a body, or an `unreadable` rejection.
-
-    Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
-    that it does not cost the whole batch. NaN and infinity are not JSON.
-    """
-    decoded: object
-    try:
-        decoded = msgspec.json.decode(body)
-    except RecursionError:
-        return Rejection("unreadable", "the body: is nested too deeply", body)
-    except ValueError:
-        return _decode_loosely(body)
-    return decoded
-
-
-def _decode_loosely(body: bytes) -> object | Rejection:
-    decoded: object
-    try:
-        loose = json.dumps(json.loads(body), ensure_ascii=False)
-        whole = loose.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        decoded = msgspec.json.decode(whole)
-    except (ValueError, RecursionError):
-        return Rejection("unreadable", "the body: is not JSON in UTF-8", body)
-    return decoded
-
-
-def json_object(body: bytes, name: str = "the body") -> dict[str, Any] | Rejection:
+def json_object(request: Request, name: str = "the body") -> dict[str, Any] | Rejection:
     """Return the JSON object of a body, or an `unreadable` rejection that calls the body `name`."""
-    decoded = decode(body)
+    decoded = request.json
     if isinstance(decoded, dict | Rejection):
         return decoded
-    return Rejection("unreadable", f"{name}: must be a JSON object", body)
+    return Rejection("unreadable", f"{name}: must be a JSON object", request.body)
 
 
 def refused_payload(part: object, body: bytes) -> bytes:
@@ -67,31 +37,35 @@ def refused_payload(part: object, body: bytes) -> bytes:
         return body
 
 
-def single_event(body: bytes, convert: Convert, name: str = "the body") -> Result:
+def single_event(request: Request, convert: Convert, name: str = "the body") -> Result:
     """Return `convert`'s result for a body that is one event; a rejection if it is no JSON object.
 
     If the event is refused, the whole body is stored.
     """
-    event = json_object(body, name)
-    return event if isinstance(event, Rejection) else guarded(convert, event, lambda: body)
+    event = json_object(request, name)
+    return event if isinstance(event, Rejection) else guarded(convert, event, lambda: request.body)
 
 
 def listed_events(
-    body: bytes, field: str, context: Context, convert: Convert, reason: Reason = "unreadable"
+    request: Request,
+    field: str,
+    context: Context,
+    convert: Convert,
+    reason: Reason = "unreadable",
 ) -> Iterator[Result]:
     """Yield `convert`'s results for the list of events in a field of a body, as `each` does.
 
     A body without such a list is one rejection with `reason`.
     """
-    decoded = decode(body)
+    decoded = request.json
     if isinstance(decoded, Rejection):
         yield decoded
         return
     events = decoded.get(field) if isinstance(decoded, dict) else None
     if isinstance(events, list):
-        yield from each(events, body, context, convert)
+        yield from each(events, request.body, context, convert)
     else:
-        yield Rejection(reason, f"{field}: must be a list of events", body)
+        yield Rejection(reason, f"{field}: must be a list of events", request.body)
 
 
 def each(parts: list[Any], body: bytes, context: Context, convert: Convert) -> Iterator[Result]:

@@ -1,28 +1,37 @@
 """The mapping of a file's columns to the fields of a touchpoint.
 
-Written in YAML in the source's configuration (docs/channels/csv.md); the same for CSV and for JSON
-lines, where a column is a path ("customer.email"). Read once by
-`mapping_yaml`; `Mapping.fields` then makes the
-fields of a touchpoint of each row.
+Written in YAML in the source's configuration (docs/channels/csv.md) and read once by
+`mapping_yaml`; the same for CSV and for JSON lines, where a column is a path ("customer.email").
+`Mapping.result` then makes a touchpoint of each row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from ingest.kit.fields import identifiers, snake_case
+from ingest.connector import Result
+from ingest.kit.fields import Payload, finish, identifiers, snake_case
+from ingest.kit.mapping_terms import (
+    ISO,
+    ISO_FORMATS,
+    NO_CONSENT_WORD,
+    UNITS_MS,
+    UNKNOWN_TYPE,
+    ConsentWords,
+    Separators,
+    Translation,
+    exact,
+    read_time,
+    unlisted_type,
+)
+from schemas.rejection import Rejection
 from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
-
-#: Formats of a time that are not patterns: seconds and milliseconds since 1970.
-UNITS_MS = {"unix": 1000, "unix_ms": 1}
-#: Words for consent given and refused, if the mapping names none.
-GIVEN = frozenset({"1", "true", "yes", "y", "on"})
-REFUSED = frozenset({"0", "false", "no", "n", "off"})
 
 
 class Cells(Protocol):
@@ -42,18 +51,25 @@ class Cells(Protocol):
 class Cell:
     """The origin of a value: a fixed text, or columns whose texts are joined by a space.
 
-    `values` translates the text; a text that is not in it becomes `default`, or stays as it is.
+    The text is translated; one that is to be a number is then read with its separators and
+    multiplied by a scale.
     """
 
     columns: tuple[str, ...] = ()
     fixed: str | None = None
-    values: Map[str, str] = field(default_factory=dict)
-    default: str | None = None
+    translation: Translation | None = None
+    separators: Separators | None = None
+    scale: Decimal | None = None
 
     @property
     def name(self) -> str:
         """The name that details use."""
         return f"column {' + '.join(self.columns)}" if self.columns else "the mapping"
+
+    @property
+    def stands_for_itself(self) -> bool:
+        """True if the value of one column is used as it is."""
+        return len(self.columns) == 1 and self.translation is None
 
     def raw(self, cells: Cells) -> str | None:
         """Return the text of the columns, or the fixed one."""
@@ -62,19 +78,25 @@ class Cell:
         return " ".join(text for one in self.columns if (text := cells.text(one))) or None
 
     def text(self, cells: Cells) -> str | None:
-        """Return the text, translated; None where there is none."""
-        raw = self.raw(cells)
-        if raw is None:
-            return self.default
-        return self.values.get(raw, raw if self.default is None else self.default)
+        """Return the text; None where there is none. A text that is no number is not scaled."""
+        text = self.raw(cells)
+        if self.translation is not None:
+            text = self.translation.of(text, text)
+        if text is None:
+            return None
+        if self.separators is not None:
+            text = self.separators.plain(text)
+        if self.scale is None or (number := exact(text)) is None:
+            return text
+        return f"{number * self.scale:f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """A time in columns. `format` "" is ISO 8601, else one of `UNITS_MS` or a strptime pattern."""
+    """A time in columns. `format` is one of `mapping_terms`, or a strptime pattern."""
 
     cell: Cell
-    format: str = ""
+    format: str = ISO
     zone: tzinfo = UTC
     optional: bool = False
 
@@ -86,12 +108,12 @@ class Time:
                 problems.append(f"{self.cell.name}: is empty, and should be the time")
             return None
         try:
-            found = self._read(text)
+            return self._read(text)
         except (ValueError, OverflowError):
-            wanted = f"a time like {self.format}" if self.format else "an ISO 8601 time"
+            is_iso = self.format in ISO_FORMATS
+            wanted = "an ISO 8601 time" if is_iso else f"a time like {self.format}"
             problems.append(f"{self.cell.name}: must be {wanted}")
             return None
-        return found if found.tzinfo is not None else found.replace(tzinfo=self.zone)
 
     def _read(self, text: str) -> datetime:
         if unit_ms := UNITS_MS.get(self.format):
@@ -99,9 +121,7 @@ class Time:
             if not EARLIEST_MS <= milliseconds <= LATEST_MS:
                 raise ValueError("out of range")
             return from_ms(round(milliseconds))
-        if self.format:
-            return datetime.strptime(text, self.format)
-        return datetime.fromisoformat(text)
+        return read_time(text, self.format, self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,46 +129,41 @@ class Decision:
     """A decision about consent in a column; an empty cell is no decision."""
 
     cell: Cell
-    given: frozenset[str] = GIVEN
-    refused: frozenset[str] = REFUSED
+    words: ConsentWords
 
     def made(self, cells: Cells, problems: list[str]) -> bool | None:
         """Return True if consent was given, False if it was refused; None if neither is stated."""
         text = self.cell.text(cells)
         if text is None:
             return None
-        word = text.casefold()
-        if word not in self.given and word not in self.refused:
-            problems.append(f"{self.cell.name}: is none of the words for consent given or refused")
-            return None
-        return word in self.given
+        decision = self.words.decision(text)
+        if decision is None:
+            problems.append(f"{self.cell.name}: {NO_CONSENT_WORD}")
+        return decision
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount in a column. `decimal` separates its fraction, `thousands` are left out."""
+    """An amount in a column, and the currency; without one it is the source's."""
 
     amount: Cell
     currency: Cell | None = None
-    decimal: str = "."
-    thousands: str = ""
 
     def value(self, cells: Cells) -> dict[str, Any] | None:
         """Return the touchpoint's value; None where the cell is empty."""
-        text = self.amount.text(cells)
-        if text is None:
+        amount = self.amount.text(cells)
+        if amount is None:
             return None
-        if self.thousands:
-            text = text.replace(self.thousands, "")
-        if self.decimal != ".":
-            text = text.replace(self.decimal, ".")
-        currency = self.currency.text(cells) if self.currency else None
-        return {"amount": text, "currency": currency}
+        return {"amount": amount, "currency": self.currency.text(cells) if self.currency else None}
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """A whole mapping; `mapping_yaml` reads one."""
+    """A whole mapping; `mapping_yaml` reads one.
+
+    `unknown`: the treatment of rows whose type the table of types does not list. Those that are
+    kept are called `<prefix>_<type>`, with the name of the source if there is no prefix.
+    """
 
     type: Cell
     channel: Cell
@@ -162,20 +177,39 @@ class Mapping:
     campaign: Map[str, Cell] = field(default_factory=dict)
     #: Property -> column; None: every column that is not used otherwise.
     properties: Map[str, Cell] | None = None
+    #: Columns that are no properties either, where all others are.
+    without: frozenset[str] = frozenset()
+    unknown: Literal["keep", "reject"] = "keep"
+    prefix: str | None = None
 
     @cached_property
     def columns(self) -> frozenset[str]:
         """All columns that are used."""
         return frozenset(column for cell in self._cells() for column in cell.columns)
 
-    def fields(self, cells: Cells, problems: list[str]) -> dict[str, Any]:
+    def result(self, cells: Cells, event_id: str, payload: Payload, source: str) -> Result:
+        """Return the touchpoint of a row, or its rejection.
+
+        `event_id` is for a row without an id of its own, `source` the name of the source.
+        """
+        if self.unknown == "reject" and self._unlisted(cells) is not None:
+            return Rejection("unsupported", UNKNOWN_TYPE, payload())
+        problems: list[str] = []
+        fields = self._fields(cells, problems, source)
+        if self.event_id is None:
+            fields["event_id"] = event_id
+        elif fields["event_id"] is None:
+            problems.append(f"{self.event_id.name}: is empty, and should be the event id")
+        return finish(fields, problems, payload, self._names, self._nobody)
+
+    def _fields(self, cells: Cells, problems: list[str], source: str) -> dict[str, Any]:
         """Return a touchpoint's fields, without those of empty cells; `event_id` only if mapped."""
         kinds = [(kind, cell.text(cells)) for kind, cell in self.identifiers]
         decisions = {name: one.made(cells, problems) for name, one in self.consent.items()}
         return {
             "event_id": self.event_id.text(cells) if self.event_id else None,
             "channel": self.channel.text(cells),
-            "type": self._type(cells),
+            "type": self._type(cells, source),
             "identifiers": identifiers(*kinds),
             "occurred_at": self.occurred_at.moment(cells, problems) if self.occurred_at else None,
             "value": self.value.value(cells) if self.value else None,
@@ -187,7 +221,7 @@ class Mapping:
         }
 
     @cached_property
-    def names(self) -> dict[str, str]:
+    def _names(self) -> dict[str, str]:
         """Field of a touchpoint -> the name that details use."""
         named = {"type": self.type, "channel": self.channel, **self.texts}
         if self.event_id:
@@ -200,19 +234,29 @@ class Mapping:
         return {name: cell.name for name, cell in named.items() if cell.columns}
 
     @cached_property
-    def nobody(self) -> str:
+    def _nobody(self) -> str:
         """The detail of a row that names no customer."""
         return f"{', '.join(cell.name for _, cell in self.identifiers)}: names no customer"
 
-    def _type(self, cells: Cells) -> str | None:
+    def _type(self, cells: Cells, source: str) -> str | None:
+        unlisted = self._unlisted(cells)
+        if unlisted is not None:
+            return unlisted_type(unlisted, self.prefix or source)
         raw = self.type.raw(cells)
         text = self.type.text(cells)
         as_it_stands = self.type.fixed is None and text is not None and text == raw
         return snake_case(text) if as_it_stands and text is not None else text
 
+    def _unlisted(self, cells: Cells) -> str | None:
+        """Return the word for the type if a table of types does not list it."""
+        table, raw = self.type.translation, self.type.raw(cells)
+        if table is None or table.keeps_others or raw is None:
+            return None
+        return raw if table.stated(raw) is None else None
+
     def _properties(self, cells: Cells) -> dict[str, Any]:
         if self.properties is None:
-            return cells.rest(self.columns)
+            return cells.rest(self.columns | self.without)
         return _filled(_values(self.properties, cells))
 
     def _cells(self) -> Iterator[Cell]:
@@ -234,17 +278,10 @@ class Mapping:
 def _values(group: Map[str, Cell], cells: Cells) -> dict[str, Any]:
     """Return values by name: as they are if one column stands for itself, else as text."""
     return {
-        name: cells.value(cell.columns[0])
-        if len(cell.columns) == 1 and not cell.values and cell.default is None
-        else cell.text(cells)
+        name: cells.value(cell.columns[0]) if cell.stands_for_itself else cell.text(cells)
         for name, cell in group.items()
     }
 
 
 def _filled(values: Map[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def missing(wanted: Iterable[str], there: Iterable[str]) -> list[str]:
-    """Return the columns that are used and are not there."""
-    return sorted(set(wanted) - set(there))

@@ -23,11 +23,13 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from ingest.publishing.inflight_window import Entry, Window
 from ingest.publishing.port import WRITTEN, KafkaConnection, Message, NotAcknowledged, checked
 from ingest.publishing.record_batches import Chunk, Lane
+from schemas.backoff import backoff_s
 from schemas.topics import full_name, partition_of
 
 log = structlog.get_logger(__name__)
 #: Logical topic and partition.
 _Where = tuple[str, int]
+_FIRST_PAUSE_S = 0.2
 _NOT_CONNECTED = "Kafka is not reachable yet"
 #: Batches of one partition hold at most this many bytes.
 _BATCH_BYTES = 256 * 1024
@@ -189,7 +191,7 @@ class KafkaPublisher:
 
     async def _connect(self) -> None:
         """Return once connected and all topics are known; log once what is wrong."""
-        delay = 0.2
+        failures = 0
         while True:
             producer = self._new_producer()
             try:
@@ -199,8 +201,9 @@ class KafkaPublisher:
             except (KafkaError, OSError, TimeoutError) as error:
                 await _close(producer)
                 self._report(self._explain(error))
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, self._config.probe_s)
+                pause = backoff_s(failures, first_s=_FIRST_PAUSE_S, longest_s=self._config.probe_s)
+                failures += 1
+                await asyncio.sleep(pause)
             except BaseException:
                 await _close(producer)
                 raise

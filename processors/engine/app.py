@@ -93,11 +93,11 @@ class EngineApp(faust.App):
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         self.engine.suspend()
         await super()._on_partitions_revoked(revoked)
-        await self.engine.turns.settled()
+        await self.engine.scheduler.wait_idle()
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self.engine.suspend()
-        await self.engine.turns.settled()
+        await self.engine.scheduler.wait_idle()
         self.engine.forget_partitions()
         await super()._on_partitions_assigned(assigned, generation_id)
 

@@ -104,7 +104,7 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
         return highwater
 
 
-class NoReadOffsets(dict[Any, Any]):
+class IgnoredReadOffsets(dict[Any, Any]):
     """Faust's memory of read offsets, which stores nothing.
 
     Faust drops records that it believes to have read already, even if the engine asked for them
@@ -127,7 +127,7 @@ class EngineConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._read_offset = NoReadOffsets()
+        self._read_offset = IgnoredReadOffsets()
 
     async def rewind(self, tp: TP, offset: int) -> None:
         """Fetch again from this offset."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 import structlog
 
 from processors.engine.metrics import EngineMetrics, NoMetrics
+from schemas.times import now_ms
 
 log = structlog.get_logger(__name__)
 
@@ -30,11 +30,6 @@ def halt(reason: str, **fields: Any) -> NoReturn:
     os._exit(EXIT_HALTED)
 
 
-def wall_clock_ms() -> int:
-    """Return milliseconds since 1970, UTC."""
-    return time.time_ns() // 1_000_000
-
-
 def no_probe(step: str) -> None:
     """Do nothing. Called after each step of the protocol (decide, log, apply, publish, commit).
 
@@ -48,7 +43,7 @@ class Hooks:
 
     metrics: EngineMetrics = field(default_factory=NoMetrics)
     probe: Callable[[str], None] = no_probe
-    clock_ms: Callable[[], int] = wall_clock_ms
+    clock_ms: Callable[[], int] = now_ms
     halt: Halt = halt
     #: Called once all assigned partitions are recovered for the first time.
     on_ready: Callable[[], None] = lambda: None

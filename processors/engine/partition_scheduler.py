@@ -17,14 +17,14 @@ _AT_ONCE = 2
 Batch = Callable[[], Awaitable[None]]
 
 
-class Turns:
+class PartitionScheduler:
     """The locks and running batches of one engine."""
 
     def __init__(self) -> None:
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._batches: dict[int, asyncio.Task[None]] = {}
 
-    def of(self, partition: int) -> asyncio.Lock:
+    def lock(self, partition: int) -> asyncio.Lock:
         """Return the partition's lock; hold it while reading or writing anything of it."""
         return self._locks[partition]
 
@@ -36,7 +36,7 @@ class Turns:
             await asyncio.wait(self._batches.values(), return_when=asyncio.FIRST_COMPLETED)
         self._batches[partition] = asyncio.create_task(self._run(partition, batch))
 
-    async def settled(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait for the batches and ticks that have begun."""
         if self._batches:
             await asyncio.wait(list(self._batches.values()))

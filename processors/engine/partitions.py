@@ -6,7 +6,7 @@ from typing import Any
 
 from processors.engine.config import EngineConfig
 from processors.engine.seen import PartitionSeen
-from processors.engine.step import StageStore
+from processors.engine.stage_store import StageStore
 from processors.engine.store import PartitionMemory, PartitionRows
 from processors.stage import Stage
 from processors.stage_topics import ROWS, SEEN
@@ -49,7 +49,7 @@ class Partitions:
 
     def drop_scratch(self, partition: int) -> None:
         """Drop the stage's scratch memory: it may be of a decision not carried out."""
-        self._memory(partition).scratch.clear()
+        self._memory(partition).drop_scratch()
 
     def clear(self) -> None:
         """Forget everything: another assignment begins."""

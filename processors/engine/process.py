@@ -18,17 +18,21 @@ from aiokafka.errors import KafkaError
 from processors.engine.app import EngineApp
 from processors.engine.config import EngineConfig
 from processors.engine.hooks import Hooks
-from processors.engine.producer import Publisher
+from processors.engine.producer import EngineProducer
 from processors.engine.runner import Engine
 from processors.engine.static_membership import instance_id
 from processors.engine.ticks import Ticker
 from processors.stage import Stage
 from processors.stage_topics import changelogs, group, tables
+from schemas.backoff import backoff_s
 from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
 
-_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 5.0
+#: The interval of looks for topics that `setup` has not created yet.
+_LOOK_INTERVAL = 1.0
 
 
 def run_stage(stage: Stage, config: EngineConfig, hooks: Hooks | None = None) -> None:
@@ -54,9 +58,9 @@ async def _until_signal(stage: Stage, config: EngineConfig, hooks: Hooks) -> Non
 
 async def serve(stage: Stage, config: EngineConfig, hooks: Hooks, stop: asyncio.Event) -> None:
     """Run a stage until `stop` is set."""
-    publisher = Publisher(config, hooks.halt)
-    engine = Engine(stage, config, publisher, hooks)
-    running = asyncio.ensure_future(_start(engine, publisher, hooks))
+    producer = EngineProducer(config, hooks.halt)
+    engine = Engine(stage, config, producer, hooks)
+    running = asyncio.ensure_future(_start(engine, producer, hooks))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
@@ -68,11 +72,11 @@ async def serve(stage: Stage, config: EngineConfig, hooks: Hooks, stop: asyncio.
         await asyncio.wait({ticker, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ticker.done():
             engine.on_crash(ticker.exception() or RuntimeError("the ticker ended"))
-        await engine.turns.settled()
+        await engine.scheduler.wait_idle()
         ticker.cancel()
     running.cancel()
     try:
-        await asyncio.wait_for(_stop(engine, publisher), config.stop_timeout)
+        await asyncio.wait_for(_stop(engine, producer), config.stop_timeout)
     except TimeoutError:
         hooks.halt("stop_timed_out", stage=stage.name)
     finally:
@@ -81,10 +85,10 @@ async def serve(stage: Stage, config: EngineConfig, hooks: Hooks, stop: asyncio.
     log.info("stage_stopped", stage=stage.name)
 
 
-async def _start(engine: Engine, publisher: Publisher, hooks: Hooks) -> Ticker:
+async def _start(engine: Engine, producer: EngineProducer, hooks: Hooks) -> Ticker:
     stage, config = engine.stage, engine.config
-    await _connect(publisher, config)
-    cluster = await _wait_for_topics(publisher, stage, config)
+    await _connect(producer, config)
+    cluster = await _wait_for_topics(producer, stage, config)
     folder = data_folder(config.data_dir, stage.name, cluster)
     folder.mkdir(parents=True, exist_ok=True)
     app = EngineApp(engine, group(stage, config.namespace), folder)
@@ -103,9 +107,9 @@ async def _start(engine: Engine, publisher: Publisher, hooks: Hooks) -> Ticker:
     async def process(stream: Any) -> None:
         try:
             async for event in stream.noack().events():
-                await engine.turns.start(event.message.tp.partition, partial(work, event))
+                await engine.scheduler.start(event.message.tp.partition, partial(work, event))
         finally:
-            await engine.turns.stop()
+            await engine.scheduler.stop()
 
     app.agent(topic, name=stage.name)(process)
     await app.start()
@@ -117,37 +121,37 @@ async def _start(engine: Engine, publisher: Publisher, hooks: Hooks) -> Ticker:
     return Ticker(engine, hooks.clock_ms)
 
 
-async def _stop(engine: Engine, publisher: Publisher) -> None:
+async def _stop(engine: Engine, producer: EngineProducer) -> None:
     engine.suspend()
     if hasattr(engine, "app"):
         await engine.app.stop()
-    await publisher.stop()
+    await producer.stop()
 
 
-async def _connect(publisher: Publisher, config: EngineConfig) -> None:
-    attempt = 0
+async def _connect(producer: EngineProducer, config: EngineConfig) -> None:
+    failures = 0
     while True:
         try:
-            return await publisher.start()
+            return await producer.start()
         except (KafkaError, OSError) as error:
-            delay = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-            attempt += 1
+            pause = backoff_s(failures, first_s=_FIRST_PAUSE, longest_s=_LONGEST_PAUSE)
+            failures += 1
             log.warning(
                 "kafka_unreachable",
                 servers=config.bootstrap_servers,
                 error=type(error).__name__,
-                retry_in=delay,
+                retry_in=pause,
             )
-            await asyncio.sleep(delay)
+            await asyncio.sleep(pause)
 
 
-async def _wait_for_topics(publisher: Publisher, stage: Stage, config: EngineConfig) -> str:
+async def _wait_for_topics(producer: EngineProducer, stage: Stage, config: EngineConfig) -> str:
     """Wait until the stage's topics exist; return the cluster's id."""
     names = [full_name(config.namespace, name) for name in stage.inputs]
     names += [topic.name for topic in changelogs(stage, config.namespace)]
     while True:
         try:
-            cluster, present = await publisher.describe(names)
+            cluster, present = await producer.describe(names)
         except (KafkaError, OSError) as error:
             log.warning("kafka_unreachable", error=type(error).__name__)
         else:
@@ -155,7 +159,7 @@ async def _wait_for_topics(publisher: Publisher, stage: Stage, config: EngineCon
             if not missing:
                 return cluster
             log.warning("topics_missing", topics=missing, hint="run touchline setup")
-        await asyncio.sleep(_RETRY_SECONDS[1])
+        await asyncio.sleep(_LOOK_INTERVAL)
 
 
 def data_folder(data_dir: Path, stage: str, cluster: str) -> Path:

@@ -15,7 +15,7 @@ from processors.engine.hooks import Halt
 from processors.engine.packing import MAX_BATCH_BYTES, Packed
 
 
-class Publisher:
+class EngineProducer:
     """A producer that sends record batches and waits for all of them.
 
     Faust's own producer is not used: it buffers, so that a commit can overtake its records.

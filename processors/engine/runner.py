@@ -17,20 +17,21 @@ from faust.exceptions import ConsistencyError
 from faust.types import TP
 
 from processors.engine.config import EngineConfig
+from processors.engine.decision_packer import DecisionPacker, PreparedDecision
+from processors.engine.gap_detector import GapDetector
 from processors.engine.hooks import Hooks
 from processors.engine.inputs import Inputs
 from processors.engine.metrics import FAILED_RECORDS, RELOGGED_ROWS
 from processors.engine.packing import Packed, fitting, pack
-from processors.engine.partition_scheduler import Turns
+from processors.engine.partition_scheduler import PartitionScheduler
 from processors.engine.partitions import Partitions
-from processors.engine.producer import Publisher
-from processors.engine.reading import Reading
+from processors.engine.producer import EngineProducer
 from processors.engine.rejects import rejected
-from processors.engine.step import Preparer, StageStore, Step
+from processors.engine.stage_store import StageStore
 from processors.engine.store import StorageError, disk_is_full
 from processors.stage import Decision, Failure, Output, Record, Stage
 from processors.stage_topics import ROWS, SEEN, group
-from schemas.error_location import where_raised
+from schemas.error_location import error_location
 from schemas.rows import FORMAT, NewerFormat, refuse_newer
 from schemas.topics import full_name
 
@@ -48,7 +49,7 @@ class Engine:
         self,
         stage: Stage,
         config: EngineConfig,
-        publisher: Publisher,
+        producer: EngineProducer,
         hooks: Hooks,
     ) -> None:
         self.stage = stage
@@ -57,20 +58,20 @@ class Engine:
         self.probe = hooks.probe
         self.halt = hooks.halt
         self.inputs = Inputs()
-        self.reading = Reading(stage.name, self.inputs, hooks.metrics)
+        self.gaps = GapDetector(stage.name, self.inputs, hooks.metrics)
         self.partitions = Partitions(stage, config)
-        self.turns = Turns()
+        self.scheduler = PartitionScheduler()
         self.ready = False
         self.batches = 0
         self.cache = rocksdict.Cache(config.cache_bytes)
-        self._publisher = publisher
+        self._producer = producer
         self._logical = {full_name(config.namespace, name): name for name in stage.inputs}
         name = group(stage, config.namespace)
         self._changelogs = {table: f"{name}-{table}-changelog" for table in (ROWS, SEEN)}
         self._deadline = stage.deadline if stage.timed else None
-        self._preparer = Preparer(
+        self._packer = DecisionPacker(
             config,
-            publisher.create_batch,
+            producer.create_batch,
             self._deadline,
             stage.atomic,
             self._changelogs[ROWS],
@@ -84,14 +85,14 @@ class Engine:
 
     def attach(self, app: Any) -> None:
         """Set the Faust application that runs this engine; call it before anything else."""
-        self.app = self.reading.app = app
+        self.app = self.gaps.app = app
         self.partitions.tables = app.tables
 
     # --- batches -----------------------------------------------------------------------------
 
     async def on_message(self, message: Any) -> None:
         """Process one fetched batch of a partition, completely or not at all."""
-        async with self.turns.of(message.tp.partition):
+        async with self.scheduler.lock(message.tp.partition):
             try:
                 await self._on_batch(message.tp, message.value, message.generation_id)
             except Exception as error:
@@ -107,10 +108,10 @@ class Engine:
             for r in fetched
         ]
         if tp not in self.inputs:
-            await self.reading.begin(tp, records[0].offset)
+            await self.gaps.begin(tp, records[0].offset)
         if not self._owns(tp.partition, generation):
             return
-        if not await self.reading.follows(tp, records[0].offset):
+        if not await self.gaps.follows(tp, records[0].offset):
             return
         if await self._process(records, generation):
             last = records[-1]
@@ -125,7 +126,7 @@ class Engine:
             return await self._process_apart(records, self._at_once, generation)
         partition = records[0].partition
         try:
-            step = self._decide(records)
+            prepared = self._decide(records)
         except (StorageError, MemoryError):
             raise
         except Exception as error:
@@ -136,8 +137,8 @@ class Engine:
         if self.stage.atomic and len(records) > 1:
             # A single record says little about others: a heavy one must not slow down all that
             # follow.
-            self._at_once = fitting(len(records), step.rows)
-        return await self._carry_out(partition, step, generation)
+            self._at_once = fitting(len(records), prepared.rows)
+        return await self._carry_out(partition, prepared, generation)
 
     async def _process_apart(self, records: Sequence[Record], size: int, generation: int) -> bool:
         start = 0
@@ -149,7 +150,7 @@ class Engine:
             size = max(size, self._at_once)
         return True
 
-    def _decide(self, records: Sequence[Record]) -> Step:
+    def _decide(self, records: Sequence[Record]) -> PreparedDecision:
         partition, began = records[0].partition, time.monotonic()
         self.partitions.reached(partition, min(record.timestamp_ms for record in records))
         store = self.partitions.view(partition)
@@ -158,52 +159,54 @@ class Engine:
             decision.outputs += [self._rejection(failure) for failure in decision.failed]
             decision.counts[FAILED_RECORDS] = len(decision.failed)
         times = {r.offset: r.timestamp_ms for r in records} if decision.seen else {}
-        step = self._preparer.prepare(partition, decision, store, times_ms=times, began=began)
+        prepared = self._packer.prepare(partition, decision, store, times_ms=times, began=began)
         self.probe("decide")
-        return step
+        return prepared
 
-    def decide_tick(self, partition: int, decide: Callable[[StageStore], Decision]) -> Step:
-        """Return the step that a tick decides."""
+    def decide_tick(
+        self, partition: int, decide: Callable[[StageStore], Decision]
+    ) -> PreparedDecision:
+        """Return the decision of a tick, ready to be carried out."""
         store, began = self.partitions.view(partition), time.monotonic()
-        return self._preparer.prepare(partition, decide(store), store, times_ms={}, began=began)
+        return self._packer.prepare(partition, decide(store), store, times_ms={}, began=began)
 
-    async def carry_out_tick(self, partition: int, step: Step) -> bool:
-        """Log, apply and publish a tick's step; there is nothing to commit."""
-        return await self._carry_out(partition, step, self.app.consumer_generation_id)
+    async def carry_out_tick(self, partition: int, prepared: PreparedDecision) -> bool:
+        """Log, apply and publish a tick's decision; there is nothing to commit."""
+        return await self._carry_out(partition, prepared, self.app.consumer_generation_id)
 
-    async def _carry_out(self, partition: int, step: Step, generation: int) -> bool:
-        self._stop_if_outlived(step)
-        offsets = await self._log([*step.rows_log, *step.seen_log])
-        self._stop_if_outlived(step)
+    async def _carry_out(self, partition: int, prepared: PreparedDecision, generation: int) -> bool:
+        self._stop_if_outlived(prepared)
+        offsets = await self._log([*prepared.rows_log, *prepared.seen_log])
+        self._stop_if_outlived(prepared)
         self.probe("log")
         if not self._owns(partition, generation):
             self.partitions.drop_scratch(partition)
             return False
-        self._apply(partition, step, offsets)
+        self._apply(partition, prepared, offsets)
         self.probe("apply")
-        await self._publisher.send(step.outputs)
+        await self._producer.send(prepared.outputs)
         self.probe("publish")
         if not self._owns(partition, generation):
             return False
-        if step.fired:
-            self.partitions.rows(partition).forget(step.fired)
-        for name, increment in step.counts.items():
+        if prepared.fired:
+            self.partitions.rows(partition).forget(prepared.fired)
+        for name, increment in prepared.counts.items():
             self.metrics.count(name, increment)
         return True
 
-    def _stop_if_outlived(self, step: Step) -> None:
+    def _stop_if_outlived(self, prepared: PreparedDecision) -> None:
         """End a process that was paused for longer than Kafka's session timeout.
 
         Another process may own the partition although this one was not told yet. If both publish a
         revision with different content, the one that came last would win.
         """
-        seconds = time.monotonic() - step.began
+        seconds = time.monotonic() - prepared.began
         if seconds > self.config.session_timeout:
             self.halt("outlived_session", stage=self.stage.name, seconds=round(seconds, 1))
 
     async def _log(self, batches: Sequence[Packed]) -> list[int]:
         """Write to the changelogs; return the offset of each batch's last record."""
-        first = await self._publisher.send(batches)
+        first = await self._producer.send(batches)
         last = []
         for packed, offset in zip(batches, first, strict=True):
             changelog = (packed.topic, packed.partition)
@@ -214,22 +217,22 @@ class Engine:
             last.append(self._expected[changelog] - 1)
         return last
 
-    def _apply(self, partition: int, step: Step, offsets: Sequence[int]) -> None:
-        if step.rows:
-            logged = offsets[len(step.rows_log) - 1]
+    def _apply(self, partition: int, prepared: PreparedDecision, offsets: Sequence[int]) -> None:
+        if prepared.rows:
+            logged = offsets[len(prepared.rows_log) - 1]
             self.partitions.rows(partition).apply(
-                step.rows, step.entries, step.old_entries, step.fired, logged
+                prepared.rows, prepared.entries, prepared.old_entries, prepared.fired, logged
             )
-        if step.seen:
+        if prepared.seen:
             # One changelog record each, in the order of the batches that hold them.
-            of_seen = offsets[len(step.rows_log) :]
+            of_seen = offsets[len(prepared.rows_log) :]
             last = of_seen[-1]
-            starts = range(last - len(step.seen) + 1, last + 1)
-            self.partitions.seen(partition).apply(zip(starts, step.seen, strict=True))
+            starts = range(last - len(prepared.seen) + 1, last + 1)
+            self.partitions.seen(partition).apply(zip(starts, prepared.seen, strict=True))
 
     async def _reject(self, record: Record, error: Exception) -> bool:
         output = self._rejection(Failure.of(record, error))
-        await self._publisher.send(self._preparer.pack_outputs([output]))
+        await self._producer.send(self._packer.pack_outputs([output]))
         self.metrics.count(FAILED_RECORDS, 1)
         return True
 
@@ -288,7 +291,7 @@ class Engine:
 
     async def _relog(self, partition: int) -> None:
         while rows := self.partitions.rows(partition).to_relog(_RELOG_ROWS):
-            batches = pack(self._publisher.create_batch, rows.items())
+            batches = pack(self._producer.create_batch, rows.items())
             topic = self._changelogs[ROWS]
             offsets = await self._log([Packed(topic, partition, batch) for batch in batches])
             self.partitions.rows(partition).relogged(rows, offsets[-1])
@@ -340,5 +343,5 @@ class Engine:
                 hint="start that release again, or rebuild with this one",
             )
         self.halt(
-            "engine_failed", during=during, error=type(error).__name__, where=where_raised(error)
+            "engine_failed", during=during, error=type(error).__name__, where=error_location(error)
         )

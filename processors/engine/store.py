@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from rocksdict import WriteBatch
 
+from processors.stage import M
 from schemas.rows import FORMAT, NewerFormat, order
 
 #: Index of deadlines: `w:` | deadline in ms (8 bytes, big-endian) | row key, without a value.
@@ -247,14 +248,23 @@ class PartitionRows:
 class PartitionMemory:
     """The memory of a partition between batches; a rebalance clears it."""
 
-    __slots__ = ("low_mark", "scratch", "seen_clock")
+    __slots__ = ("_scratch", "low_mark", "seen_clock")
 
     def __init__(self) -> None:
-        #: The stage's scratch memory: see `processors.stage.Store.memory`.
-        self.scratch: dict[str, Any] = {}
+        self._scratch: object = None
         self.low_mark = DUE
         #: Record time (seconds) that the partition's input has reached.
         self.seen_clock = 0
+
+    def scratch(self, kind: type[M]) -> M:
+        """Return the stage's scratch memory: see `processors.stage.Store.memory`."""
+        if not isinstance(self._scratch, kind):
+            self._scratch = kind()
+        return self._scratch
+
+    def drop_scratch(self) -> None:
+        """Forget the stage's scratch memory."""
+        self._scratch = None
 
 
 def _tolerant(deadline: Deadline, rows: Rows) -> dict[bytes, bytes]:

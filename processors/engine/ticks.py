@@ -14,6 +14,7 @@ from processors.engine.metrics import TICK_FAILURES
 from processors.engine.runner import Engine
 from processors.engine.store import StorageError, due_moment
 from processors.stage import Tick
+from schemas import times
 from schemas.topics import full_name
 
 log = structlog.get_logger(__name__)
@@ -61,9 +62,9 @@ class Ticker:
     async def _tick(self, partition: int, tps: list[TP]) -> None:
         for tp in tps:
             if tp not in self._engine.inputs:
-                await self._engine.reading.begin(tp)
+                await self._engine.gaps.begin(tp)
         for _ in range(_SLICES):
-            async with self._engine.turns.of(partition):
+            async with self._engine.scheduler.lock(partition):
                 if not self._engine.ready:
                     return
                 more = await self._once(partition, tps)
@@ -74,13 +75,13 @@ class Ticker:
         """Process one slice; return True if entries fired, so that there may be more."""
         engine = self._engine
         now_ms = self._clock_ms()
-        since = int(time.time() * 1000) - _FRESH_MS
+        since = times.now_ms() - _FRESH_MS
         highwaters = {tp: engine.app.consumer.polled_highwater(tp, since) for tp in tps}
         position = engine.inputs.position_ms(highwaters, now_ms)
         self._report(highwaters, now_ms)
         await self._unstick(highwaters)
         try:
-            step = engine.decide_tick(
+            prepared = engine.decide_tick(
                 partition,
                 lambda store: engine.stage.tick(Tick(partition, now_ms, position), store),
             )
@@ -93,9 +94,9 @@ class Ticker:
             log.error("tick_failed", stage=engine.stage.name, error=type(error).__name__)
             return False
         try:
-            done = await engine.carry_out_tick(partition, step)
-            if step.fired:
-                late_ms = now_ms - min(due_moment(entry) for entry in step.fired)
+            done = await engine.carry_out_tick(partition, prepared)
+            if prepared.fired:
+                late_ms = now_ms - min(due_moment(entry) for entry in prepared.fired)
                 engine.metrics.fired(engine.stage.name, late_ms / 1000)
             self._expire(partition)
             if done:
@@ -103,10 +104,10 @@ class Ticker:
         except Exception as error:
             engine.on_crash(error)
             return False
-        return done and bool(step.fired)
+        return done and bool(prepared.fired)
 
     async def _unstick(self, highwaters: dict[TP, int | None]) -> None:
-        """Reread records that were fetched long ago and never arrived: see `Reading.follows`."""
+        """Reread records that were fetched long ago and never came: see `GapDetector.follows`."""
         engine = self._engine
         for tp, highwater in highwaters.items():
             if highwater is None or tp not in engine.inputs:

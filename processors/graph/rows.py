@@ -1,4 +1,4 @@
-"""The rows of the graph of identifiers, and the working copy of them while links are decided.
+"""The rows of the graph of identifiers, in stored form.
 
 =============================  ===============================================================
 key                            what
@@ -18,13 +18,10 @@ never deleted: an old one, or an old deletion, that is written late cannot chang
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Iterator
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
-from processors.stage import Store
 from schemas import rows
 from schemas.identifiers import Identifier
 from schemas.messages import Verdict
@@ -136,150 +133,17 @@ class Command(msgspec.Struct, array_like=True):
     more: list[str] = []
 
 
-class Mark(msgspec.Struct, array_like=True):
+class EmptyRow(msgspec.Struct, array_like=True):
     """A row without content; its key holds everything."""
 
 
 _TYPES: dict[bytes, type[msgspec.Struct]] = {
-    b"n:": Node, b"s:": Cluster, b"l:": Link, b"b:": Mark,
+    b"n:": Node, b"s:": Cluster, b"l:": Link, b"b:": EmptyRow,
     b"c:": Command,
 }  # fmt: skip
-#: Rows that are looked up by the first of the two names in their key.
-_PAIRS = frozenset({b"l:", b"b:"})
-_FIRST = 2 + 36
 _DECODERS = {prefix: msgspec.msgpack.Decoder(kind) for prefix, kind in _TYPES.items()}
-_encode = msgspec.msgpack.Encoder().encode
-#: The first rows of a scan answer most questions; a kiosk has thousands.
-_FIRST_SLICE = 16
-_LARGEST_SLICE = 4096
-T = TypeVar("T", bound=msgspec.Struct)
-
-
-class WorkingCopy:
-    """Rows read and changed by a batch of links; `changes` at its end are the rows to log."""
-
-    def __init__(self, store: Store, epoch: int) -> None:
-        self._store = store
-        self._epoch = epoch
-        self._rows: dict[bytes, msgspec.Struct | None] = {}
-        self._revs: dict[bytes, int] = {}
-        self._changed: dict[bytes, int] = {}
-        #: Rows of pairs changed in this batch, by their prefix and first name.
-        self._pairs: dict[bytes, dict[bytes, None]] = {}
-        #: Identifiers, and sets and groups, by name; LookupError if there is none. They are read
-        #: dozens of times for each link.
-        self.nodes = _Named(self, b"n:", Node)
-        self.clusters = _Named(self, b"s:", Cluster)
-
-    def load(self, keys: Iterable[bytes]) -> None:
-        """Read the given rows at once, then the sets and groups of the nodes in them."""
-        self._load(keys)
-        nodes = [row for row in self._rows.values() if isinstance(row, Node)]
-        self._load([key(b"s:", node.within) for node in nodes])
-
-    def _load(self, keys: Iterable[bytes]) -> None:
-        wanted = list(dict.fromkeys(keys))
-        for one, stored in zip(wanted, self._store.get_many(wanted), strict=True):
-            self._keep(one, stored)
-
-    def get(self, key: bytes, kind: type[T]) -> T | None:
-        """Return the row's current content; call `put` after changing it."""
-        if key not in self._rows:
-            self._keep(key, self._store.get(key))
-        row = self._rows[key]
-        assert row is None or isinstance(row, kind)  # noqa: S101  keys carry their type
-        return row
-
-    def node(self, one: str) -> Node | None:
-        """Return the row of an identifier, None if there is none."""
-        return self.nodes.get(one) or self.get(key(b"n:", one), Node)
-
-    def _keep(self, key: bytes, stored: bytes | None) -> None:
-        if stored is None:
-            self._rows[key] = None
-            return
-        self._revs[key] = rows.header(stored).rev
-        self._rows[key] = _DECODERS[key[:2]].decode(memoryview(stored)[rows.SIZE :])
-
-    def put(self, key: bytes, row: msgspec.Struct, position: int) -> None:
-        """Set the row's new content at a position of the log of links."""
-        self._rows[key] = row
-        self._changed[key] = position
-        if key[:2] in _PAIRS:
-            self._pairs.setdefault(key[:_FIRST], {})[key] = None
-
-    def put_node(self, one: str, node: Node, position: int) -> None:
-        """Set the new content of an identifier's row."""
-        self.nodes[one] = node
-        self.put(key(b"n:", one), node, position)
-
-    def put_cluster(self, name: str, cluster: Cluster, position: int) -> None:
-        """Set the new content of the row of a set or group."""
-        self.clusters[name] = cluster
-        self.put(key(b"s:", name), cluster, position)
-
-    def withdraw_cluster(self, name: str) -> None:
-        """Revert the `put` of a set or group that is new and no longer referenced."""
-        gone = key(b"s:", name)
-        del self.clusters[name], self._rows[gone], self._changed[gone]
-
-    def seconds(self, prefix: bytes, first: str) -> Iterator[str]:
-        """Yield the second names of the pairs with this first name; they are read lazily.
-
-        Nothing under this prefix and name may be `put` meanwhile.
-        """
-        start = key(prefix, first)
-        changed = self._pairs.get(start, {})
-        for one in list(changed):
-            yield one[_FIRST:].decode()
-        node = key(b"n:", first)
-        if node in self._rows and node not in self._revs:
-            return  # it is new in this batch, so nothing of it is stored
-        after, size = b"", _FIRST_SLICE
-        while True:
-            found = self._store.scan(start, size, after)
-            for one, stored in found:
-                if one not in changed:
-                    if one not in self._rows:
-                        self._keep(one, stored)
-                    yield one[_FIRST:].decode()
-            if len(found) < size:
-                return
-            after, size = found[-1][0], min(8 * size, _LARGEST_SLICE)
-
-    def changes(self) -> dict[bytes, bytes | None]:
-        """Return the changed rows in stored form."""
-        out: dict[bytes, bytes | None] = {}
-        for key, position in self._changed.items():
-            row = self._rows[key]
-            rev = self._revs.get(key, 0) + 1
-            out[key] = rows.pack(self._epoch, position, rev, _encode(row))
-        return out
-
-
-class _Named(dict[str, T]):
-    """Rows by the name in their key, with current content; LookupError if absent (`there`)."""
-
-    def __init__(self, copy: WorkingCopy, prefix: bytes, kind: type[T]) -> None:
-        # A weak reference avoids a cycle: reference counts free a batch, the collector is off.
-        self._copy = weakref.proxy(copy)
-        self._prefix = prefix
-        self._kind = kind
-
-    def __missing__(self, name: str) -> T:
-        row: T = there(self._copy.get(key(self._prefix, name), self._kind))
-        self[name] = row
-        return row
-
-
-def there(row: T | None) -> T:
-    """Return a row that another row names. Raises LookupError if it is absent.
-
-    Then the rows are broken, and the record that shows it is set aside with its bytes.
-    """
-    if row is None:
-        raise LookupError("the graph names a row that is not there")
-    return row
+#: Encodes the body of a row.
+pack = msgspec.msgpack.Encoder().encode
 
 
 def key(prefix: bytes, name: str, second: str = "") -> bytes:
@@ -290,3 +154,9 @@ def key(prefix: bytes, name: str, second: str = "") -> bytes:
 def command_key(position: int) -> bytes:
     """Return the key of a command's row."""
     return b"c:%020d" % position
+
+
+def unpack(key: bytes, stored: bytes) -> msgspec.Struct:
+    """Decode a row; its key tells the type."""
+    row: msgspec.Struct = _DECODERS[key[:2]].decode(memoryview(stored)[rows.SIZE :])
+    return row

@@ -8,7 +8,7 @@ Its input is the links that have no verdict yet, and operators' splits. A link i
   a day, or an operator split one side from the other. Then the link is refused and both sides keep
   their profiles.
 * *one kind follows*, or *both follow and differ*: the link is stored, and the weaker group follows
-  its host (`processors.graph.placing`). A group linked with different people belongs to none of
+  its host (`processors.graph.placement`). A group linked with different people belongs to none of
   them.
 * *both are of one kind that follows*: they form one group and follow together.
 
@@ -27,10 +27,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from processors.graph.answers import Answers
-from processors.graph.linking import Deciding
-from processors.graph.rows import WorkingCopy, key
-from processors.graph.splitting import Splitting, Withdrawing
+from processors.graph.identity_graph import IdentityGraph
+from processors.graph.linking import LinkDecider
+from processors.graph.outputs import GraphOutputs
+from processors.graph.rows import key
+from processors.graph.splitting import SplitHandler
+from processors.graph.withdrawal import WithdrawalHandler
+from processors.graph.working_copy import WorkingCopy
 from processors.stage import Decision, Record, Store, Tick
 from schemas import messages, topics
 from schemas.identifiers import IdentityPolicy, identifier_id
@@ -48,7 +51,7 @@ class GraphStage:
     withdrawn_at_once: int = 500
 
     name = "graph"
-    inputs = (topics.LINKS.name,)
+    inputs = (topics.LINK_REQUESTS.name,)
     atomic = True
     timed = False
     deduplicates = False
@@ -56,19 +59,21 @@ class GraphStage:
     def decide(self, records: Sequence[Record], store: Store) -> Decision:
         """Decide links and splits in their order and answer each."""
         copy = WorkingCopy(store, self.epoch)
-        answers = Answers(self.epoch, copy)
-        asked = [(record, messages.decode_link(record.value)) for record in records]
-        copy.load(_rows_of(message for _, message in asked))
-        for record, message in asked:
+        graph = IdentityGraph(self.policy, copy)
+        outputs = GraphOutputs(self.epoch, copy)
+        requests = [(record, messages.decode_link(record.value)) for record in records]
+        copy.load(_rows_of(message for _, message in requests))
+        for record, message in requests:
             if isinstance(message, messages.Withdrawal):
-                Withdrawing(copy, answers, record, message).decide(self.withdrawn_at_once)
+                withdrawal = WithdrawalHandler(copy, outputs, record, message)
+                withdrawal.decide(self.withdrawn_at_once)
             elif isinstance(message, messages.SplitCommand):
-                split = Splitting(self.policy, copy, answers, record, message)
+                split = SplitHandler(graph, outputs, record, message)
                 split.decide(self.withdrawn_at_once)
             else:
-                Deciding(self.policy, copy, answers, record, message).decide(self.untrusted)
-        decision = Decision(rows=copy.changes(), outputs=answers.outputs())
-        decision.counts = answers.counts
+                LinkDecider(graph, outputs, record, message).decide(self.untrusted)
+        decision = Decision(rows=copy.changes(), outputs=outputs.outputs())
+        decision.counts = outputs.counts
         return decision
 
     def tick(self, tick: Tick, store: Store) -> Decision:
@@ -80,9 +85,9 @@ class GraphStage:
         return None
 
 
-def _rows_of(asked: Iterable[messages.LinkMessage]) -> Iterator[bytes]:
+def _rows_of(requests: Iterable[messages.LinkMessage]) -> Iterator[bytes]:
     """Yield the keys of the rows that requests read first."""
-    for request in asked:
+    for request in requests:
         if isinstance(request, messages.LinkRequest):
             lead = identifier_id(request.lead_kind, request.lead_value)
             other = identifier_id(request.kind, request.value)

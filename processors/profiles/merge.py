@@ -12,7 +12,7 @@ from processors.segments.profile_view import ProfileView
 from schemas import features
 from schemas.features import amount_text
 from schemas.identifiers import Identifier, IdentityPolicy
-from schemas.trail import Stamped, Trail, feature_key
+from schemas.trail import Trail, VersionedValue, feature_key
 
 ORDER = "order_completed"
 
@@ -130,11 +130,11 @@ def _role(name: str) -> _Role | None:
     return _Role(key.channel, key.type == ORDER, key.currency, score.weight(key.type))
 
 
-def _last(sets: Sequence[Mapping[str, Stamped]]) -> dict[str, str | bool | None]:
+def _last(sets: Sequence[Mapping[str, VersionedValue]]) -> dict[str, str | bool | None]:
     """Return each name's value of the latest touch; of one event with two leads the greater."""
     if len(sets) == 1:
         return {name: sets[0][name].value for name in sorted(sets[0])}
-    kept: dict[str, Stamped] = {}
+    kept: dict[str, VersionedValue] = {}
     for one in sets:
         for name, new in one.items():
             old = kept.get(name)

@@ -1,57 +1,24 @@
-"""The row of a profile: the newest trail of each identifier, and its memberships.
+"""The row of a profile, in stored and in published form.
 
-`ProfileChange` changes a row: it adds trails, evaluates the segments, saves. `again` and `settle`
-ensure that no change of a segment is lost, however many crashes happen in between.
+Key: ``r:`` profile id. The body begins with the deadline, 8 bytes, which the engine indexes; then
+follow the newest trail of each identifier and the memberships.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Literal, Protocol
+from collections.abc import Mapping
 
 import msgspec
 
-from processors.profiles.merge import Merged, merge
-from processors.segments import Segment
-from processors.segments.truth import NEVER
-from processors.stage import Decision, Output
-from schemas import rows, topics, trail
-from schemas.identifiers import Identifier, IdentityPolicy
-from schemas.messages import TrailUpdate
-from schemas.times import MINUTE_MS, rfc3339
+from processors.profiles.merge import Merged
+from processors.stage import Output
+from schemas import rows, topics
+from schemas.times import rfc3339
 
-Cause = Literal["event", "time", "identity", "definition"]
 PREFIX = b"r:"
-#: A touch that came in this shortly after the clock may owe it to the clock of another host: then
-#: only the time at which it occurred tells whether it is later.
-_HOSTS_DIFFER_MS = 5 * MINUTE_MS
 _DEADLINE = struct.Struct(">Q")
 _DEADLINE_END = rows.SIZE + _DEADLINE.size
-
-
-class Rules(Protocol):
-    """The rules by which a row is evaluated."""
-
-    @property
-    def epoch(self) -> int:
-        """Return the epoch of the row's values."""
-
-    @property
-    def segments(self) -> Sequence[Segment]:
-        """Return the segment definitions."""
-
-    @property
-    def policy(self) -> IdentityPolicy:
-        """Return the identity policy, which orders identifiers by strength."""
-
-    @property
-    def names(self) -> Set[str]:
-        """Return the definitions' names."""
-
-    @property
-    def digest(self) -> str:
-        """Return a digest that differs for different definitions."""
 
 
 class Entry(msgspec.Struct, array_like=True):
@@ -127,190 +94,72 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(ProfileRow)
 
 
+def row_key(profile: bytes) -> bytes:
+    """Return the key of a profile's row."""
+    return PREFIX + profile
+
+
 def deadline(stored: bytes) -> int | None:
     """Return the time (ms) at which the next verdict of a row changes by time alone."""
     moment: int = _DEADLINE.unpack_from(stored, rows.SIZE)[0]
     return moment or None
 
 
-class ProfileChange:
-    """A row while a batch changes it."""
-
-    def __init__(self, rules: Rules, profile: bytes, stored: bytes | None) -> None:
-        self.rules = rules
-        self.profile = profile
-        self.profile_id = profile.decode()
-        #: True if the last change may be unpublished: see `stay_due`.
-        self.unpublished = False
-        self.repeated = False
-        self.cause: Cause = "event"
-        self.changed: list[str] = []
-        self.merged: Merged | None = None
-        self.deadline = 0
-        if stored is None:
-            self.applied, self.rev = -1, 0
-            self.row = ProfileRow({}, {})
-        else:
-            self.applied, self.rev = rows.header(stored)[2:]
-            self.row = _decoder.decode(memoryview(stored)[_DEADLINE_END:])
-            self.unpublished = deadline(stored) == self.row.evaluated_ms + 1
-
-    def again(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
-        """Return True if changes already in the row may not have been published yet."""
-        return self.unpublished or any(offset <= self.applied for offset, _ in updates)
-
-    def take(self, updates: Iterable[tuple[int, TrailUpdate]]) -> bool:
-        """Add the newer trails; return True if there were any."""
-        changed = False
-        for offset, update in updates:
-            self.applied = max(self.applied, offset)
-            old = self.row.entries.get(update.identifier_id)
-            if old is not None and (update.version, update.changes) <= (old.version, old.changes):
-                continue
-            if self.row.entries and _comes_or_goes(old, update):
-                self.cause = "identity"
-            self.row.entries[update.identifier_id] = Entry(
-                update.kind, update.value, update.version, update.changes, update.trail
-            )
-            changed = True
-        return changed
-
-    def merge(self) -> Merged:
-        """Return the merge of the trails that this profile has now."""
-        if self.merged is None:
-            present = [entry for entry in self.row.entries.values() if entry.trail is not None]
-            self.merged = merge(
-                [Identifier(entry.kind, entry.value) for entry in present],
-                [trail.decode(entry.trail) for entry in present if entry.trail],
-                self.rules.policy,
-            )
-        return self.merged
-
-    def evaluate(self, clock: int, cause: Cause, stamp_ms: int) -> None:
-        """Update the memberships as of a clock; stamp changes with the later of it and `stamp_ms`.
-
-        After an outage, touches later than the clock are read, and a window as of the clock may
-        contain touches that were never in one window together. So a membership that ends before the
-        newest of them came in changes nothing yet: the row is due at its end.
-        """
-        row = self.row
-        now = row.evaluated_ms = max(row.evaluated_ms, clock)
-        stamp_ms = max(now, stamp_ms)
-        if cause != "identity" and row.definitions and row.definitions != self.rules.digest:
-            cause = "definition"
-        row.definitions = self.rules.digest
-        self.rev += 1
-        merged = self.merge()
-        view, nobody, until = merged.view, not merged.touches, NEVER
-        received_ms = merged.received_ms
-        newest_ms = min(received_ms, max(merged.last_ms, received_ms - _HOSTS_DIFFER_MS))
-        for segment in self.rules.segments:
-            before = row.segments.get(segment.name)
-            was_member = before is not None and before.is_member
-            is_member = False
-            if not nobody:
-                is_member, changes = segment.test(view, now)
-                if changes < until:
-                    until = changes
-                if changes <= newest_ms:
-                    is_member = was_member
-            if is_member != was_member:
-                self._change(segment.name, is_member, stamp_ms, cause)
-        self.deadline = 0 if until >= NEVER else until
-        for name in sorted(row.segments.keys() - self.rules.names):
-            if row.segments[name].is_member:
-                self._change(name, False, stamp_ms, "definition")
-
-    def _change(self, name: str, is_member: bool, stamp_ms: int, cause: Cause) -> None:
-        before = self.row.segments.get(name)
-        if before is not None and self.repeated:
-            self.row.earlier = [*self.row.earlier, (name, before)]
-        self.row.segments[name] = Membership(is_member, stamp_ms, cause, self.rev)
-        self.changed.append(name)
-
-    def stay_due(self) -> None:
-        """After a tick that changed memberships, make the row due again for the next tick.
-
-        No record comes again if this tick is logged and not published. But the next tick comes only
-        when this one was published; until then the row says that it is due, also to another process
-        that has only the changelog.
-        """
-        if self.changed:
-            self.deadline = self.row.evaluated_ms + 1
-
-    def save(self, decision: Decision) -> None:
-        """Add the row to the decision: to log, to apply and to publish."""
-        body = _DEADLINE.pack(self.deadline) + _encode(self.row)
-        decision.rows[PREFIX + self.profile] = rows.pack(
-            self.rules.epoch, self.applied, self.rev, body
-        )
-        self.publish(decision)
-
-    def settle(self, decision: Decision, *, again: bool) -> None:
-        """Handle the segment changes decided earlier, before new ones replace them.
-
-        `again`: they may not have been published, so they are published again, and the row keeps
-        them until that is certain, however many crashes follow. Otherwise they were published.
-        """
-        self.repeated = again
-        if again:
-            changes = [*self.row.earlier, *sorted(self.row.segments.items())]
-            decision.outputs += [self._change_output(*change) for change in changes]
-        else:
-            self.row.earlier = []
-
-    def publish(self, decision: Decision) -> None:
-        """Publish the profile's row, and the changes of segments that were just decided."""
-        for name in self.changed:
-            decision.outputs.append(self._change_output(name, self.row.segments[name]))
-            change = "entered" if self.row.segments[name].is_member else "exited"
-            count = f"segment.{name}.{change}"
-            decision.counts[count] = decision.counts.get(count, 0) + 1
-        decision.outputs.append(Output(topics.PROFILES.name, self.profile, self._profile_line()))
-
-    def _change_output(self, name: str, membership: Membership) -> Output:
-        change = "entered" if membership.is_member else "exited"
-        row = _SegmentChange(
-            self.rules.epoch,
-            name,
-            self.profile_id,
-            change,
-            rfc3339(membership.changed_ms),
-            membership.cause,
-            membership.version,
-        )
-        return Output(topics.SEGMENT_CHANGES.name, self.profile, _line(row))
-
-    def _profile_line(self) -> bytes:
-        merged = self.merge()
-        view = merged.view
-        return _line(
-            _Profile(
-                epoch=self.rules.epoch,
-                profile_id=self.profile_id,
-                customer_id=(view.identifiers.get("customer_id") or [""])[0],
-                email=merged.shown("email"),
-                phone=merged.shown("phone"),
-                display_name=merged.display_name(),
-                traits=view.traits,
-                first_seen_at=rfc3339(merged.first_ms),
-                last_seen_at=rfc3339(merged.last_ms),
-                touchpoints=merged.touches,
-                channels=merged.channels,
-                orders=merged.orders,
-                revenue=merged.revenue_text(),
-                engagement_points=merged.points,
-                segments=sorted(n for n, m in self.row.segments.items() if m.is_member),
-                consent=view.consent,
-                updated_at=rfc3339(self.row.evaluated_ms),
-                received_at=rfc3339(merged.received_ms),
-                version=self.rev,
-            )
-        )
+def unpack(stored: bytes) -> ProfileRow:
+    """Decode a row."""
+    return _decoder.decode(memoryview(stored)[_DEADLINE_END:])
 
 
-def _comes_or_goes(old: Entry | None, update: TrailUpdate) -> bool:
-    """Return True if touches joined or left the profile with an identifier that changed hands."""
-    was = old is not None and bool(old.trail)
-    comes = bool(update.trail)
-    return was != comes and (update.version > 0 or update.trail is None)
+def pack(row: ProfileRow, deadline_ms: int) -> bytes:
+    """Encode a row's body; a deadline of 0 is none."""
+    return _DEADLINE.pack(deadline_ms) + _encode(row)
+
+
+def transition(membership: Membership) -> str:
+    """Return `entered` or `exited`."""
+    return "entered" if membership.is_member else "exited"
+
+
+def segment_change_output(
+    profile_id: str, segment: str, membership: Membership, *, epoch: int
+) -> Output:
+    """Return the row of `segment_changes`: a profile entered or left a segment."""
+    row = _SegmentChange(
+        epoch,
+        segment,
+        profile_id,
+        transition(membership),
+        rfc3339(membership.changed_ms),
+        membership.cause,
+        membership.version,
+    )
+    return Output(topics.SEGMENT_CHANGES.name, profile_id.encode(), _line(row))
+
+
+def profile_output(
+    profile_id: str, merged: Merged, row: ProfileRow, *, epoch: int, version: int
+) -> Output:
+    """Return the row of `profiles`."""
+    view = merged.view
+    line = _Profile(
+        epoch=epoch,
+        profile_id=profile_id,
+        customer_id=(view.identifiers.get("customer_id") or [""])[0],
+        email=merged.shown("email"),
+        phone=merged.shown("phone"),
+        display_name=merged.display_name(),
+        traits=view.traits,
+        first_seen_at=rfc3339(merged.first_ms),
+        last_seen_at=rfc3339(merged.last_ms),
+        touchpoints=merged.touches,
+        channels=merged.channels,
+        orders=merged.orders,
+        revenue=merged.revenue_text(),
+        engagement_points=merged.points,
+        segments=sorted(n for n, m in row.segments.items() if m.is_member),
+        consent=view.consent,
+        updated_at=rfc3339(row.evaluated_ms),
+        received_at=rfc3339(merged.received_ms),
+        version=version,
+    )
+    return Output(topics.PROFILES.name, profile_id.encode(), _line(line))

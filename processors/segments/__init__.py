@@ -2,15 +2,13 @@
 
 from processors.segments.compile import Segment, compile_segment, required_features
 from processors.segments.definition import Definition
-from processors.segments.document import Problem
-from processors.segments.loader import SegmentError, load_segments
+from processors.segments.loader import SegmentError, compile_documents
 
 __all__ = [
     "Definition",
-    "Problem",
     "Segment",
     "SegmentError",
+    "compile_documents",
     "compile_segment",
-    "load_segments",
     "required_features",
 ]

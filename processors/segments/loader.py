@@ -1,10 +1,9 @@
-"""Reading a folder of segment definitions: all problems are reported at once, by file and line."""
+"""Segments from files of definitions: all problems are reported at once, by file and line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,9 +12,9 @@ from pydantic_core import ErrorDetails
 
 from processors.segments import definition as models
 from processors.segments.compile import Segment, compile_segment
-from processors.segments.document import Document, Location, Problem, read
 from processors.segments.values import shown
-from schemas.errors import TouchlineError
+from schemas.document import Document, Location
+from schemas.errors import ProblemsFound
 
 _SETTINGS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {
@@ -49,26 +48,16 @@ _HINTS = {
 }
 
 
-class SegmentError(TouchlineError):
-    """Invalid definitions; `str()` has a line `file:line: what is wrong` for each problem."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = problems
+class SegmentError(ProblemsFound):
+    """Invalid definitions."""
 
 
-def load_segments(folder: Path) -> tuple[Segment, ...]:
-    """Return the segments that the folder's *.yaml and *.yml files define, sorted by name.
+def compile_documents(documents: Iterable[Document]) -> tuple[Segment, ...]:
+    """Return the segments that files with definitions define, sorted by name.
 
     Raises `SegmentError` with every problem of every file, in the order of file and line.
     """
-    if not folder.is_dir():
-        raise SegmentError((Problem(str(folder), 1, "no such folder, expected one of YAML files"),))
-    documents = [
-        read(path)
-        for path in sorted(folder.iterdir())
-        if path.suffix in (".yaml", ".yml") and not path.name.startswith(".") and path.is_file()
-    ]
+    documents = list(documents)
     definitions = [
         (document, definition)
         for document in documents
@@ -83,9 +72,8 @@ def load_segments(folder: Path) -> tuple[Segment, ...]:
                 document.line(("name",)),
                 f"name: {definition.name} is taken by {place}, expected a name of its own",
             )
-    problems = sorted(problem for document in documents for problem in document.problems)
-    if problems:
-        raise SegmentError(tuple(problems))
+    if problems := [problem for document in documents for problem in document.problems]:
+        raise SegmentError(*sorted(problems, key=lambda one: (one.place, one.line, one.message)))
     return tuple(
         compile_segment(definition)
         for _, definition in sorted(definitions, key=lambda item: item[1].name)

@@ -10,11 +10,11 @@ from processors.segments.truth import NEVER, Test
 from schemas.features import (
     EXACT_WINDOW_MS,
     Entry,
+    entries_in_window,
     exact_from,
     hour_end,
     newest,
     read_totals,
-    within,
 )
 from schemas.trail import FeatureKey, FilterSpec, feature_key, feature_name
 
@@ -160,7 +160,7 @@ def sum_test(condition: Sum) -> Test:
         entries: list[Entry] = []
         until = NEVER
         for packed in collect(view):
-            inside = within(packed, now_ms, window)
+            inside = entries_in_window(packed, now_ms, window)
             if inside:
                 entries += inside
                 if short:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from schemas.event_types import EVENT_TYPES
-from schemas.feature_adding import united
+from schemas.feature_adding import merge_features
 from schemas.trail import FeatureKey, feature_key, feature_name
 
 MOST_TYPES = 256
@@ -23,8 +23,8 @@ OTHER_CHANNELS = "other channels"
 _CHANNELS = frozenset(info.channel for info in EVENT_TYPES.values())
 
 
-def settle(features: dict[str, bytes]) -> None:
-    """Merge the surplus features, in place."""
+def merge_surplus_types(features: dict[str, bytes]) -> None:
+    """Merge the features of surplus types, in place."""
     if len(features) <= MOST_TYPES:
         return
     names: dict[tuple[str, str], list[str]] = {}
@@ -37,7 +37,9 @@ def settle(features: dict[str, bytes]) -> None:
         for name in names[channel, event_type]:
             currency = feature_key(name).currency
             kept = feature_name(FeatureKey(left, OTHER_TYPES, currency))
-            features[kept] = united(features.get(kept), features.pop(name), money=bool(currency))
+            features[kept] = merge_features(
+                features.get(kept), features.pop(name), money=bool(currency)
+            )
 
 
 @lru_cache(maxsize=16_384)

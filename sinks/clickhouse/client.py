@@ -3,9 +3,9 @@
 Every error is one of three, and only the class decides what to do about it:
 
     ClickHouseError
-    ├── Unreachable   nobody answers, or not now: try again
-    ├── BadRows       ClickHouse cannot read a row: trying again is no use, the row must go
-    └── Refused       anything else (a missing table, no rights, a wrong query): somebody must act
+    ├── Unreachable      nobody answers, or not now: try again
+    ├── BadRows          ClickHouse cannot read a row: trying again is no use, the row must go
+    └── RequestRejected  anything else (no such table, no rights, a wrong query): somebody must act
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ class BadRows(ClickHouseError):
     """At least one of the rows cannot be read; the insert may be stored in part or not at all."""
 
 
-class Refused(ClickHouseError):
-    """ClickHouse answers, and refuses until somebody changes something."""
+class RequestRejected(ClickHouseError):
+    """ClickHouse answers, and rejects the request until somebody changes something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class ClickHouse:
 def _connect(config: ClickHouseConfig) -> Client:
     url = parse_url(config.url)
     if url.scheme not in {"http", "https"} or not url.host:
-        raise Refused(f"clickhouse.url must be http(s)://host:port, not {config.url}")
+        raise RequestRejected(f"clickhouse.url must be http(s)://host:port, not {config.url}")
     try:
         return clickhouse_connect.get_client(
             interface=url.scheme,
@@ -241,11 +241,13 @@ def _explained(error: Exception, url: str, what: str, *, verbose: bool = False) 
     code = error.code if isinstance(error, CodedError) else None
     if code is None:
         if "Unexpected response" in str(error):
-            return Refused(f"what listens at {url} does not answer like ClickHouse")
+            return RequestRejected(f"what listens at {url} does not answer like ClickHouse")
         status = _STATUS.search(str(error))
         if status is None or int(status.group(1)) in {408, 429, 500, 502, 503, 504}:
             return Unreachable(f"ClickHouse at {url} does not answer")
-        return Refused(f"ClickHouse at {url} answered the {what} with status {status.group(1)}")
+        return RequestRejected(
+            f"ClickHouse at {url} answered the {what} with status {status.group(1)}"
+        )
     if code in TRANSIENT_ERRORS:
         return Unreachable(
             f"ClickHouse at {url} cannot now: {TRANSIENT_ERRORS[code]} ({code})", code
@@ -256,4 +258,4 @@ def _explained(error: Exception, url: str, what: str, *, verbose: bool = False) 
     text = ""
     if verbose and (said := _TEXT.search(str(error))):
         text = ": " + " ".join(said.group(1).split())[:500]
-    return Refused(f"ClickHouse at {url} refused the {what}: {name} ({code}){text}", code)
+    return RequestRejected(f"ClickHouse at {url} refused the {what}: {name} ({code}){text}", code)

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from schemas.errors import TouchlineError
-from sinks.clickhouse.client import ClickHouse, Refused
+from sinks.clickhouse.client import ClickHouse, RequestRejected
 from sinks.clickhouse.tables import databases, quoted
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -112,15 +112,15 @@ class Schema:
     def require(self) -> None:
         """Return if every migration of this version was applied, even if newer ones were too.
 
-        Asks ClickHouse until the check has passed once. Raises `Refused`, which says what to do,
-        and the errors of `ClickHouse`.
+        Asks ClickHouse until the check has passed once. Raises `RequestRejected`, which says what
+        to do, and the errors of `ClickHouse`.
         """
         if self._there:
             return
         applied = _applied(self._clickhouse, self._storage)
         number, name, _ = self._newest
         if max(applied, default=0) < number:
-            raise Refused(
+            raise RequestRejected(
                 f"database {self._storage} lacks migration {number:04d}_{name}, which this version "
                 "needs: run touchline setup"
             )

@@ -25,7 +25,7 @@ class Table:
         return full_name(namespace, f"touchline-sink-{self.name}")
 
 
-TOUCHPOINTS = Table("touchpoints", topics.ACCEPTED, derived=False, timed=True)
+TOUCHPOINTS = Table("touchpoints", topics.DEDUPLICATED, derived=False, timed=True)
 REJECTED = Table("rejected_touchpoints", topics.REJECTED, derived=False)
 IDENTITIES = Table("identities", topics.IDENTITIES)
 PROFILES = Table("profiles", topics.PROFILES, timed=True)
@@ -34,7 +34,7 @@ ENGAGEMENT = Table("engagement", topics.ENGAGEMENT)
 CONFLICTS = Table("identity_conflicts", topics.CONFLICTS)
 VIOLATIONS = Table("plan_violations", topics.VIOLATIONS, derived=False)
 #: A rebuild reads these two of the shown epoch, to decide everything in the same order again.
-LINKS = Table("identity_links", topics.VERDICTS)
+LINKS = Table("identity_links", topics.LINK_VERDICTS)
 SPLITS = Table("identity_splits", topics.SPLITS)
 
 TABLES = (

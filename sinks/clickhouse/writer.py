@@ -17,7 +17,7 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,59 +26,25 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.rejection import Origin
+from schemas.times import DAY_MS
 from schemas.topics import full_name
-from sinks.backoff import Backoff, Stopped
+from sinks.backoff import Backoff, ShutdownRequested
 from sinks.clickhouse.batch import Batch, Row, received_ms
-from sinks.clickhouse.client import BadRows, ClickHouse, ClickHouseConfig, ClickHouseError
+from sinks.clickhouse.client import BadRows, ClickHouse, ClickHouseError
+from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.migrate import Schema
 from sinks.clickhouse.rejects import Rejects
-from sinks.clickhouse.tables import REJECTED, TABLES, Table, databases
-from sinks.outage import Outages
-from sinks.ports import NoMetrics, SinkMetrics
+from sinks.clickhouse.tables import REJECTED, Table, databases
+from sinks.metrics import NoMetrics, SinkMetrics
+from sinks.outage import OutageReporter
 from sinks.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
-#: The most rows of an insert.
-MAX_ROWS = 20_000
 _IDLE_MS = 500
 #: After its linger a batch is read further while the previous one is written, in steps of this
 #: length.
 _BESIDE_MS = 100
-_DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class SinkConfig:
-    """The configuration of the sink: source, destination and batch sizes; times in seconds."""
-
-    bootstrap_servers: str
-    clickhouse: ClickHouseConfig
-    namespace: str = ""
-    #: Further keyword arguments of aiokafka's clients: security.
-    kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    #: Prefix of topics and groups, if another generation than the first is present.
-    kafka_namespace: str = ""
-    tables: tuple[Table, ...] = TABLES
-    #: The approximate most rows of an insert.
-    max_rows: int = MAX_ROWS
-    max_bytes: int = 16 * 1024 * 1024
-    #: The time to wait for more rows after the first one, or until the previous batch is written.
-    linger_s: float = 0.25
-    #: The longest pause between two attempts.
-    max_backoff_s: float = 5.0
-    #: The time that Kafka waits for a process that died before others take over. The in-memory
-    #: broker waits as long for one that left: set a few seconds for it.
-    session_timeout_s: float = 30.0
-    #: The time for work in progress after a stop; then it is left to the next start.
-    stop_grace_s: float = 7.0
-    #: The epoch of the rows, 0 if unknown.
-    epoch: int = 0
-
-    @property
-    def topics(self) -> str:
-        """Return the namespace of topics and groups."""
-        return self.kafka_namespace or self.namespace
 
 
 async def run_sink(
@@ -95,9 +61,9 @@ async def run_sink(
     clickhouse = ClickHouse(config.clickhouse)
     rejects = Rejects(config.bootstrap_servers, config.topics, config.kafka_options)
     schema = Schema(clickhouse, config.namespace)
-    ports = Ports(clickhouse, schema, rejects, metrics or NoMetrics(), clock, stop)
+    context = SinkContext(clickhouse, schema, rejects, metrics or NoMetrics(), clock, stop)
     tasks = [
-        asyncio.create_task(TableSink(table, config, ports).run(), name=f"sink-{table.name}")
+        asyncio.create_task(TableSink(table, config, context).run(), name=f"sink-{table.name}")
         for table in config.tables
     ]
     stopping = asyncio.create_task(stop.wait())
@@ -119,7 +85,7 @@ async def run_sink(
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class SinkContext:
     """The objects that all tables share."""
 
     clickhouse: ClickHouse
@@ -128,17 +94,17 @@ class Ports:
     metrics: SinkMetrics
     clock: Callable[[], float]
     stop: asyncio.Event
-    outages: Outages = field(default_factory=Outages)
+    outages: OutageReporter = field(default_factory=OutageReporter)
 
 
 class TableSink:
     """Fills one table from its topic."""
 
-    def __init__(self, table: Table, config: SinkConfig, ports: Ports) -> None:
+    def __init__(self, table: Table, config: SinkConfig, context: SinkContext) -> None:
         self.table = table
         self._config = config
-        self._ports = ports
-        self._metrics = ports.metrics
+        self._context = context
+        self._metrics = context.metrics
         self._topic = full_name(config.topics, table.topic.name)
         self._database = databases(config.namespace).storage
         self._log = log.bind(table=table.name, topic=self._topic)
@@ -147,23 +113,23 @@ class TableSink:
 
     async def run(self) -> None:
         """Read, insert and commit until stopped."""
-        with contextlib.suppress(Stopped):
+        with contextlib.suppress(ShutdownRequested):
             consumer = await self._connect()
             try:
                 await self._fill(consumer)
             finally:
-                await _stopped(consumer)
+                await _leave_group(consumer)
 
     async def _fill(self, consumer: Any) -> None:
         """Write one batch after another, each while the next one is read."""
         ahead = Batch()
-        reading = asyncio.create_task(self._take(consumer, ahead))
+        reading = asyncio.create_task(self._read_batch(consumer, ahead))
         try:
-            while not self._ports.stop.is_set():
+            while not self._context.stop.is_set():
                 await reading
                 batch, ahead = ahead, Batch()
                 self._writing = True
-                reading = asyncio.create_task(self._take(consumer, ahead))
+                reading = asyncio.create_task(self._read_batch(consumer, ahead))
                 await self._write(batch.rows)
                 self._in_hand(ahead.rows)
                 await self._commit(consumer, batch)
@@ -185,31 +151,31 @@ class TableSink:
                 session_timeout_ms=int(self._config.session_timeout_s * 1000),
                 heartbeat_interval_ms=int(self._config.session_timeout_s * 1000) // 10,
                 # While ClickHouse is down nothing is polled, on purpose; heartbeats go on.
-                max_poll_interval_ms=_DAY_MS,
+                max_poll_interval_ms=DAY_MS,
                 max_partition_fetch_bytes=4 * 1024 * 1024,
                 metadata_max_age_ms=30_000,
                 **self._config.kafka_options,
             )
             try:
                 await consumer.start()
-                self._ports.outages.over("kafka_unreachable")
+                self._context.outages.over("kafka_unreachable")
                 # From here on aiokafka's reports matter: Kafka does not answer any more.
                 logging.getLogger("aiokafka").setLevel(logging.ERROR)
                 return consumer
             except asyncio.CancelledError:
-                await _stopped(consumer)
+                await _leave_group(consumer)
                 raise
             except (KafkaError, OSError) as error:
-                await _stopped(consumer)
+                await _leave_group(consumer)
                 self._metrics.retried(self.table.name, "connect")
                 self._failed("kafka_unreachable", error, backoff)
             await backoff.wait()
 
-    async def _take(self, consumer: Any, batch: Batch) -> None:
+    async def _read_batch(self, consumer: Any, batch: Batch) -> None:
         """Add arriving records: return at once if there are many, else after the linger."""
         config = self._config
         deadline = None
-        while not self._ports.stop.is_set() or batch.rows:
+        while not self._context.stop.is_set() or batch.rows:
             wait_ms = _IDLE_MS
             if deadline is not None:
                 left = deadline - time.monotonic()
@@ -252,7 +218,7 @@ class TableSink:
                     waiting += [part[middle:], part[:middle]]
 
     async def _insert(self, rows: Sequence[Row]) -> None:
-        """Insert, retrying until it succeeds. Raises `BadRows` and `Stopped`."""
+        """Insert, retrying until it succeeds. Raises `BadRows` and `ShutdownRequested`."""
         name, values = self.table.name, [row.value for row in rows]
         backoff = self._backoff()
         while True:
@@ -270,21 +236,21 @@ class TableSink:
         seconds = time.monotonic() - began
         self._metrics.inserted(name, len(rows), sum(map(len, values)), seconds)
         if backoff.attempts:
-            self._ports.outages.over("insert_failed")
+            self._context.outages.over("insert_failed")
             self._log.info("insert_recovered", rows=len(rows), attempts=backoff.attempts + 1)
         if self.table.timed:
-            now = self._ports.clock()
+            now = self._context.clock()
             self._metrics.queryable(name, [now - ms / 1000 for ms in received_ms(rows)])
 
     def _in_hand(self, rows: Sequence[Row]) -> None:
         """Report the age of the oldest row that is not written."""
         oldest = min([row.timestamp for row in rows], default=None)
-        age = 0.0 if oldest is None else self._ports.clock() - oldest / 1000
+        age = 0.0 if oldest is None else self._context.clock() - oldest / 1000
         self._metrics.unwritten(self.table.name, age)
 
     def _put(self, values: Sequence[bytes]) -> None:
-        self._ports.schema.require()
-        self._ports.clickhouse.insert(self._database, self.table.name, values)
+        self._context.schema.require()
+        self._context.clickhouse.insert(self._database, self.table.name, values)
 
     async def _set_aside(self, row: Row, error: BadRows) -> None:
         """Publish the row to `touchpoints.rejected`; a row read from that topic is only logged."""
@@ -305,7 +271,7 @@ class TableSink:
         backoff = self._backoff()
         while True:
             try:
-                await self._ports.rejects.publish(
+                await self._context.rejects.publish(
                     # The same at every attempt, so that a redelivery stays one row.
                     rejected_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"touchline:{place}")),
                     payload=row.value,
@@ -336,14 +302,14 @@ class TableSink:
             self._log.warning("commit_failed", error=type(error).__name__)
 
     def _backoff(self) -> Backoff:
-        return Backoff(self._ports.stop, self._config.max_backoff_s)
+        return Backoff(self._context.stop, self._config.max_backoff_s)
 
     def _failed(self, event: str, error: Exception, backoff: Backoff) -> None:
         text = str(error) if isinstance(error, ClickHouseError) else type(error).__name__
-        self._ports.outages.failed(self._log, event, text, retry_in_s=round(backoff.next_s, 1))
+        self._context.outages.failed(self._log, event, text, retry_in_s=round(backoff.next_s, 1))
 
 
-async def _stopped(consumer: Any) -> None:
+async def _leave_group(consumer: Any) -> None:
     """Leave the group, so that its partitions move at once; bounded, as Kafka may be gone."""
     with contextlib.suppress(TimeoutError, KafkaError):
         await asyncio.wait_for(consumer.stop(), 2)

@@ -18,10 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from deploy.cli.main import COMMANDS
 from deploy.config.settings import load
 from deploy.kafka.topology import STAGE_NAMES
-from deploy.runtime.factories.sources import gateway_sources
-from deploy.runtime.metrics import CATALOGUE, PREFIX, Metric
+from deploy.runtime.factories.gateway import gateway_sources
+from deploy.runtime.metrics.catalogue import CATALOGUE, PREFIX, Metric
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 _SELECTOR = re.compile(r"(touchline_\w+)(\{[^}]*\})?")
 
@@ -192,3 +193,8 @@ def test_the_catalogue_is_named_by_the_rules():
         assert metric.doc
         assert (metric.kind is Counter) == metric.name.endswith("_total")
         assert not {"profile_id", "email", "value", "identifier"} & set(metric.labels)
+
+
+def test_the_image_is_installed_without_any_extra():
+    (install,) = re.findall(r"pip install (.*)", DOCKERFILE.read_text())
+    assert install == "--no-cache-dir ."

@@ -16,6 +16,7 @@ import click
 import pytest
 
 from deploy.cli.main import cli
+from schemas import topics
 from tests.support.documents import PACKAGES, ROOT, Document, Found, docstrings, pages
 
 _FOLDERS = "|".join((*PACKAGES, "docs"))
@@ -133,10 +134,10 @@ def has_member(text: str) -> bool:
 
 
 def absent_modules(package: Document) -> list[Found]:
-    """What the docstring of a package names as a module or member, in words or a table."""
+    """Names in the docstring of a package that no module of it has, nor of the packages in it."""
     folder = package.path.parent
-    known = {"touchline", folder.name}
-    for path in folder.iterdir():
+    known = {"touchline", folder.name, *(topic.name for topic in topics.PUBLIC)}
+    for path in (*folder.iterdir(), *folder.glob("*/*")):
         known.add(path.stem)
         if path.suffix == ".py":
             body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -285,7 +286,7 @@ def test_a_link_that_leads_nowhere_is_found():
 
 
 def test_a_module_that_is_not_there_is_found():
-    text = "The engine.\n\nstep       one\nstore, absent   two\n\n`runner` and `gone`, `serve`."
+    text = "The engine.\n\nticks      one\nstore, absent   two\n\n`runner` and `gone`, `serve`."
     package = Document(ROOT / "processors" / "engine" / "__init__.py", text, markdown=False)
     assert [(one.line, one.text) for one in absent_modules(package)] == [(6, "gone"), (4, "absent")]
 

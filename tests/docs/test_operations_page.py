@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from deploy.config.settings import Settings
-from deploy.runtime.metrics import CATALOGUE, PREFIX
+from deploy.runtime.metrics.catalogue import CATALOGUE, PREFIX
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 

@@ -15,6 +15,7 @@ import yaml
 from deploy.cli.main import LazyGroup, cli
 from ingest import connector
 from ingest.connectors import reading, signing
+from ingest.kit import fields
 from tests.support.plug_in import ROOT, Installed
 
 PAGE = (ROOT / "docs" / "plug-in-a-channel.md").read_text()
@@ -107,6 +108,9 @@ def test_every_part_of_the_interface_is_on_the_page():
 def test_the_helpers_on_the_page_exist():
     for name in ("decode", "Fields", "finish", "each", "derived_id"):
         assert hasattr(reading, name)
+        assert name in PAGE
+    for name in ("single_event", "listed_events"):
+        assert hasattr(fields, name)
         assert name in PAGE
     for name in ("is_hmac_of", "RequiredSecrets"):
         assert hasattr(signing, name)

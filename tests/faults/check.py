@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 
-from schemas import messages, topics
+from schemas import messages, times, topics
 from schemas.identifiers import Identifier, identifier_id
 from schemas.messages import LinkMessage
 from sinks.clickhouse.tables import databases
@@ -52,7 +51,7 @@ class People:
     """
 
     def __init__(self, servers: str, namespace: str) -> None:
-        self._partition = TopicPartition(topics.full_name(namespace, topics.LINKS.name), 0)
+        self._partition = TopicPartition(topics.full_name(namespace, topics.LINK_REQUESTS.name), 0)
         self._servers = servers
         self._log: list[tuple[LinkMessage, int]] = []
         self._next = 0
@@ -128,14 +127,14 @@ def check(system: System, ledger: Ledger, people: People, slack_s: float) -> Fou
     people.update()
     touches = list(ledger.kept.values())
     who = who_is_who(people, touches)  # type: ignore[arg-type]  # it asks for `profiles` only
-    now_ms, slack_ms = int(time.time() * 1000), int(slack_s * 1000)
+    now_ms, slack_ms = times.now_ms(), int(slack_s * 1000)
     before = profile_reference.profiles(touches, who, POLICY, now_ms - slack_ms)
     _check_events(system, ledger, who, found)
     _check_people(system, who, people, found)
     _check_engagement(system, profile_reference.engagement(touches), found)
     shown = {row["profile_id"]: row for row in system.view("SELECT * FROM {bi}.profiles")}
     members = _members(system)
-    now_ms = int(time.time() * 1000)
+    now_ms = times.now_ms()
     after = profile_reference.profiles(touches, who, POLICY, now_ms + slack_ms)
     _check_profiles(Wanted(who, before, after), shown, members, found)
     _check_changes(system, members, found)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.times import now_ms
 from schemas.touchpoint import Touchpoint
 from schemas.touchpoint_row import TouchpointRow
 from tests.faults.worker import poison
@@ -192,7 +193,7 @@ def _now_sent(sent: Sent) -> dict[str, Any]:
 
 def _row(sent: Sent) -> TouchpointRow:
     # A clock that is wrong by less than 5 minutes is not corrected.
-    touch, received_ms = Touchpoint.model_validate(sent.event), int(time.time() * 1000)
+    touch, received_ms = Touchpoint.model_validate(sent.event), now_ms()
     return accepted(touch, sent.source, POLICY, received_ms)
 
 

@@ -24,7 +24,7 @@ from deploy.kafka.control import present_generation
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import readers
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.processes import fetch
+from deploy.local.readiness import fetch
 from tests.faults.load import BUGGY, Load
 from tests.faults.worker import VARIABLE, Plan
 from tests.support.clickhouse import LocalClickHouse

@@ -33,7 +33,7 @@ from ingest.files.identity import decode as imported
 from ingest.files.pull import Pulled
 from ingest.files.pull import decode as pulled
 from ingest.intake.replay_context import ReplayContext
-from processors.engagement import counters as engagement
+from processors.engagement import rows as engagement
 from processors.engine.packing import pack_seen, unpack_seen
 from processors.engine.seen import PartitionSeen
 from processors.engine.store import (
@@ -45,9 +45,11 @@ from processors.engine.store import (
     open_by_this_release,
 )
 from processors.graph import rows as identity_rows
-from processors.profiles.rows import ProfileChange, deadline
+from processors.graph.working_copy import WorkingCopy
+from processors.profiles.change import ProfileChange
+from processors.profiles.rows import deadline
 from processors.stage import Decision
-from processors.trails.assignments import assigned, trail_row, verdict_of
+from processors.trails import rows as trail_rows
 from schemas import feature_adding, features, messages, rows, topics, touchpoint_row, trail
 from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Origin, Rejection, rejected_row
@@ -120,7 +122,7 @@ def body(decode: Callable[[Example], Any]) -> Read:
 
 
 def of_trail(one: Example) -> Any:
-    row = trail_row.decode(one.value[rows.SIZE :])
+    row = trail_rows.unpack_trail(one.value)
     return shown(row) | {"trail": shown_trail(row.trail)}
 
 
@@ -135,8 +137,8 @@ def shown_feature(packed: bytes) -> Any:
     return {
         "totals": shown(totals),
         "exact_from": features.exact_from(packed),
-        "two_days": shown(features.within(packed, totals.last_ms, 2 * DAY_MS)),
-        "thirty_days": shown(features.within(packed, totals.last_ms, 30 * DAY_MS)),
+        "two_days": shown(features.entries_in_window(packed, totals.last_ms, 2 * DAY_MS)),
+        "thirty_days": shown(features.entries_in_window(packed, totals.last_ms, 30 * DAY_MS)),
         "hours": shown(list(features.hourly(packed, 0))),
     }
 
@@ -145,7 +147,7 @@ def of_graph(kind: type[msgspec.Struct]) -> Callable[[Example], Any]:
     def read(one: Example) -> Any:
         store = MemoryStore(system.empty().stages[1])
         store.apply(Decision(rows={one.key: one.value}))
-        return identity_rows.WorkingCopy(store, 1).get(one.key, kind)
+        return WorkingCopy(store, 1).get(one.key, kind)
 
     return read
 
@@ -275,7 +277,7 @@ def violations(_: Pipeline) -> list[Example]:
 
 def control(_: Pipeline) -> list[Example]:
     first = Generation(1, "cluster-a", "brand")
-    built = identity_policy.described(IdentityPolicy())
+    built = identity_policy.serialize_policy(IdentityPolicy())
     beside = Generation(7, "cluster-a", "brand.g7", 8, built, "brand")
     return [
         Example(encode(first), PRESENT.encode()),
@@ -306,9 +308,9 @@ def packed_features(_: Pipeline) -> list[Example]:
     bought = [(NOW, 29_330_001), (NOW, -5), (NOW - 3 * DAY_MS, 1_500_000_000)]
     many = [(NOW - n * 600_000, 0) for n in range(300)]
     return [
-        Example(feature_adding.with_touches(None, hours, money=False)),
-        Example(feature_adding.with_touches(None, bought, money=True)),
-        Example(feature_adding.with_touches(None, many, money=False)),
+        Example(feature_adding.add_touches(None, hours, money=False)),
+        Example(feature_adding.add_touches(None, bought, money=True)),
+        Example(feature_adding.add_touches(None, many, money=False)),
     ]
 
 
@@ -325,11 +327,11 @@ def kept_requests(_: Pipeline) -> list[Example]:
 def policies(_: Pipeline) -> list[Example]:
     changed = IdentityPolicy().with_kinds({"card": {"joins": False, "strength": 950, "limit": 2}})
     some = (IdentityPolicy(), replace(changed, joins_per_day=3))
-    return [Example(identity_policy.described(one).encode()) for one in some]
+    return [Example(identity_policy.serialize_policy(one).encode()) for one in some]
 
 
 def of_policy(one: Example) -> Any:
-    found = identity_policy.restored(one.value.decode(), IdentityPolicy())
+    found = identity_policy.parse_policy(one.value.decode(), IdentityPolicy())
     kinds = {name: asdict(kind) for name, kind in found.kinds.items()}
     return {"joins_per_day": found.joins_per_day, "kinds": kinds}
 
@@ -351,12 +353,12 @@ def as_text(one: Example) -> Any:
 _ROWS: dict[str, tuple[str, bytes, Callable[[Example], Any]]] = {
     "row.trail": ("trails", b"t:", of_trail),
     "row.counter": ("trails", b"e:", lambda one: engagement.unpack(one.value)),
-    "row.assignment": ("trails", b"a:", lambda one: assigned("", "", "", 0, one.value)),
-    "row.verdict": ("trails", b"v:", lambda one: verdict_of(one.value)),
+    "row.assignment": ("trails", b"a:", lambda one: trail_rows.unpack_assignment(one.value)),
+    "row.verdict": ("trails", b"v:", lambda one: trail_rows.unpack_verdict(one.value)),
     "row.node": ("graph", b"n:", of_graph(identity_rows.Node)),
     "row.cluster": ("graph", b"s:", of_graph(identity_rows.Cluster)),
     "row.link": ("graph", b"l:", of_graph(identity_rows.Link)),
-    "row.link_end": ("graph", b"b:", of_graph(identity_rows.Mark)),
+    "row.link_end": ("graph", b"b:", of_graph(identity_rows.EmptyRow)),
     "row.command": ("graph", b"c:", of_graph(identity_rows.Command)),
     "row.profile": ("profiles", b"r:", of_profile),
 }
@@ -382,7 +384,7 @@ FORMS: dict[str, Form] = {
     ),
     "topic.trails": Form(records(topics.TRAILS.name), of_trail_message),
     "topic.identity.links": Form(
-        records(topics.LINKS.name), lambda one: shown(messages.decode_link(one.value))
+        records(topics.LINK_REQUESTS.name), lambda one: shown(messages.decode_link(one.value))
     ),
     "topic.identity.assignments": Form(
         records(topics.ASSIGNMENTS.name), lambda one: shown(messages.decode_assignment(one.value))

@@ -107,7 +107,7 @@ def _a_change_that_was_not_published(pipeline: Pipeline) -> None:
 
 def _what_is_not_read_yet(pipeline: Pipeline) -> None:
     """An answer, a link, a trail and a touch: of each stage's input something waits."""
-    _read(pipeline, topics.LINKS.name)
+    _read(pipeline, topics.LINK_REQUESTS.name)
     _send(pipeline, order("t16", NEWCOMER, LINE, amount="1234.5", occurred_at=ago(pipeline, 0)))
     _read(pipeline, topics.TOUCHPOINTS.name)
     _send(pipeline, touch("t17", NEWCOMER, occurred_at=ago(pipeline, 0)))

@@ -144,7 +144,7 @@ def filled(entries: Iterable[Example]) -> Iterator[Any]:
     ("topic", "decode"),
     [
         (topics.TRAILS, messages.decode_trail_message),
-        (topics.LINKS, messages.decode_link),
+        (topics.LINK_REQUESTS, messages.decode_link),
         (topics.ASSIGNMENTS, messages.decode_assignment),
     ],
 )

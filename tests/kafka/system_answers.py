@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from processors.segments import load_segments
+from deploy.config.segments import load_segments
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand, encode
-from schemas.topics import LINKS
+from schemas.topics import LINK_REQUESTS
 from schemas.touchpoint import Touchpoint
 from tests.support.pipeline import Pipeline
 from tests.support.system import System, until
@@ -106,7 +106,7 @@ def expected(
     pipeline.now_ms = int(now.timestamp() * 1000)
     for step in steps:
         if isinstance(step, SplitCommand):
-            pipeline.publish(LINKS.name, b"", encode(step))
+            pipeline.publish(LINK_REQUESTS.name, b"", encode(step))
         else:
             pipeline.touch(Touchpoint.model_validate(step), source_of(step))
         pipeline.run()

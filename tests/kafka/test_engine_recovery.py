@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from deploy.local.kafka import KafkaNode, LocalKafka
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from processors.engine import changelogs
 from tests.kafka.counting import KEYS, all_committed, events, exact, rows_changelog
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from deploy.config.segments import load_segments
 from deploy.config.settings import load
 from deploy.local.kafka import LocalKafka
 from deploy.operations.identity.graph_commands import KafkaCommands
-from processors.segments import load_segments
 from schemas.identifiers import IdentityPolicy
 from tests.kafka.system_answers import of_pipeline, shown
 from tests.support.clickhouse import LocalClickHouse

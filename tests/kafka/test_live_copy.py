@@ -10,15 +10,14 @@ from kafka import KafkaConsumer, TopicPartition
 
 from deploy.config.sections import KafkaSettings
 from deploy.config.settings import Settings
-from deploy.kafka.clients import kafka_connection
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.kafka.topics import connect, ensure
 from deploy.kafka.topology import generation_topics
 from deploy.local.kafka import LocalKafka
 from deploy.operations.rebuild.live_copy import LiveCopy
 from deploy.operations.rebuild.switch import close_topics
-from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message, NotAcknowledged
-from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, partition_of
+from schemas.topics import LINK_REQUESTS, REJECTED, TOUCHPOINTS, partition_of
 
 pytestmark = pytest.mark.kafka
 
@@ -66,23 +65,23 @@ def test_records_are_copied_once_as_they_are_and_a_copy_goes_on_where_it_was(set
         beats.append(None)
 
     with (
-        BatchPublisher(kafka_connection(settings.kafka, source)) as before,
-        BatchPublisher(kafka_connection(settings.kafka, target)) as after,
+        OperatorPublisher(settings.kafka, source, "test") as before,
+        OperatorPublisher(settings.kafka, target, "test") as after,
     ):
         before.publish(touches(0, 100))
         with LiveCopy(settings.kafka, source, target, after) as copy:
             begun = copy.ends(TOUCHPOINTS.name)
             copy.begin(TOUCHPOINTS.name, begun)
-            copy.begin(LINKS.name, {0: 0})
+            copy.begin(LINK_REQUESTS.name, {0: 0})
             before.publish(touches(100, 50))
-            before.publish([Message(LINKS.name, b"lead", b"a link", 5, partition=0)])
+            before.publish([Message(LINK_REQUESTS.name, b"lead", b"a link", 5, partition=0)])
             assert copy.left(TOUCHPOINTS.name) == 50
             # Not further than what is processed.
             halfway = {n: (begun[n] + end) // 2 for n, end in copy.ends(TOUCHPOINTS.name).items()}
             copied = copy.copy(TOUCHPOINTS.name, halfway, beat)
             assert copied + copy.left(TOUCHPOINTS.name) == 50
             assert copy.copy(TOUCHPOINTS.name, halfway, beat) == 0
-            assert copy.copy(LINKS.name, copy.ends(LINKS.name), beat) == 1
+            assert copy.copy(LINK_REQUESTS.name, copy.ends(LINK_REQUESTS.name), beat) == 1
         with LiveCopy(settings.kafka, source, target, after) as copy:
             ends = copy.ends(TOUCHPOINTS.name)
             assert copy.copy(TOUCHPOINTS.name, ends, beat) == 50 - copied
@@ -93,7 +92,7 @@ def test_records_are_copied_once_as_they_are_and_a_copy_goes_on_where_it_was(set
         (m.key, m.value, m.timestamp_ms) for m in touches(100, 50)
     )
     assert all(record.partition == partition_of(record.key, 3) for record in found)
-    [link] = records(settings, f"{target}.{LINKS.name}")
+    [link] = records(settings, f"{target}.{LINK_REQUESTS.name}")
     assert (link.value, link.timestamp, link.partition) == (b"a link", 5, 0)
 
 
@@ -101,8 +100,8 @@ def test_a_closed_topic_takes_nothing_and_what_it_had_can_be_copied(settings: Se
     source, target = settings.namespace, f"{settings.namespace}.g2"
     cluster = connect(settings.kafka)
     with (
-        BatchPublisher(kafka_connection(settings.kafka, source), deliver_s=5) as before,
-        BatchPublisher(kafka_connection(settings.kafka, target)) as after,
+        OperatorPublisher(settings.kafka, source, "test", 5) as before,
+        OperatorPublisher(settings.kafka, target, "test") as after,
     ):
         before.publish(touches(0, 20))
         close_topics(cluster, settings.kafka, source)

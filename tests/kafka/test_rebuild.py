@@ -22,7 +22,7 @@ from deploy.kafka.topology import generation_topics
 from deploy.local.kafka import LocalKafka
 from schemas.identifiers import IdentityPolicy
 from schemas.messages import SplitCommand
-from schemas.topics import LASTING
+from schemas.topics import GLOBAL
 from tests.kafka.system_answers import SEGMENTS, compare, disordered, source_of, touches
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.system import Process, System, children, until
@@ -160,7 +160,7 @@ def test_touches_go_on_while_a_rebuild_comes_to_the_same_people(
         _came_back(running, stages)
         left = {name for name in _topics(servers) if name.startswith(f"{namespace}.")}
         former = {name for name in left if not name.startswith(f"{namespace}.g2.")}
-        assert former == {f"{namespace}.{topic.name}" for topic in LASTING}
+        assert former == {f"{namespace}.{topic.name}" for topic in GLOBAL}
         system.end()
 
 
@@ -252,7 +252,7 @@ def test_a_rebuild_that_is_broken_off_anywhere_does_no_harm_and_can_be_done_agai
         cleaned = system.run("rebuild", "--clean")
         assert cleaned.returncode == 0, cleaned.stderr
         assert {name for name in _topics(servers) if name.startswith(f"{namespace}.")} == {
-            *(f"{namespace}.{topic.name}" for topic in LASTING),
+            *(f"{namespace}.{topic.name}" for topic in GLOBAL),
             *(topic.name for topic in generation_topics(Settings(), f"{namespace}.g3")),
         }
         system.end()

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from deploy.config.settings import load
-from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import present_generation
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.local.kafka import LocalKafka
-from ingest.publishing.blocking import BatchPublisher
 from ingest.publishing.port import Message
 from processors.engine.rejects import rejected
 from processors.stage import Failure, Record
@@ -110,7 +109,7 @@ def return_touch(system: System, value: bytes) -> None:
     key = json.loads(value)["lead_id"].encode()
     record = Record(TOUCHPOINTS.name, 0, 10**9, 1_795_000_000_000, key, value)
     row = rejected(Failure.of(record, KeyError("x")), "trails", shown.epoch)
-    with BatchPublisher(kafka_connection(settings.kafka, shown.namespace)) as publisher:
+    with OperatorPublisher(settings.kafka, shown.namespace, "test") as publisher:
         publisher.publish([Message(row.topic, row.key, row.value)])
 
 

@@ -53,7 +53,7 @@ def set_clocks(pipeline: Pipeline) -> None:
 def moved(pipeline: Pipeline) -> None:
     """The workers start anew, on other hosts."""
     for store in pipeline.stores.values():
-        store.memory.clear()
+        store.forget()
     pipeline.positions = dict(pipeline.committed)
     set_clocks(pipeline)
 

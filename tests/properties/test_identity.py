@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from schemas import messages, topics
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
+from schemas.times import HOUR_MS
 from tests.support.graph_log import START_MS, Graph, Pair
 from tests.support.identity_reference import Reference
 from tests.support.pipeline import Pipeline
 from tests.support.touches import touch
 
-HOUR_MS = 3_600_000
 KINDS = {
     "customer_id": 3, "loyalty_id": 2, "email": 4, "phone": 2, "line": 2, "shop_card": 2,
     "device_id": 4, "till_id": 2, "anonymous_id": 6,
@@ -224,7 +224,7 @@ def test_through_all_stages_every_identifier_and_touch_is_where_the_reference_sa
     pipeline.run()
 
     reference = Reference(policy)
-    for record in pipeline.logs.get((topics.LINKS.name, 0), []):
+    for record in pipeline.logs.get((topics.LINK_REQUESTS.name, 0), []):
         asked = messages.decode_link(record.value)
         lead = Identifier(asked.lead_kind, asked.lead_value)
         reference.link(lead, Identifier(asked.kind, asked.value), record.timestamp_ms)

@@ -87,7 +87,7 @@ class IdentityMachine(RuleBasedStateMachine):
 
     def links(self) -> list[tuple[Identifier, Identifier]]:
         found = {}
-        for record in self.pipeline.logs.get((topics.LINKS.name, 0), ()):
+        for record in self.pipeline.logs.get((topics.LINK_REQUESTS.name, 0), ()):
             one = messages.decode_link(record.value)
             if one.lead_kind:
                 pair = Identifier(one.lead_kind, one.lead_value), Identifier(one.kind, one.value)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.segments import load_segments
+from deploy.config.segments import load_segments
 from schemas.touchpoint import Touchpoint
 from tests.support.pipeline import Pipeline
 

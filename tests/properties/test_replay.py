@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.operations.rejected.log import Mark, Place, Refusal, Selection
+from deploy.operations.rejected.assessment import Assessor
+from deploy.operations.rejected.log import Mark, Refusal, RefusalSelection, TouchKey
 from deploy.operations.rejected.replay import Replay, ReplayError
-from deploy.operations.rejected.verdict import Judge
 from ingest.connector import WebhookConnector
 from ingest.gateway.config import Source
 from ingest.intake.accept import SourcePolicy
@@ -52,15 +52,15 @@ class World:
         self.waiting: list[Message] = []
         self.sent: list[Message] = []
         #: When the home saw an event last; how often it was folded into its trail.
-        self.seen: dict[Place, int] = {}
-        self.folded: Counter[Place] = Counter()
-        self.touchpoints: dict[Place, TouchpointRow] = {}
+        self.seen: dict[TouchKey, int] = {}
+        self.folded: Counter[TouchKey] = Counter()
+        self.touchpoints: dict[TouchKey, TouchpointRow] = {}
         self.returned: set[bytes] = set()
         self.crash, self.at = "none", 0
 
     # The ports of a replay
 
-    def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
+    def open(self, selection: RefusalSelection, now_ms: int) -> Iterator[list[Refusal]]:
         there = [
             refusal
             for inserted_ms, refusal in self.refusals
@@ -70,8 +70,8 @@ class World:
         for start in range(0, len(there), self.chunk):
             yield there[start : start + self.chunk]
 
-    def stored(self, touches: Collection[TouchpointRow]) -> set[Place]:
-        return {Place.of(one) for one in touches} & self.touchpoints.keys()
+    def stored(self, touches: Collection[TouchpointRow]) -> set[TouchKey]:
+        return {TouchKey.of(one) for one in touches} & self.touchpoints.keys()
 
     def mark(self, marks: Sequence[Mark]) -> None:
         self._step("mark")
@@ -101,7 +101,7 @@ class World:
 
     def accept(self, row: TouchpointRow) -> None:
         """What the home does with a touch."""
-        place = Place.of(row)
+        place = TouchKey.of(row)
         last = self.seen.get(place)
         if last is None or self.now_ms - last > WINDOW_MS:
             self.folded[place] += 1
@@ -130,11 +130,11 @@ class World:
             self.drain()
         self.now_ms += ms
 
-    def run(self, judge: Judge, crash: str = "none", at: int = 0) -> None:
+    def run(self, assessor: Assessor, crash: str = "none", at: int = 0) -> None:
         self.crash, self.at = crash, at
-        replay = Replay(self, judge, self, lambda: self.now_ms)
+        replay = Replay(self, assessor, self, lambda: self.now_ms)
         try:
-            replay.run(Selection(), self.now_ms)
+            replay.run(RefusalSelection(), self.now_ms)
         except (Crash, ReplayError):
             assert crash != "none"
         self.crash = "none"
@@ -144,11 +144,11 @@ def _name(refusal: Refusal) -> tuple[str, str]:
     return refusal.rejected_id, rfc3339(refusal.received_ms)
 
 
-def judge() -> Judge:
+def assessor() -> Assessor:
     made = Registry().create("touchpoint", {"token": "t"})
     assert isinstance(made, WebhookConnector)
     source = Source(made, SourcePolicy("crm"))
-    return Judge({"crm": source}, Limits(), epoch=1)
+    return Assessor({"crm": source}, Limits(), epoch=1)
 
 
 def event(number: int, *, good: bool) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def worlds(draw: st.DrawFn) -> tuple[World, set[str], set[str]]:
         world.refusals.append((received_ms, refusal))
         # A connector that failed in the middle: its first event was accepted then.
         if form == "body" and draw(st.booleans()):
-            for touch in judge().judge(refusal).touches[:1]:
+            for touch in assessor().assess(refusal).touches[:1]:
                 world.now_ms = received_ms
                 world.accept(touch.row)
     world.refusals.append((BEGAN_MS, _returned(draw(st.integers(0, 3)))))
@@ -210,7 +210,7 @@ def _refusal(index: int, form: Form, events: Sequence[dict[str, Any]], received_
     )
     if form != "record":
         return refusal
-    (touch,) = judge().judge(replace(refusal, form="body")).touches
+    (touch,) = assessor().assess(replace(refusal, form="body")).touches
     return replace(
         refusal,
         source="",
@@ -248,12 +248,12 @@ def test_each_payload_is_accepted_once_wherever_replays_are_broken_off(
     world, good, bad = made
     bodies = {refusal.rejected_id for _, refusal in world.refusals}
     for crash, at, pause_ms, drained in broken:
-        world.run(judge(), crash, at)
+        world.run(assessor(), crash, at)
         world.wait(pause_ms, drained=drained)
-    world.run(judge())
+    world.run(assessor())
     world.wait(8 * DAY_MS, drained=True)
     sent = len(world.sent)
-    world.run(judge())
+    world.run(assessor())
     assert len(world.sent) == sent, "what has succeeded was sent again"
 
     counted = {place.event_id: number for place, number in world.folded.items()}
@@ -287,8 +287,8 @@ def test_what_a_replay_itself_refuses_anew_waits_for_the_next_one(
     began_ms = world.now_ms
     # ClickHouse has what is refused anew while the replay still goes on.
     world.wait(SECOND_MS, drained=True)
-    replay = Replay(_Eager(world), judge(), world, lambda: world.now_ms)
-    replay.run(Selection(), began_ms)
+    replay = Replay(_Eager(world), assessor(), world, lambda: world.now_ms)
+    replay.run(RefusalSelection(), began_ms)
     assert world.marks.keys() <= there
 
 
@@ -300,7 +300,7 @@ class _Eager:
         self.stored = world.stored
         self.mark = world.mark
 
-    def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
+    def open(self, selection: RefusalSelection, now_ms: int) -> Iterator[list[Refusal]]:
         for page in self._world.open(selection, now_ms):
             yield page
             self._world.drain()
@@ -312,7 +312,7 @@ def test_what_is_broken_off_says_how_to_go_on() -> None:
         refusal = _refusal(number, "event", [event(number, good=True)], BEGAN_MS - number)
         world.refusals.append((BEGAN_MS - 1, refusal))
     world.crash, world.at = "send", 2
-    replay = Replay(world, judge(), world, lambda: world.now_ms)
+    replay = Replay(world, assessor(), world, lambda: world.now_ms)
     with pytest.raises(ReplayError, match=r"gone; 1 were replayed before: give the same command"):
-        replay.run(Selection(), world.now_ms)
+        replay.run(RefusalSelection(), world.now_ms)
     assert len(world.marks) == 1

@@ -162,7 +162,7 @@ def test_every_schedule_ends_as_the_references_say(seeds: Sequence[int]):
     for seed in seeds:
         pipeline = schedule(seed)
         happened += pipeline.counts
-        rows = pipeline.published(topics.VERDICTS.name)
+        rows = pipeline.published(topics.LINK_VERDICTS.name)
         happened.update({f"{row['verdict']} {row['reason']}".rstrip() for row in rows})
     # All that the schedules are for came up.
     assert len(seeds) < 1000 or {name for name in EVERYTHING if not happened[name]} == set()

@@ -5,8 +5,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.feature_adding import with_touches
-from schemas.features import EXACT_WINDOW_MS, hour_end, newest, totals, within
+from schemas.feature_adding import add_touches
+from schemas.features import EXACT_WINDOW_MS, entries_in_window, hour_end, newest, totals
 from schemas.times import DAY_MS, HOUR_MS
 from tests.support.feature_reference import feature_of
 
@@ -27,7 +27,7 @@ def pack(items: list[tuple[int, int]], money: bool = True) -> bytes:
     """One touch after the other."""
     packed = None
     for at_ms, amount in items:
-        packed = with_touches(packed, [(at_ms, amount if money else 0)], money=money)
+        packed = add_touches(packed, [(at_ms, amount if money else 0)], money=money)
     assert packed is not None
     return packed
 
@@ -50,7 +50,7 @@ def batched(items: list[tuple[int, int]], sizes: list[int], money: bool) -> byte
     for size in [*sizes, len(rest)]:
         batch, rest = rest[:size], rest[size:]
         if batch:
-            packed = with_touches(packed, batch, money=money)
+            packed = add_touches(packed, batch, money=money)
     assert packed is not None
     return packed
 
@@ -71,7 +71,7 @@ def test_a_busy_feature_grows_at_its_ends_to_the_same_bytes(batches, money):
     for number, batch in enumerate(batches):
         later = [(NOW + number * 25 * 60_000 + at, amount if money else 0) for at, amount in batch]
         items += later
-        packed = with_touches(packed, later, money=money)
+        packed = add_touches(packed, later, money=money)
     assert packed == feature_of(items, money)
 
 
@@ -108,13 +108,13 @@ def test_who_is_here_around_the_clock_for_years_has_a_feature_of_bounded_size():
     packed = None
     for day in range(800):
         hours = [(NOW + day * DAY_MS + hour * HOUR_MS, 1) for hour in range(24)]
-        packed = with_touches(packed, hours, money=True)
+        packed = add_touches(packed, hours, money=True)
     assert len(packed) < 24_000
     now = NOW + 799 * DAY_MS + 23 * HOUR_MS
     assert totals(packed).touches == 800 * 24
     # A window of a month goes by the hour, one of a year by the day.
     for window, slack in ((30 * DAY_MS, HOUR_MS), (365 * DAY_MS, DAY_MS)):
-        counted = sum(touches for _, touches, _ in within(packed, now, window))
+        counted = sum(touches for _, touches, _ in entries_in_window(packed, now, window))
         assert window <= counted * HOUR_MS <= window + slack
         covered = sum(touches for _, touches in newest(packed, now, window, 1_000_000))
         assert covered == counted
@@ -132,7 +132,7 @@ def test_more_exact_times_than_fit_still_do_not_depend_on_the_order():
 
 @given(touches, st.sampled_from([HOUR_MS, DAY_MS, EXACT_WINDOW_MS, 7 * DAY_MS, 30 * DAY_MS]))
 def test_a_window_holds_what_its_definition_says(items, window):
-    entries = within(pack(items), NOW, window)
+    entries = entries_in_window(pack(items), NOW, window)
     exact = window <= EXACT_WINDOW_MS
     expected = [amount for at, amount in items if (at if exact else hour_end(at)) > NOW - window]
     assert sum(touches for _, touches, _ in entries) == len(expected)

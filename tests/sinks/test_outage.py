@@ -5,14 +5,14 @@ from __future__ import annotations
 import structlog
 from structlog.testing import LogCapture
 
-from sinks.outage import Outages
+from sinks.outage import OutageReporter
 
 
 def test_an_outage_is_said_once_and_again_after_a_minute() -> None:
     now = 0.0
     capture = LogCapture()
     log = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.BoundLogger)
-    outages = Outages(lambda: now)
+    outages = OutageReporter(lambda: now)
 
     def said() -> list[str]:
         found = [entry["error"] for entry in capture.entries if entry["log_level"] == "warning"]

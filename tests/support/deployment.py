@@ -55,7 +55,7 @@ class World:
         """See `deploy.operations.identity.split.Commands`."""
         for command in commands:
             self.sent.append(command)
-            self.pipeline.publish(topics.LINKS.name, b"", messages.encode(command))
+            self.pipeline.publish(topics.LINK_REQUESTS.name, b"", messages.encode(command))
 
     def settle(self) -> bool:
         """See `deploy.operations.identity.split.Commands`."""

@@ -11,7 +11,7 @@ from rocksdict import Options, Rdict
 
 from processors.engine import NoMetrics
 from processors.engine.packing import Packed
-from processors.engine.producer import Publisher
+from processors.engine.producer import EngineProducer
 
 
 class Recorder(NoMetrics):
@@ -63,7 +63,7 @@ class Batch:
         return len(self.items)
 
 
-class Log(Publisher):
+class Log(EngineProducer):
     """Topics in memory. `before_send` may do what happens elsewhere meanwhile."""
 
     def __init__(self, halt: Callable[..., NoReturn]) -> None:

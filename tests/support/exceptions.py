@@ -1,4 +1,4 @@
-"""Every exception class of ours."""
+"""Every exception class of ours, found by importing all modules."""
 
 from __future__ import annotations
 

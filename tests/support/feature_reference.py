@@ -20,12 +20,12 @@ def feature_of(touches: Iterable[tuple[int, int]], money: bool) -> bytes:
     last_ms = times[-1]
     recent = [touch for touch in touches if touch[0] > last_ms - EXACT_WINDOW_MS - DAY_MS]
     exact = recent[-_MOST_EXACT:]
-    spilled = touches[: len(touches) - len(exact)]
+    evicted = touches[: len(touches) - len(exact)]
     first_day, buckets = _buckets(touches, last_ms)
     head = HEAD.pack(
         times[0],
         last_ms,
-        spilled[-1][0] if spilled else _NEVER,
+        evicted[-1][0] if evicted else _NEVER,
         len(touches),
         sum(amount for _, amount in touches) if money else 0,
         (MONEY if money else 0) | (DAYS if first_day else 0),

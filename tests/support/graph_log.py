@@ -44,7 +44,7 @@ class Graph:
 
     def record(self, key: bytes, message: messages.LinkMessage, at_ms: int) -> None:
         value = messages.encode(message)
-        self.log.append(Record(topics.LINKS.name, 0, len(self.log), at_ms, key, value))
+        self.log.append(Record(topics.LINK_REQUESTS.name, 0, len(self.log), at_ms, key, value))
 
     def command(
         self,
@@ -80,10 +80,10 @@ class Graph:
         decision = self.stage.decide(batch, self.store)
         assert None not in decision.rows.values(), "rows of the graph are never deleted"
         for out in decision.outputs:
-            if out.topic == topics.LINKS.name:
+            if out.topic == topics.LINK_REQUESTS.name:
                 offset = len(self.log)
                 self.log.append(
-                    Record(topics.LINKS.name, 0, offset, self.now_ms, out.key, out.value)
+                    Record(topics.LINK_REQUESTS.name, 0, offset, self.now_ms, out.key, out.value)
                 )
         self.store.apply(decision)
         self.conflicts += [
@@ -92,7 +92,7 @@ class Graph:
             if out.topic == topics.CONFLICTS.name
         ]
         for out in decision.outputs:
-            if out.topic == topics.VERDICTS.name:
+            if out.topic == topics.LINK_VERDICTS.name:
                 row = msgspec.json.decode(out.value)
                 at = (row["lead_id"], row["identifier_id"], row["position"])
                 assert self.decisions.setdefault(at, row) == row

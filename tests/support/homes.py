@@ -54,7 +54,7 @@ class Home:
     def decide(self, *records: Record) -> Published:
         """Decide without applying: the process ends here."""
         published = Published(self.stage.decide(list(records), self.store))
-        self.store.memory.clear()
+        self.store.forget()
         return published
 
     def take(self, *records: Record) -> Published:
@@ -94,7 +94,7 @@ class Published:
         asked = [
             messages.decode_link(out.value)
             for out in self.decision.outputs
-            if out.topic == topics.LINKS.name
+            if out.topic == topics.LINK_REQUESTS.name
         ]
         return [(one.lead_value, one.value) for one in asked]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker import MockBroker
+from deploy.local.broker import EmbeddedBroker
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 
 #: A broker of a test lives for minutes: code of the first compiler starts sooner, and optimizing it
 #: costs a third more processor time than it saves.
@@ -49,7 +49,7 @@ def own_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
 
 
 @pytest.fixture(scope="session")
-def mock_broker() -> Iterator[MockBroker]:
+def embedded_broker() -> Iterator[EmbeddedBroker]:
     """The in-memory broker for the whole run; use a namespace of your own in it."""
-    with MockBroker() as broker:
+    with EmbeddedBroker() as broker:
         yield broker

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from deploy.local.kafka import KafkaUnavailable, missing_tools
-from deploy.runtime.processes import die_with_parent, free_port, stop, wait_until
+from deploy.local.ports import free_port
+from deploy.local.readiness import wait_until
+from deploy.runtime.processes import die_with_parent, stop
 from ingest.connectors.mailbox.contract import PASSWORD, USER
 
 VERSION = "2.1.5"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from deploy.kafka.topics import Wanted
+from deploy.kafka.topics import TopicSpec
 
 
 class MemoryCluster:
@@ -20,7 +20,7 @@ class MemoryCluster:
     def partitions(self, names: Sequence[str]) -> dict[str, int]:
         return {name: self.topics[name] for name in names if name in self.topics}
 
-    def create(self, topics: Iterable[Wanted]) -> None:
+    def create(self, topics: Iterable[TopicSpec]) -> None:
         self.topics |= {topic.name: topic.partitions for topic in topics}
 
     def names(self) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from processors.stage import Decision, Stage
+from processors.stage import Decision, M, Stage
 
 
 class MemoryStore:
@@ -16,7 +16,16 @@ class MemoryStore:
         self.rows: dict[bytes, bytes] = {}
         self.seen: dict[bytes, int] = {}
         self.index: dict[bytes, bytes] = {}
-        self.memory: dict[str, Any] = {}
+        self._memory: object = None
+
+    def memory(self, kind: type[M]) -> M:
+        if not isinstance(self._memory, kind):
+            self._memory = kind()
+        return self._memory
+
+    def forget(self) -> None:
+        """As the engine does when a decision was not carried out, or at a new start."""
+        self._memory = None
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)

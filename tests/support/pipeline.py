@@ -113,7 +113,7 @@ class Pipeline(Shown):
             Place(stage.name, topic, partition)
             for stage in self.stages
             for topic in stage.inputs
-            for partition in range(1 if topic == topics.LINKS.name else partitions)
+            for partition in range(1 if topic == topics.LINK_REQUESTS.name else partitions)
         ]
 
     def clock_ms(self, host: str) -> int:
@@ -137,7 +137,7 @@ class Pipeline(Shown):
         log.append(Record(topic, number, len(log), self.clock_ms(host), key, value))
 
     def _partition(self, topic: str, key: bytes, chosen: int | None) -> int:
-        count = 1 if topic == topics.LINKS.name else self.partitions
+        count = 1 if topic == topics.LINK_REQUESTS.name else self.partitions
         return topics.partition_of(key, count) if chosen is None else chosen
 
     def log(self, place: Place) -> list[Record]:
@@ -174,13 +174,13 @@ class Pipeline(Shown):
         lift: bool = False,
     ) -> str:
         """An operator splits an identifier, or with `lead` one link; the id of the command."""
-        number = len(self.logs.get((topics.LINKS.name, 0), ()))
+        number = len(self.logs.get((topics.LINK_REQUESTS.name, 0), ()))
         split_id = split_id or f"00000000-0000-4000-8000-{number:012d}"
         command = SplitCommand(
             split_id, lift, self.now_ms, kind, value, *lead, source, list(against), "for the test"
         )
         key = identifier_id(kind, value).encode()
-        self.publish(topics.LINKS.name, key, messages.encode(command), 0)
+        self.publish(topics.LINK_REQUESTS.name, key, messages.encode(command), 0)
         return split_id
 
     def lift(self, kind: str, value: str, *, lead: tuple[str, str] = ("", "")) -> str:
@@ -272,7 +272,7 @@ class Pipeline(Shown):
             host = host_of(stage, partition)
             self._publish(decision.outputs, host, partly=crash == "publish")
         if crash is not None:
-            store.memory.clear()
+            store.forget()
             for place in self.places:
                 if place.stage == stage.name and place.partition == partition:
                     self.positions[place] = self.committed.get(place, 0)

@@ -22,7 +22,7 @@ CAUSES = ("event", "time", "identity", "definition")
 def reference_of(pipeline: Pipeline, untrusted: Iterable[str] = ()) -> Reference:
     """Who is who by the log of links, as far as it goes."""
     reference = Reference(pipeline.policy, untrusted)
-    for record in pipeline.logs.get((topics.LINKS.name, 0), ()):
+    for record in pipeline.logs.get((topics.LINK_REQUESTS.name, 0), ()):
         reference.take(messages.decode_link(record.value), record.timestamp_ms)
     return reference
 
@@ -180,7 +180,7 @@ def check_ids(pipeline: Pipeline) -> None:
 def log_of_links(pipeline: Pipeline) -> list[str]:
     """The log of links, readable: what a failure's note shows."""
     lines = []
-    for record in pipeline.logs.get((topics.LINKS.name, 0), ()):
+    for record in pipeline.logs.get((topics.LINK_REQUESTS.name, 0), ()):
         message = messages.decode_link(record.value)
         lead, other = f"{message.lead_kind}:{message.lead_value}", f"{message.kind}:{message.value}"
         if isinstance(message, LinkRequest):

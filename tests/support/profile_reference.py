@@ -11,7 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from processors.segments import Segment, load_segments
+from deploy.config.segments import load_segments
+from processors.segments import Segment
 from schemas.identifiers import Identifier, IdentityPolicy
 from schemas.times import DAY_MS, HOUR_MS, parse_ms, rfc3339
 from schemas.touchpoint_row import TouchpointRow

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from processors.segments import Segment, load_segments
+from deploy.config.segments import load_segments
+from processors.segments import Segment
 from schemas import topics
 from tests.support.people import own
 from tests.support.pipeline import Pipeline

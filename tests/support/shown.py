@@ -41,7 +41,7 @@ class Shown:
 
     def touchpoints(self) -> dict[Key, dict[str, Any]]:
         """With what their lines leave out, as the columns' defaults have it."""
-        found = self.rows(topics.ACCEPTED.name, "source", "event_id", "lead_id")
+        found = self.rows(topics.DEDUPLICATED.name, "source", "event_id", "lead_id")
         return {key: asdict(convert(row, TouchpointRow)) for key, row in found.items()}
 
     def profiles(self) -> dict[str, dict[str, Any]]:
@@ -70,7 +70,7 @@ class Shown:
     def verdicts(self) -> dict[Key, dict[str, Any]]:
         """(kind, value of the lead, kind, value) -> the last decision about their link."""
         key = ("lead_kind", "lead_value", "kind", "value")
-        return self.rows(topics.VERDICTS.name, *key, by="position")
+        return self.rows(topics.LINK_VERDICTS.name, *key, by="position")
 
     def splits(self) -> dict[Key, dict[str, Any]]:
         return self.rows(topics.SPLITS.name, "split_id", "position")

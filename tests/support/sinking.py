@@ -17,11 +17,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from deploy.config.embedded import PARTITIONS
 from schemas.topics import full_name, partition_of
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.epochs import Epochs
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import Table, databases
-from sinks.clickhouse.writer import SinkConfig, run_sink
-from sinks.ports import NoMetrics
+from sinks.clickhouse.writer import run_sink
+from sinks.metrics import NoMetrics
 from tests.support.clickhouse import LocalClickHouse
 
 

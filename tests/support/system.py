@@ -25,7 +25,9 @@ from deploy.config.settings import load, plain_environment
 from deploy.kafka.control import present_generation
 from deploy.kafka.lag import BrokerLags, drain
 from deploy.kafka.topology import STAGE_NAMES, readers
-from deploy.runtime.processes import die_with_parent, fetch, is_free
+from deploy.local.ports import is_free
+from deploy.local.readiness import fetch
+from deploy.runtime.processes import die_with_parent
 from sinks.clickhouse.tables import databases
 from tests.support.clickhouse import LocalClickHouse
 

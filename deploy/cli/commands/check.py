@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import click
 
-from deploy.cli.options import configuration, json_option, say_json
-from deploy.config.identity_policy import differences, reordered, reordering, restored
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import json_option
+from deploy.cli.output import print_json
+from deploy.config.config_file import ConfigurationError
+from deploy.config.identity_policy import (
+    describe_reordering,
+    differences,
+    find_reordered_kinds,
+    parse_policy,
+)
 from deploy.config.settings import Configuration
-from deploy.config.yaml_file import ConfigurationError
 from deploy.kafka.control import Generation, read_control
 from deploy.kafka.topics import KafkaNotReady, connect, ensure
 from deploy.kafka.topology import generation_topics, lasting_topics, partitions_of
-from deploy.operations import check as verify
+from deploy.operations.check import problems as configuration_problems
 from deploy.operations.setup import repartitioned
 from deploy.runtime.factories.stages import segments_of
 
@@ -28,17 +35,17 @@ def command(context: click.Context, offline: bool, as_json: bool) -> int:
     problems: list[str] = []
     notes: list[str] = []
     try:
-        loaded = configuration(context, "check")
+        loaded = load_configuration(context, "check")
     except ConfigurationError as error:
         problems += map(str, error.problems)
     else:
-        problems += verify.problems(loaded)
+        problems += configuration_problems(loaded)
         if not problems and not offline:
             _compare(loaded, problems, notes)
         if not problems:
             notes.append(_summary(loaded))
     if as_json:
-        say_json({"ok": not problems, "problems": problems, "notes": notes})
+        print_json({"ok": not problems, "problems": problems, "notes": notes})
     else:
         for line in problems:
             click.echo(line, err=True)
@@ -80,14 +87,14 @@ def _compare(loaded: Configuration, problems: list[str], notes: list[str]) -> No
 def _policy(loaded: Configuration, present: Generation) -> list[str]:
     """Return the differences between the identity policy and that of the present epoch."""
     configured = loaded.settings.identity.policy()
-    built = restored(present.policy, configured)
+    built = parse_policy(present.policy, configured)
     found = [
         loaded.problem(place, f"is {text}: run touchline rebuild")
         for place, text in differences(built, configured)
     ]
-    order = reordered(built, configured, {*built.kinds, *configured.kinds})
+    order = find_reordered_kinds(built, configured, {*built.kinds, *configured.kinds})
     if order:
-        found.append(loaded.problem(("identity", "kinds", order[0]), reordering(*order)))
+        found.append(loaded.problem(("identity", "kinds", order[0]), describe_reordering(*order)))
     return [str(problem) for problem in found]
 
 

@@ -10,8 +10,10 @@ from typing import Any, BinaryIO
 
 import click
 
-from deploy.cli.options import configuration, json_option, now_ms, option_pairs, say_json
-from deploy.config.yaml_file import ConfigurationError
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import json_option, parse_pairs
+from deploy.cli.output import print_json, print_lines
+from deploy.config.config_file import ConfigurationError
 from deploy.runtime.factories.sources import Plans, source_policy, source_problem
 from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
@@ -19,6 +21,7 @@ from ingest.testing.contracts import load_contract
 from ingest.testing.preview import documents, lines, request_of, results, source_for
 from ingest.testing.scaffold import create_package
 from schemas.rejection import Rejection
+from schemas.times import now_ms
 
 
 @click.group()
@@ -33,7 +36,7 @@ def list_connectors(as_json: bool) -> int:
     registry = Registry()
     found = [_describe(registry, name) for name in registry]
     if as_json:
-        say_json(found)
+        print_json(found)
     else:
         width = max(map(len, registry), default=0)
         for connector in found:
@@ -94,9 +97,9 @@ def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **giv
 
     Needs no Kafka and checks no signature. Exit status 1 if an event was refused.
     """
-    options = option_pairs(given["options"])
+    options = parse_pairs(given["options"])
     policy, plan = SourcePolicy(given["source"] or "try"), None
-    loaded = configuration(context, "connectors") if given["source"] else None
+    loaded = load_configuration(context, "connectors") if given["source"] else None
     if loaded is not None:
         settings = loaded.settings
         if given["source"] not in settings.sources:
@@ -117,14 +120,13 @@ def try_connector(context: click.Context, /, name: str, payload: BinaryIO, **giv
         method=given["method"],
         path=given["path"] or f"/hooks/{policy.name}",
         query=given["query"],
-        headers=option_pairs(given["headers"], ":"),
+        headers=parse_pairs(given["headers"], ":"),
     )
     found = results(source, request, now_ms())
     if given["as_json"]:
-        say_json(documents(found))
+        print_json(documents(found))
     else:
-        for line in lines(found):
-            click.echo(line)
+        print_lines(lines(found))
     return 1 if any(isinstance(one, Rejection) for one in found) else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deploy.cli.options import configuration
+from deploy.cli.configuration import load_configuration
 from deploy.runtime import gateway
 
 
@@ -12,4 +12,4 @@ from deploy.runtime import gateway
 @click.pass_context
 def command(context: click.Context) -> None:
     """Run the HTTP gateway until SIGTERM or SIGINT."""
-    gateway.run(configuration(context, "gateway"))
+    gateway.run(load_configuration(context, "gateway"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,28 +11,21 @@ from typing import Any
 
 import click
 
-from deploy.cli.commands.profile import sought
-from deploy.cli.options import (
-    Time,
-    data_option,
-    identifier_of,
-    json_option,
-    nobody_known,
-    running,
-    say_json,
-    say_lines,
-)
-from deploy.config import identity_policy as policies
+from deploy.cli.configuration import load_configuration
+from deploy.cli.identifiers import find_identifier, parse_identifier, report_unknown
+from deploy.cli.options import Time, data_option, json_option
+from deploy.cli.output import print_json, print_lines
+from deploy.config.identity_policy import shown_policy
 from deploy.config.settings import Settings
 from deploy.kafka.control import present_generation
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.identity import explain_text, split, split_many, split_text
 from deploy.operations.identity.explain import explain as explained
 from deploy.operations.identity.graph_commands import KafkaCommands
-from deploy.operations.identity.log import IdentityLog, Selection
+from deploy.operations.identity.log import IdentityLog, LinkSelection
 from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import Identifier
-from schemas.times import EARLIEST_MS, LATEST_MS
+from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
 from sinks.clickhouse.epochs import Epochs
 
 
@@ -69,11 +61,11 @@ class _Asked:
         return self.apply or (self.identifier is not None and not self.dry_run)
 
     def order(self) -> split.Order:
-        return split.Order(str(uuid.uuid4()), time.time_ns() // 1_000_000, self.lift, self.note)
+        return split.Order(str(uuid.uuid4()), now_ms(), self.lift, self.note)
 
-    def selection(self) -> Selection:
+    def selection(self) -> LinkSelection:
         since = EARLIEST_MS if self.since is None else self.since
-        return Selection(self.source, since, LATEST_MS if self.until is None else self.until)
+        return LinkSelection(self.source, since, LATEST_MS if self.until is None else self.until)
 
 
 @click.group()
@@ -83,7 +75,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("identifier", metavar="KIND:VALUE")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def explain(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
@@ -92,19 +84,19 @@ def explain(context: click.Context, identifier: str, data: Path, as_json: bool) 
     Shows the profile, the touches that link its identifiers, refused links with the reason, and
     splits. The id of a profile, present or former, is accepted too.
     """
-    settings = running(context, "identity", data)
+    settings = load_configuration(context, "identity", data).settings
     with contextlib.closing(clickhouse_client(settings)) as store:
-        wanted = sought(settings, store, identifier)
+        wanted = find_identifier(settings, store, identifier)
         log = IdentityLog(store, settings.namespace)
         epochs = Epochs(store, settings.namespace)
-        policy = policies.shown(epochs, settings.identity.policy())
+        policy = shown_policy(epochs, settings.identity.policy())
         found = explained(log, policy, wanted) if wanted else None
     if found is None:
-        return nobody_known(wanted)
+        return report_unknown(wanted)
     if as_json:
-        say_json(found.as_dict())
+        print_json(found.as_dict())
     else:
-        say_lines(explain_text.explanation(found))
+        print_lines(explain_text.explanation(found))
     return 0
 
 
@@ -119,7 +111,7 @@ def explain(context: click.Context, identifier: str, data: Path, as_json: bool) 
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--apply", is_flag=True, help="Do it, for links by --source, --since, --until.")
 @click.option("--wait", default=30.0, show_default=True, help="Seconds until the views show it.")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def split_(context: click.Context, /, identifier: str | None, data: Path, **options: Any) -> int:
@@ -129,8 +121,8 @@ def split_(context: click.Context, /, identifier: str | None, data: Path, **opti
     --source, --since, --until every link that such a touch made is undone, and stays undone for
     touches of that source; without --apply the links are only counted.
     """
-    settings = running(context, "identity", data)
-    wanted = identifier_of(settings, identifier) if identifier else None
+    settings = load_configuration(context, "identity", data).settings
+    wanted = parse_identifier(settings, identifier) if identifier else None
     asked = _Asked(wanted, **options)
     asked.check()
     if asked.acts:
@@ -146,10 +138,10 @@ def split_(context: click.Context, /, identifier: str | None, data: Path, **opti
 def _one(
     settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked, identifier: Identifier
 ) -> int:
-    policy = policies.shown(epochs, settings.identity.policy())
+    policy = shown_policy(epochs, settings.identity.policy())
     plan = split.plan(log, policy, identifier, lift=asked.lift)
     if plan is None:
-        return nobody_known(identifier)
+        return report_unknown(identifier)
     if asked.dry_run:
         _answer(asked, split_text.plan_json(plan), split_text.planned(plan))
         return 0
@@ -163,7 +155,7 @@ def _one(
 def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -> int:
     selection = asked.selection()
     pages = (
-        split_many.standing(log, selection, asked.split_id)
+        split_many.active_splits(log, selection, asked.split_id)
         if asked.lift
         else split_many.holding(log, selection)
     )
@@ -180,17 +172,17 @@ def _many(settings: Settings, log: IdentityLog, epochs: Epochs, asked: _Asked) -
     with KafkaCommands(settings, asked.wait) as commands:
         embedded = settings.kafka.embedded
         total = split_many.split_many(log, commands, pages, order, pause=embedded)
-    taken = log.taken(order.split_id)
+    result = log.command_result(order.split_id)
     _answer(
         asked,
-        split_text.count_json(total, lift=asked.lift, split_id=order.split_id, taken=taken),
-        split_text.applied(total, order.split_id, taken, lift=asked.lift),
+        split_text.count_json(total, lift=asked.lift, split_id=order.split_id, result=result),
+        split_text.applied(total, order.split_id, result, lift=asked.lift),
     )
     return 0
 
 
 def _answer(asked: _Asked, document: dict[str, Any], lines: Iterable[str]) -> None:
     if asked.as_json:
-        say_json(document)
+        print_json(document)
     else:
-        say_lines(lines)
+        print_lines(lines)

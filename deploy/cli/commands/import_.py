@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from deploy.cli.options import (
-    configuration,
-    data_option,
-    json_option,
-    now_ms,
-    option_pairs,
-    running_configuration,
-    say_json,
-    say_lines,
-    warn,
-)
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import data_option, json_option, parse_pairs
+from deploy.cli.output import print_json, print_lines, warn
 from deploy.cli.progress import bar
 from deploy.kafka.cursors import cursors
 from deploy.kafka.detect_embedded import detect_embedded
-from deploy.kafka.outlet import KafkaOutlet
+from deploy.kafka.operator_publisher import PresentPublisher
 from deploy.operations.import_file import Counts, Import, first_rows, source_of
 from deploy.runtime.factories.sources import limits
 from ingest.files.reader import BatchSource, SourceReader
 from ingest.testing.preview import documents, lines
 from schemas.rejection import Rejection
+from schemas.times import now_ms
 
 
 @click.command()
@@ -46,7 +39,7 @@ from schemas.rejection import Rejection
 @click.option(
     "--wait", default=60.0, show_default=True, help="Seconds to wait for Kafka with each batch."
 )
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) -> int:
@@ -59,11 +52,8 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
     """
     if not given["connector"] and not given["source"]:
         raise click.UsageError("name a source, or a connector that one source has")
-    if given["dry_run"]:
-        loaded = configuration(context, "import")
-    else:
-        loaded = running_configuration(context, "import", given["data"])
-    source = source_of(loaded, given["source"], given["connector"], option_pairs(given["options"]))
+    loaded = load_configuration(context, "import", None if given["dry_run"] else given["data"])
+    source = source_of(loaded, given["source"], given["connector"], parse_pairs(given["options"]))
     if source.name not in loaded.settings.sources:
         warn(f"touchline: source {source.name} is not configured, so defaults are used")
     reader = SourceReader(source, limits(loaded.settings), now_ms)
@@ -73,7 +63,7 @@ def command(context: click.Context, /, file: Path, as_json: bool, **given: Any) 
     began = time.monotonic()
     with (
         contextlib.closing(cursors(settings, given["data"])) as kept,
-        KafkaOutlet(settings, "touchline-import", given["wait"]) as outlet,
+        PresentPublisher(settings, "touchline-import", given["wait"]) as outlet,
         _progress(file) as beat,
     ):
         counts = Import(reader, kept, outlet).run(file, again=given["again"], beat=beat)
@@ -86,7 +76,7 @@ def _progress(file: Path) -> Iterator[Callable[[Counts, float | None], None]]:
     """Show a bar on stderr, in bytes of the file; on interruption, report the position."""
     size = file.stat().st_size
     counts: Counts | None = None
-    with bar(Console(stderr=True), f"importing {file.name} (bytes)", size) as done:
+    with bar(sys.stderr, f"importing {file.name} (bytes)", size) as done:
 
         def beat(so_far: Counts, part: float | None) -> None:
             nonlocal counts
@@ -108,17 +98,17 @@ def _progress(file: Path) -> Iterator[Callable[[Counts, float | None], None]]:
 def _dry(reader: SourceReader, file: Path, limit: int, as_json: bool) -> int:
     found = first_rows(reader, file, limit)
     if as_json:
-        say_json([{"place": one.place, "results": documents(one.results)} for one in found])
+        print_json([{"place": one.place, "results": documents(one.results)} for one in found])
     else:
         for one in found:
-            say_lines([f"{one.place or file.name}:", *lines(one.results), ""])
+            print_lines([f"{one.place or file.name}:", *lines(one.results), ""])
     return 1 if any(isinstance(it, Rejection) for one in found for it in one.results) else 0
 
 
 def _answer(file: Path, source: BatchSource, counts: Counts, seconds: float, as_json: bool) -> None:
     refused = counts.rejected.total()
     if as_json:
-        say_json(
+        print_json(
             {
                 "file": str(file),
                 "source": source.name,

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from deploy.cli.options import Time, data_option, json_option, running, say_json, say_lines
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import Time, data_option, json_option
+from deploy.cli.output import print_json, print_lines
 from deploy.operations.rejected.document import moment
 from deploy.operations.rejected.text import plain
 from deploy.runtime.factories.clickhouse import clickhouse_client
@@ -41,14 +43,14 @@ def command() -> None:
 @click.option("--since", type=Time(), help="Days on which it was still seen then or later.")
 @click.option("--limit", default=50, show_default=True, help="So many, the most frequent first.")
 @click.option("--examples", is_flag=True, help="With an event of each: your customers' data.")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def violations(
     context: click.Context, /, examples: bool, data: Path, as_json: bool, **chosen: Any
 ) -> None:
     """List the violations: the expected value, the actual value, and the number of events."""
-    settings = running(context, "plan", data)
+    settings = load_configuration(context, "plan", data).settings
     if chosen["since"] is None:
         chosen["since"] = EARLIEST_MS
     parameters = {"bi": databases(settings.namespace).bi, **chosen}
@@ -59,9 +61,9 @@ def violations(
         if not examples:
             del row["example"]
     if as_json:
-        say_json(rows)
+        print_json(rows)
     else:
-        say_lines(_lines(rows))
+        print_lines(_lines(rows))
 
 
 def _lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

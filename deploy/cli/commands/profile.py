@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from pathlib import Path
 
 import click
 
-from deploy.cli.options import (
-    data_option,
-    identifier_of,
-    json_option,
-    nobody_known,
-    running,
-    say_json,
-)
-from deploy.config.settings import Settings
-from deploy.operations.profile import Customer, find, identifier_with_id
+from deploy.cli.configuration import load_configuration
+from deploy.cli.identifiers import find_identifier, report_unknown
+from deploy.cli.options import data_option, json_option
+from deploy.cli.output import print_json
+from deploy.operations.profile import Customer, find
 from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import Identifier
-from sinks.clickhouse.client import ClickHouse
-
-
-def sought(settings: Settings, clickhouse: ClickHouse, text: str) -> Identifier | None:
-    """Return the identifier of KIND:VALUE or of a profile's id, past or present; None if unknown.
-
-    Raises click.BadParameter and `sinks.clickhouse.client.ClickHouseError`.
-    """
-    try:
-        own_id = uuid.UUID(text)
-    except ValueError:
-        return identifier_of(settings, text)
-    return identifier_with_id(clickhouse, settings.namespace, own_id)
 
 
 @click.group()
@@ -42,7 +23,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("identifier", metavar="KIND:VALUE")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def show(context: click.Context, identifier: str, data: Path, as_json: bool) -> int:
@@ -51,14 +32,14 @@ def show(context: click.Context, identifier: str, data: Path, as_json: bool) -> 
     KIND:VALUE is for instance email:ada@example.com or customer_id:1815. The id of a profile is
     accepted too, also one that has become part of another.
     """
-    settings = running(context, "profile", data)
+    settings = load_configuration(context, "profile", data).settings
     with contextlib.closing(clickhouse_client(settings)) as clickhouse:
-        wanted = sought(settings, clickhouse, identifier)
+        wanted = find_identifier(settings, clickhouse, identifier)
         customer = find(clickhouse, settings.namespace, wanted) if wanted else None
     if wanted is None or customer is None:
-        return nobody_known(wanted)
+        return report_unknown(wanted)
     if as_json:
-        say_json(customer.as_dict())
+        print_json(customer.as_dict())
     else:
         _print(customer, wanted)
     return 0

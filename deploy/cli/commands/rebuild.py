@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from deploy.cli.options import configuration, warn
+from deploy.cli.configuration import load_configuration
+from deploy.cli.output import warn
 from deploy.config.settings import Configuration
 from deploy.operations.rebuild import rebuild
 
@@ -25,7 +26,7 @@ def command(context: click.Context, dry_run: bool, delete_old: bool, clean: bool
     the new epoch. Ctrl-C before the switch leaves everything unchanged; after it, run the command
     again to continue.
     """
-    loaded = configuration(context, "rebuild")
+    loaded = load_configuration(context, "rebuild")
     if dry_run:
         return _print(rebuild.plan(loaded))
     taken_over = clean or rebuild.rebuild(loaded, click.echo)
@@ -38,7 +39,7 @@ def command(context: click.Context, dry_run: bool, delete_old: bool, clean: bool
     return 0 if taken_over else 1
 
 
-def _print(plan: rebuild.Plan) -> int:
+def _print(plan: rebuild.RebuildPlan) -> int:
     present, counts = plan.present, plan.counts
     click.echo(f"present     epoch {present.epoch}, {present.partitions} partitions")
     click.echo(f"way         {_WAYS[plan.way]}")

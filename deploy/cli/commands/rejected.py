@@ -11,28 +11,20 @@ from typing import Any
 
 import click
 
-from deploy.cli.options import (
-    Time,
-    data_option,
-    json_option,
-    now_ms,
-    running,
-    running_configuration,
-    say_json,
-    say_lines,
-    warn,
-)
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import Time, data_option, json_option
+from deploy.cli.output import print_json, print_lines, warn
 from deploy.config.settings import Configuration, Settings
 from deploy.kafka.detect_embedded import detect_embedded
 from deploy.operations.rejected import document, text
-from deploy.operations.rejected.line import KafkaLine
-from deploy.operations.rejected.log import RejectedLog, Selection
+from deploy.operations.rejected.assessment import Assessor
+from deploy.operations.rejected.log import RefusalSelection, RejectedLog
+from deploy.operations.rejected.publisher import KafkaReplayPublisher
 from deploy.operations.rejected.replay import Replay, Total
-from deploy.operations.rejected.verdict import Judge
 from deploy.runtime.factories.clickhouse import clickhouse_client
 from deploy.runtime.factories.sources import limits, read_sources
 from schemas.rejection import REASONS
-from schemas.times import EARLIEST_MS, LATEST_MS
+from schemas.times import EARLIEST_MS, LATEST_MS, now_ms
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
 
@@ -68,44 +60,44 @@ def command() -> None:
 @command.command(name="list")
 @_filters
 @click.option("--limit", default=20, show_default=True, help="So many of the newest.")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def list_(context: click.Context, /, limit: int, data: Path, as_json: bool, **filters: Any) -> int:
     """Count the refusals by source and reason, and list the newest, without their payloads."""
-    settings = running(context, "rejected", data)
+    settings = load_configuration(context, "rejected", data).settings
     selection = _selection((), **filters)
     with _log(settings) as (log, _):
         counts, rows = log.counts(selection), log.listed(selection, limit)
     if as_json:
-        say_json(document.listed(counts, rows))
+        print_json(document.listed(counts, rows))
     else:
-        say_lines(text.listed(counts, rows))
+        print_lines(text.listed(counts, rows))
     return 0
 
 
 @command.command()
 @click.argument("rejected_id", metavar="ID", type=_Id())
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) -> int:
     """Show one refusal with its payload, and the actual or expected outcome of a replay."""
-    loaded = running_configuration(context, "rejected", data)
+    loaded = load_configuration(context, "rejected", data)
     with _log(loaded.settings) as (log, clickhouse):
-        judge = _judge(loaded, clickhouse)
+        assessor = _assessor(loaded, clickhouse)
         found = []
         for refusal in log.found(rejected_id):
             mark = log.mark_of(refusal)
             events = log.shown(refusal.source, mark.event_ids) if mark else set()
-            found.append(document.Shown(refusal, mark, judge.judge(refusal), events))
+            found.append(document.RefusalDetails(refusal, mark, assessor.assess(refusal), events))
     if not found:
         return _unknown([rejected_id])
     for one in found:
         if as_json:
-            say_json(document.shown(one))
+            print_json(document.shown(one))
         else:
-            say_lines(text.shown(one))
+            print_lines(text.shown(one))
     return 0
 
 
@@ -115,7 +107,7 @@ def show(context: click.Context, rejected_id: str, data: Path, as_json: bool) ->
 @click.option("--limit", default=0, help="At most so many, the oldest first.")
 @click.option("--apply", is_flag=True, help="Do it; otherwise it is only said what would be done.")
 @click.option("--wait", default=30.0, show_default=True, help="Seconds until it has gone through.")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def replay(
@@ -129,24 +121,26 @@ def replay(
     replayed in it.
     """
     limit, apply, wait_s = options.pop("limit"), options.pop("apply"), options.pop("wait")
-    loaded = running_configuration(context, "rejected", data)
+    loaded = load_configuration(context, "rejected", data)
     settings = detect_embedded(loaded.settings) if apply else loaded.settings
     selection = _selection(ids, **options)
     with _log(settings) as (log, clickhouse):
         if unknown := [one for one in ids if not log.found(one)]:
             return _unknown(unknown)
         began_ms = log.now_ms()
-        judge = _judge(loaded, clickhouse)
+        assessor = _assessor(loaded, clickhouse)
         if not apply:
-            total = Replay(log, judge, None, now_ms, _progress()).run(selection, began_ms, limit)
+            total = Replay(log, assessor, None, now_ms, _progress()).run(selection, began_ms, limit)
             _answer(total, as_json, applied=False)
             return 0
-        with KafkaLine(settings, _shown(settings, clickhouse), wait_s) as line:
-            total = Replay(log, judge, line, now_ms, _progress()).run(selection, began_ms, limit)
-            complete = not total.done or line.settle()
+        with KafkaReplayPublisher(settings, _shown(settings, clickhouse), wait_s) as publisher:
+            total = Replay(log, assessor, publisher, now_ms, _progress()).run(
+                selection, began_ms, limit
+            )
+            complete = not total.done or publisher.settle()
         _answer(total, as_json, applied=True)
         if total.done and not as_json:
-            say_lines(text.settled(complete, log.refused_since(began_ms), wait_s))
+            print_lines(text.settled(complete, log.refused_since(began_ms), wait_s))
     return 0
 
 
@@ -156,10 +150,9 @@ def _log(settings: Settings) -> Iterator[tuple[RejectedLog, ClickHouse]]:
         yield RejectedLog(clickhouse, settings.namespace), clickhouse
 
 
-def _judge(loaded: Configuration, clickhouse: ClickHouse) -> Judge:
+def _assessor(loaded: Configuration, clickhouse: ClickHouse) -> Assessor:
     sources = {source.name: source for source in read_sources(loaded)}
-    bounds = limits(loaded.settings)
-    return Judge(sources, bounds, _shown(loaded.settings, clickhouse))
+    return Assessor(sources, limits(loaded.settings), _shown(loaded.settings, clickhouse))
 
 
 def _shown(settings: Settings, clickhouse: ClickHouse) -> int:
@@ -169,8 +162,8 @@ def _shown(settings: Settings, clickhouse: ClickHouse) -> int:
 
 def _selection(
     ids: tuple[str, ...], source: str, reason: str, since: int | None, until: int | None
-) -> Selection:
-    return Selection(
+) -> RefusalSelection:
+    return RefusalSelection(
         source,
         reason,
         EARLIEST_MS if since is None else since,
@@ -194,9 +187,9 @@ def _progress() -> Callable[[Total], None]:
 
 def _answer(total: Total, as_json: bool, *, applied: bool) -> None:
     if as_json:
-        say_json(document.replayed(total, applied=applied))
+        print_json(document.replayed(total, applied=applied))
     else:
-        say_lines(text.replayed(total, applied=applied))
+        print_lines(text.replayed(total, applied=applied))
 
 
 def _unknown(ids: list[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deploy.cli.options import say_json
+from deploy.cli.output import print_json
 from processors.segments import Definition
 from schemas.touchpoint import Touchpoint
 
@@ -17,10 +17,10 @@ def command() -> None:
 @command.command()
 def touchpoint() -> None:
     """Print the schema of one touchpoint, as /v1/events accepts it."""
-    say_json(Touchpoint.model_json_schema())
+    print_json(Touchpoint.model_json_schema())
 
 
 @command.command()
 def segment() -> None:
     """Print the schema of a segment definition file."""
-    say_json(Definition.model_json_schema())
+    print_json(Definition.model_json_schema())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from deploy.cli.options import configuration, json_option, say_json
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import json_option
+from deploy.cli.output import print_json
 from deploy.runtime.factories.stages import segments_of
 
 
@@ -18,9 +20,9 @@ def command() -> None:
 @click.pass_context
 def list_segments(context: click.Context, as_json: bool) -> None:
     """List every defined segment."""
-    segments = segments_of(configuration(context, "segments").settings)
+    segments = segments_of(load_configuration(context, "segments").settings)
     if as_json:
-        say_json([segment.describe() for segment in segments])
+        print_json([segment.describe() for segment in segments])
         return
     if not segments:
         click.echo("no segment is defined; name a folder of YAML files under `segments:`")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from deploy.cli.options import configuration, json_option, say_json, warn
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import json_option
+from deploy.cli.output import print_json, warn
 from deploy.operations.setup import Report, set_up
 
 
@@ -17,10 +19,10 @@ from deploy.operations.setup import Report, set_up
 @click.pass_context
 def command(context: click.Context, dry_run: bool, wait: float, as_json: bool) -> int:
     """Create topics and tables and announce the epoch to the workers; safe to run again."""
-    loaded = configuration(context, "setup")
+    loaded = load_configuration(context, "setup")
     report = set_up(loaded.settings, dry_run=dry_run, timeout=wait)
     if as_json:
-        say_json(report.as_dict())
+        print_json(report.as_dict())
     else:
         _print(report)
     for difference in report.topics.differing:

@@ -10,9 +10,12 @@ from typing import Any
 
 import click
 
-from deploy.cli.options import data_option, identifier_of, json_option, running, warn
+from deploy.cli.configuration import load_configuration
+from deploy.cli.identifiers import parse_identifier
+from deploy.cli.options import data_option, json_option
+from deploy.cli.output import warn
 from deploy.kafka.detect_embedded import detect_embedded
-from deploy.operations.tap import Wanted, document, line, passing
+from deploy.operations.tap import TouchFilter, document, line, passing
 
 
 @click.command()
@@ -22,7 +25,7 @@ from deploy.operations.tap import Wanted, document, line, passing
 @click.option("--identifier", metavar="KIND:VALUE", help="Only touches that name this customer.")
 @click.option("--personal", is_flag=True, help="Show personal data, which are masked otherwise.")
 @click.option("--limit", type=click.IntRange(min=1), help="End after so many.")
-@data_option
+@data_option()
 @json_option
 @click.pass_context
 def command(context: click.Context, /, *, data: Path, limit: int | None, **given: Any) -> int:
@@ -31,9 +34,9 @@ def command(context: click.Context, /, *, data: Path, limit: int | None, **given
     It reads outside of the consumer groups, so it does not affect them. Refused events are shown by
     `touchline rejected list`.
     """
-    settings = detect_embedded(running(context, "tap", data))
-    who = identifier_of(settings, given["identifier"]) if given["identifier"] else None
-    wanted = Wanted(given["source"], given["channel"], given["kind"], who)
+    settings = detect_embedded(load_configuration(context, "tap", data).settings)
+    who = parse_identifier(settings, given["identifier"]) if given["identifier"] else None
+    wanted = TouchFilter(given["source"], given["channel"], given["kind"], who)
     personal = given["personal"]
     with contextlib.suppress(KeyboardInterrupt):
         touches = passing(settings, lambda: warn("touchline: waiting for touches; Ctrl-C ends"))

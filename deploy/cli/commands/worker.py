@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from deploy.cli.options import configuration, next_option
+from deploy.cli.configuration import load_configuration
+from deploy.cli.options import next_option
 from deploy.kafka import control
 from deploy.kafka.topology import STAGE_NAMES
 from deploy.runtime.factories.stages import segments_of
@@ -22,7 +23,7 @@ def command(context: click.Context, stage: str | None, following: bool) -> None:
     configured port plus n. When a rebuild has made another epoch present, each stage restarts on
     that epoch.
     """
-    loaded = configuration(context, stage or "worker")
+    loaded = load_configuration(context, stage or "worker")
     if stage:
         run_one(stage, loaded.settings, control.NEXT if following else control.PRESENT)
         return

@@ -13,7 +13,7 @@ from deploy.operations.identity.log import Link
 from schemas.identifiers import Identifier
 
 
-def hang_together(
+def spanning_tree(
     members: Sequence[Identifier], links: Iterable[Link], joins: Callable[[str], bool]
 ) -> dict[Identifier, Link]:
     """Return member -> the link that ties it towards the strongest, the first of `members`.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deploy.operations.identity.chains import chain, hang_together
+from deploy.operations.identity.chains import chain, spanning_tree
 from deploy.operations.identity.log import IdentityLog, Link
 from schemas.identifiers import Identifier, IdentityPolicy
 
@@ -109,7 +109,7 @@ def explain(log: IdentityLog, policy: IdentityPolicy, identifier: Identifier) ->
     holding = _of(links, "holds")
     inside = [link for link in holding if link.lead in own and link.other in own]
     outside = [link for link in holding if link.lead not in own or link.other not in own]
-    towards = hang_together(members, inside, lambda kind: policy.kind(kind).joins)
+    towards = spanning_tree(members, inside, lambda kind: policy.kind(kind).joins)
     ties = set(towards.values())
     nobody = None
     if not policy.kind(members[0].kind).joins:

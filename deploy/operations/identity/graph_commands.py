@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from typing import Self
 
 from deploy.config.settings import Settings
-from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import present_generation
-from deploy.kafka.lag import settled
-from deploy.kafka.topology import readers
-from ingest.publishing.blocking import BatchPublisher
+from deploy.kafka.operator_publisher import OperatorPublisher
 from ingest.publishing.port import Message
 from schemas.identifiers import identifier_id
 from schemas.messages import SplitCommand, encode
-from schemas.topics import LINKS, TOUCHPOINTS, full_name
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 
 #: The graph reads all links and commands in one order, from this partition.
 _PARTITION = 0
@@ -29,13 +26,8 @@ class KafkaCommands:
         Raises `NotAcknowledged` or `deploy.kafka.topics.KafkaNotReady` when Kafka
         is not reachable.
         """
-        self._settings = settings
-        self._wait_s = wait_s
-        self._namespace = present_generation(settings).namespace
-        connection = kafka_connection(settings.kafka, self._namespace)
-        self._publisher = BatchPublisher(
-            connection, client_id="touchline-identity", deliver_s=wait_s
-        )
+        namespace = present_generation(settings).namespace
+        self._publisher = OperatorPublisher(settings.kafka, namespace, "touchline-identity", wait_s)
 
     def send(self, commands: Sequence[SplitCommand]) -> None:
         """See `split.Commands`."""
@@ -43,10 +35,7 @@ class KafkaCommands:
 
     def settle(self) -> bool:
         """See `split.Commands`. Does not wait for touches that are still unread."""
-        touches = full_name(self._namespace, TOUCHPOINTS.name)
-        everybody = readers(self._namespace)
-        behind = [reader for reader in everybody if reader.topic != touches]
-        return settled(self._settings.kafka, behind, self._wait_s)
+        return self._publisher.settle(without=[TOUCHPOINTS.name])
 
     def __enter__(self) -> Self:
         return self
@@ -58,4 +47,4 @@ class KafkaCommands:
 def _message(command: SplitCommand) -> Message:
     lead = command.lead_kind, command.lead_value
     key = identifier_id(*(lead if command.lead_kind else (command.kind, command.value)))
-    return Message(LINKS.name, key.encode(), encode(command), partition=_PARTITION)
+    return Message(LINK_REQUESTS.name, key.encode(), encode(command), partition=_PARTITION)

@@ -71,11 +71,11 @@ WHERE hex(MD5(concat(kind, ':', value))) IN ({digests})
     OR arrayExists(one -> hex(MD5(one)) IN ({digests}), against)
 ORDER BY decided_at, split_id LIMIT {limit:UInt32}
 """
-_TAKEN = """
+_COMMAND_RESULT = """
 SELECT count() AS commands, sum(voided) AS voided, sum(moved) AS moved
 FROM {storage}.identity_splits FINAL WHERE {shown} AND split_id = {split:String}
 """
-_STANDING = """
+_ACTIVE_SPLITS = """
 SELECT kind, value, lead_kind, lead_value, any(s.source) AS source
 FROM {bi}.identity_splits AS s
 WHERE stands
@@ -116,7 +116,7 @@ class Link:
         return self.other if one == self.lead else self.lead
 
 
-class Selection(NamedTuple):
+class LinkSelection(NamedTuple):
     """Links selected by the touch that made them: source ('' any) and half-open time interval."""
 
     source: str = ""
@@ -132,7 +132,7 @@ class Selection(NamedTuple):
         }
 
 
-class Standing(NamedTuple):
+class ActiveSplit(NamedTuple):
     """The object of a standing split: an identifier or, with a lead, one link."""
 
     kind: str
@@ -142,7 +142,7 @@ class Standing(NamedTuple):
     source: str
 
 
-class Taken(NamedTuple):
+class CommandResult(NamedTuple):
     """The number of a command's records in ClickHouse, and their results."""
 
     commands: int
@@ -185,7 +185,7 @@ class IdentityLog:
         """
         return self._rows(_among(_SPLITS, identifiers), limit=limit)
 
-    def holding(self, selection: Selection, page: int) -> Iterator[list[Link]]:
+    def holding(self, selection: LinkSelection, page: int) -> Iterator[list[Link]]:
         """Yield the links of a selection that hold, a page at a time, in one pass."""
         after = {"lead": NOBODY, "other": NOBODY}
         values = selection.parameters() | {"limit": page}
@@ -193,20 +193,20 @@ class IdentityLog:
             after = {"lead": rows[-1]["lead_id"], "other": rows[-1]["identifier_id"]}
             yield [_link(row) for row in rows]
 
-    def standing(
-        self, selection: Selection, page: int, split_id: str = ""
-    ) -> Iterator[list[Standing]]:
+    def active_splits(
+        self, selection: LinkSelection, page: int, split_id: str = ""
+    ) -> Iterator[list[ActiveSplit]]:
         """Yield standing splits by page: those of one id, or of the links of a selection."""
         after = dict.fromkeys(("kind", "value", "lead_kind", "lead_value"), "")
         values = selection.parameters() | {"split": split_id, "limit": page}
-        while rows := self._rows(_STANDING, **values, **after):
+        while rows := self._rows(_ACTIVE_SPLITS, **values, **after):
             after = {name: rows[-1][name] for name in after}
-            yield [Standing(**row) for row in rows]
+            yield [ActiveSplit(**row) for row in rows]
 
-    def taken(self, split_id: str) -> Taken:
+    def command_result(self, split_id: str) -> CommandResult:
         """Return the number of commands of this id that the graph has processed so far."""
-        (row,) = self._rows(_TAKEN, split=split_id)
-        return Taken(row["commands"], row["voided"], row["moved"])
+        (row,) = self._rows(_COMMAND_RESULT, split=split_id)
+        return CommandResult(row["commands"], row["voided"], row["moved"])
 
     def undone_by(self, split_id: str, limit: int) -> list[Link]:
         """Return the links that a split voided, or that a lift opened again."""

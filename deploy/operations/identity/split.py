@@ -55,7 +55,7 @@ class Order(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SplitPlan:
     """The links that a split of one identifier would undo, or a lift would open again."""
 
     identifier: Identifier
@@ -66,7 +66,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class SplitResult:
     """The result of a split or lift of one identifier."""
 
     split_id: str
@@ -77,7 +77,7 @@ class Done:
 
 def plan(
     log: IdentityLog, policy: IdentityPolicy, identifier: Identifier, *, lift: bool
-) -> Plan | None:
+) -> SplitPlan | None:
     """Return the plan of a split or lift; None if the identifier was never seen.
 
     Raises SplitError if there is nothing to split or to lift.
@@ -100,10 +100,10 @@ def plan(
         if link.state == state and (lift or link.opposite(identifier) in rest)
     ]
     about = {identifier, *members, *(link.opposite(identifier) for link in links)}
-    return Plan(identifier, lift, links, log.profiles(about))
+    return SplitPlan(identifier, lift, links, log.profiles(about))
 
 
-def split(log: IdentityLog, commands: Commands, what: Plan, order: Order) -> Done:
+def split(log: IdentityLog, commands: Commands, what: SplitPlan, order: Order) -> SplitResult:
     """Send the command and wait until the views show its result.
 
     Raises SplitError on timeout, and `ingest.publishing.port.NotAcknowledged`.
@@ -114,7 +114,7 @@ def split(log: IdentityLog, commands: Commands, what: Plan, order: Order) -> Don
     moved = {
         one: now[one] for one, before in what.profiles.items() if now.get(one, before) != before
     }
-    return Done(order.split_id, log.undone_by(order.split_id, _MOST_LINKS), moved)
+    return SplitResult(order.split_id, log.undone_by(order.split_id, _MOST_LINKS), moved)
 
 
 def refuse_during_switch(epochs: Epochs, present: int) -> None:
@@ -130,7 +130,7 @@ def refuse_during_switch(epochs: Epochs, present: int) -> None:
 def wait_until_seen(log: IdentityLog, commands: Commands, order: Order, sent: int) -> None:
     """Wait until the views show the results of all commands; raise SplitError on timeout."""
     settled = commands.settle()
-    seen = log.taken(order.split_id).commands
+    seen = log.command_result(order.split_id).commands
     if not settled or seen < sent:
         raise SplitError(
             f"sent under the id {order.split_id}, but of {sent} commands the views show {seen} "

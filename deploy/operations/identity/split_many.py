@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from deploy.operations.identity.log import IdentityLog, Selection
+from deploy.operations.identity.log import IdentityLog, LinkSelection
 from deploy.operations.identity.split import Commands, Order, SplitError, wait_until_seen
 from ingest.publishing.port import NotAcknowledged
 from schemas.identifiers import Identifier
@@ -17,7 +17,7 @@ PAGE = 1_000
 SAMPLE = 20
 
 
-class Item(NamedTuple):
+class SplitTarget(NamedTuple):
     """One command of a split of many: an identifier or a link, and the source that it concerns."""
 
     one: Identifier
@@ -28,7 +28,7 @@ class Item(NamedTuple):
 
 
 @dataclass(slots=True)
-class Count:
+class LinkCount:
     """The number of links of a selection."""
 
     links: int = 0
@@ -37,17 +37,19 @@ class Count:
     sample: list[tuple[Identifier, Identifier]] = field(default_factory=list)
 
 
-def holding(log: IdentityLog, selection: Selection) -> Iterator[list[Item]]:
+def holding(log: IdentityLog, selection: LinkSelection) -> Iterator[list[SplitTarget]]:
     """Yield the links of a selection that hold, to be split."""
     for page in log.holding(selection, PAGE):
-        yield [Item(link.other, link.lead, selection.source, link.source) for link in page]
+        yield [SplitTarget(link.other, link.lead, selection.source, link.source) for link in page]
 
 
-def standing(log: IdentityLog, selection: Selection, split_id: str) -> Iterator[list[Item]]:
+def active_splits(
+    log: IdentityLog, selection: LinkSelection, split_id: str
+) -> Iterator[list[SplitTarget]]:
     """Yield the standing splits, to be lifted: those of an id, or else of a selection's links."""
-    for page in log.standing(selection, PAGE, split_id):
+    for page in log.active_splits(selection, PAGE, split_id):
         yield [
-            Item(
+            SplitTarget(
                 Identifier(row.kind, row.value),
                 Identifier(row.lead_kind, row.lead_value) if row.lead_kind else None,
                 row.source,
@@ -57,9 +59,11 @@ def standing(log: IdentityLog, selection: Selection, split_id: str) -> Iterator[
         ]
 
 
-def count(pages: Iterable[Sequence[Item]], each: Callable[[Sequence[Item]], None]) -> Count:
+def count(
+    pages: Iterable[Sequence[SplitTarget]], each: Callable[[Sequence[SplitTarget]], None]
+) -> LinkCount:
     """Count the items of all pages and pass each page on. Memory is bounded by one page."""
-    total = Count()
+    total = LinkCount()
     for page in pages:
         each(page)
         total.links += len(page)
@@ -74,11 +78,11 @@ def count(pages: Iterable[Sequence[Item]], each: Callable[[Sequence[Item]], None
 def split_many(
     log: IdentityLog,
     commands: Commands,
-    pages: Iterable[Sequence[Item]],
+    pages: Iterable[Sequence[SplitTarget]],
     order: Order,
     *,
     pause: bool,
-) -> Count:
+) -> LinkCount:
     """Send one command for each item, and wait until the views show all results.
 
     `pause`: wait after each page too, because the broker cannot hold all of them. If interrupted,
@@ -86,7 +90,7 @@ def split_many(
     """
     sent = 0
 
-    def send(page: Sequence[Item]) -> None:
+    def send(page: Sequence[SplitTarget]) -> None:
         nonlocal sent
         try:
             commands.send([order.command(item.one, item.lead, item.source) for item in page])

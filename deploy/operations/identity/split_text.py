@@ -7,19 +7,19 @@ from dataclasses import asdict
 from typing import Any
 
 from deploy.operations.identity.explain_text import MOST, name, some_links
-from deploy.operations.identity.log import Link, Taken
-from deploy.operations.identity.split import Done, Plan
-from deploy.operations.identity.split_many import Count
+from deploy.operations.identity.log import CommandResult, Link
+from deploy.operations.identity.split import SplitPlan, SplitResult
+from deploy.operations.identity.split_many import LinkCount
 
 
-def planned(plan: Plan) -> Iterator[str]:
+def planned(plan: SplitPlan) -> Iterator[str]:
     """Yield the effect that a split of one identifier would have."""
     what = "open again" if plan.lift else "undo"
     yield f"would {what}: {_some(len(plan.links), 'link')} of {name(plan.identifier)}"
     yield from some_links(plan.links)
 
 
-def done(plan: Plan, what: Done) -> Iterator[str]:
+def done(plan: SplitPlan, what: SplitResult) -> Iterator[str]:
     """Yield the effect of a split of one identifier, and the command that lifts it."""
     one = name(plan.identifier)
     did = "lifted" if plan.lift else "split"
@@ -35,7 +35,7 @@ def done(plan: Plan, what: Done) -> Iterator[str]:
         yield f"to lift it: touchline identity split {one} --lift"
 
 
-def counted(total: Count, *, lift: bool) -> Iterator[str]:
+def counted(total: LinkCount, *, lift: bool) -> Iterator[str]:
     """Yield the effect that a split of many links would have."""
     what = "open again" if lift else "undo"
     yield f"would {what}: {_some(total.links, 'link')}; give --apply to do it"
@@ -48,18 +48,18 @@ def counted(total: Count, *, lift: bool) -> Iterator[str]:
         yield f"  {name(lead)} with {name(one)}" if lead != one else f"  {name(one)}"
 
 
-def applied(total: Count, split_id: str, taken: Taken, *, lift: bool) -> Iterator[str]:
+def applied(total: LinkCount, split_id: str, result: CommandResult, *, lift: bool) -> Iterator[str]:
     """Yield the effect of a split of many links, and the command that lifts it."""
     if not total.links:
         yield "no links: nothing was done"
         return
     undid = "open until a touch names both again" if lift else "undone"
-    yield f"{_some(taken.voided, 'link')} {undid}, {_some(taken.moved, 'move')}; id {split_id}"
+    yield f"{_some(result.voided, 'link')} {undid}, {_some(result.moved, 'move')}; id {split_id}"
     if not lift:
         yield f"to lift it: touchline identity split --lift --split-id {split_id} --apply"
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(plan: SplitPlan) -> dict[str, Any]:
     """Return `planned` for programs."""
     return {
         "action": "lift" if plan.lift else "split",
@@ -69,7 +69,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def done_json(plan: Plan, what: Done) -> dict[str, Any]:
+def done_json(plan: SplitPlan, what: SplitResult) -> dict[str, Any]:
     """Return `done` for programs."""
     return plan_json(plan) | {
         "applied": True,
@@ -83,12 +83,12 @@ def done_json(plan: Plan, what: Done) -> dict[str, Any]:
 
 
 def count_json(
-    total: Count, *, lift: bool, split_id: str = "", taken: Taken | None = None
+    total: LinkCount, *, lift: bool, split_id: str = "", result: CommandResult | None = None
 ) -> dict[str, Any]:
-    """Return `counted` or, if `taken` is given, `applied` for programs."""
+    """Return `counted` or, if `result` is given, `applied` for programs."""
     return {
         "action": "lift" if lift else "split",
-        "applied": taken is not None,
+        "applied": result is not None,
         "links": total.links,
         "by": [
             {"source": source, "lead_kind": lead_kind, "kind": kind, "links": links}
@@ -97,8 +97,8 @@ def count_json(
         "sample": [[lead._asdict(), one._asdict()] for lead, one in total.sample],
     } | (
         {}
-        if taken is None
-        else {"split_id": split_id, "voided": taken.voided, "moved": taken.moved}
+        if result is None
+        else {"split_id": split_id, "voided": result.voided, "moved": result.moved}
     )
 
 

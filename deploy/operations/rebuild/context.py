@@ -10,22 +10,24 @@ from typing import NamedTuple
 from kafka.errors import KafkaError
 
 from deploy.config.settings import Configuration
-from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Control, Generation, watch
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.kafka.topics import Cluster, KafkaNotReady
 from deploy.kafka.topology import readers
-from deploy.operations.rebuild.leftovers import remove_abandoned
+from deploy.operations.rebuild.cleanup import remove_abandoned
 from deploy.operations.rebuild.live_copy import LiveCopy
-from deploy.operations.rebuild.processes import Crew
-from deploy.operations.rebuild.replay import Processing, Replay, Say
+from deploy.operations.rebuild.processes import RebuildProcesses
+from deploy.operations.rebuild.progress import GenerationProgress, Say
+from deploy.operations.rebuild.replay import HistoryReplay
 from deploy.runtime.signals import Interrupts
-from ingest.publishing.blocking import BatchPublisher
 from schemas.errors import TouchlineError
 from sinks.clickhouse.client import ClickHouse, ClickHouseError
 from sinks.clickhouse.epochs import Epochs
 
 #: Seconds to wait for the processes of an epoch to join their groups.
 MEMBERS_S = 90.0
+#: The name under which the publishers of a rebuild connect to Kafka.
+CLIENT_ID = "touchline-rebuild"
 _LOOK_S = 0.2
 
 
@@ -36,12 +38,12 @@ class RebuildError(TouchlineError):
 class Tools(NamedTuple):
     """The open publishers of an epoch."""
 
-    processing: Processing
-    replay: Replay
+    progress: GenerationProgress
+    replay: HistoryReplay
     copy: LiveCopy
 
 
-class Site:
+class RebuildContext:
     """The context of a rebuild, for the main thread; at its end no process is left.
 
     While it is entered, SIGTERM raises KeyboardInterrupt too.
@@ -56,31 +58,31 @@ class Site:
         self.say = say
         self.epochs = Epochs(store, self.settings.namespace)
         self._interrupts = Interrupts()
-        self._crew = Crew(configuration, self._interrupts, say)
+        self._processes = RebuildProcesses(configuration, self._interrupts, say)
         self._own: Generation | None = None
         self._overtaken = False
 
-    def __enter__(self) -> Site:
-        self._interrupts.take()
+    def __enter__(self) -> RebuildContext:
+        self._interrupts.install()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._uninterrupted()
-        self._crew.stop()
-        self._interrupts.give_back()
+        self._processes.stop()
+        self._interrupts.restore()
 
     def work_on(self, own: Generation) -> None:
         """Start the processes of an epoch and wait for them to join. Raises `RebuildError`."""
         self._own = own
         watch(self.settings.kafka, self.settings.namespace, self._heard)
-        self._crew.start()
+        self._processes.start()
         if not self.members(own, 1):
-            raise RebuildError(f"the processes do not start, see {self._crew.folder}")
+            raise RebuildError(f"the processes do not start, see {self._processes.folder}")
 
     def abandon(self, own: Generation) -> None:
         """Stop the processes, and remove everything that was built."""
         self._uninterrupted()
-        self._crew.stop()
+        self._processes.stop()
         self.say("removing what was built")
         try:
             remove_abandoned(self.settings, self.store, self.cluster, own)
@@ -89,25 +91,24 @@ class Site:
 
     def beat(self) -> None:
         """Check the processes; call it often. Raises `RebuildError` once another rebuild begins."""
-        self._crew.check()
+        self._processes.check()
         if self._overtaken:
             raise RebuildError("another rebuild has begun, this one ends")
 
-    def processing(self, of: Generation) -> Processing:
-        """Return the processes of an epoch."""
-        return Processing(self.settings, of.namespace, self.say, self.beat)
+    def progress(self, of: Generation) -> GenerationProgress:
+        """Return the progress of the processes of an epoch."""
+        return GenerationProgress(self.settings, of.namespace, self.say, self.beat)
 
     @contextmanager
     def tools(self, own: Generation) -> Iterator[Tools]:
         """Yield the publishers to an epoch: from the history, and from the generation before it."""
-        processing = self.processing(own)
-        connection = kafka_connection(self.settings.kafka, own.namespace)
+        progress = self.progress(own)
         before = own.before or self.settings.namespace
         with (
-            BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
+            OperatorPublisher(self.settings.kafka, own.namespace, CLIENT_ID) as publisher,
             LiveCopy(self.settings.kafka, before, own.namespace, publisher) as copy,
         ):
-            yield Tools(processing, Replay(processing, publisher), copy)
+            yield Tools(progress, HistoryReplay(progress, publisher), copy)
 
     def members(self, of: Generation, count: int, within: float = MEMBERS_S) -> bool:
         """Wait until every consumer group of an epoch has `count` members; False on timeout."""
@@ -126,4 +127,4 @@ class Site:
 
     def _uninterrupted(self) -> None:
         """Ignore further signals, so that they cannot interrupt the following steps."""
-        self._interrupts.call_instead(lambda: None)
+        self._interrupts.redirect(lambda: None)

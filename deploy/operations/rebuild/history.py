@@ -12,7 +12,7 @@ from ingest.publishing.port import Message
 from schemas.identifiers import identifier_id
 from schemas.messages import LinkMessage, LinkRequest, SplitCommand, encode
 from schemas.times import parse_ms
-from schemas.topics import LINKS, TOUCHPOINTS
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 from schemas.touchpoint_row import TouchpointRow
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.tables import databases, quoted
@@ -230,4 +230,4 @@ def _split(row: dict[str, Any]) -> Message:
 
 def _message(kind: str, value: str, message: LinkMessage, at_ms: int) -> Message:
     key = identifier_id(kind, value).encode()
-    return Message(LINKS.name, key, encode(message), at_ms, _PARTITION)
+    return Message(LINK_REQUESTS.name, key, encode(message), at_ms, _PARTITION)

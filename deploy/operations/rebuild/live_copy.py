@@ -15,15 +15,15 @@ from kafka.structs import OffsetAndMetadata
 
 from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
-from ingest.publishing.blocking import BatchPublisher
+from deploy.kafka.operator_publisher import OperatorPublisher
 from ingest.publishing.port import WRITTEN, Message
-from schemas.topics import LINKS, full_name
+from schemas.topics import LINK_REQUESTS, full_name
 
 GROUP = "touchline-rebuild"
 #: Key of the records that `Switch` tries to write to a closed topic.
 PROBE = b"closed?"
 #: Topics in the order in which a round copies them.
-COPIED = (LINKS, *WRITTEN)
+COPIED = (LINK_REQUESTS, *WRITTEN)
 _MOST = 4_000
 _POLL_MS = 500
 
@@ -40,7 +40,7 @@ class LiveCopy:
     """
 
     def __init__(
-        self, kafka: KafkaSettings, source: str, target: str, publisher: BatchPublisher
+        self, kafka: KafkaSettings, source: str, target: str, publisher: OperatorPublisher
     ) -> None:
         """Copy from the namespace `source` to `target`, to which the publisher must publish."""
         self._source = source
@@ -123,7 +123,7 @@ class LiveCopy:
 
 
 def _messages(topic: str, records: list[Any], end: int) -> list[Message]:
-    partition = 0 if topic == LINKS.name else None
+    partition = 0 if topic == LINK_REQUESTS.name else None
     return [
         Message(topic, record.key, record.value, record.timestamp, partition)
         for record in records

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from deploy.config.settings import Configuration, child_environment
-from deploy.operations.rebuild.replay import Say
+from deploy.operations.rebuild.progress import Say
 from deploy.runtime.signals import Interrupts
 from deploy.runtime.supervisor import Child, Supervisor
 
 
-class Crew:
+class RebuildProcesses:
     """Worker and sink of the next epoch, which end with this process. For the main thread."""
 
     def __init__(self, configuration: Configuration, interrupts: Interrupts, say: Say) -> None:
@@ -19,11 +18,6 @@ class Crew:
         self._interrupts = interrupts
         self.folder = configuration.settings.state.absolute() / "rebuild"
         self._supervisor = Supervisor(self.folder, say)
-
-    @property
-    def logs(self) -> Path:
-        """Return the folder of their logs."""
-        return self.folder
 
     def start(self) -> None:
         """Start both. State that an earlier rebuild left is deleted."""

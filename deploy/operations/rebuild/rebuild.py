@@ -15,21 +15,25 @@ from datetime import UTC, datetime
 
 from kafka.errors import KafkaError
 
-from deploy.config.identity_policy import differences, restored
+from deploy.config.identity_policy import differences, parse_policy
 from deploy.config.settings import Configuration, Settings
-from deploy.kafka.clients import kafka_connection
 from deploy.kafka.control import Generation, present_generation, read_control
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.kafka.topics import KafkaNotReady, connect
-from deploy.operations.rebuild import beside
-from deploy.operations.rebuild.context import RebuildError, Site
+from deploy.operations.rebuild import parallel_build
+from deploy.operations.rebuild.cleanup import obsolete, ordered_table
+from deploy.operations.rebuild.context import CLIENT_ID, RebuildContext, RebuildError
 from deploy.operations.rebuild.history import Counts, History
-from deploy.operations.rebuild.leftovers import obsolete, ordered_table
-from deploy.operations.rebuild.replay import Processing, Replay, Say, keep, keep_no_longer
+from deploy.operations.rebuild.progress import GenerationProgress, Say
+from deploy.operations.rebuild.replay import (
+    HistoryReplay,
+    restore_retention,
+    suspend_retention,
+)
 from deploy.operations.rebuild.switch import switch
 from deploy.operations.setup import set_up
 from deploy.runtime.factories.clickhouse import clickhouse_config
-from ingest.publishing.blocking import BatchPublisher
-from schemas.topics import LINKS, TOUCHPOINTS
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.epochs import Epochs
 
@@ -39,7 +43,7 @@ _STATEMENT_S = 3_600
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RebuildPlan:
     """The plan of a rebuild."""
 
     present: Generation
@@ -59,21 +63,21 @@ class Plan:
         return counts.touches / TOUCHES_PER_SECOND + counts.links / LINKS_PER_SECOND
 
 
-def plan(configuration: Configuration) -> Plan:
+def plan(configuration: Configuration) -> RebuildPlan:
     """Return the plan of a rebuild now. Raises as `rebuild` does."""
-    with _open(configuration, lambda _: None) as site:
-        present = present_generation(site.settings)
-        shown = site.epochs.shown()
+    with _open(configuration, lambda _: None) as context:
+        present = present_generation(context.settings)
+        shown = context.epochs.shown()
         number = present.epoch if shown is None else shown.number
-        configured = site.settings.identity.policy()
-        changed = differences(restored(present.policy, configured), configured)
-        return Plan(
+        configured = context.settings.identity.policy()
+        changed = differences(parse_policy(present.policy, configured), configured)
+        return RebuildPlan(
             present,
-            _way(site, present),
-            History(site.store, site.settings.namespace, number).counts(),
-            site.settings.topic_partitions,
+            _way(context, present),
+            History(context.store, context.settings.namespace, number).counts(),
+            context.settings.topic_partitions,
             [f"{'.'.join(map(str, place))}: {text}" for place, text in changed],
-            beside.refused_order(site) or "",
+            parallel_build.refused_order(context) or "",
         )
 
 
@@ -85,25 +89,25 @@ def rebuild(configuration: Configuration, say: Say) -> bool:
     if interrupted later, a further call continues.
     """
     set_up(configuration.settings)
-    with _open(configuration, say) as site, site:
-        own = present_generation(site.settings)
-        way = _way(site, own)
+    with _open(configuration, say) as context, context:
+        own = present_generation(context.settings)
+        way = _way(context, own)
         if way == "in place":
-            touches = finish(site.settings, own, say)
+            touches = finish(context.settings, own, say)
             say(f"epoch {own.epoch} is shown: {touches:,} touchpoints processed")
             return True
         if way == "finish":
             say(f"going on with the switch to epoch {own.epoch}")
-            site.work_on(own)
+            context.work_on(own)
         else:
-            own, touches = beside.build(site, own)
+            own, touches = parallel_build.build(context, own)
             say(f"epoch {own.epoch} is built: {touches:,} stored touchpoints processed")
         try:
-            switch(site, own)
+            switch(context, own)
         except BaseException:
             say("the switch is not complete: touchline rebuild goes on with it")
             raise
-        return site.members(own, 2)
+        return context.members(own, 2)
 
 
 def complete(settings: Settings, say: Say) -> None:
@@ -120,21 +124,20 @@ def finish(settings: Settings, present: Generation, say: Say) -> int:
 
     Its worker and sink must run, and nothing else may write to its topics meanwhile.
     """
-    connection = kafka_connection(settings.kafka, present.namespace)
     with (
         _kafka_explained(settings),
         contextlib.closing(_patient(settings)) as store,
         _kept(settings, present),
-        BatchPublisher(connection, client_id="touchline-rebuild") as publisher,
+        OperatorPublisher(settings.kafka, present.namespace, CLIENT_ID) as publisher,
     ):
         epochs = Epochs(store, settings.namespace)
         shown = epochs.shown()
         history = History(store, settings.namespace, shown.number if shown else 0)
-        processing = Processing(settings, present.namespace, say)
-        replay = Replay(processing, publisher)
+        progress = GenerationProgress(settings, present.namespace, say)
+        replay = HistoryReplay(progress, publisher)
         replay.links(history)
         touches = replay.touches(history, ordered_table(present.epoch))
-        processing.drained()
+        progress.wait_until_drained()
         epochs.activate(present.epoch, datetime.now(UTC))
         epochs.drop_superseded()
     return touches
@@ -146,9 +149,9 @@ def _kept(settings: Settings, present: Generation) -> Iterator[None]:
         yield
         return
     with contextlib.closing(connect(settings.kafka)) as cluster:
-        keep(cluster, present.namespace)
+        suspend_retention(cluster, present.namespace)
         yield
-        keep_no_longer(cluster, present.namespace)
+        restore_retention(cluster, present.namespace)
 
 
 def is_empty(settings: Settings, present: Generation) -> bool:
@@ -157,8 +160,10 @@ def is_empty(settings: Settings, present: Generation) -> bool:
     An interrupted replay must not continue in place: the records already published would count
     twice.
     """
-    processing = Processing(settings, present.namespace, lambda _: None)
-    return not any(any(processing.ends(topic.name).values()) for topic in (LINKS, TOUCHPOINTS))
+    progress = GenerationProgress(settings, present.namespace, lambda _: None)
+    return not any(
+        any(progress.end_offsets(topic.name).values()) for topic in (LINK_REQUESTS, TOUCHPOINTS)
+    )
 
 
 def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:
@@ -172,14 +177,14 @@ def former_topics(configuration: Configuration, *, delete: bool) -> list[str]:
     return found
 
 
-def _way(site: Site, present: Generation) -> str:
-    shown = site.epochs.shown()
+def _way(context: RebuildContext, present: Generation) -> str:
+    shown = context.epochs.shown()
     if shown is not None and shown.number < present.epoch:
         if present.before is not None:
             return "finish"
-        if site.settings.kafka.embedded or is_empty(site.settings, present):
+        if context.settings.kafka.embedded or is_empty(context.settings, present):
             return "in place"
-    elif site.settings.kafka.embedded:
+    elif context.settings.kafka.embedded:
         raise RebuildError(
             "the embedded Kafka cannot hold a second epoch; touchline up makes a new one whenever "
             "it starts"
@@ -188,14 +193,14 @@ def _way(site: Site, present: Generation) -> str:
 
 
 @contextlib.contextmanager
-def _open(configuration: Configuration, say: Say) -> Iterator[Site]:
+def _open(configuration: Configuration, say: Say) -> Iterator[RebuildContext]:
     settings = configuration.settings
     with (
         _kafka_explained(settings),
         contextlib.closing(_patient(settings)) as store,
         contextlib.closing(connect(settings.kafka)) as cluster,
     ):
-        yield Site(configuration, store, cluster, say)
+        yield RebuildContext(configuration, store, cluster, say)
 
 
 def _patient(settings: Settings) -> ClickHouse:

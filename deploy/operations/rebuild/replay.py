@@ -9,105 +9,47 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from deploy.config.settings import Settings
 from deploy.kafka.admission import Backlog
-from deploy.kafka.lag import BrokerLags, Lag, Lags, Reader, drain
+from deploy.kafka.lag import BrokerLags
+from deploy.kafka.operator_publisher import OperatorPublisher
 from deploy.kafka.topics import Cluster
-from deploy.kafka.topology import readers
 from deploy.operations.rebuild.history import History
-from ingest.publishing.blocking import BatchPublisher
+from deploy.operations.rebuild.progress import GenerationProgress
 from ingest.publishing.port import Message
-from schemas.topics import ASSIGNMENTS, LINKS, TOUCHPOINTS, TRAILS, full_name
+from schemas.topics import LINK_REQUESTS, TOUCHPOINTS, TRAILS, full_name
 
 #: Records sent, and acknowledged, at once.
 _SLICE = 4_000
 _PROGRESS_S = 10.0
-#: Seconds after which a wait is reported; it then continues, because records in Kafka stay there.
-_DRAIN_S = 30.0
 
 #: Topics whose records are replayed with their original times, which may be years ago.
-_REPLAYED = (TOUCHPOINTS, LINKS)
-
-Say = Callable[[str], None]
+_REPLAYED = (TOUCHPOINTS, LINK_REQUESTS)
 
 
-def keep(cluster: Cluster, namespace: str) -> None:
-    """Have Kafka keep replayed records however old they are, until `keep_no_longer`."""
+def suspend_retention(cluster: Cluster, namespace: str) -> None:
+    """Have Kafka keep replayed records however old they are, until `restore_retention`."""
     names = [full_name(namespace, topic.name) for topic in _REPLAYED]
     cluster.configure(names, {"retention.ms": "-1"})
 
 
-def keep_no_longer(cluster: Cluster, namespace: str) -> None:
+def restore_retention(cluster: Cluster, namespace: str) -> None:
     """Restore the normal retention of those topics."""
     for topic in _REPLAYED:
         cluster.configure([full_name(namespace, topic.name)], topic.config())
 
 
-class Processing:
-    """The processes of one generation, and their progress."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        namespace: str,
-        say: Say,
-        beat: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Prepare. `beat` is called often during a wait; its exceptions end the wait."""
-        self.settings = settings
-        self.namespace = namespace
-        self.say = say
-        self.beat = beat
-
-    def readers(self) -> list[Reader]:
-        """Return all readers of topics of the generation."""
-        return readers(self.namespace)
-
-    def answered(self) -> None:
-        """Wait until all present links are decided and the `trails` stage has the answers."""
-        names = {full_name(self.namespace, topic.name) for topic in (LINKS, ASSIGNMENTS)}
-        self._wait(one for one in self.readers() if one.topic in names)
-
-    def drained(self) -> None:
-        """Wait until all records that are present now have reached ClickHouse."""
-        self._wait(self.readers())
-
-    def reached(self, topic: str) -> dict[int, int]:
-        """Return partition -> offset up to which a topic, by its logical name, is processed."""
-        return {lag.partition: max(lag.committed, lag.start) for lag in self._lags(topic)}
-
-    def ends(self, topic: str) -> dict[int, int]:
-        """Return partition -> end offset of a topic, by its logical name, at this moment."""
-        return {lag.partition: lag.end for lag in self._lags(topic)}
-
-    def _lags(self, topic: str) -> list[Lag]:
-        name = full_name(self.namespace, topic)
-        whom = [one for one in self.readers() if one.topic == name]
-        with contextlib.closing(BrokerLags(self.settings.kafka, whom)) as lags:
-            return lags.read()
-
-    def _wait(self, whom: Iterable[Reader]) -> None:
-        def beat() -> bool:
-            self.beat()
-            return False
-
-        with contextlib.closing(BrokerLags(self.settings.kafka, whom)) as lags:
-            while not drain(lags, _DRAIN_S, give_up=beat):
-                self.say(f"{_unread(lags, self.namespace)} still to be processed")
-
-
-class Replay:
+class HistoryReplay:
     """A publisher of the history to one generation."""
 
     def __init__(
         self,
-        processing: Processing,
-        publisher: BatchPublisher,
+        progress: GenerationProgress,
+        publisher: OperatorPublisher,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._processing = processing
+        self._progress = progress
         self._publisher = publisher
         self._clock = clock
 
@@ -117,9 +59,9 @@ class Replay:
         total = counts.links + counts.splits
         if not total:
             return 0
-        self._processing.say(f"deciding {counts.links:,} links and {counts.splits:,} splits again")
+        self._progress.say(f"deciding {counts.links:,} links and {counts.splits:,} splits again")
         self._publish(history.links(), total, "links")
-        self._processing.answered()
+        self._progress.wait_until_answered()
         return total
 
     def touches(self, history: History, table: str) -> int:
@@ -127,7 +69,7 @@ class Replay:
         try:
             total = history.put_in_order(table)
             if total:
-                self._processing.say(f"processing {total:,} stored touchpoints again")
+                self._progress.say(f"processing {total:,} stored touchpoints again")
                 self._publish(history.touches(table), total, "touchpoints")
         finally:
             history.drop(table)
@@ -143,37 +85,27 @@ class Replay:
                     self._publisher.publish(part)
                     done += len(part)
                     until_room()
-                    self._processing.beat()
+                    self._progress.beat()
                 if self._clock() - said > _PROGRESS_S:
                     said = self._clock()
                     rate = done / (said - began)
-                    self._processing.say(f"{done:,} of {total:,} {what} published, {rate:,.0f}/s")
+                    self._progress.say(f"{done:,} of {total:,} {what} published, {rate:,.0f}/s")
 
     @contextlib.contextmanager
     def _room(self) -> Iterator[Callable[[], None]]:
         """Yield a function that waits until the embedded broker has room; a real one always has."""
-        processing = self._processing
-        kafka, namespace = processing.settings.kafka, processing.namespace
+        progress = self._progress
+        kafka, namespace = progress.settings.kafka, progress.namespace
         if not kafka.embedded:
             yield lambda: None
             return
         source, between = (full_name(namespace, topic.name) for topic in (TOUCHPOINTS, TRAILS))
-        with contextlib.closing(BrokerLags(kafka, processing.readers())) as lags:
+        with contextlib.closing(BrokerLags(kafka, progress.readers())) as lags:
             backlog = Backlog(lags, source, between)
 
             def until_room() -> None:
                 while backlog.is_full():
-                    processing.beat()
+                    progress.beat()
                     time.sleep(0.1)
 
             yield until_room
-
-
-def _unread(lags: Lags, namespace: str) -> str:
-    """Describe the largest lag of any topic."""
-    most: dict[str, int] = {}
-    for lag in lags.read():
-        by_reader = most.setdefault(lag.reader.topic, 0)
-        most[lag.reader.topic] = by_reader + lag.records
-    topic = max(most, key=lambda name: most[name])
-    return f"{most[topic]:,} records of {topic.removeprefix(namespace).removeprefix('.')}"

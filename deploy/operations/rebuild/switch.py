@@ -22,11 +22,11 @@ from deploy.config.sections import KafkaSettings
 from deploy.kafka.clients import blocking
 from deploy.kafka.control import NEXT, Generation, announce, read_generation
 from deploy.kafka.topics import Cluster, KafkaNotReady
-from deploy.operations.rebuild.context import Site, Tools
+from deploy.operations.rebuild.context import RebuildContext, Tools
 from deploy.operations.rebuild.live_copy import PROBE, LiveCopy, Offsets
-from deploy.operations.rebuild.replay import keep_no_longer
+from deploy.operations.rebuild.replay import restore_retention
 from ingest.publishing.port import WRITTEN
-from schemas.topics import LINKS, REJECTED, TOUCHPOINTS, VIOLATIONS, full_name
+from schemas.topics import LINK_REQUESTS, REJECTED, TOUCHPOINTS, VIOLATIONS, full_name
 
 #: Seconds without new records after which all gateways, which hear of a change at once, count as
 #: having changed over.
@@ -37,43 +37,45 @@ _LOOK_S = 0.2
 _ATTEMPTS = 100
 
 
-def switch(site: Site, own: Generation) -> None:
+def switch(context: RebuildContext, own: Generation) -> None:
     """Make an epoch, built up to the newest record, the present one, and show it."""
-    settings = site.settings
+    settings = context.settings
     before = own.before or settings.namespace
-    former = site.processing(Generation(0, own.cluster_id, before))
-    _announce(site, own)
-    with site.tools(own) as tools:
+    former = context.progress(Generation(0, own.cluster_id, before))
+    _announce(context, own)
+    with context.tools(own) as tools:
 
         def a_round() -> None:
-            copy_round(tools, former.reached(TOUCHPOINTS.name), site.beat)
+            copy_round(tools, former.processed_offsets(TOUCHPOINTS.name), context.beat)
 
         if not _until_quiet(tools.copy, a_round):
-            site.say("a gateway goes on writing to the former topics; it answers 503 from now on")
-        close_topics(site.cluster, settings.kafka, before)
-        copy_round(tools, tools.copy.ends(TOUCHPOINTS.name), site.beat)
+            context.say(
+                "a gateway goes on writing to the former topics; it answers 503 from now on"
+            )
+        close_topics(context.cluster, settings.kafka, before)
+        copy_round(tools, tools.copy.ends(TOUCHPOINTS.name), context.beat)
         for topic in (REJECTED, VIOLATIONS):
-            tools.copy.copy(topic.name, tools.copy.ends(topic.name), site.beat)
-        tools.processing.drained()
-    site.epochs.activate(own.epoch, datetime.now(UTC))
-    site.say(f"the views show epoch {own.epoch}")
-    site.epochs.drop_superseded()
-    keep_no_longer(site.cluster, own.namespace)
+            tools.copy.copy(topic.name, tools.copy.ends(topic.name), context.beat)
+        tools.progress.wait_until_drained()
+    context.epochs.activate(own.epoch, datetime.now(UTC))
+    context.say(f"the views show epoch {own.epoch}")
+    context.epochs.drop_superseded()
+    restore_retention(context.cluster, own.namespace)
 
 
 def copy_round(tools: Tools, touches: Offsets, beat: Callable[[], None]) -> None:
     """Copy the present links, wait for the answers, copy touches up to these offsets."""
-    if tools.copy.copy(LINKS.name, tools.copy.ends(LINKS.name), beat):
-        tools.processing.answered()
+    if tools.copy.copy(LINK_REQUESTS.name, tools.copy.ends(LINK_REQUESTS.name), beat):
+        tools.progress.wait_until_answered()
     tools.copy.copy(TOUCHPOINTS.name, touches, beat)
 
 
-def _announce(site: Site, own: Generation) -> None:
-    kafka, namespace = site.settings.kafka, site.settings.namespace
+def _announce(context: RebuildContext, own: Generation) -> None:
+    kafka, namespace = context.settings.kafka, context.settings.namespace
     present = read_generation(kafka, namespace)
     if present is None or present.epoch != own.epoch:
         announce(kafka, namespace, own)
-        site.say(f"switching to epoch {own.epoch}")
+        context.say(f"switching to epoch {own.epoch}")
     announce(kafka, namespace, None, NEXT)
 
 

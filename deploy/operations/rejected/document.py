@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from deploy.operations.rejected.assessment import ReplayAssessment
 from deploy.operations.rejected.log import Mark, Refusal
 from deploy.operations.rejected.replay import Total
-from deploy.operations.rejected.verdict import Verdict
 from ingest.intake.replay_context import ReplayContext
 from schemas.times import rfc3339
 
@@ -19,13 +19,13 @@ _READABLE = frozenset("\t\n\r")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RefusalDetails:
     """A refusal, the result of its replay, and its events that the views show."""
 
     refusal: Refusal
     mark: Mark | None
     #: The outcome that a replay today would have.
-    verdict: Verdict
+    assessment: ReplayAssessment
     events: set[str]
 
 
@@ -41,9 +41,9 @@ def listed(
     return {"counts": [told(row) for row in counts], "rejected": [told(row) for row in rows]}
 
 
-def shown(it: Shown) -> dict[str, Any]:
+def shown(it: RefusalDetails) -> dict[str, Any]:
     """Return one refusal completely. The payload is base64, and also text if it is readable."""
-    refusal, verdict = it.refusal, it.verdict
+    refusal, assessment = it.refusal, it.assessment
     fields = asdict(refusal)
     for name in ("payload", "key", "received_ms", "request"):
         fields.pop(name)
@@ -60,11 +60,11 @@ def shown(it: Shown) -> dict[str, Any]:
         "payload_base64": _base64(refusal.payload),
         "replay": replay,
         "today": {
-            "replayable": verdict.goes and it.mark is None,
-            "accepted": len(verdict.touches),
-            "refused": len(verdict.refused),
-            "returned_to": verdict.returned.topic if verdict.returned else None,
-            "why": verdict.why,
+            "replayable": assessment.goes and it.mark is None,
+            "accepted": len(assessment.touches),
+            "refused": len(assessment.refused),
+            "returned_to": assessment.returned.topic if assessment.returned else None,
+            "why": assessment.why,
         },
     }
 

@@ -90,7 +90,7 @@ WHERE form = 'record' AND inserted_at > fromUnixTimestamp64Milli({now:Int64}, 'U
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class RefusalSelection:
     """Refusals by source and reason ('' any), time of receipt (half open), or by their ids."""
 
     source: str = ""
@@ -147,7 +147,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     event_ids: tuple[str, ...] = ()
 
 
-class Place(NamedTuple):
+class TouchKey(NamedTuple):
     """The identity of a touch: (source, event id, lead id)."""
 
     source: str
@@ -155,7 +155,7 @@ class Place(NamedTuple):
     lead_id: str
 
     @classmethod
-    def of(cls, row: TouchpointRow) -> Place:
+    def of(cls, row: TouchpointRow) -> TouchKey:
         """Return the identity of a touch."""
         return cls(row.source, row.event_id, row.lead_id)
 
@@ -167,11 +167,11 @@ class RejectedLog:
         self._clickhouse = clickhouse
         self._names = databases(namespace)
 
-    def counts(self, selection: Selection) -> list[dict[str, Any]]:
+    def counts(self, selection: RefusalSelection) -> list[dict[str, Any]]:
         """Count refusals by source, connector and reason, and those of them that were replayed."""
         return self._rows(_COUNTS, selection)
 
-    def listed(self, selection: Selection, limit: int) -> list[dict[str, Any]]:
+    def listed(self, selection: RefusalSelection, limit: int) -> list[dict[str, Any]]:
         """Return the newest refusals, without their payload."""
         return self._rows(_LISTED, selection, limit=limit)
 
@@ -202,7 +202,7 @@ class RejectedLog:
         """Return the time by ClickHouse's clock, the one that sets `inserted_at`."""
         return int(self._rows(_NOW)[0]["now_ms"])
 
-    def open(self, selection: Selection, now_ms: int) -> Iterator[list[Refusal]]:
+    def open(self, selection: RefusalSelection, now_ms: int) -> Iterator[list[Refusal]]:
         """Yield pages of unmarked refusals that existed at `now_ms`, in order of receipt.
 
         Marks that are set meanwhile do not affect the iteration.
@@ -215,7 +215,7 @@ class RejectedLog:
             for some in _chunks(page):
                 yield self._load(_exactly(some))
 
-    def stored(self, touches: Collection[TouchpointRow]) -> set[Place]:
+    def stored(self, touches: Collection[TouchpointRow]) -> set[TouchKey]:
         """Return those of these touches that ClickHouse already has."""
         places = {
             f"(toDateTime({parse_ms(touch.occurred_at) // DAY_MS * DAY_MS // 1000}, 'UTC'), "
@@ -223,11 +223,11 @@ class RejectedLog:
             for touch in touches
         }
         ordered = sorted(places)
-        found: set[Place] = set()
+        found: set[TouchKey] = set()
         for start in range(0, len(ordered), _PLACES):
             some = ", ".join(ordered[start : start + _PLACES])
-            found |= {Place(**row) for row in self._rows(_STORED.replace("{places}", some))}
-        return found & {Place.of(touch) for touch in touches}
+            found |= {TouchKey(**row) for row in self._rows(_STORED.replace("{places}", some))}
+        return found & {TouchKey.of(touch) for touch in touches}
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Store the results of replays; storing one again changes nothing."""
@@ -244,7 +244,7 @@ class RejectedLog:
         return [_refusal(row) for row in self._rows(sql)]
 
     def _rows(
-        self, sql: str, selection: Selection | None = None, **parameters: Any
+        self, sql: str, selection: RefusalSelection | None = None, **parameters: Any
     ) -> list[dict[str, Any]]:
         values = self._names._asdict() | parameters
         if selection is not None:

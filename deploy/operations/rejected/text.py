@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from deploy.operations.rejected.document import Shown, moment, payload_text
+from deploy.operations.rejected.assessment import ReplayAssessment
+from deploy.operations.rejected.document import RefusalDetails, moment, payload_text
 from deploy.operations.rejected.log import Mark, Refusal
-from deploy.operations.rejected.replay import SHOWN, Group, Of, Total
-from deploy.operations.rejected.verdict import Verdict
+from deploy.operations.rejected.replay import SHOWN, Group, GroupKey, Total
 from ingest.intake.replay_context import ReplayContext
 from schemas.times import rfc3339
 
@@ -57,7 +57,7 @@ def listed(counts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]
         )
 
 
-def shown(it: Shown) -> Iterator[str]:
+def shown(it: RefusalDetails) -> Iterator[str]:
     """Yield all of one refusal, the payload last."""
     refusal = it.refusal
     yield from _aligned([(f"{name}", value) for name, value in _facts(it)])
@@ -109,7 +109,7 @@ def settled(complete: bool, refused: int, wait_s: float) -> Iterator[str]:
         )
 
 
-def _facts(it: Shown) -> Iterator[tuple[str, str]]:
+def _facts(it: RefusalDetails) -> Iterator[tuple[str, str]]:
     refusal = it.refusal
     yield "rejected", refusal.rejected_id
     yield "received", rfc3339(refusal.received_ms)
@@ -128,7 +128,7 @@ def _facts(it: Shown) -> Iterator[tuple[str, str]]:
     yield "payload", f"{_FORMS[refusal.form]}, {_some(len(refusal.payload), 'byte')}"
     if it.mark is None:
         yield "replayed", "no"
-        yield "today", _today(it.verdict)
+        yield "today", _today(it.assessment)
     else:
         yield "replayed", _mark(it.mark, it.events)
 
@@ -139,15 +139,15 @@ def _record(refusal: Refusal) -> str:
     return f"topic {refusal.topic}, partition {refusal.partition}, key {shown}"
 
 
-def _today(verdict: Verdict) -> str:
-    if not verdict.goes:
-        return f"would still be refused: {plain(verdict.why)}"
-    if verdict.returned is not None:
-        return f"would go back to the topic {verdict.returned.topic}"
-    accepted = f"would be accepted: {_some(len(verdict.touches), 'touch', 'touches')}"
-    if not verdict.refused:
+def _today(assessment: ReplayAssessment) -> str:
+    if not assessment.goes:
+        return f"would still be refused: {plain(assessment.why)}"
+    if assessment.returned is not None:
+        return f"would go back to the topic {assessment.returned.topic}"
+    accepted = f"would be accepted: {_some(len(assessment.touches), 'touch', 'touches')}"
+    if not assessment.refused:
         return accepted
-    return f"{accepted}; {_some(len(verdict.refused), 'event')} of it refused anew"
+    return f"{accepted}; {_some(len(assessment.refused), 'event')} of it refused anew"
 
 
 def _mark(mark: Mark, events: set[str]) -> str:
@@ -163,7 +163,7 @@ def _mark(mark: Mark, events: set[str]) -> str:
     return said
 
 
-def _group(of: Of, group: Group, *, applied: bool) -> Iterator[str]:
+def _group(of: GroupKey, group: Group, *, applied: bool) -> Iterator[str]:
     where = f"{_name(of.source)}, {_name(of.connector)}"
     yield f"{where}: {of.reason} ({group.refusals:,})"
     for outcome, count in sorted(group.outcomes.items()):
@@ -179,8 +179,8 @@ def _group(of: Of, group: Group, *, applied: bool) -> Iterator[str]:
         yield f"{rest:>8,}  stay for other reasons"
 
 
-def _of(row: Mapping[str, Any]) -> Of:
-    return Of(row["source"], row["connector"], row["reason"])
+def _of(row: Mapping[str, Any]) -> GroupKey:
+    return GroupKey(row["source"], row["connector"], row["reason"])
 
 
 def _name(text: str) -> str:

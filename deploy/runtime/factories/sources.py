@@ -1,4 +1,4 @@
-"""The configured sources, as the gateway, imports, pulls and replays use them."""
+"""The configured sources, as imports, pulls and replays use them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deploy.config.config_file import ConfigurationError
 from deploy.config.sections import SourceSettings
 from deploy.config.settings import Configuration, Settings
 from deploy.config.tracking_plan import read_plan
-from deploy.config.yaml_file import ConfigurationError, Location, Problem
 from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
 from ingest.files.reader import BatchSource
-from ingest.gateway.app import BROWSER_CONNECTORS
-from ingest.gateway.config import GatewayConfig, RateLimit, Source
 from ingest.intake.accept import SourcePolicy
 from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.source import ReadableSource
+from ingest.kit.keyed import KeyedWebhook
 from ingest.registry import ConnectorError, Registry
-
-
-def gateway_config(settings: Settings) -> GatewayConfig:
-    """Return the gateway's address and limits."""
-    gateway = settings.gateway
-    return GatewayConfig(
-        host=gateway.host,
-        port=gateway.port,
-        public_url=gateway.public_url,
-        trusted_proxies=gateway.trusted_proxies,
-        limits=limits(settings),
-        max_connections=gateway.limits.connections,
-    )
+from schemas.document import Location
+from schemas.errors import Problem
 
 
 def limits(settings: Settings) -> Limits:
-    """The bounds of a body and its events: of the gateway, imports, pulls and replays."""
+    """Return the bounds of a body and its events: of gateway, imports, pulls and replays."""
     given = settings.gateway.limits
     return Limits(
         max_body_bytes=given.body_bytes,
@@ -45,37 +33,25 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def gateway_sources(configuration: Configuration) -> list[Source]:
-    """Return the sources that the gateway serves; sources that are read in batches are left out.
-
-    Raises `ConfigurationError` with a problem for each source that cannot be made.
-    """
-    return [
-        Source(made.connector, made.policy, made.plan, _rate(made.source), _origins(made.source))
-        for made in _made(configuration)
-        if isinstance(made.connector, WebhookConnector)
-    ]
-
-
 def batch_sources(configuration: Configuration) -> list[BatchSource]:
-    """Return the sources that are read: files and pulled providers. Raises as `gateway_sources`."""
+    """Return the sources of files and pulled providers. Raises as `configured_sources`."""
     return [
         BatchSource(made.connector, made.policy, made.plan)
-        for made in _made(configuration)
+        for made in configured_sources(configuration)
         if isinstance(made.connector, BatchConnector)
     ]
 
 
 def read_sources(configuration: Configuration) -> list[ReadableSource]:
-    """Return the sources that can read a refused part again. Raises as `gateway_sources`."""
+    """Return the sources that can read a refused part again. Raises as `configured_sources`."""
     return [
         ReadableSource(made.connector, made.policy, made.plan)
-        for made in _made(configuration)
+        for made in configured_sources(configuration)
         if isinstance(made.connector, WebhookConnector | RowConnector)
     ]
 
 
-class _Made(NamedTuple):
+class ConfiguredSource(NamedTuple):
     """A configured source, with the objects made from it."""
 
     source: SourceSettings
@@ -84,8 +60,9 @@ class _Made(NamedTuple):
     plan: Plan | None
 
 
-def _made(configuration: Configuration) -> list[_Made]:
-    made: list[_Made] = []
+def configured_sources(configuration: Configuration) -> list[ConfiguredSource]:
+    """Return all sources. Raises `ConfigurationError`, a problem for each that cannot be made."""
+    made: list[ConfiguredSource] = []
     problems: list[Problem] = []
     registry = Registry()
     plans = Plans(configuration)
@@ -100,13 +77,18 @@ def _made(configuration: Configuration) -> list[_Made]:
         except ConnectorError as error:
             problems.append(source_problem(configuration, name, str(error)))
             continue
-        made.append(_Made(source, connector, source_policy(configuration.settings, name), plan))
-        if source.origins is not None and source.connector not in BROWSER_CONNECTORS:
+        policy = source_policy(configuration.settings, name)
+        made.append(ConfiguredSource(source, connector, policy, plan))
+        if source.origins is not None and not _is_for_pages(connector):
             message = f"pages do not send to a source of {source.connector}"
             problems.append(configuration.problem(("sources", name, "origins"), message))
     if problems:
         raise ConfigurationError(*problems)
     return made
+
+
+def _is_for_pages(connector: AnyConnector) -> bool:
+    return isinstance(connector, KeyedWebhook) and connector.cors is not None
 
 
 def source_policy(settings: Settings, name: str) -> SourcePolicy:
@@ -146,17 +128,6 @@ class Plans:
 
     def _wrong(self, name: str, setting: str, message: str) -> ConfigurationError:
         return ConfigurationError(self._configuration.problem(("sources", name, setting), message))
-
-
-def _rate(source: SourceSettings) -> RateLimit | None:
-    if source.rate_limit is None:
-        return None
-    rate = source.rate_limit
-    return RateLimit(rate.events_per_second, rate.burst or 2 * rate.events_per_second)
-
-
-def _origins(source: SourceSettings) -> frozenset[str] | None:
-    return None if source.origins is None else frozenset(source.origins)
 
 
 def source_problem(configuration: Configuration, name: str, message: str) -> Problem:

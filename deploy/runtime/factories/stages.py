@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from deploy.config.identity_policy import restored
+from deploy.config.identity_policy import parse_policy
+from deploy.config.segments import load_segments
 from deploy.config.settings import Settings
 from deploy.kafka.control import Generation
 from deploy.kafka.topology import partitions_of
 from processors.graph.stage import GraphStage
 from processors.profiles.stage import ProfilesStage
-from processors.segments import Segment, load_segments, required_features
+from processors.segments import Segment, required_features
 from processors.stage import Stage
 from processors.trails.stage import TrailsStage
 
@@ -19,7 +20,7 @@ def make_stage(
     name: str, settings: Settings, present: Generation, segments: Iterable[Segment] = ()
 ) -> Stage:
     """Make a stage by name, for an epoch and with the identity policy of that epoch."""
-    policy = restored(present.policy, settings.identity.policy())
+    policy = parse_policy(present.policy, settings.identity.policy())
     partitions = partitions_of(settings, present)
     segments = tuple(segments)
     makers: dict[str, Callable[[], Stage]] = {

@@ -14,10 +14,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from ingest.connector import Context, Options, Result
-from ingest.connectors.csv.connector import RowCells, Table, TableOptions
 from ingest.kit.fields import finish, identifiers, snake_case
 from ingest.kit.mapping import Cell, Time
+from ingest.kit.mapping_terms import ISO
 from ingest.kit.mapping_yaml import time_format, time_zone
+from ingest.kit.table_connector import RowCells, Table, TableOptions
 from ingest.kit.tables import Dialect
 from schemas.rejection import Rejection
 
@@ -113,7 +114,7 @@ class Cdr(Table):
         super().__init__(dialect, names, least=least)
         zone = time_zone(options.zone, "zone")
         self._times = {
-            name: Time(Cell((name,)), options.format or "", zone) for name in ("start", CALLDATE)
+            name: Time(Cell((name,)), options.format or ISO, zone) for name in ("start", CALLDATE)
         }
         self._options = options
         self._own = frozenset(_number(number) for number in options.own_numbers)

@@ -134,7 +134,7 @@ class Intercom(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one notification of the request; nothing if Intercom only tests the address."""
-        body = json_object(request.body)
+        body = json_object(request)
         if isinstance(body, Rejection):
             yield body
         elif body.get("topic") != "ping":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, PlainValidator
+from pydantic import AliasChoices, ConfigDict, Field, PlainValidator
 
 from ingest.connector import Context, Options, Request, Result, Row, RowConnector
-from ingest.connectors.csv.connector import mapped
 from ingest.kit.fields import Payload, finish, id_text, single_event
 from ingest.kit.lines import row_id, rows
 from ingest.kit.mapping import Mapping
@@ -21,7 +21,9 @@ class JsonLinesOptions(Options):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    map: Annotated[Mapping, PlainValidator(read_mapping)] | None = None
+    map: Annotated[Mapping, PlainValidator(read_mapping)] | None = Field(
+        default=None, validation_alias=AliasChoices("map", "mapping")
+    )
 
 
 class JsonLines(RowConnector):
@@ -40,15 +42,12 @@ class JsonLines(RowConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the touchpoint of a line."""
-        yield single_event(
-            request.body,
-            lambda event, payload: self._touch(event, row_id(request.path), payload),
-            "the line",
-        )
+        convert = partial(self._touch, row_id(request.path), context.source)
+        yield single_event(request, convert, "the line")
 
-    def _touch(self, event: dict[str, Any], event_id: str, payload: Payload) -> Result:
+    def _touch(self, event_id: str, source: str, event: dict[str, Any], payload: Payload) -> Result:
         if self._map is not None:
-            return mapped(self._map, _Cells(event), event_id, payload())
+            return self._map.result(_Cells(event), event_id, payload, source)
         given = event.get("event_id")
         return finish(
             {**event, "event_id": event_id} if given in (None, "") else event, [], payload

@@ -63,7 +63,7 @@ class Line(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request; none if LINE only tests the address."""
-        yield from listed_events(request.body, "events", context, _event)
+        yield from listed_events(request, "events", context, _event)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return the list around an event."""

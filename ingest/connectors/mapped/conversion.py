@@ -20,10 +20,10 @@ from ingest.connectors.mapped.extraction import Extraction
 from ingest.connectors.mapped.leftover import Tree, taken_by, tree
 from ingest.connectors.mapped.rules import MappingRules, PropertiesRule, TouchRule
 from ingest.kit.fields import Payload, derived_id, finish, snake_case
+from ingest.kit.mapping_terms import UNKNOWN_TYPE, unlisted_type
 from schemas.rejection import Rejection
 
 _NOBODY = "identifiers: none of them is in the event"
-_UNKNOWN = "type: the mapping does not take such an event"
 
 
 class Prepared(NamedTuple):
@@ -53,7 +53,7 @@ class Conversion:
         fields, mapped = rule or self._common
         kind = self._type(fields, rule is None and bool(self._rules), extraction, source)
         if kind is None and not extraction.problems:
-            return Rejection("unsupported", _UNKNOWN, payload())
+            return Rejection("unsupported", UNKNOWN_TYPE, payload())
         extracted = extraction.fields(fields, mapped)
         event_id = extracted["event_id"] or derived_id(event)
         touch = {**extracted, "type": kind, "event_id": event_id}
@@ -69,15 +69,16 @@ class Conversion:
         if rule.fixed is not None:
             return rule.fixed if self._keeps_unknown or not ruled_out else None
         word = extraction.word("type", rule) or ""
-        if rule.table is not None and word in rule.table:
-            return str(rule.table[word])
-        is_unknown = ruled_out or rule.table is not None
+        translation = rule.translation
+        if translation is not None and (found := translation.stated(word)) is not None:
+            return str(found)
+        is_unknown = ruled_out or (translation is not None and not translation.keeps_others)
         if is_unknown and not self._keeps_unknown:
             return None
         name = snake_case(word)
         if not name and not extraction.problems:
             extraction.problems.append("type: must be text with letters or digits")
-        return f"{snake_case(self._prefix or source)}_{name}" if is_unknown else name
+        return unlisted_type(word, self._prefix or source) if is_unknown else name
 
 
 def _is_met(when: Expression, event: dict[str, Any], scope: Scope) -> bool:

@@ -11,6 +11,7 @@ from ingest.connectors.mapped.leftover import Tree, is_larger, without
 from ingest.connectors.mapped.rules import Named, PropertiesRule, TouchRule
 from ingest.connectors.mapped.values import Computed, Word
 from ingest.kit.fields import Fields, id_text, identifiers
+from ingest.kit.mapping_terms import Separators
 
 #: Most values and characters of an object that is kept: more than a touchpoint can hold.
 _LARGEST = 1_000_000
@@ -57,12 +58,12 @@ class Extraction:
             "properties": self._properties(rule.properties, mapped),
         }
 
-    def _value(self, name: str, rule: Computed | None) -> Any:
+    def _value(self, name: str, rule: Computed | None, separators: Separators | None = None) -> Any:
         """Return a value; None if there is none, and for "" too."""
         if rule is None:
             return None
         try:
-            found = rule.read(self._event, self._scope)
+            found = rule.read(self._event, self._scope, separators)
         except ExpressionError as error:
             self._wrong(name, str(error))
             return None
@@ -74,9 +75,11 @@ class Extraction:
         return Fields(values, where, self.problems)
 
     def _known(self, name: str, rule: Word | None) -> Any:
-        """Return a fixed word, or the one that the table gives."""
+        """Return a word, translated."""
         found = None if rule is None else self.word(name, rule)
-        return found if rule is None or rule.table is None else rule.table.get(found or "")
+        if rule is None or rule.translation is None:
+            return found
+        return rule.translation.of(found or "", found)
 
     def _identifiers(self, rule: TouchRule) -> Iterator[tuple[str, str | None]]:
         for one in rule.identifiers or ():
@@ -123,8 +126,9 @@ class Extraction:
     def _money(self, rule: TouchRule) -> dict[str, Any] | None:
         if rule.value is None:
             return None
-        money = dict(self._read("value.", dict(rule.value)).values())
-        return None if money["amount"] is None else money
+        amount = self._value("value.amount", rule.value.amount, rule.value.separators)
+        currency = self._value("value.currency", rule.value.currency)
+        return None if amount is None else {"amount": amount, "currency": currency}
 
     def _number(self, name: str, rule: Computed | None) -> float | None:
         value = self._value(name, rule)
@@ -138,7 +142,11 @@ class Extraction:
 
     def _properties(self, rule: PropertiesRule | None, mapped: Tree) -> dict[str, Any]:
         found = without(self._event, mapped) if rule is None or rule.rest else {}
-        if rule is None or rule.expr is None:
+        if rule is None:
+            return found
+        named = dict(self._read("properties.", rule.columns).values())
+        found |= {name: value for name, value in named.items() if value is not None}
+        if rule.expr is None:
             return found
         return {**found, **self._small("properties", self._object("properties", rule.expr))}
 

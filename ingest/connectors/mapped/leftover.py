@@ -7,7 +7,8 @@ from typing import Any
 
 from ingest.connectors.mapped.expression_analysis import Path
 from ingest.connectors.mapped.expressions import Expression
-from ingest.connectors.mapped.values import Computed, Word, inside
+from ingest.connectors.mapped.origin import inside
+from ingest.connectors.mapped.values import Computed, Word
 
 #: Paths by their names, one inside the other; where one ends there is nothing below.
 Tree = dict[str, "Tree"]
@@ -43,12 +44,12 @@ def without(event: dict[str, Any], taken: Tree) -> dict[str, Any]:
 def taken_by(part: object) -> set[Path]:
     """Return the paths whose values are in a field of the touchpoint as they are.
 
-    Paths whose values a table translates are not among them: of a word that is not in the table
+    Paths whose values are translated are not among them: of a word that a table does not list
     nothing would be left.
     """
     if isinstance(part, Expression):
         return {path for path in part.reads if path}
-    if isinstance(part, Computed | Word) and part.table is not None:
+    if isinstance(part, Computed | Word) and part.changes_words:
         return set()
     return {path for one in inside(part) for path in taken_by(one)}
 

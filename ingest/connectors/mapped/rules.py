@@ -10,21 +10,27 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from ingest.connectors.mapped.expressions import Compiled, Expression, compiled
+from ingest.connectors.mapped.origin import Section, as_object, expressions
+from ingest.connectors.mapped.times import Moment
 from ingest.connectors.mapped.values import (
     ChannelWord,
+    ConsentValue,
     DirectionWord,
-    Moment,
-    Section,
     TypeWord,
     Value,
-    expressions,
 )
 from ingest.kit.fields import snake_case
+from ingest.kit.mapping_terms import Separators, identifier_rules
 from schemas.touchpoint import Kind, Label
 
 
+def _named_columns(value: object) -> object:
+    """Read a list as columns that keep their names."""
+    return {str(name): {"column": name} for name in value} if isinstance(value, list) else value
+
+
 def _whole_or_parts(value: object) -> object:
-    return {"whole": value} if isinstance(value, str) else {"parts": value}
+    return {"whole": value} if isinstance(value, str) else {"parts": _named_columns(value)}
 
 
 class Named(Section):
@@ -44,6 +50,13 @@ class IdentifierRule(Section):
     value: Value
 
 
+def _listed_identifiers(value: object) -> object:
+    """Read `{kind: value}` as the list of kinds with their values."""
+    if not isinstance(value, dict):
+        return value
+    return [{"kind": kind, "value": one} for kind, one in identifier_rules(value) or ()]
+
+
 class CampaignRule(Section):
     """The campaign that led to the touch."""
 
@@ -55,10 +68,20 @@ class CampaignRule(Section):
 
 
 class MoneyRule(Section):
-    """An amount in the currency's major unit, and the currency; without one it is the source's."""
+    """An amount in the currency's major unit, and the currency; without one it is the source's.
+
+    `decimal` and `thousands` are the separators in an amount that is text.
+    """
 
     amount: Value
     currency: Value | None = None
+    decimal: Annotated[str, StringConstraints(min_length=1)] = "."
+    thousands: str = ""
+
+    @property
+    def separators(self) -> Separators:
+        """The separators in a written amount."""
+        return Separators(self.decimal, self.thousands)
 
 
 def _field_path(value: object) -> Expression:
@@ -69,14 +92,21 @@ def _field_path(value: object) -> Expression:
 
 
 class PropertiesRule(Section):
-    """The properties: all that is not mapped (`rest`) except what `without` names, then `expr`."""
+    """All other contents: what is not mapped (`rest`) except the paths in `without`, then `columns`
+    by their names, then `expr`.
+    """
 
+    columns: Annotated[dict[Label, Value], BeforeValidator(_named_columns)] = Field(
+        default_factory=dict
+    )
     expr: Compiled | None = None
     rest: bool = False
     without: tuple[Annotated[Expression, BeforeValidator(_field_path)], ...] = ()
 
 
 def _properties(value: object) -> object:
+    if isinstance(value, list):
+        return {"columns": value}
     return {"expr": value} if isinstance(value, str) else value
 
 
@@ -88,11 +118,13 @@ class TouchRule(Section):
     direction: DirectionWord | None = None
     event_id: Value | None = None
     occurred_at: Moment | None = None
-    identifiers: tuple[IdentifierRule, ...] | None = None
+    identifiers: (
+        Annotated[tuple[IdentifierRule, ...], BeforeValidator(_listed_identifiers)] | None
+    ) = None
     traits: NamedValues | None = None
-    consent: dict[Label, Value] | None = None
+    consent: dict[Label, ConsentValue] | None = None
     campaign: CampaignRule | None = None
-    value: MoneyRule | None = None
+    value: Annotated[MoneyRule, BeforeValidator(as_object("amount"))] | None = None
     duration_s: Value | None = None
     outcome: Value | None = None
     sentiment: Value | None = None
@@ -150,7 +182,7 @@ class MappingRules(TouchRule):
 def from_text(value: Any) -> Any:
     """Refuse a mapping that is still the name of a file: only `touchline.yaml` may name one."""
     if isinstance(value, str):
-        raise ValueError("expected the mapping; the name of a file is read in touchline.yaml only")
+        raise ValueError("expected the mapping; touchline.yaml may name a file, as `mapping`")
     return value
 
 

@@ -1,121 +1,162 @@
-"""Reading of one value of an event: an expression, a table of words, a scale, a time format.
+"""Reading of one value of an event: its translation, its scale, and the words that it may be.
 
-In the configuration an expression alone is written as text, and one with further settings as an
-object with `expr`. Errors in a configured value are reported when it is read; an error in an event
-is an `ExpressionError`, which names no value.
+Errors in a configured value are reported when it is read; an error in an event is an
+`ExpressionError`, which names no value.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
+    PrivateAttr,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 
-from ingest.connectors.mapped.expressions import Compiled, Expression, ExpressionError, Scope
-from ingest.kit.fields import Fields, id_text
+from ingest.connectors.mapped.expressions import Compiled, ExpressionError, Scope
+from ingest.connectors.mapped.origin import (
+    Origin,
+    Plain,
+    Section,
+    as_object,
+    with_one_origin,
+    word,
+)
+from ingest.kit.mapping_terms import (
+    GIVEN,
+    NO_CONSENT_WORD,
+    REFUSED,
+    ConsentWords,
+    Separators,
+    Translation,
+    exact,
+)
 from schemas.touchpoint import Channel, Direction, EventType
 
-_MOMENTS = {"epoch_s": 1000, "epoch_ms": 1}
-_EXAMPLE = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
-_LARGEST = 1e20
-_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
-_TIME_LENGTH = 100
 #: YAML reads these words as truth values where they are keys: their text in Python -> the word.
 _YAML_WORDS = {"True": "true", "False": "false"}
-
-
-class Section(BaseModel):
-    """The base of all parts of a mapping."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-def as_object(name: str) -> Callable[[object], object]:
-    """Return a validator that reads text as an object with this one field."""
-    return lambda value: value if isinstance(value, dict | BaseModel) else {name: value}
-
-
-def _plain(value: object) -> object:
-    if not isinstance(value, str | bool | int | float):
-        raise ValueError("must be text, a number, true or false")
-    return value
 
 
 def _with_yaml_words(table: dict[str, Any]) -> dict[str, Any]:
     return {**{_YAML_WORDS.get(word, word): value for word, value in table.items()}, **table}
 
 
-Table = Annotated[
-    dict[str, Annotated[Any, BeforeValidator(_plain)]],
-    Field(min_length=1),
-    AfterValidator(_with_yaml_words),
-]
+Table = Annotated[dict[str, Plain], Field(min_length=1), AfterValidator(_with_yaml_words)]
 
 
-def word(value: object) -> str | None:
-    """Return a value as a word of a table: text, number or truth value; None for all others."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, float) and id_text(value) is None else id_text(value)
+class Translated(Section):
+    """A translation of words: `table` drops a word that it does not list, `values` keeps it.
 
-
-class Computed(Section):
-    """A value: that of an expression, translated by a table (a word that is not in it gives
-    nothing), then multiplied by a scale.
+    `default` takes the place of an absent value, and of a word that is not listed.
     """
 
-    expr: Compiled
     table: Table | None = None
+    values: Table | None = None
+    default: Plain = None
+    _translation: Translation | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _one_translation(self) -> Self:
+        if self.table is not None and self.values is not None:
+            raise ValueError("expected either values or a table")
+        return self
+
+    def model_post_init(self, _: Any) -> None:
+        """Make the translation, once."""
+        words = self.table or self.values or {}
+        if words or self.default is not None:
+            self._translation = Translation(words, self.table is None, self.default)
+
+    @property
+    def translation(self) -> Translation | None:
+        """The translation; None without one."""
+        return self._translation
+
+    @property
+    def changes_words(self) -> bool:
+        """True if words are translated."""
+        return self.table is not None or self.values is not None
+
+
+class Computed(Origin, Translated):
+    """A value: that of an expression, translated, then multiplied by a scale."""
+
     scale: Decimal | None = None
 
-    def read(self, event: Any, scope: Scope) -> Any:
+    def read(self, event: Any, scope: Scope, separators: Separators | None = None) -> Any:
         """Return the value, or None. Raises ExpressionError."""
         found = self.expr.search(event, scope)
-        if self.table is not None:
-            found = self.table.get(word(found) or "")
+        if self.translation is not None:
+            found = self.translation.of(word(found) or "", found)
+        if separators is not None and isinstance(found, str):
+            found = separators.plain(found)
         if self.scale is None or found is None or found == "":
             return found
-        return _decimal(found) * self.scale
-
-
-def _decimal(value: object) -> Decimal:
-    if isinstance(value, str):
-        is_number = _NUMBER.fullmatch(value) is not None
-    else:
-        is_number = isinstance(value, int | float) and abs(value) < _LARGEST
-    if not is_number or isinstance(value, bool):
-        raise ExpressionError("must be a number")
-    return Decimal(str(value))
+        number = exact(found)
+        if number is None:
+            raise ExpressionError("must be a number")
+        return number * self.scale
 
 
 Value = Annotated[Computed, BeforeValidator(as_object("expr"))]
 
 
-class Word(Section):
+def _folded(given: object) -> frozenset[str]:
+    words = given if isinstance(given, list) else [given]
+    texts = [one for one in words if isinstance(one, str) and one]
+    if texts != words:
+        raise ValueError("must be text, or a list of it; write yes and no in quotes")
+    return frozenset(map(str.casefold, texts))
+
+
+ConsentWordList = Annotated[frozenset[str], BeforeValidator(_folded)]
+
+
+class Consent(Computed):
+    """A decision about consent: true or false, or the words `given` and `refused` for them."""
+
+    given: ConsentWordList | None = None
+    refused: ConsentWordList | None = None
+
+    def read(self, event: Any, scope: Scope, separators: Separators | None = None) -> Any:
+        """Return the decision, or None. Raises ExpressionError."""
+        found = super().read(event, scope, separators)
+        if (self.given is None and self.refused is None) or found is None or found == "":
+            return found
+        words = ConsentWords(
+            GIVEN if self.given is None else self.given,
+            REFUSED if self.refused is None else self.refused,
+        )
+        decision = words.decision(word(found) or "")
+        if decision is None:
+            raise ExpressionError(NO_CONSENT_WORD)
+        return decision
+
+
+ConsentValue = Annotated[Consent, BeforeValidator(as_object("expr"))]
+
+
+class Word(Translated):
     """A fixed word, or one that is computed."""
 
     fixed: str | None = None
     expr: Compiled | None = None
-    table: Table | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_expression(cls, given: Any) -> Any:
+        return with_one_origin(given, "fixed") if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if (self.fixed is None) == (self.expr is None) or (self.fixed and self.table):
+        if (self.fixed is None) == (self.expr is None) or (self.fixed and self.translation):
             raise ValueError("expected a word, or expr and perhaps table")
         return self
 
@@ -123,12 +164,18 @@ class Word(Section):
         """Return the word of the expression as it stands in the event. Raises ExpressionError."""
         return word(self.expr.search(event, scope)) if self.expr is not None else self.fixed
 
+    @property
+    def results(self) -> list[Any]:
+        """The words that the mapping itself states."""
+        listed = self.translation.words.values() if self.translation is not None else ()
+        return [one for one in (self.fixed, self.default, *listed) if one is not None]
+
 
 def _words_of(kind: Any, expected: str) -> Callable[[Word], Word]:
     adapter = TypeAdapter(kind)
 
     def check(value: Word) -> Word:
-        for text in (value.table or {}).values() if value.fixed is None else [value.fixed]:
+        for text in value.results:
             try:
                 adapter.validate_python(text, strict=True)
             except ValidationError:
@@ -144,89 +191,3 @@ TypeWord = Annotated[
 ]
 ChannelWord = Annotated[Word, _WORD, AfterValidator(_words_of(Channel, "a channel such as web"))]
 DirectionWord = Annotated[Word, _WORD, AfterValidator(_words_of(Direction, "inbound or outbound"))]
-
-
-def _zone(name: object) -> ZoneInfo:
-    if isinstance(name, ZoneInfo):
-        return name
-    with suppress(ValueError, LookupError, OSError):
-        if isinstance(name, str):
-            return ZoneInfo(name)
-    raise ValueError("expected a time zone such as Asia/Tokyo")
-
-
-class Time(Section):
-    """A time. `format`: rfc3339, epoch_s, epoch_ms, or one of strptime's. `timezone` is for a text
-    that names none.
-    """
-
-    expr: Compiled
-    format: str = "rfc3339"
-    timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
-
-    @model_validator(mode="after")
-    def _known_format(self) -> Self:
-        if self.format in ("rfc3339", *_MOMENTS):
-            return self
-        try:
-            if "%" not in self.format:
-                raise ValueError
-            datetime.strptime(_EXAMPLE.strftime(self.format), self.format)
-        except (ValueError, re.error):
-            raise ValueError(
-                "format: expected rfc3339, epoch_s, epoch_ms, or a format of strptime such as "
-                "%Y-%m-%d %H:%M:%S"
-            ) from None
-        return self
-
-    def read(self, event: Any, scope: Scope) -> datetime | None:
-        """Return the moment, or None where the event has none. Raises ExpressionError."""
-        value = self.expr.search(event, scope)
-        if value is None or value == "":
-            return None
-        if self.format in _MOMENTS:
-            return self._since_1970(value)
-        try:
-            return self._zoned(value)
-        except (ValueError, OverflowError):
-            expected = "an RFC 3339 time" if self.format == "rfc3339" else "a time in its format"
-            raise ExpressionError(f"must be {expected}") from None
-
-    def _since_1970(self, value: Any) -> datetime | None:
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
-            value = float(value)
-        read = Fields({"": value})
-        moment = read.moment("", _MOMENTS[self.format])
-        if read.problems:
-            raise ExpressionError(read.problems[0].removeprefix(": "))
-        return moment
-
-    def _zoned(self, value: object) -> datetime:
-        if not isinstance(value, str) or len(value) > _TIME_LENGTH:
-            raise ValueError
-        if self.format == "rfc3339":
-            moment = datetime.fromisoformat(value)
-        else:
-            moment = datetime.strptime(value, self.format)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self.timezone or UTC)
-        return moment.astimezone(UTC)
-
-
-Moment = Annotated[Time, BeforeValidator(as_object("expr"))]
-
-
-def inside(part: object) -> list[object]:
-    """Return the parts of a part of a mapping."""
-    if isinstance(part, BaseModel):
-        return [value for _, value in part]
-    if isinstance(part, dict):
-        return list(part.values())
-    return list(part) if isinstance(part, list | tuple) else []
-
-
-def expressions(part: object) -> list[Expression]:
-    """Return all expressions in a part of a mapping."""
-    if isinstance(part, Expression):
-        return [part]
-    return [found for one in inside(part) for found in expressions(one)]

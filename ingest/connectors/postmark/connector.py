@@ -127,9 +127,7 @@ class Postmark(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request."""
-        yield single_event(
-            request.body, lambda event, payload: self._event(event, payload, context)
-        )
+        yield single_event(request, lambda event, payload: self._event(event, payload, context))
 
     def _event(self, event: dict[str, Any], payload: Payload, context: Context) -> Result:
         read = Fields(event)

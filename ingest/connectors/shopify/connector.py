@@ -120,7 +120,7 @@ class Shopify(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request; the headers say what it is."""
-        yield single_event(request.body, partial(_touch, Fields(request.headers)))
+        yield single_event(request, partial(_touch, Fields(request.headers)))
 
 
 def _touch(headers: Fields, body: dict[str, Any], payload: Payload) -> Result:

@@ -123,7 +123,7 @@ class Stripe(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request."""
-        yield single_event(request.body, self._event)
+        yield single_event(request, self._event)
 
     def _event(self, event: dict[str, Any], payload: Payload) -> Result:
         read = Fields(event)

@@ -88,7 +88,7 @@ class X(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request."""
-        body = json_object(request.body)
+        body = json_object(request)
         if isinstance(body, Rejection):
             yield body
             return

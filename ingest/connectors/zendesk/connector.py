@@ -73,7 +73,7 @@ class Zendesk(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request."""
-        yield single_event(request.body, _event)
+        yield single_event(request, _event)
 
 
 def _event(body: dict[str, Any], payload: Payload) -> Result:

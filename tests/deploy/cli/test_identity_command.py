@@ -14,12 +14,12 @@ from deploy.config.sections import KafkaSettings
 from deploy.config.settings import load
 from deploy.kafka.clients import blocking
 from deploy.kafka.control import Generation, announce
-from deploy.local.broker import MockBroker
+from deploy.local.broker import EmbeddedBroker
 from deploy.operations.identity.graph_commands import KafkaCommands
 from schemas import messages
 from schemas.identifiers import identifier_id
 from schemas.messages import SplitCommand
-from schemas.topics import LINKS, full_name
+from schemas.topics import LINK_REQUESTS, full_name
 from tests.support.deployment import World
 
 Capture = pytest.CaptureFixture[str]
@@ -28,14 +28,14 @@ CUSTOMER, EMAIL = ("customer_id", "1815"), ("email", "ada@example.com")
 
 @pytest.fixture(autouse=True)
 def _deployment(
-    world: World, mock_broker: MockBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, embedded_broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command line is configured for the world's ClickHouse and a broker without stages."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TOUCHLINE_CONFIG", raising=False)
     monkeypatch.setenv("TOUCHLINE_NAMESPACE", world.store.namespace)
     monkeypatch.setenv("TOUCHLINE_CLICKHOUSE__URL", world.store.server.url)
-    monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS", mock_broker.bootstrap_servers)
+    monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS", embedded_broker.bootstrap_servers)
     monkeypatch.setenv("TOUCHLINE_KAFKA__EMBEDDED", "true")
     monkeypatch.setenv("TOUCHLINE_IDENTITY__DEFAULT_REGION", "JP")
     work_on(world.store.namespace, 1)
@@ -95,7 +95,7 @@ def test_wrong_usage_is_status_2(arguments: list[str], message: str, capsys: Cap
     assert message in capsys.readouterr().err
 
 
-def test_a_dry_run_sends_nothing(world: World, mock_broker: MockBroker, capsys: Capture):
+def test_a_dry_run_sends_nothing(world: World, embedded_broker: EmbeddedBroker, capsys: Capture):
     world.touch("m-1", CUSTOMER, EMAIL)
     assert run(["identity", "split", "email:ada@example.com", "--dry-run", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -103,16 +103,16 @@ def test_a_dry_run_sends_nothing(world: World, mock_broker: MockBroker, capsys: 
     assert run(["identity", "split", "--since", "2026-05-01", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["applied"], document["links"]) == (False, 1)
-    assert sent(mock_broker, world.store.namespace) == []
+    assert sent(embedded_broker, world.store.namespace) == []
 
 
 def test_a_split_that_nobody_takes_is_status_1_but_was_sent(
-    world: World, mock_broker: MockBroker, capsys: Capture
+    world: World, embedded_broker: EmbeddedBroker, capsys: Capture
 ):
     world.touch("m-1", CUSTOMER, EMAIL)
     arguments = ["email:ada@example.com", "--note", "sisters", "--wait", "2"]
     assert run(["identity", "split", *arguments]) == 1
-    (command,) = sent(mock_broker, world.store.namespace)
+    (command,) = sent(embedded_broker, world.store.namespace)
     assert (command.kind, command.value, command.note, command.lift) == (*EMAIL, "sisters", False)
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"sent under the id {command.split_id}" in line
@@ -120,19 +120,19 @@ def test_a_split_that_nobody_takes_is_status_1_but_was_sent(
 
 
 def test_links_by_source_are_sent_with_apply(
-    world: World, mock_broker: MockBroker, capsys: Capture
+    world: World, embedded_broker: EmbeddedBroker, capsys: Capture
 ):
     world.touch("m-1", CUSTOMER, EMAIL, source="kiosk")
     world.touch("m-2", CUSTOMER, ("line", "ada"), source="shop")
     arguments = ["--source", "kiosk", "--apply", "--wait", "2"]
     assert run(["identity", "split", *arguments]) == 1
     assert "sent under the id" in capsys.readouterr().err
-    (command,) = sent(mock_broker, world.store.namespace)
+    (command,) = sent(embedded_broker, world.store.namespace)
     assert (command.lead_kind, command.kind, command.source) == ("customer_id", "email", "kiosk")
 
 
 def test_nothing_is_split_while_the_present_epoch_is_not_shown_yet(
-    world: World, mock_broker: MockBroker, capsys: Capture
+    world: World, embedded_broker: EmbeddedBroker, capsys: Capture
 ):
     world.touch("m-1", CUSTOMER, EMAIL)
     work_on(world.store.namespace, 2)
@@ -140,24 +140,24 @@ def test_nothing_is_split_while_the_present_epoch_is_not_shown_yet(
         assert run(["identity", "split", *arguments]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line == "touchline: a rebuild is about to be shown; split after it is"
-    assert sent(mock_broker, world.store.namespace) == []
+    assert sent(embedded_broker, world.store.namespace) == []
 
 
-def test_commands_go_where_the_graph_reads_in_their_order(mock_broker: MockBroker):
+def test_commands_go_where_the_graph_reads_in_their_order(embedded_broker: EmbeddedBroker):
     settings = load().settings.model_copy(update={"namespace": f"c{uuid.uuid4().hex[:8]}"})
     work_on(settings.namespace, 1)
     many = [SplitCommand("s1", False, 1, "email", f"{n}@example.com") for n in range(50)]
     many.append(SplitCommand("s1", False, 1, *EMAIL, *CUSTOMER, source="kiosk"))
     with KafkaCommands(settings, 10) as commands:
         commands.send(many)
-    assert sent(mock_broker, settings.namespace) == many
+    assert sent(embedded_broker, settings.namespace) == many
 
 
-def sent(broker: MockBroker, namespace: str) -> list[SplitCommand]:
+def sent(broker: EmbeddedBroker, namespace: str) -> list[SplitCommand]:
     """The commands in the log of links."""
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, embedded=True)
     consumer = KafkaConsumer(**blocking(kafka), auto_offset_reset="earliest")
-    partition = TopicPartition(full_name(namespace, LINKS.name), 0)
+    partition = TopicPartition(full_name(namespace, LINK_REQUESTS.name), 0)
     consumer.partitions_for_topic(partition.topic)
     consumer.assign([partition])
     found: list[SplitCommand] = []

@@ -13,13 +13,13 @@ import yaml
 from kafka import KafkaConsumer, TopicPartition
 
 from deploy.cli.main import run
-from deploy.config.identity_policy import described
+from deploy.config.identity_policy import serialize_policy
 from deploy.config.sections import KafkaSettings
 from deploy.config.settings import load
 from deploy.kafka.clients import blocking
 from deploy.kafka.control import NEXT, Generation, announce
-from deploy.local.broker import MockBroker
-from deploy.local.running import DEVELOPMENT_SOURCES, STACK_FILE, at_running_stack
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.stack_file import DEVELOPMENT_SOURCES, at_running_stack
 from deploy.operations.rejected.log import Mark, RejectedLog
 from ingest.intake.replay_context import ReplayContext
 from schemas.identifiers import IdentityPolicy
@@ -36,14 +36,14 @@ SOURCES = {"crm": {"connector": "touchpoint", "token": "t1"}}
 
 @pytest.fixture(autouse=True)
 def _deployment(
-    store: Store, mock_broker: MockBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, embedded_broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command line is configured for a ClickHouse and a broker without stages."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TOUCHLINE_CONFIG", raising=False)
     monkeypatch.setenv("TOUCHLINE_NAMESPACE", store.namespace)
     monkeypatch.setenv("TOUCHLINE_CLICKHOUSE__URL", store.server.url)
-    monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS", mock_broker.bootstrap_servers)
+    monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS", embedded_broker.bootstrap_servers)
     monkeypatch.setenv("TOUCHLINE_KAFKA__EMBEDDED", "true")
     (tmp_path / "touchline.yaml").write_text(yaml.safe_dump({"sources": SOURCES}))
     announce(load().settings.kafka, store.namespace, Generation(1, "cluster", store.namespace))
@@ -158,7 +158,7 @@ def test_what_was_replayed_says_when_and_what_came_of_it(store: Store, capsys: C
 
 @pytest.mark.usefixtures("refused")
 def test_a_dry_replay_counts_and_sends_nothing(
-    store: Store, mock_broker: MockBroker, capsys: Capture
+    store: Store, embedded_broker: EmbeddedBroker, capsys: Capture
 ):
     assert run(["rejected", "replay"]) == 0
     said = capsys.readouterr()
@@ -174,19 +174,19 @@ def test_a_dry_replay_counts_and_sends_nothing(
         False, 1, 0, 2,
     )  # fmt: skip
     assert found["by"][0]["outcomes"] == {"accepted": 1}
-    assert sent(mock_broker, store.namespace) == []
+    assert sent(embedded_broker, store.namespace) == []
 
 
 @pytest.mark.usefixtures("refused")
 def test_on_the_embedded_broker_only_what_has_gone_through_is_marked(
-    store: Store, mock_broker: MockBroker, capsys: Capture
+    store: Store, embedded_broker: EmbeddedBroker, capsys: Capture
 ):
     """It forgets what it holds, and here nobody reads it."""
     assert run(["rejected", "replay", "--apply", "--wait", "2"]) == 1
     said = capsys.readouterr()
     (line,) = said.err.splitlines()
     assert "is not in ClickHouse after 2 s: see that worker and sink run; 0 were replayed" in line
-    (value,) = sent(mock_broker, store.namespace)
+    (value,) = sent(embedded_broker, store.namespace)
     assert json.loads(value)["received_at"] == "2026-11-20T00:00:00.000Z"
     assert store.view("rejected_touchpoints", "count() AS n", "WHERE outcome != ''") == [{"n": 0}]
     assert SECRET_OF_A_CUSTOMER not in said.out + said.err
@@ -194,7 +194,7 @@ def test_on_the_embedded_broker_only_what_has_gone_through_is_marked(
 
 @pytest.mark.usefixtures("refused")
 def test_nothing_is_replayed_while_a_rebuild_is_under_way(
-    store: Store, mock_broker: MockBroker, capsys: Capture
+    store: Store, embedded_broker: EmbeddedBroker, capsys: Capture
 ):
     kafka = load().settings.kafka
     for present, following in ((1, 2), (2, None)):
@@ -206,19 +206,19 @@ def test_nothing_is_replayed_while_a_rebuild_is_under_way(
         assert line == "touchline: a rebuild is under way, replay once its epoch is shown"
         assert run(["rejected", "replay"]) == 0
         capsys.readouterr()
-    assert sent(mock_broker, store.namespace) == []
+    assert sent(embedded_broker, store.namespace) == []
 
 
 @pytest.mark.usefixtures("refused")
 def test_with_another_order_of_strength_nothing_is_replayed(
-    store: Store, mock_broker: MockBroker, capsys: Capture
+    store: Store, embedded_broker: EmbeddedBroker, capsys: Capture
 ):
     policy = IdentityPolicy().with_kinds({"email": {"strength": 1}})
-    built = Generation(1, "cluster", store.namespace, policy=described(policy))
+    built = Generation(1, "cluster", store.namespace, policy=serialize_policy(policy))
     announce(load().settings.kafka, store.namespace, built)
     assert run(["rejected", "replay", "--apply"]) == 1
     assert "put the order of strength back" in capsys.readouterr().err
-    assert sent(mock_broker, store.namespace) == []
+    assert sent(embedded_broker, store.namespace) == []
 
 
 @pytest.mark.usefixtures("refused")
@@ -235,7 +235,7 @@ def test_an_id_that_is_none_or_of_nothing_is_said_in_one_line(capsys: Capture):
 
 
 def test_at_a_running_stack_without_sources_there_are_those_of_development(tmp_path: Path):
-    (tmp_path / STACK_FILE).write_text('{"clickhouse": "http://x:1", "kafka": "x:2"}')
+    (tmp_path / "stack.json").write_text('{"clickhouse": "http://x:1", "kafka": "x:2"}')
     (tmp_path / "none.yaml").write_text("{}")
     settings = load(tmp_path / "none.yaml").settings
     assert set(at_running_stack(settings, tmp_path).sources) == set(DEVELOPMENT_SOURCES)
@@ -243,7 +243,7 @@ def test_at_a_running_stack_without_sources_there_are_those_of_development(tmp_p
     assert at_running_stack(settings, tmp_path / "nowhere").sources == {}
 
 
-def sent(broker: MockBroker, namespace: str) -> list[bytes]:
+def sent(broker: EmbeddedBroker, namespace: str) -> list[bytes]:
     """The touches on the topic."""
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, embedded=True)
     consumer = KafkaConsumer(**blocking(kafka), auto_offset_reset="earliest")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.config.config_file import ConfigurationError
 from deploy.config.sections import SourceSettings
 from deploy.config.settings import SHIPPED_SEGMENTS, load
-from deploy.config.yaml_file import ConfigurationError
 from deploy.runtime.factories.stages import untrusted
 from ingest.registry import Registry
 
@@ -112,6 +112,11 @@ def test_a_folder_is_relative_to_the_file(tmp_path: Path):
         ("sources:\n  Web: {connector: segment}", "touchline.yaml:1: sources: expected names"),
         ("a: [1, 2", "touchline.yaml:1: not valid YAML: "),
         ("\n- 1", "touchline.yaml:1: expected settings by name"),
+        ("namespace: a\nstate: a\x01b", "touchline.yaml:2: holds a control character"),
+        ("\nstate: 2026-13-45", "touchline.yaml:2: the value does not fit its tag tag:yaml.org,"),
+        ("state: !folder x", "touchline.yaml:1: not valid YAML: could not determine a construct"),
+        ("\n<<: {state: x}", "touchline.yaml:2: not valid YAML: could not determine a construc"),
+        ("[a]: x", "touchline.yaml:1: a list or mapping cannot be a key, expected a word"),
         ("namespace: a\nnamespace: b", "touchline.yaml:2: namespace: stands here a second time"),
         (
             "sources:\n  s: {connector: x,\n      key: '${NOT_SET_AT_ALL}'}",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploy.cli.main import run
+from deploy.config.config_file import ConfigurationError
 from deploy.config.settings import load
 from deploy.config.tracking_plan import read_plan
-from deploy.config.yaml_file import ConfigurationError
-from deploy.runtime.factories.sources import gateway_sources
+from deploy.runtime.factories.gateway import gateway_sources
 
 SOURCE = "connector: line, channel_secret: x"
 

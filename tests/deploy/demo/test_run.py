@@ -14,9 +14,10 @@ import pytest
 pytestmark = pytest.mark.integration
 
 SMALL = (
-    "import sys; from pathlib import Path; from deploy.demo import run;"
+    "import sys; from functools import partial; from pathlib import Path;"
+    "from deploy.cli.progress import bar; from deploy.demo import run;"
     "from deploy.demo.generate import Size;"
-    "sys.exit(run(data=Path(sys.argv[1]), size=Size().scaled(0.02)))"
+    "sys.exit(run(partial(bar, sys.stdout), data=Path(sys.argv[1]), size=Size().scaled(0.02)))"
 )
 
 

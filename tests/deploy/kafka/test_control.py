@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from deploy.config.sections import KafkaSettings
 from deploy.kafka import control
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 
 AWAY = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
 
@@ -53,3 +53,8 @@ def test_what_a_later_release_says_of_an_epoch_besides_is_passed_over() -> None:
 def test_what_an_older_release_did_not_say_of_an_epoch_is_as_it_was_then() -> None:
     found = control.decode(b'{"epoch": 7, "cluster_id": "cluster"}', "brand")
     assert found == control.Generation(7, "cluster", "brand")
+
+
+def test_a_generation_has_its_number_behind_the_deployments_namespace() -> None:
+    assert control.generation_namespace("shop", 7) == "shop.g7"
+    assert control.generation_namespace("", 7) == "g7"

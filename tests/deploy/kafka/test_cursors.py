@@ -13,8 +13,8 @@ from deploy.config.settings import Settings
 from deploy.kafka.cursors import Cursors, FolderCursors, TopicCursors, cursors
 from deploy.kafka.topics import connect, ensure
 from deploy.kafka.topology import lasting_topics
-from deploy.local.broker import MockBroker
-from deploy.runtime.processes import free_port
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.ports import free_port
 from ingest.publishing.port import NotAcknowledged
 
 Open = Callable[[], Cursors]
@@ -22,9 +22,9 @@ Open = Callable[[], Cursors]
 
 @pytest.fixture(params=["topic", "folder"])
 def opened(
-    request: pytest.FixtureRequest, tmp_path: Path, mock_broker: MockBroker, namespace: str
+    request: pytest.FixtureRequest, tmp_path: Path, embedded_broker: EmbeddedBroker, namespace: str
 ) -> Iterator[Open]:
-    kafka = KafkaSettings(bootstrap_servers=mock_broker.bootstrap_servers, embedded=True)
+    kafka = KafkaSettings(bootstrap_servers=embedded_broker.bootstrap_servers, embedded=True)
     with contextlib.closing(connect(kafka)) as cluster:
         ensure(cluster, lasting_topics(Settings(kafka=kafka, namespace=namespace)))
     made: list[Cursors] = []

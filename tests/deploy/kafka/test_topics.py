@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.config.sections import KafkaSettings
-from deploy.kafka.topics import Cluster, KafkaNotReady, connect, ensure, wanted
-from deploy.local.broker import MockBroker
+from deploy.kafka.topics import Cluster, KafkaNotReady, connect, ensure, topic_specs
+from deploy.local.broker import EmbeddedBroker
 from deploy.local.kafka import LocalKafka
 from schemas.topics import PUBLIC, changelog
 from tests.support.memory_cluster import MemoryCluster
@@ -25,7 +25,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, KafkaSetti
         yield MemoryCluster(), KafkaSettings()
         return
     if request.param == "mock":
-        mock: MockBroker = request.getfixturevalue("mock_broker")
+        mock: EmbeddedBroker = request.getfixturevalue("embedded_broker")
         kafka = KafkaSettings(bootstrap_servers=mock.bootstrap_servers, embedded=True)
     else:
         real: LocalKafka = request.getfixturevalue("kafka_broker")
@@ -39,7 +39,7 @@ def test_topics_are_created_once(broker: tuple[Cluster, KafkaSettings]):
     cluster, kafka = broker
     namespace = f"n{uuid.uuid4().hex[:8]}"
     group = f"{namespace}.touchline-trails"
-    topics = wanted(kafka, namespace, [changelog(group, "rows", expires=False)])
+    topics = topic_specs(kafka, namespace, [changelog(group, "rows", expires=False)])
     names = {topic.name for topic in topics}
     assert len(names) == len(PUBLIC) + 1
 
@@ -55,8 +55,8 @@ def test_topics_are_created_once(broker: tuple[Cluster, KafkaSettings]):
 
 def test_another_number_of_partitions_is_said_and_left():
     cluster = MemoryCluster()
-    ensure(cluster, wanted(KafkaSettings(partitions=4), "", []))
-    outcome = ensure(cluster, wanted(KafkaSettings(partitions=6), "", []))
+    ensure(cluster, topic_specs(KafkaSettings(partitions=4), "", []))
+    outcome = ensure(cluster, topic_specs(KafkaSettings(partitions=6), "", []))
     assert "topic touchpoints has 4 partitions, but 6 are configured" in outcome.differing[0]
     assert cluster.topics["touchpoints"] == 4
     assert "identity.links" in outcome.unchanged

@@ -9,9 +9,9 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from deploy.config import embedded
-from deploy.local.broker import MockBroker
+from deploy.local.broker import EmbeddedBroker
 from deploy.local.kafka import LocalKafka
-from deploy.runtime.processes import wait_until
+from deploy.local.readiness import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -25,8 +25,8 @@ def test_a_real_kafka_runs(kafka_broker: LocalKafka):
     admin.close()
 
 
-def test_kafka_python_talks_to_the_mock_broker(mock_broker: MockBroker):
-    address = {"bootstrap_servers": mock_broker.bootstrap_servers, "api_version": API_VERSION}
+def test_kafka_python_talks_to_the_embedded_broker(embedded_broker: EmbeddedBroker):
+    address = {"bootstrap_servers": embedded_broker.bootstrap_servers, "api_version": API_VERSION}
     producer = KafkaProducer(**address, compression_type="lz4", acks="all")
     sent = producer.send("brokers.test", b"value", partition=3, timestamp_ms=1_000).get(10)
     consumer = KafkaConsumer(**address, enable_auto_commit=False, auto_offset_reset="earliest")
@@ -38,9 +38,9 @@ def test_kafka_python_talks_to_the_mock_broker(mock_broker: MockBroker):
     consumer.close()
 
 
-def test_every_topic_of_the_mock_broker_has_four_partitions(mock_broker: MockBroker):
+def test_every_topic_of_the_embedded_broker_has_four_partitions(embedded_broker: EmbeddedBroker):
     producer = KafkaProducer(
-        bootstrap_servers=mock_broker.bootstrap_servers, api_version=API_VERSION
+        bootstrap_servers=embedded_broker.bootstrap_servers, api_version=API_VERSION
     )
     assert producer.partitions_for("brokers.new") == set(range(embedded.PARTITIONS))
     producer.close()
@@ -54,8 +54,8 @@ def test_no_broker_outlives_a_parent_that_is_killed():
             "-c",
             textwrap.dedent("""
                 import time
-                from deploy.local.broker import MockBroker
-                broker = MockBroker().start()
+                from deploy.local.broker import EmbeddedBroker
+                broker = EmbeddedBroker().start()
                 print(broker._process.pid, flush=True)
                 time.sleep(60)
             """),

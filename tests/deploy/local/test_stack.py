@@ -18,7 +18,7 @@ import pytest
 
 from deploy.config.settings import plain_environment
 from deploy.kafka.topology import STAGE_NAMES
-from deploy.runtime.processes import wait_until
+from deploy.local.readiness import wait_until
 
 pytestmark = pytest.mark.integration
 

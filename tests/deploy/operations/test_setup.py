@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaProducer
 
 from deploy.cli.main import run
-from deploy.config.identity_policy import restored
+from deploy.config.identity_policy import parse_policy
 from deploy.config.sections import ClickHouseSettings, KafkaSettings
 from deploy.config.settings import Settings
 from deploy.kafka import control
@@ -20,20 +20,24 @@ from deploy.local.kafka import LocalKafka
 from deploy.operations.setup import set_up
 from deploy.runtime.factories.clickhouse import clickhouse_client
 from schemas.identifiers import IdentityPolicy
-from schemas.topics import LASTING, PUBLIC
+from schemas.topics import GLOBAL, PUBLIC
 from sinks.clickhouse.epochs import Epochs
 from tests.support.clickhouse import LocalClickHouse
+
+
+def two_partitions(broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str) -> Settings:
+    return Settings(
+        kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers, partitions=2),
+        clickhouse=ClickHouseSettings(url=clickhouse.url),
+        namespace=namespace,
+    )
 
 
 @pytest.mark.kafka
 def test_setup_creates_everything_once(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     planned = set_up(settings, dry_run=True)
     assert planned.epoch is None
     assert planned.migrations
@@ -96,15 +100,11 @@ def test_another_number_of_partitions_is_a_failure_of_setup_and_check(
 def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     set_up(settings)
     present = control.present_generation(settings)
     assert (present.namespace, present.partitions) == (namespace, 2)
-    assert restored(present.policy, IdentityPolicy()) == settings.identity.policy()
+    assert parse_policy(present.policy, IdentityPolicy()) == settings.identity.policy()
     store = clickhouse_client(settings)
     begun = Epochs(store, namespace).begin(present.cluster_id, datetime.now(UTC))
     again = set_up(settings).epoch
@@ -119,7 +119,7 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
     control.announce(settings.kafka, namespace, own)
     outcome = set_up(settings).topics
     assert all(name.startswith(f"{namespace}.g2.") for name in outcome.created)
-    assert len(outcome.created) == len(PUBLIC) - len(LASTING) + len(STAGE_NAMES) + 1
+    assert len(outcome.created) == len(PUBLIC) - len(GLOBAL) + len(STAGE_NAMES) + 1
     [difference] = outcome.differing
     assert f"topic {namespace}.g2.touchpoints has 3 partitions, but 2 are" in difference
     assert control.present_generation(settings) == own
@@ -130,11 +130,7 @@ def test_setup_leaves_the_present_epoch_alone_while_another_one_is_built(
 def test_an_epoch_that_an_older_version_announced_is_completed(
     kafka_broker: LocalKafka, clickhouse: LocalClickHouse, namespace: str
 ):
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers, partitions=2),
-        clickhouse=ClickHouseSettings(url=clickhouse.url),
-        namespace=namespace,
-    )
+    settings = two_partitions(kafka_broker, clickhouse, namespace)
     set_up(settings)
     whole = control.present_generation(settings)
     producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)

@@ -14,8 +14,8 @@ from deploy.cli.main import run
 from deploy.config.settings import load
 from deploy.kafka.clients import blocking
 from deploy.kafka.control import Generation, announce
-from deploy.local.broker import MockBroker
-from deploy.operations.tap import Wanted, line
+from deploy.local.broker import EmbeddedBroker
+from deploy.operations.tap import TouchFilter, line
 from ingest.intake.accept import Accepted, SourcePolicy, accept
 from schemas import touchpoint_row
 from schemas.identifiers import Identifier
@@ -67,27 +67,27 @@ def test_personal_data_are_masked_unless_asked_for():
 
 def test_filters_choose_by_source_channel_type_and_customer():
     one = row(MAIL)
-    assert Wanted().matches(one)
-    assert Wanted("shop", "web", "page_viewed", Identifier(*MAIL)).matches(one)
+    assert TouchFilter().matches(one)
+    assert TouchFilter("shop", "web", "page_viewed", Identifier(*MAIL)).matches(one)
     for other in (
-        Wanted(source="crm"),
-        Wanted(channel="phone"),
-        Wanted(type="call_missed"),
-        Wanted(identifier=Identifier("email", "taro@example.jp")),
-        Wanted(identifier=Identifier("x", "hanako@example.jp")),
+        TouchFilter(source="crm"),
+        TouchFilter(channel="phone"),
+        TouchFilter(type="call_missed"),
+        TouchFilter(identifier=Identifier("email", "taro@example.jp")),
+        TouchFilter(identifier=Identifier("x", "hanako@example.jp")),
     ):
         assert not other.matches(one)
 
 
 @pytest.fixture
 def _touches(
-    mock_broker: MockBroker, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    embedded_broker: EmbeddedBroker, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """One touch after another of two sources, with one record between that is none."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TOUCHLINE_CONFIG", raising=False)
     monkeypatch.setenv("TOUCHLINE_NAMESPACE", namespace)
-    monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS", mock_broker.bootstrap_servers)
+    monkeypatch.setenv("TOUCHLINE_KAFKA__BOOTSTRAP_SERVERS", embedded_broker.bootstrap_servers)
     monkeypatch.setenv("TOUCHLINE_KAFKA__EMBEDDED", "true")
     kafka, over = load().settings.kafka, threading.Event()
     announce(kafka, namespace, Generation(1, "cluster", namespace))

@@ -6,19 +6,13 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from deploy.runtime.metrics import (
-    COUNTS,
-    LABELLED_COUNTS,
-    EngineCounters,
-    Exposition,
-    GatewayCounters,
-    SinkCounters,
-    text,
-)
-from deploy.runtime.processes import fetch
+from deploy.local.readiness import fetch
+from deploy.runtime.metrics.catalogue import COUNTS, LABELLED_COUNTS
+from deploy.runtime.metrics.counters import EngineCounters, GatewayCounters, SinkCounters
+from deploy.runtime.metrics.exposition import Exposition, text
 from ingest.gateway.config import GatewayMetrics
 from processors.engine import COUNTERS, EngineMetrics
-from sinks.ports import SinkMetrics
+from sinks.metrics import SinkMetrics
 
 ROOT = Path(__file__).parents[3]
 

@@ -14,9 +14,9 @@ from deploy.runtime.signals import Interrupts
 @pytest.fixture
 def interrupts() -> Iterator[Interrupts]:
     interrupts = Interrupts()
-    interrupts.take()
+    interrupts.install()
     yield interrupts
-    interrupts.give_back()
+    interrupts.restore()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -40,7 +40,7 @@ def test_a_deferred_signal_raises_at_the_end(interrupts: Interrupts) -> None:
 
 def test_during_the_stop_a_signal_calls_and_does_not_raise(interrupts: Interrupts) -> None:
     called: list[bool] = []
-    interrupts.call_instead(lambda: called.append(True))
+    interrupts.redirect(lambda: called.append(True))
     os.kill(os.getpid(), signal.SIGINT)
     assert called == [True]
 
@@ -48,6 +48,6 @@ def test_during_the_stop_a_signal_calls_and_does_not_raise(interrupts: Interrupt
 def test_afterwards_the_signals_do_what_they_did_before() -> None:
     before = signal.getsignal(signal.SIGTERM)
     interrupts = Interrupts()
-    interrupts.take()
-    interrupts.give_back()
+    interrupts.install()
+    interrupts.restore()
     assert signal.getsignal(signal.SIGTERM) is before

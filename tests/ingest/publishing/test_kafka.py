@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
 from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_path
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
 from ingest.publishing.port import WRITTEN, KafkaConnection, NotAcknowledged
 from tests.support.publishing import event, records_of, touchpoint, until

@@ -13,8 +13,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.config.embedded import API_VERSION, PARTITIONS
-from deploy.local.broker import MockBroker
-from deploy.runtime.processes import free_port
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.ports import free_port
 from ingest.publishing.blocking import BatchPublisher, Delivery
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
 from ingest.publishing.memory import MemoryPublisher, Stored
@@ -58,9 +58,9 @@ class OnKafka:
 
 
 @pytest.fixture
-def connection(mock_broker: MockBroker) -> KafkaConnection:
+def connection(embedded_broker: EmbeddedBroker) -> KafkaConnection:
     namespace = f"p{uuid.uuid4().hex[:12]}"
-    return KafkaConnection(mock_broker.bootstrap_servers, namespace, api_version=API_VERSION)
+    return KafkaConnection(embedded_broker.bootstrap_servers, namespace, api_version=API_VERSION)
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])
@@ -142,7 +142,7 @@ async def test_a_publisher_that_has_not_started_takes_nothing() -> None:
 
 
 async def test_without_kafka_start_returns_and_connects_later(
-    mock_broker: MockBroker, connection: KafkaConnection
+    embedded_broker: EmbeddedBroker, connection: KafkaConnection
 ) -> None:
     """A proxy in front of the broker stands for a broker that comes up later."""
     port = free_port()
@@ -152,7 +152,7 @@ async def test_without_kafka_start_returns_and_connects_later(
     await until(lambda: "is not reachable (" in (publisher.problem or ""))
     with pytest.raises(NotAcknowledged):
         await publisher.publish([event(1)])
-    host, _, broker_port = mock_broker.bootstrap_servers.partition(":")
+    host, _, broker_port = embedded_broker.bootstrap_servers.partition(":")
 
     async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_reader, to_writer = await asyncio.open_connection(host, int(broker_port))
@@ -183,10 +183,12 @@ class TestWhenKafkaGoesAway:
     """A broker of its own, which the test stops."""
 
     @pytest.fixture
-    def broker(self) -> MockBroker:
-        return MockBroker().start()
+    def broker(self) -> EmbeddedBroker:
+        return EmbeddedBroker().start()
 
-    async def test_an_outage_is_told_in_bounded_time_and_memory(self, broker: MockBroker) -> None:
+    async def test_an_outage_is_told_in_bounded_time_and_memory(
+        self, broker: EmbeddedBroker
+    ) -> None:
         config = KafkaPublisherConfig(
             KafkaConnection(broker.bootstrap_servers),
             acknowledge_s=1,
@@ -214,7 +216,7 @@ class TestWhenKafkaGoesAway:
         assert time.monotonic() - started < 5
         assert publisher.waiting_bytes == 0
 
-    async def test_once_the_outage_is_known_nobody_waits(self, broker: MockBroker) -> None:
+    async def test_once_the_outage_is_known_nobody_waits(self, broker: EmbeddedBroker) -> None:
         connection = KafkaConnection(broker.bootstrap_servers)
         publisher = KafkaPublisher(KafkaPublisherConfig(connection, probe_s=0.2))
         await publisher.start()
@@ -231,7 +233,7 @@ class TestWhenKafkaGoesAway:
             await publisher.stop(0.1)
 
     async def test_who_waits_when_it_stops_hears_that_nothing_was_stored(
-        self, broker: MockBroker
+        self, broker: EmbeddedBroker
     ) -> None:
         publisher = KafkaPublisher(KafkaPublisherConfig(KafkaConnection(broker.bootstrap_servers)))
         await publisher.start()

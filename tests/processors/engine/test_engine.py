@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from deploy.local.broker import MockBroker
+from deploy.local.broker import EmbeddedBroker
 from processors.engine import Hooks, changelogs, serve
 from processors.engine.metrics import FAILED_RECORDS
+from schemas.times import now_ms
 from schemas.topics import partition_of
 from tests.support.engine_doubles import Recorder, refuse_to_halt
 from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
@@ -56,9 +57,9 @@ def equal(found: Callable[[], Awaitable[Any]], expected: Any) -> Callable[[], Aw
 
 
 async def test_an_idle_engine_passes_an_event_on_within_100_ms_and_commits_it(
-    mock_broker: MockBroker, tmp_path: Path
+    embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    servers = mock_broker.bootstrap_servers
+    servers = embedded_broker.bootstrap_servers
     async with deployment(servers, "latency", tmp_path) as made, running(made) as metrics:
         producer = AIOKafkaProducer(bootstrap_servers=servers)
         consumer = AIOKafkaConsumer(
@@ -90,9 +91,9 @@ async def test_an_idle_engine_passes_an_event_on_within_100_ms_and_commits_it(
 
 
 async def test_a_record_that_fails_is_rejected_with_its_bytes_and_the_rest_goes_on(
-    mock_broker: MockBroker, tmp_path: Path
+    embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    async with deployment(mock_broker.bootstrap_servers, "poison", tmp_path) as made:
+    async with deployment(embedded_broker.bootstrap_servers, "poison", tmp_path) as made:
         events = [(b"key", b"event-%d" % number) for number in range(50)]
         await made.send([*events[:20], (b"key", b"poison"), *events[20:]])
         async with running(made, epoch=7) as metrics:
@@ -112,10 +113,10 @@ async def test_a_record_that_fails_is_rejected_with_its_bytes_and_the_rest_goes_
 
 
 async def test_a_row_too_large_to_log_costs_the_record_and_not_the_stage(
-    mock_broker: MockBroker, tmp_path: Path
+    embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     async with deployment(
-        mock_broker.bootstrap_servers, "large", tmp_path, padding=950_000
+        embedded_broker.bootstrap_servers, "large", tmp_path, padding=950_000
     ) as made:
         await made.send([(b"one", b"1"), (b"two", b"2")])
         async with running(made):
@@ -131,11 +132,11 @@ async def test_a_row_too_large_to_log_costs_the_record_and_not_the_stage(
 
 
 async def test_an_atomic_stages_rows_travel_in_one_record_batch_a_decision(
-    mock_broker: MockBroker, tmp_path: Path
+    embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     """40 rows of 40 KB do not fit one batch: the records are halved until they do."""
     async with deployment(
-        mock_broker.bootstrap_servers, "atomic", tmp_path, padding=40_000, atomic=True
+        embedded_broker.bootstrap_servers, "atomic", tmp_path, padding=40_000, atomic=True
     ) as made:
         keys = [b"key-%d" % number for number in range(1000)]
         keys = [key for key in keys if partition_of(key, PARTITIONS) == 0][:40]
@@ -148,10 +149,12 @@ async def test_an_atomic_stages_rows_travel_in_one_record_batch_a_decision(
 
 
 async def test_what_is_due_fires_once_when_its_moment_has_come_and_nothing_waits(
-    mock_broker: MockBroker, tmp_path: Path
+    embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    now = [time.time_ns() // 1_000_000]
-    async with deployment(mock_broker.bootstrap_servers, "due", tmp_path, deadlines=True) as made:
+    now = [now_ms()]
+    async with deployment(
+        embedded_broker.bootstrap_servers, "due", tmp_path, deadlines=True
+    ) as made:
         keys = [b"key-%d" % number for number in range(30)]
         await made.send((key, key) for key in keys)
 

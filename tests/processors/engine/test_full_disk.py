@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from deploy.local.broker import MockBroker
+from deploy.local.broker import EmbeddedBroker
 from processors.engine import EXIT_HALTED
 from tests.support.engine_harness import SHORT_SESSION, Deployment, deployment, until
 from tests.support.small_disk import small_disk
@@ -25,11 +25,11 @@ async def exact(made: Deployment, total: int) -> None:
 
 
 async def test_a_worker_on_a_full_disk_stops_with_a_message_and_goes_on_when_there_is_room(
-    mock_broker: MockBroker, tmp_path: Path
+    embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "one", 32) as disk:
         async with deployment(
-            mock_broker.bootstrap_servers, "full", tmp_path, padding=4000
+            embedded_broker.bootstrap_servers, "full", tmp_path, padding=4000
         ) as made:
             await made.send(events(0, 400))
             worker = made.start(**SHORT_SESSION)

@@ -17,6 +17,7 @@ from processors.engine.metrics import FAILED_RECORDS, INPUT_GAP
 from processors.engine.packing import Packed
 from processors.engine.runner import Engine
 from processors.engine.store import OFFSET
+from processors.stage import Decision, Record, Store
 from processors.stage_topics import ROWS, SEEN
 from schemas.rows import FORMAT
 from tests.support.engine_doubles import Halted, Log, Recorder, open_db, refuse_to_halt
@@ -112,6 +113,27 @@ async def test_a_batch_is_logged_then_applied_then_published_then_committed(rig:
     assert (rig.count, rig.published) == (2, [b"2"])
     assert rig.engine.committable() == {INPUT: 2}
     assert rig.databases[ROWS].get(OFFSET) == b"0"
+
+
+async def test_what_a_stage_remembers_is_forgotten_with_a_decision_not_carried_out(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered: list[list[bytes]] = []
+    decide = rig.engine.stage.decide
+
+    def remembering(records: Sequence[Record], store: Store) -> Decision:
+        memory = store.memory(list)
+        memory += [record.value for record in records]
+        remembered.append(memory)
+        return decide(records, store)
+
+    monkeypatch.setattr(rig.engine.stage, "decide", remembering)
+    await rig.deliver(0, b"a")
+    await rig.deliver(1, b"b")
+    assert remembered[-1] == [b"a", b"b"]
+    await rig.deliver(2, b"poison")
+    await rig.deliver(3, b"c")
+    assert remembered[-1] == [b"c"]
 
 
 async def test_a_changelog_record_of_somebody_else_stops_everything(rig: Rig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.local.broker import MockBroker
+from deploy.local.broker import EmbeddedBroker
 from processors.engine import EXIT_HALTED
 from schemas.rows import FORMAT
 from tests.support.engine_harness import SHORT_SESSION, deployment, until
@@ -15,9 +15,9 @@ LATER = bytes([FORMAT + 1]) + pack(5, 6, 7, 8)[1:]
 
 
 async def test_a_worker_that_is_given_rows_of_a_later_release_ends_and_says_which(
-    mock_broker: MockBroker, tmp_path: Path
+    embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    async with deployment(mock_broker.bootstrap_servers, "later", tmp_path) as made:
+    async with deployment(embedded_broker.bootstrap_servers, "later", tmp_path) as made:
         await made.send([(b"key", b"event")])
         first = made.start(**SHORT_SESSION)
 

@@ -53,7 +53,7 @@ def comes(pipeline: Pipeline, event_id: str, one: tuple[str, str], gateway: str 
 def restart(pipeline: Pipeline) -> None:
     """All stages end and start again."""
     for store in pipeline.stores.values():
-        store.memory.clear()
+        store.forget()
     pipeline.positions = dict(pipeline.committed)
 
 

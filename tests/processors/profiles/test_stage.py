@@ -259,7 +259,7 @@ class Partition:
         if segments is not None:
             self.stage = ProfilesStage.of(1, 2, segments, IdentityPolicy())
             self.store.stage = self.stage
-        self.store.memory.clear()
+        self.store.forget()
         if elsewhere:
             recovered = MemoryStore(self.stage)
             recovered.apply(Decision(rows=dict(self.store.rows)))

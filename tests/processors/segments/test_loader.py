@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import deploy
-from processors.segments import SegmentError, load_segments
+from deploy.config.segments import load_segments
+from processors.segments import SegmentError
 from tests.processors.segments.strategies import leaves, trees
 
 GOOD = "name: {}\nwhen: {{identifier: {{kind: email}}}}\n"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from processors.stage import Tick
-from processors.trails.fold import MOST_NAMED
+from processors.trails.builder import MOST_NAMED
 from schemas import features, messages, topics
 from schemas.identifiers import identifier_id
 from schemas.trail import FeatureKey, feature_name
@@ -41,7 +41,7 @@ def test_a_redelivery_in_the_same_batch_counts_once(home):
     published = home.touch(touch("e1", MAIL), touch("e1", MAIL))
     assert views(published) == 1
     assert published.decision.counts["redelivered"] == 1
-    assert len(published.rows(topics.ACCEPTED.name)) == 1
+    assert len(published.rows(topics.DEDUPLICATED.name)) == 1
 
 
 def test_a_redelivery_in_a_later_batch_is_dropped_with_all_its_fields(home):
@@ -85,12 +85,12 @@ def test_after_a_crash_the_batch_comes_again_in_any_size_and_nothing_is_counted_
 def test_a_replay_publishes_present_values_again_but_changes_no_row(home):
     records = home.records(touch("e1", MAIL, HANAKO), touch("e2", MAIL))
     home.take(*records)
-    home.store.memory.clear()
+    home.store.forget()
     again = home.take(records[0])
     assert again.decision.rows == {}
     assert {out.topic for out in again.decision.outputs} == {
-        topics.TRAILS.name, topics.ACCEPTED.name, topics.ENGAGEMENT.name,
-        topics.IDENTITIES.name, topics.LINKS.name,
+        topics.TRAILS.name, topics.DEDUPLICATED.name, topics.ENGAGEMENT.name,
+        topics.IDENTITIES.name, topics.LINK_REQUESTS.name,
     }  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def test_an_identifier_that_led_nothing_is_part_of_its_person_but_makes_no_profi
 def test_a_link_is_asked_for_once_and_after_a_restart_until_its_verdict_is_there(home):
     assert home.touch(touch("e1", HANAKO, MAIL)).links() == [("hanako", "h@x.jp")]
     assert home.touch(touch("e2", HANAKO, MAIL)).links() == []
-    home.store.memory.clear()
+    home.store.forget()
     assert home.touch(touch("e2b", HANAKO, MAIL)).links() == [("hanako", "h@x.jp")]
     verdict = messages.Assignment(
         own(HANAKO), *HANAKO, own(HANAKO), 0, MAY, {own(MAIL): messages.Verdict(False, 0)}
@@ -287,7 +287,7 @@ def test_a_late_touch_updates_the_window_in_which_it_occurred(home):
 
 def test_the_accepted_touch_is_passed_on_byte_for_byte(home):
     (record,) = home.records(touch("e1", MAIL, properties={"絵文字": "😀"}))
-    (out,) = [o for o in home.take(record).decision.outputs if o.topic == topics.ACCEPTED.name]
+    (out,) = [o for o in home.take(record).decision.outputs if o.topic == topics.DEDUPLICATED.name]
     assert (out.key, out.value) == (own(MAIL).encode(), record.value)
 
 
@@ -310,6 +310,6 @@ def test_records_that_cannot_be_read_are_set_aside_and_the_rest_is_folded(home):
     never = home.append(topics.TOUCHPOINTS.name, two.key, no_time)
     decision = home.stage.decide([one, cut, never, two], home.store)
     assert [failure.record for failure in decision.failed] == [cut, never]
-    accepted = [o.value for o in decision.outputs if o.topic == topics.ACCEPTED.name]
+    accepted = [o.value for o in decision.outputs if o.topic == topics.DEDUPLICATED.name]
     assert accepted == [one.value, two.value]
     assert decision.counts["redelivered"] == 0

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 from processors.profiles.merge import merge
-from processors.trails.fold import Folding
+from processors.trails.builder import TrailBuilder
 from processors.trails.type_cardinality import MOST_TYPES, OTHER_CHANNELS, OTHER_TYPES
 from schemas import trail
 from schemas.features import totals
@@ -53,10 +53,10 @@ def rows_of(types: int) -> list[TouchpointRow]:
 def folded(rows: list[TouchpointRow], batch: int) -> bytes:
     packed = None
     for start in range(0, len(rows), batch):
-        folding = Folding(packed)
+        builder = TrailBuilder(packed)
         for one in rows[start : start + batch]:
-            folding.add(one, MAY + int(one.event_id) * DAY_MS // 24, frozenset({VIEWS}))
-        packed = folding.pack()
+            builder.add(one, MAY + int(one.event_id) * DAY_MS // 24, frozenset({VIEWS}))
+        packed = builder.pack()
     assert packed is not None
     return packed
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import pytest
 
+from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.tables import TOUCHPOINTS
-from sinks.clickhouse.writer import SinkConfig, run_sink
+from sinks.clickhouse.writer import run_sink
 from tests.support import rows
 from tests.support.clickhouse_front import Front, front_of
 from tests.support.sinking import Producer, Seen, Store, committed, running, stored, until

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from sinks.clickhouse.batch import Batch, received_ms
 from sinks.clickhouse.client import (
     DATA_ERRORS,
@@ -22,7 +22,7 @@ from sinks.clickhouse.client import (
     BadRows,
     ClickHouse,
     ClickHouseConfig,
-    Refused,
+    RequestRejected,
     Unreachable,
 )
 from tests.support import rows
@@ -90,15 +90,19 @@ def test_whatever_a_row_holds_it_goes_in_or_is_found_bad(store: Store, data: st.
 
 
 def test_what_needs_an_operator_is_refused(store: Store):
-    with pytest.raises(Refused, match=r"refused the insert into nowhere: UNKNOWN_TABLE \(60\)$"):
+    with pytest.raises(
+        RequestRejected, match=r"refused the insert into nowhere: UNKNOWN_TABLE \(60\)$"
+    ):
         store.insert("nowhere", b"{}")
-    with pytest.raises(Refused, match=r"UNKNOWN_IDENTIFIER \(47\): Unknown expression .*`?nothing"):
+    with pytest.raises(
+        RequestRejected, match=r"UNKNOWN_IDENTIFIER \(47\): Unknown expression .*`?nothing"
+    ):
         store.clickhouse.run("SELECT nothing")
 
 
 @pytest.mark.parametrize("url", ["localhost:8123", "ftp://localhost", "http://"])
 def test_an_address_that_is_none_is_refused(url: str):
-    with pytest.raises(Refused, match=r"^clickhouse.url must be http"):
+    with pytest.raises(RequestRejected, match=r"^clickhouse.url must be http"):
         ClickHouse(ClickHouseConfig(url=url)).rows("SELECT 1")
 
 
@@ -128,7 +132,9 @@ def other_server() -> Iterator[SimpleNamespace]:
     server.server_close()
 
 
-@pytest.mark.parametrize(("status", "kind"), [(404, Refused), (401, Refused), (502, Unreachable)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(404, RequestRejected), (401, RequestRejected), (502, Unreachable)]
+)
 def test_a_server_that_is_not_clickhouse_is_told_apart(
     other_server: SimpleNamespace, status: int, kind: type[Exception]
 ):
@@ -138,7 +144,7 @@ def test_a_server_that_is_not_clickhouse_is_told_apart(
 
 
 def test_a_web_page_is_not_taken_for_clickhouse(other_server: SimpleNamespace):
-    with pytest.raises(Refused, match="does not answer like ClickHouse"):
+    with pytest.raises(RequestRejected, match="does not answer like ClickHouse"):
         ClickHouse(ClickHouseConfig(url=other_server.url)).rows("SELECT 1")
 
 

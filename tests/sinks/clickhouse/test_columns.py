@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import asdict
 
-from processors.segments import load_segments
+from deploy.config.segments import load_segments
 from schemas import touchpoint_row
 from schemas.messages import SplitCommand, encode
 from schemas.rejection import Origin, Rejection, rejected_row
-from schemas.topics import LINKS
+from schemas.topics import LINK_REQUESTS
 from schemas.violation import Violation, Violations, violation_row
 from sinks.clickhouse.tables import (
     CONFLICTS,
@@ -48,7 +48,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]
     pipeline.touch(touch("3", one, other, traits={"name": "山田", "plan": None}))
     pipeline.run()
     split = SplitCommand("s1", False, pipeline.now_ms, "email", "a@example.com", note="sisters")
-    pipeline.publish(LINKS.name, b"", encode(split))
+    pipeline.publish(LINK_REQUESTS.name, b"", encode(split))
     pipeline.run()
     found: dict[str, list[bytes]] = {}
     for (topic, _), log in pipeline.logs.items():

@@ -19,9 +19,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.migrate import migrate, migrations
 from sinks.clickhouse.tables import PROFILES, REJECTED, TOUCHPOINTS
-from sinks.clickhouse.writer import SinkConfig
 from tests.support import rows
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.clickhouse_front import SECRET, Front, front_of

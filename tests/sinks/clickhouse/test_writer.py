@@ -8,9 +8,10 @@ import time
 import uuid
 from dataclasses import replace
 
-from deploy.runtime.processes import free_port
+from deploy.local.ports import free_port
 from schemas import topics
 from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.epochs import Epochs
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import (
@@ -27,7 +28,6 @@ from sinks.clickhouse.tables import (
     VIOLATIONS,
     databases,
 )
-from sinks.clickhouse.writer import SinkConfig
 from tests.support import rows
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.sinking import Producer, Store, committed, rewind, running, stored, until
@@ -247,7 +247,7 @@ def test_groups_and_topics_carry_the_namespace():
     assert TOUCHPOINTS.group("") == "touchline-sink-touchpoints"
     assert databases("brand") == ("touchline_brand", "touchline_bi_brand")
     assert databases("") == ("touchline", "touchline_bi")
-    assert TOUCHPOINTS.topic is topics.ACCEPTED
+    assert TOUCHPOINTS.topic is topics.DEDUPLICATED
 
 
 def test_epochs_are_of_a_namespace(store: Store):

@@ -16,9 +16,9 @@ from kafka.admin import NewTopic
 from deploy.local.kafka import LocalKafka
 from schemas.topics import full_name
 from sinks.clickhouse.client import ClickHouse, ClickHouseConfig
+from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import TOUCHPOINTS
-from sinks.clickhouse.writer import SinkConfig
 from tests.support import rows
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.clickhouse_front import front_of

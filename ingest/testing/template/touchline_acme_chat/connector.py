@@ -56,7 +56,7 @@ class AcmeChatWebhook(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """A touchpoint for each event of the body, in its order, or why it is none."""
-        yield from listed_events(request.body, "events", context, self._event)
+        yield from listed_events(request, "events", context, self._event)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """What makes a body of a single event, so that one that is refused can be replayed."""

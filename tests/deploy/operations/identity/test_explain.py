@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from deploy.operations.identity.chains import chain, hang_together
+from deploy.operations.identity.chains import chain, spanning_tree
 from deploy.operations.identity.explain import MOST_LINKS, Explanation, explain
 from deploy.operations.identity.explain_text import explanation
 from deploy.operations.identity.log import Link
@@ -166,7 +166,7 @@ def test_any_value_can_be_asked_for(world: World, value: str):
 
 
 class TestChains:
-    """`hang_together` alone."""
+    """`spanning_tree` alone."""
 
     def link(self, lead: str, other: str, position: int = 0) -> Link:
         ends = [Identifier(*text.split(":")) for text in (lead, other)]
@@ -176,7 +176,7 @@ class TestChains:
         members = {one for link in links for one in (link.lead, link.other)}
         ordered = sorted(members, key=POLICY.strength)
         shuffled = random.Random(1).sample(links, len(links))
-        towards = hang_together(ordered, shuffled, lambda kind: POLICY.kind(kind).joins)
+        towards = spanning_tree(ordered, shuffled, lambda kind: POLICY.kind(kind).joins)
         ends = {
             one: [link.opposite(one).value for link in chain(one, towards)[:1]] for one in ordered
         }

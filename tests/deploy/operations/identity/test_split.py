@@ -8,16 +8,23 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.operations.identity import split_text
-from deploy.operations.identity.log import Selection
+from deploy.operations.identity.log import LinkSelection
 from deploy.operations.identity.split import (
-    Done,
     Order,
     SplitError,
+    SplitResult,
     plan,
     refuse_during_switch,
     split,
 )
-from deploy.operations.identity.split_many import Count, Item, count, holding, split_many, standing
+from deploy.operations.identity.split_many import (
+    LinkCount,
+    SplitTarget,
+    active_splits,
+    count,
+    holding,
+    split_many,
+)
 from ingest.publishing.port import NotAcknowledged
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.messages import SplitCommand
@@ -38,7 +45,9 @@ def order(world: World, split_id: str = "s1", *, lift: bool = False) -> Order:
     return Order(split_id, world.pipeline.now_ms, lift, "sisters")
 
 
-def done(world: World, one: tuple[str, str], split_id: str = "s1", *, lift: bool = False) -> Done:
+def done(
+    world: World, one: tuple[str, str], split_id: str = "s1", *, lift: bool = False
+) -> SplitResult:
     what = plan(world.log, POLICY, Identifier(*one), lift=lift)
     assert what is not None
     return split(world.log, world, what, order(world, split_id, lift=lift))
@@ -138,29 +147,29 @@ class TestMany:
             world.touch(f"k{n}", ("customer_id", f"c{n}"), name, source="kiosk", at=day)
             world.touch(f"s{n}", name, ("line", f"l{n}"), source="shop", at=day)
 
-    def chosen(self, world: World, selection: Selection) -> set[str]:
+    def chosen(self, world: World, selection: LinkSelection) -> set[str]:
         return {item.one.value for page in holding(world.log, selection) for item in page}
 
     def test_links_are_chosen_by_source_and_time_of_the_touch(self, world: World):
         since, until = (parse_ms(f"2026-05-0{day}T12:00:00Z") for day in (2, 4))
-        assert self.chosen(world, Selection("kiosk")) == {f"{n}@example.com" for n in range(5)}
-        assert self.chosen(world, Selection("kiosk", since, until)) == {
+        assert self.chosen(world, LinkSelection("kiosk")) == {f"{n}@example.com" for n in range(5)}
+        assert self.chosen(world, LinkSelection("kiosk", since, until)) == {
             "1@example.com", "2@example.com",
         }  # fmt: skip
-        assert self.chosen(world, Selection(since_ms=until)) == {
+        assert self.chosen(world, LinkSelection(since_ms=until)) == {
             "3@example.com", "4@example.com", "l3", "l4",
         }  # fmt: skip
-        assert self.chosen(world, Selection("nobody")) == set()
+        assert self.chosen(world, LinkSelection("nobody")) == set()
 
     def test_pages_hold_every_link_once(self, world: World):
         for page in (1, 2, 3, 10, 100):
-            pages = list(world.log.holding(Selection(), page))
+            pages = list(world.log.holding(LinkSelection(), page))
             found = [(link.lead, link.other) for links in pages for link in links]
             assert len(found) == len(set(found)) == 10
             assert max(map(len, pages)) <= page
 
     def test_a_count_changes_nothing_and_shows_a_sample(self, world: World):
-        total = count(holding(world.log, Selection()), lambda _: None)
+        total = count(holding(world.log, LinkSelection()), lambda _: None)
         assert total.links == 10
         assert total.by == {("kiosk", "customer_id", "email"): 5, ("shop", "email", "line"): 5}
         assert len(total.sample) == 10
@@ -171,40 +180,40 @@ class TestMany:
         assert split_text.count_json(total, lift=False)["applied"] is False
 
     def test_each_link_is_commanded_for_its_source_and_the_others_stay(self, world: World):
-        everything = holding(world.log, Selection("kiosk"))
+        everything = holding(world.log, LinkSelection("kiosk"))
         total = split_many(world.log, world, everything, order(world), pause=False)
         assert total.links == len(world.sent) == 5
         assert {(one.split_id, one.source, one.lead_kind) for one in world.sent} == {
             ("s1", "kiosk", "customer_id")
         }
         assert world.settled == 1
-        taken = world.log.taken("s1")
-        assert (taken.commands, taken.voided) == (5, 5)
+        result = world.log.command_result("s1")
+        assert (result.commands, result.voided) == (5, 5)
         assert world.profile("line", "l1") == identifier_id("email", "1@example.com")
-        assert self.chosen(world, Selection("kiosk")) == set()
-        assert len(self.chosen(world, Selection("shop"))) == 5
-        said = list(split_text.applied(total, "s1", taken, lift=False))
+        assert self.chosen(world, LinkSelection("kiosk")) == set()
+        assert len(self.chosen(world, LinkSelection("shop"))) == 5
+        said = list(split_text.applied(total, "s1", result, lift=False))
         assert said[-1] == "to lift it: touchline identity split --lift --split-id s1 --apply"
 
     @pytest.mark.parametrize(
         ("selection", "split_id", "lifted"),
         [
-            (Selection("kiosk"), "", 5),
-            (Selection("kiosk", since_ms=parse_ms("2026-05-04")), "", 2),
-            (Selection(), "s1", 5),
-            (Selection(), "s2", 0),
-            (Selection("shop"), "", 0),
+            (LinkSelection("kiosk"), "", 5),
+            (LinkSelection("kiosk", since_ms=parse_ms("2026-05-04")), "", 2),
+            (LinkSelection(), "s1", 5),
+            (LinkSelection(), "s2", 0),
+            (LinkSelection("shop"), "", 0),
         ],
     )
     def test_what_was_split_is_lifted_by_the_same_selection_or_the_id(
-        self, world: World, selection: Selection, split_id: str, lifted: int
+        self, world: World, selection: LinkSelection, split_id: str, lifted: int
     ):
-        everything = holding(world.log, Selection("kiosk"))
+        everything = holding(world.log, LinkSelection("kiosk"))
         split_many(world.log, world, everything, order(world), pause=False)
-        pages = standing(world.log, selection, split_id)
+        pages = active_splits(world.log, selection, split_id)
         lift = order(world, "s9", lift=True)
         assert split_many(world.log, world, pages, lift, pause=False).links == lifted
-        assert world.log.taken("s9").voided == lifted
+        assert world.log.command_result("s9").voided == lifted
         world.pipeline.now_ms += 1000
         world.touch("again", ("customer_id", "c4"), ("email", "4@example.com"), source="kiosk")
         again = (
@@ -216,14 +225,15 @@ class TestMany:
 
     def test_the_split_of_an_identifier_is_lifted_by_its_id_too(self, world: World):
         done(world, ("email", "1@example.com"))
-        assert list(standing(world.log, Selection(), "")) == []
-        ((item,),) = standing(world.log, Selection(), "s1")
-        assert item == Item(Identifier("email", "1@example.com"), None, "", "")
+        assert list(active_splits(world.log, LinkSelection(), "")) == []
+        ((item,),) = active_splits(world.log, LinkSelection(), "s1")
+        assert item == SplitTarget(Identifier("email", "1@example.com"), None, "", "")
 
     def test_a_broker_that_forgets_is_given_a_page_at_a_time(self, world: World):
-        pages = world.log.holding(Selection("kiosk"), 2)
+        pages = world.log.holding(LinkSelection("kiosk"), 2)
         items = [
-            [Item(link.other, link.lead, "kiosk", link.source) for link in page] for page in pages
+            [SplitTarget(link.other, link.lead, "kiosk", link.source) for link in page]
+            for page in pages
         ]
         split_many(world.log, world, items, order(world), pause=True)
         assert world.settled == 3 + 1
@@ -231,12 +241,12 @@ class TestMany:
     def test_without_links_nothing_is_sent(self, world: World):
         total = split_many(world.log, world, [], order(world), pause=False)
         assert (total.links, world.sent, world.settled) == (0, [], 0)
-        said = split_text.applied(total, "s1", world.log.taken("s1"), lift=False)
+        said = split_text.applied(total, "s1", world.log.command_result("s1"), lift=False)
         assert list(said) == ["no links: nothing was done"]
 
     def test_an_outage_says_how_many_were_sent_and_what_to_do(self, world: World):
         outage = _Outage(world)
-        pages = [page for page in holding(world.log, Selection("kiosk"))] * 2
+        pages = [page for page in holding(world.log, LinkSelection("kiosk"))] * 2
         with pytest.raises(SplitError, match=r"5 commands were sent before, under the id s1"):
             split_many(world.log, outage, pages, order(world), pause=False)
 
@@ -259,15 +269,15 @@ class _Outage:
 def test_memory_is_bounded_by_a_page():
     """Only counts and a sample stay of a page that was handed on."""
 
-    def pages() -> Iterator[list[Item]]:
+    def pages() -> Iterator[list[SplitTarget]]:
         for n in range(50):
             yield [
-                Item(Identifier("email", f"{n}-{m}"), Identifier("x", "x"), "s", "s")
+                SplitTarget(Identifier("email", f"{n}-{m}"), Identifier("x", "x"), "s", "s")
                 for m in range(100)
             ]
 
     total = count(pages(), lambda _: None)
     assert total.links == 5_000
     assert len(total.sample) == 20
-    assert isinstance(total, Count)
+    assert isinstance(total, LinkCount)
     assert total.by == {("s", "x", "email"): 5_000}

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from deploy.operations.rejected import log as module
-from deploy.operations.rejected.log import Mark, Place, RejectedLog, Selection
+from deploy.operations.rejected.log import Mark, RefusalSelection, RejectedLog, TouchKey
 from schemas import touchpoint_row
 from schemas.times import parse_ms, rfc3339
 from tests.support import rows
@@ -46,8 +46,8 @@ def mark(rejected_id: str, outcome: str = "accepted", received_at: str = DAY.for
     )
 
 
-def opened(log: RejectedLog, selection: Selection | None = None, now: int = 0) -> list[str]:
-    pages = log.open(selection or Selection(), now or log.now_ms())
+def opened(log: RejectedLog, selection: RefusalSelection | None = None, now: int = 0) -> list[str]:
+    pages = log.open(selection or RefusalSelection(), now or log.now_ms())
     return [refusal.rejected_id for page in pages for refusal in page]
 
 
@@ -77,7 +77,7 @@ def test_every_open_refusal_comes_once_in_pages_of_any_size(
     expected = [*fill(store, 5), *fill(store, 4, received_at=DAY.format(1))]
     store.insert("rejected_touchpoints", rows.rejected(rejected_id=expected[0]))
     assert opened(log) == expected
-    assert all(len(page) <= chunk for page in log.open(Selection(), log.now_ms()))
+    assert all(len(page) <= chunk for page in log.open(RefusalSelection(), log.now_ms()))
 
 
 def test_large_payloads_are_read_a_few_at_a_time(
@@ -85,7 +85,7 @@ def test_large_payloads_are_read_a_few_at_a_time(
 ):
     monkeypatch.setattr(module, "CHUNK_BYTES", 100)
     fill(store, 5, payload_base64="QUJD" * 20)
-    assert [len(page) for page in log.open(Selection(), log.now_ms())] == [1] * 5
+    assert [len(page) for page in log.open(RefusalSelection(), log.now_ms())] == [1] * 5
 
 
 def test_what_was_marked_is_not_open_and_shows_in_the_view(store: Store, log: RejectedLog):
@@ -111,7 +111,7 @@ def test_a_mark_is_of_one_time_of_receipt(store: Store, log: RejectedLog):
     (one,) = fill(store, 1)
     store.insert("rejected_touchpoints", rows.rejected(rejected_id=one, received_at=DAY.format(1)))
     log.mark([mark(one)])
-    (left,) = next(iter(log.open(Selection(), log.now_ms())))
+    (left,) = next(iter(log.open(RefusalSelection(), log.now_ms())))
     assert left.received_ms == parse_ms(DAY.format(1))
 
 
@@ -121,7 +121,7 @@ def test_marks_that_are_made_meanwhile_disturb_nothing(
     monkeypatch.setattr(module, "_IDS", 2)
     expected = fill(store, 7)
     seen = []
-    for page in log.open(Selection(), log.now_ms()):
+    for page in log.open(RefusalSelection(), log.now_ms()):
         seen += [refusal.rejected_id for refusal in page]
         log.mark([mark(refusal.rejected_id) for refusal in page])
     assert seen == expected
@@ -142,18 +142,18 @@ def test_refusals_are_chosen_by_source_reason_time_and_id(store: Store, log: Rej
     crm = fill(store, 1, source="crm", received_at=DAY.format(1))
     late = fill(store, 1, reason="invalid", received_at=DAY.format(2))
     since, until = (parse_ms(DAY.format(day)) for day in (1, 2))
-    assert opened(log, Selection(source="crm")) == crm
-    assert opened(log, Selection(reason="invalid")) == late
-    assert opened(log, Selection(since_ms=since)) == [*crm, *late]
-    assert opened(log, Selection(since_ms=since, until_ms=until)) == crm
-    assert opened(log, Selection(ids=(shop[1], late[0]))) == [shop[1], late[0]]
-    assert opened(log, Selection(source="crm", ids=(shop[1],))) == []
+    assert opened(log, RefusalSelection(source="crm")) == crm
+    assert opened(log, RefusalSelection(reason="invalid")) == late
+    assert opened(log, RefusalSelection(since_ms=since)) == [*crm, *late]
+    assert opened(log, RefusalSelection(since_ms=since, until_ms=until)) == crm
+    assert opened(log, RefusalSelection(ids=(shop[1], late[0]))) == [shop[1], late[0]]
+    assert opened(log, RefusalSelection(source="crm", ids=(shop[1],))) == []
     log.mark([mark(shop[0])])
     assert [(row["source"], row["reason"], row["n"], row["replayed"]) for row in
-            log.counts(Selection())] == [
+            log.counts(RefusalSelection())] == [
         ("crm", "unreadable", 1, 0), ("shop", "invalid", 1, 0), ("shop", "unreadable", 2, 1),
     ]  # fmt: skip
-    listed = log.listed(Selection(), 2)
+    listed = log.listed(RefusalSelection(), 2)
     assert [row["rejected_id"] for row in listed] == [*late, *crm]
     assert not any("payload" in name for row in listed for name in row)
 
@@ -167,7 +167,7 @@ def test_touches_that_are_there_are_found_by_day_and_lead(
     store.insert("touchpoints", rows.touchpoint(event_id="a"), rows.touchpoint(event_id="b'\\"))
     (one,) = touches("a")
     found = log.stored(touches("a", "b'\\", "c"))
-    assert found == {Place(one.source, name, one.lead_id) for name in ("a", "b'\\")}
+    assert found == {TouchKey(one.source, name, one.lead_id) for name in ("a", "b'\\")}
     other = msgspec.structs.replace(one, lead_id=str(uuid.UUID(int=5)))
     assert log.stored([other]) == set()
     assert log.stored([]) == set()
@@ -175,9 +175,9 @@ def test_touches_that_are_there_are_found_by_day_and_lead(
         msgspec.structs.replace(one, event_id=f"m{n}", lead_id=str(uuid.UUID(int=n)))
         for n in range(5_000)
     ]
-    assert log.stored([*many, one]) == {Place.of(one)}
+    assert log.stored([*many, one]) == {TouchKey.of(one)}
     monkeypatch.setattr(module, "_PLACES", 1)
-    assert log.stored([one, other]) == {Place.of(one)}
+    assert log.stored([one, other]) == {TouchKey.of(one)}
     assert log.shown(one.source, ["a", "c", "b'\\"]) == {"a", "b'\\"}
     long = [f"{n}{'x' * 500}" for n in range(100)]
     assert log.shown(one.source, ["a", *long]) == {"a"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ingest.connector import Context, Request, Result, Row
@@ -12,6 +11,7 @@ from ingest.connectors.mailbox.imap_server import CAME_IN
 from ingest.files.reader import BatchSource, SourceReader
 from ingest.intake.accept import SourcePolicy
 from ingest.intake.limits import Limits
+from schemas.times import now_ms
 from schemas.touchpoint import Touchpoint
 from tests.support.mail_server import MailServer
 
@@ -65,4 +65,4 @@ def ids(connector: Mailbox, rows: list[Row]) -> list[str]:
 
 def reading(connector: Mailbox) -> SourceReader:
     source = BatchSource(connector, SourcePolicy("support"))
-    return SourceReader(source, Limits(), lambda: time.time_ns() // 1_000_000)
+    return SourceReader(source, Limits(), now_ms)
