@@ -1,4 +1,4 @@
-"""What the comparison counts as correct: the job of the Python peers against the slow reference."""
+"""Correct results of the comparison: the job of the Python peers against the slow reference."""
 
 from __future__ import annotations
 

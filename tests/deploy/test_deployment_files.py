@@ -39,7 +39,7 @@ class Healthcheck(Strict):
 
 
 class Service(Strict):
-    """What our services use of the Compose specification."""
+    """A service, in the part of the Compose specification that ours use."""
 
     image: str
     build: dict[str, str] | None = None

@@ -1,4 +1,4 @@
-"""What pages and docstrings name is there: links, files, modules, commands and their options."""
+"""Names in pages and docstrings are there: links, files, modules, commands and their options."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ def _anchors(path: Path, page: Document) -> set[str]:
 
 
 def is_there(text: str) -> bool:
-    """Whether a file or folder is there, a module with `.py` or without."""
+    """Return whether a file or folder is there, a module with `.py` or without."""
     name = re.sub(r"<[^>]*>|…+|\b[A-Z_]{3,}\b(?!\.md)", "*", text).rstrip(".*:-<").rstrip("/")
     return any(True for end in ("", ".py") for _ in ROOT.glob(name + end))
 
 
 def resolves(text: str) -> bool:
-    """Whether the modules that code names are there, and what it names in them."""
+    """Return whether the modules that code names are there, with all it names in them."""
     modules = _MODULE.findall(text)
     ours = [name for name in modules if name.split(".")[0] in PACKAGES]
     if _DOTTED.match(text):
@@ -128,7 +128,7 @@ def _found(name: str) -> bool:
 
 
 def has_member(text: str) -> bool:
-    """Whether a class of ours has the member that is named; True for others' classes."""
+    """Return whether a class of ours has the member that is named; True for others' classes."""
     named = _MEMBER.match(text)
     return not named or named[1] not in _members() or named[2] in _members()[named[1]]
 
@@ -192,12 +192,12 @@ def _own(node: ast.ClassDef) -> Iterable[str]:
 
 
 def runs(text: str) -> bool:
-    """Whether the command in a piece of code, if there is one, is there with its options."""
+    """Return whether the command in a piece of code, if there is one, is there with its options."""
     return not problem_of(text)
 
 
 def problem_of(text: str) -> str:
-    """What is wrong with the command in a piece of code; '' if nothing is, or there is none."""
+    """Return the error of the command in a piece of code; '' if it has none or there is none."""
     target = _MAKE.search(text)
     if target and target[1] not in _targets():
         return f"no target {target[1]} in the Makefile"

@@ -31,7 +31,7 @@ _SHOWN = 5
 
 @dataclass
 class Found:
-    """What a check found. Everything is empty or 0 where nothing was lost or doubled."""
+    """The findings of a check. Everything is empty or 0 where nothing was lost or doubled."""
 
     lost: int = 0
     doubled: int = 0
@@ -45,7 +45,7 @@ class Found:
 
 
 class People:
-    """Who is who by the log of links, read from the broker as it grows.
+    """The people by the log of links, read from the broker as it grows.
 
     Links of households that share nothing are independent: each has a reference of its own.
     """
@@ -61,7 +61,7 @@ class People:
         self.conflicts: Counter[tuple[str, ...]] = Counter()
 
     def profiles(self) -> dict[Identifier, Identifier]:
-        """As `Reference.profiles`."""
+        """See `Reference.profiles`."""
         return self.known
 
     def update(self) -> None:
@@ -111,7 +111,7 @@ def _ends(message: LinkMessage) -> tuple[Identifier, Identifier]:
 
 
 class Wanted(NamedTuple):
-    """What must be shown, at the moments before and after looking."""
+    """The content that must be shown, at the moments before and after looking."""
 
     who: dict[Identifier, str]
     before: dict[str, dict[str, Any]]

@@ -34,7 +34,7 @@ _ENOUGH = 20_000
 
 @dataclass
 class Round:
-    """What came of one."""
+    """The result of one round."""
 
     seed: str
     faults: list[str]

@@ -107,7 +107,7 @@ class Generator:
         return Sent(source, event, good, ahead)
 
     def _time(self, house: int) -> tuple[datetime, timedelta | None]:
-        """When an event happened, and how far its sender's clock is ahead if it says so.
+        """Return the time of an event, and how far its sender's clock is ahead if it says so.
 
         Every fifth household sleeps: its people become quiet within minutes, wherever we are.
 
@@ -152,7 +152,7 @@ def _text(moment: datetime) -> str:
 
 
 class Ledger:
-    """What the gateway promised. Used by several threads."""
+    """The promises of the gateway. Used by several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

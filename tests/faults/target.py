@@ -1,4 +1,4 @@
-"""What faults are injected into: a whole Touchline with two of everything, and who looks after it.
+"""The target of the faults: a whole Touchline with two of everything, and who looks after it.
 
 An orchestrator would start again what ended, so `watch` does; all else has to come about by
 itself.
@@ -30,7 +30,8 @@ from tests.faults.worker import VARIABLE, Plan
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.profile_reference import DEFINITIONS
 from tests.support.proxy import Proxy
-from tests.support.system import Process, System, children, ports, until
+from tests.support.system import Process, System, children, ports
+from tests.support.waiting import wait_until
 
 #: Short, so that a paused process loses its partitions within a round.
 SESSION_S = 8.0
@@ -43,7 +44,7 @@ NAMES = ("gateway-1", "gateway-2", "worker-1", "worker-2", "sink-1", "sink-2")
 
 
 class Servers(NamedTuple):
-    """What is not ours, and the proxies through which ours reach it."""
+    """The servers that are not ours, and the proxies through which ours reach it."""
 
     broker: LocalKafka
     proxy: Proxy
@@ -115,15 +116,15 @@ class Target:
             self._alive[name] = getattr(self.system, kind)(name)
 
     def runs(self, name: str) -> bool:
-        """Whether a process was started, and no other fault works at it."""
+        """Return whether a process was started, and no other fault works at it."""
         return name in self._alive and name not in self._busy
 
     def kill(self, name: str) -> None:
-        """As the loss of power does."""
+        """Kill a process as the loss of power does."""
         self._drop(name).kill()
 
     def stop(self, name: str) -> None:
-        """As an operator does: it has to end in order, and in time."""
+        """Stop a process as an operator does: it has to end in order, and in time."""
         process = self._drop(name)
         # One that is still being loaded has done nothing, and ends as any program does.
         orderly = (0,) if _is_ready(process) else (0, -signal.SIGTERM)
@@ -159,7 +160,7 @@ class Target:
 
     @contextlib.contextmanager
     def alone_at(self, what: str) -> Iterator[bool]:
-        """Whether no other fault works at the process of the broker or of ClickHouse."""
+        """Return whether no other fault works at the process of the broker or of ClickHouse."""
         alone = what not in self.taken
         self.taken.add(what)
         with self.tampering():
@@ -198,12 +199,12 @@ class Target:
         self.plan.set_clock(self._state(name).name, int(1000 * ahead_s))
 
     def unsure(self, seconds: float) -> None:
-        """For so long what time brings may have come too early."""
+        """Note that changes by time alone may come too early for so long."""
         self._unsure_until = time.monotonic() + seconds
 
     @property
     def slack_s(self) -> float:
-        """How early or late a change that time alone brings may be at this moment."""
+        """Return how early or late a change that time alone brings may be at this moment."""
         return _SLACK_S + max(0.0, self._unsure_until - time.monotonic())
 
     def _state(self, name: str) -> Path:
@@ -236,7 +237,7 @@ class Target:
             self.watch()
             time.sleep(0.1)
 
-    def until(self, condition: Callable[[], object], within: float) -> bool:
+    def wait_until(self, condition: Callable[[], object], within: float) -> bool:
         """Wait for a condition, looking after the processes; whether it came true."""
         deadline = time.monotonic() + within
         while not condition():
@@ -254,12 +255,12 @@ class Target:
         def all_ready() -> bool:
             return all(_is_ready(process) for process in chosen)
 
-        until(
+        wait_until(
             all_ready, patience(_READY_S), 0.2, lambda: [p.name for p in chosen if not _is_ready(p)]
         )
 
     def drained(self, within: float) -> bool:
-        """Whether everything that was sent went all the way in time."""
+        """Return whether everything that was sent went all the way in time."""
         deadline = time.monotonic() + within
         while (left := deadline - time.monotonic()) > 0:
             try:

@@ -18,7 +18,7 @@ from tests.faults.load import QUIET
 from tests.faults.target import NAMES, Target, patience
 from tests.faults.worker import STEPS, poison
 from tests.support.kafka import require_kafka
-from tests.support.system import until
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -74,7 +74,7 @@ def test_two_faults_at_a_time_lose_and_double_nothing(
 def test_a_record_that_a_stage_fails_at_is_set_aside_and_the_others_go_on(
     target: Target, stage: str
 ):
-    """Of the trails the rounds with poison tell."""
+    """The rounds with poison test the same of the trails."""
     name, failures = f"{poison(stage)}1", _failures(target)
     bug = target.plan.plant(stage)
     now = datetime.now(UTC)
@@ -85,7 +85,7 @@ def test_a_record_that_a_stage_fails_at_is_set_aside_and_the_others_go_on(
         "SELECT reason, payload FROM {bi}.rejected_touchpoints"
         f" WHERE detail = 'RuntimeError in {stage}'"
     )
-    until(lambda: target.system.view(rejected), patience(60))
+    wait_until(lambda: target.system.view(rejected), patience(60))
     assert target.drained(patience(60))
     for row in target.system.view(rejected):
         assert row["reason"] == "processing_failed"
@@ -109,10 +109,10 @@ def test_what_came_due_while_everything_was_down_happens_when_it_is_back(target:
     names = [name for name in NAMES if target.runs(name)]
     for name in names:
         target.kill(name)
-    until(lambda: datetime.now(UTC) > due, 30)
+    wait_until(lambda: datetime.now(UTC) > due, 30)
     for name in names:
         target.start(name)
-    until(lambda: target.system.view(changes), patience(60))
+    wait_until(lambda: target.system.view(changes), patience(60))
     [row] = target.system.view(changes)
     assert (row["change"], row["cause"]) == ("entered", "time")
     assert datetime.fromisoformat(row["changed_at"]) >= due

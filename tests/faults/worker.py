@@ -27,7 +27,7 @@ STEPS = ("decide", "log", "apply", "publish", "commit")
 
 
 class Plan:
-    """What is to happen in the stages of all workers that share a folder."""
+    """The plan for the stages of all workers that share a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,17 +40,17 @@ class Plan:
         return wish
 
     def plant(self, stage: str) -> Path:
-        """From now on this stage has a bug, until the file is removed."""
+        """Give this stage a bug from now on, until the file is removed."""
         bug = self._bug(stage)
         bug.touch()
         return bug
 
     def set_clock(self, worker: str, ahead_ms: int) -> None:
-        """From its next start on a worker's clock is ahead by so much; its folder names it."""
+        """Put a worker's clock ahead from its next start on; its folder names it."""
         (self.folder / f"clock-{worker}").write_text(str(ahead_ms))
 
     def ahead_ms(self, worker: str) -> int:
-        """How far the clock of a worker is ahead."""
+        """Return how far the clock of a worker is ahead."""
         clock = self.folder / f"clock-{worker}"
         return int(clock.read_text()) if clock.exists() else 0
 
@@ -63,7 +63,7 @@ class Plan:
         os._exit(KILLED)
 
     def fails(self, stage: str, records: Sequence[Record]) -> bool:
-        """Whether the stage raises at one of these."""
+        """Return whether the stage raises at one of these."""
         marker = poison(stage).encode()
         return any(marker in record.value for record in records) and self._bug(stage).exists()
 

@@ -55,7 +55,7 @@ def kept(version: int, name: str) -> list[Kept]:
 
 @lru_cache
 def written_today() -> Mapping[str, Sequence[Example]]:
-    """What today's code writes of every form."""
+    """Return the bytes of every form as today's code writes them."""
     stopped = system.stopped()
     return {name: form.write(stopped) for name, form in FORMS.items()}
 

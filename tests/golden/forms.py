@@ -78,7 +78,7 @@ Read = Callable[[Example], Any]
 
 
 class Form(NamedTuple):
-    """How a form is written, from the system that stopped or from fixed values, and read."""
+    """A form, written from the system that stopped or from fixed values, and read."""
 
     write: Write
     read: Read

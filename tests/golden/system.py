@@ -133,5 +133,5 @@ def _drain(pipeline: Pipeline) -> None:
 
 
 def places(pipeline: Pipeline) -> dict[str, Place]:
-    """Where the stages read, by their input."""
+    """Return the places that the stages read, by their input."""
     return {place.topic: place for place in pipeline.places}

@@ -31,12 +31,12 @@ KEPT = [(version, name) for version in files.versions() for name in files.names(
 
 
 def present(found: Any) -> Any:
-    """As it comes out of a file."""
+    """Return a value as it comes out of a file."""
     return json.loads(json.dumps(found))
 
 
 def contains(found: Any, kept: Any) -> bool:
-    """Whether all that is kept is found; fields may have been added since."""
+    """Return whether all that is kept is found; fields may have been added since."""
     if isinstance(found, dict) and isinstance(kept, dict):
         return all(name in found and contains(found[name], one) for name, one in kept.items())
     if isinstance(found, list) and isinstance(kept, list):

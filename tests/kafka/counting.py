@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from processors.engine import changelogs
-from tests.support.engine_harness import Deployment, until
+from tests.support.engine_harness import Deployment
 from tests.support.engine_stages import CountingStage, unpack
+from tests.support.waiting import until
 
 KEYS = [b"key-%d" % number for number in range(40)]
 

@@ -18,7 +18,8 @@ from schemas.messages import SplitCommand, encode
 from schemas.topics import LINK_REQUESTS
 from schemas.touchpoint import Touchpoint
 from tests.support.pipeline import Pipeline
-from tests.support.system import System, until
+from tests.support.system import System
+from tests.support.waiting import wait_until
 
 SEGMENTS = {
     "buyers": "count: {type: order_completed, at_least: 2, within: 7d}",
@@ -98,7 +99,7 @@ def expected(
     steps: Sequence[Event | SplitCommand] = (),
     policy: IdentityPolicy | None = None,
 ) -> dict[str, Any]:
-    """What the views must show: each touch once, in order, through the stages in memory.
+    """Return what the views must show: each touch once, in order, through the stages in memory.
 
     First the steps, each of which is decided before the next one.
     """
@@ -118,7 +119,7 @@ def expected(
 
 
 def of_pipeline(pipeline: Pipeline) -> dict[str, Any]:
-    """What the views must show where this pipeline had the same touches."""
+    """Return what the views must show where this pipeline had the same touches."""
     profile_of = pipeline.identities()
     profiles = pipeline.profiles()
     hours = pipeline.engagement()
@@ -170,7 +171,7 @@ def compare(
 
     system.drained(90)
     # Time is brought to all segments by ticks, about one a second.
-    until(lambda: not differences(), 20, 0.5, differences)
+    wait_until(lambda: not differences(), 20, 0.5, differences)
     system.drained()
     assert not differences()
     assert shown(system)["scores"] == pytest.approx(scores, abs=0.2)

@@ -12,9 +12,10 @@ from aiokafka import AIOKafkaProducer
 from processors.engine import EXIT_HALTED
 from schemas.topics import partition_of
 from tests.kafka.counting import KEYS, all_committed, events, exact, rows_changelog
-from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
+from tests.support.engine_harness import PARTITIONS, Deployment, deployment
 from tests.support.engine_stages import pack
 from tests.support.engine_worker import KILLED
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

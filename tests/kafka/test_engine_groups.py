@@ -13,7 +13,8 @@ from aiokafka.structs import TopicPartition
 
 from processors.engine import EXIT_HALTED
 from tests.kafka.counting import all_committed, events, exact, rows_changelog
-from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
+from tests.support.engine_harness import PARTITIONS, Deployment, deployment
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

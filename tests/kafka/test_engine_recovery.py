@@ -15,9 +15,10 @@ from deploy.local.kafka import KafkaNode, LocalKafka
 from deploy.local.ports import free_port
 from processors.engine import changelogs
 from tests.kafka.counting import KEYS, all_committed, events, exact, rows_changelog
-from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
+from tests.support.engine_harness import PARTITIONS, Deployment, deployment
 from tests.support.engine_stages import CountingStage
 from tests.support.kafka import require_kafka
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

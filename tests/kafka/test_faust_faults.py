@@ -21,9 +21,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from processors.engine import EXIT_HALTED
 from schemas.topics import partition_of
 from tests.kafka.counting import rows_changelog
-from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
+from tests.support.engine_harness import PARTITIONS, Deployment, deployment
 from tests.support.engine_worker import KILLED
 from tests.support.plain_faust import POISON, SLOW
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -161,7 +162,7 @@ async def test_the_engine_commits_nothing_of_a_batch_that_is_not_done(
 
 
 async def taking(made: Deployment, topic: str, yes: bool) -> None:
-    """Whether Kafka takes what is sent to this topic: it may find it too large."""
+    """Switch whether Kafka accepts records of this topic or finds them too large."""
     admin = AIOKafkaAdminClient(bootstrap_servers=made.servers)
     await admin.start()
     try:

@@ -22,7 +22,8 @@ from tests.support.identity_stories import STORIES
 from tests.support.pipeline import Pipeline
 from tests.support.profile_reference import DEFINITIONS
 from tests.support.story import Command, Phase, Story
-from tests.support.system import System, until
+from tests.support.system import System
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -56,7 +57,9 @@ def test_the_stories_end_with_two_workers_as_they_do_in_memory(
             tell(system, phase)
             tell_in_memory(pipeline, phase)
             system.drained()
-        until(lambda: not differences(system, pipeline), 30, 0.5, differences_of(system, pipeline))
+        wait_until(
+            lambda: not differences(system, pipeline), 30, 0.5, differences_of(system, pipeline)
+        )
         for worker in workers:
             assert worker.count("processed_events_total", "trails") > 0, worker.name
         system.end()
@@ -95,7 +98,7 @@ def tell_in_memory(pipeline: Pipeline, phase: Phase) -> None:
 
 
 def differences(system: System, pipeline: Pipeline) -> dict[str, list[Any]]:
-    """What the views show otherwise than the stages in memory."""
+    """Return what the views show otherwise than the stages in memory."""
     wanted, found = of_pipeline(pipeline), shown(system)
     links = system.view("SELECT * FROM {bi}.identity_links")
     found["links"] = {

@@ -17,10 +17,10 @@ from deploy.kafka.control import present_generation
 from deploy.local.kafka import KafkaNode, LocalKafka
 from schemas.topics import TOUCHPOINTS, full_name
 from tests.support.clickhouse import LocalClickHouse
-from tests.support.engine_harness import until
 from tests.support.kafka import require_kafka
 from tests.support.proxy import Delay, Pass, Proxy
 from tests.support.system import SOURCES, System, ports
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 

@@ -14,7 +14,8 @@ import pytest
 from deploy.local.kafka import LocalKafka
 from tests.support.clickhouse import LocalClickHouse
 from tests.support.mail_server import PASSWORD, USER, MailServer
-from tests.support.system import System, until
+from tests.support.system import System
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 ROWS, WITHOUT_TIME = 9_000, 6
@@ -126,7 +127,7 @@ def killed(system: System, file: Path) -> None:
         return counts(system)["touches"] > before or process.popen.poll() is not None
 
     with contextlib.suppress(ProcessLookupError):
-        until(arrived, 120, 0.02)
+        wait_until(arrived, 120, 0.02)
         process.popen.send_signal(signal.SIGKILL)
     process.popen.wait(20)
     system.processes.remove(process)
@@ -141,7 +142,7 @@ def imported(system: System, file: Path) -> dict[str, Any]:
 
 def seen(system: System, number: int) -> None:
     read: Callable[[], object] = lambda: counts(system)  # noqa: E731
-    until(lambda: counts(system)["touches"] == number, 120, 0.2, read)
+    wait_until(lambda: counts(system)["touches"] == number, 120, 0.2, read)
 
 
 def counts(system: System) -> dict[str, int]:

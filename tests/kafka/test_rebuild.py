@@ -25,7 +25,8 @@ from schemas.messages import SplitCommand
 from schemas.topics import GLOBAL
 from tests.kafka.system_answers import SEGMENTS, compare, disordered, source_of, touches
 from tests.support.clickhouse import LocalClickHouse
-from tests.support.system import Process, System, children, until
+from tests.support.system import Process, System, children
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -58,7 +59,7 @@ class Running:
         """Send a touch and wait until the views show it."""
         assert self.system.post([event], source_of(event)).kept
         counted = f"SELECT 1 FROM {{bi}}.touchpoints WHERE event_id = '{event['event_id']}'"
-        until(lambda: self.system.view(counted), 30)
+        wait_until(lambda: self.system.view(counted), 30)
         self.system.drained()
 
     def split(self, identifier: tuple[str, str]) -> SplitCommand:
@@ -81,11 +82,11 @@ class Running:
             [self.sink] = self.system.revive(self.sink)
             return command.popen.poll() is not None
 
-        until(ended, 120, instead=command.log.read_text)
+        wait_until(ended, 120, instead=command.log.read_text)
         assert command.popen.returncode == 0, command.log.read_text()
         self.system.ready(self.worker, self.sink)
 
-    def until(self, line: str, *options: str) -> Process:
+    def wait_until(self, line: str, *options: str) -> Process:
         """Begin a rebuild, up to a line that it says."""
         command = self.system.command(f"rebuild-{line.split(maxsplit=1)[0]}", "rebuild", *options)
 
@@ -93,7 +94,7 @@ class Running:
             assert command.popen.poll() is None, command.log.read_text()
             return line in command.log.read_text()
 
-        until(said, 120)
+        wait_until(said, 120)
         return command
 
     @contextmanager
@@ -188,7 +189,7 @@ def test_another_policy_and_number_of_partitions_take_effect_by_a_rebuild(
             assert refused.returncode == 1
             assert "'email' is now stronger than 'customer_id'" in refused.stderr
         first, other = system.gateway_url, system.gateway("other-gateway")
-        until(lambda: "identity_order_differs" in other.log.read_text(), 30)
+        wait_until(lambda: "identity_order_differs" in other.log.read_text(), 30)
         assert system.post(shared[:1], "web").status == 503
         assert other.stop() == 0
         system.gateway_url = first
@@ -299,7 +300,7 @@ def _alive(pid: int) -> bool:
 
 
 def _decisions(system: System) -> set[tuple[str, ...]]:
-    """What was decided about links, and what stands."""
+    """Return the decisions about links and splits, as they stand."""
     links = "SELECT lead_value, value, state, reason FROM {bi}.identity_links"
     splits = "SELECT kind, value, action, toString(stands) FROM {bi}.identity_splits"
     return {tuple(row.values()) for sql in (links, splits) for row in system.view(sql)}

@@ -21,7 +21,8 @@ from processors.stage import Failure, Record
 from schemas.topics import TOUCHPOINTS
 from tests.support import rows
 from tests.support.clickhouse import LocalClickHouse
-from tests.support.system import System, until
+from tests.support.system import System
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 PEOPLE, CALLS = 40, 1_400
@@ -96,7 +97,7 @@ def broken_off(system: System) -> None:
     before = counts(system)
     process = system.command("replay", "rejected", "replay", "--apply")
     with contextlib.suppress(ProcessLookupError):
-        until(lambda: counts(system) != before or process.popen.poll() is not None, 60, 0.02)
+        wait_until(lambda: counts(system) != before or process.popen.poll() is not None, 60, 0.02)
         process.popen.send_signal(signal.SIGKILL)
     process.popen.wait(20)
     system.processes.remove(process)

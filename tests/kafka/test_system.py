@@ -16,7 +16,8 @@ import pytest
 from deploy.local.kafka import LocalKafka
 from tests.kafka.system_answers import SEGMENTS, compare, disordered, source_of, touches
 from tests.support.clickhouse import LocalClickHouse
-from tests.support.system import Process, System, until
+from tests.support.system import Process, System
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -59,12 +60,12 @@ def test_workers_that_die_and_stop_lose_and_double_nothing(
         half = len(batches) // 2
         with ThreadPoolExecutor(1) as sender:
             sending = sender.submit(system.send, batches[:half])
-            until(lambda: gateway.count("accepted_touchpoints_total") > 300)
+            wait_until(lambda: gateway.count("accepted_touchpoints_total") > 300)
             one.kill()
             system.ready(system.worker("worker-1"))
             sending.result()
             sending = sender.submit(system.send, batches[half:])
-            until(lambda: gateway.count("accepted_touchpoints_total") > 1200)
+            wait_until(lambda: gateway.count("accepted_touchpoints_total") > 1200)
             assert two.stop() == 0
             sending.result()
         compare(system, events, now)
@@ -87,7 +88,7 @@ def test_sinks_wait_for_clickhouse_while_the_gateway_goes_on(
         own_clickhouse.stop(signal.SIGKILL)
         replies = [system.post(touch, source) for source, touch in batches[200:400]]
         assert all(reply.kept for reply in replies)
-        until(lambda: sink.count("sink_retries_total") > 0)
+        wait_until(lambda: sink.count("sink_retries_total") > 0)
         assert sink.popen.poll() is None
         own_clickhouse.start()
         system.send(batches[400:])
@@ -126,8 +127,8 @@ def test_the_gateway_says_that_kafka_is_away_and_keeps_what_it_promised(
             assert time.monotonic() - began < 15
         # Those at work say so, those that start now wait.
         late = [system.worker("late-worker"), system.sink("late-sink")]
-        until(lambda: all(_says(process, "kafka_problem") for process in (worker, sink)))
-        until(lambda: all(_says(process, "kafka_unreachable") for process in late))
+        wait_until(lambda: all(_says(process, "kafka_problem") for process in (worker, sink)))
+        wait_until(lambda: all(_says(process, "kafka_unreachable") for process in late))
 
         own_kafka.start()
         system.send(waiting[100:])
@@ -184,7 +185,7 @@ def test_a_customer_leaves_a_segment_by_time_alone(small: System) -> None:
     )
     occurred = datetime.now(UTC) - timedelta(seconds=54)
     assert small.post([touch("brief-1", "page_viewed", occurred, ("line", "brief"))]).kept
-    until(lambda: len(small.view(query)) >= 2, 30)
+    wait_until(lambda: len(small.view(query)) >= 2, 30)
     small.drained()
     entered, exited = small.view(query)
     assert (entered["change"], entered["cause"]) == ("entered", "event")
@@ -201,12 +202,12 @@ def test_what_a_browser_did_becomes_the_customers(small: System) -> None:
         "SELECT count() AS touches FROM {bi}.touchpoints WHERE profile_id = "
         "(SELECT profile_id FROM {bi}.identities WHERE kind = '%s' AND value = '%s')"
     )
-    until(lambda: small.view(mine % browser) == [{"touches": 3}], 30)
+    wait_until(lambda: small.view(mine % browser) == [{"touches": 3}], 30)
     assert small.view(mine % email) == [{"touches": 0}]
     assert small.run("profile", "show", "email:ada@example.com").returncode == 1
     named = touch("login-1", "identified", now, browser, email, ("customer_id", "1815"))
     assert small.post([named]).kept
-    until(lambda: small.view(mine % email) == [{"touches": 4}], 30)
+    wait_until(lambda: small.view(mine % email) == [{"touches": 4}], 30)
 
     found = small.run("profile", "show", "email:Ada@Example.com")
     assert found.returncode == 0, found.stderr

@@ -33,7 +33,7 @@ def _no_collector() -> Iterator[None]:
 
 
 def garbage(stage: Stage, store: Store, *records: Record) -> int:
-    """How many objects only a collector can free after a batch."""
+    """Return the number of objects that only a collector can free after a batch."""
     gc.collect()
     stage.decide(records, store)
     return gc.collect()

@@ -100,7 +100,7 @@ class World:
     # The world around it
 
     def accept(self, row: TouchpointRow) -> None:
-        """What the home does with a touch."""
+        """Accept a touch as its home does."""
         place = TouchKey.of(row)
         last = self.seen.get(place)
         if last is None or self.now_ms - last > WINDOW_MS:

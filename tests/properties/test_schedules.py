@@ -43,7 +43,7 @@ Step = TouchpointRow | Command
 
 @dataclass(frozen=True)
 class Case:
-    """What comes in, in this order; `text` is it for a reader."""
+    """Steps in the order in which they come in; `text` shows them to a reader."""
 
     steps: Sequence[Step]
     policy: IdentityPolicy

@@ -42,7 +42,7 @@ _ADDRESSES = st.builds(
 
 
 def by_the_library(value: str) -> Identifier | None:
-    """What an address is, by the library alone."""
+    """Return an address as the library alone has it."""
     text = unicodedata.normalize("NFKC", value).strip()
     try:
         parsed = validate_email(text, check_deliverability=False, globally_deliverable=False)

@@ -17,7 +17,7 @@ SHOWN = (IDENTITIES, PROFILES, CONFLICTS, LINKS, SPLITS)
 
 
 class World:
-    """Also `split.Commands`: what is sent is carried out when it is to settle.
+    """Stages and store in one; also `split.Commands`, carried out when they are to settle.
 
     `stuck` is an outage of the stages.
     """
@@ -65,6 +65,6 @@ class World:
         return not self.stuck
 
     def profile(self, kind: str, value: str) -> str:
-        """Whose an identifier is now."""
+        """Return the profile to which an identifier belongs now."""
         one = Identifier(kind, value)
         return self.log.profiles([one])[one]

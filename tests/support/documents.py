@@ -69,7 +69,7 @@ class Document:
         return found
 
     def spans(self) -> Iterator[Found]:
-        """What stands in backticks."""
+        """Return what stands in backticks."""
         for match in _SPAN.finditer(self.prose):
             yield self._found(match.start(2), " ".join(match[2].split()))
 
@@ -84,7 +84,7 @@ class Document:
                 yield self._found(start + match.start(), match[0].replace("\\\n", " "))
 
     def words(self, pattern: re.Pattern[str]) -> Iterator[Found]:
-        """What matches anywhere in the prose, in backticks or not."""
+        """Return what matches anywhere in the prose, in backticks or not."""
         for match in pattern.finditer(self.prose):
             yield self._found(match.start(), match[0])
 

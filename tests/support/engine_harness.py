@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from aiokafka.structs import ConsumerRecord
 from processors.engine import EngineConfig, changelogs, group
 from schemas.topics import full_name, partition_of
 from tests.support.engine_stages import CountingStage
+from tests.support.waiting import until
 
 PARTITIONS = 4
 ROOT = Path(__file__).parents[2]
@@ -226,20 +226,6 @@ class Worker:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-
-
-async def until(condition: Callable[[], Any], within: float = 20) -> None:
-    """Poll until a condition (plain or a coroutine function) holds."""
-    deadline = time.monotonic() + within
-    while True:
-        answer = condition()
-        if asyncio.iscoroutine(answer):
-            answer = await answer
-        if answer:
-            return
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not true within {within} s")
-        await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""What `schemas.feature_adding` packs, from the whole set of touches at once: slow and plain."""
+"""The slow reference of `schemas.feature_adding`: it packs the whole set of touches at once."""
 
 from __future__ import annotations
 

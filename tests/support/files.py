@@ -1,4 +1,4 @@
-"""What the tests of files share: a source, and what becomes of a file in it."""
+"""A source of files, and the results of reading a file in it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def sources() -> list[Source]:
 
 
 class Gateway:
-    """What a test talks to."""
+    """A running gateway as its clients and Kafka see it."""
 
     def __init__(self, url: str, publisher: MemoryPublisher, http: aiohttp.ClientSession) -> None:
         self.url = url

@@ -68,7 +68,7 @@ class Home:
 
 
 class Published:
-    """What a decision publishes."""
+    """The records that a decision publishes, by topic."""
 
     def __init__(self, decision: Decision) -> None:
         self.decision = decision

@@ -68,7 +68,7 @@ def certificate(folder: Path, host: str) -> Path:
 
 
 class Site:
-    """How to reach the site."""
+    """The address of the site, and the certificate to trust."""
 
     def __init__(self, certificate: Path, port: int) -> None:
         self._certificate = certificate

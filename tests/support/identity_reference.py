@@ -1,4 +1,4 @@
-"""Who is who, the slow way: derived anew from all links, as the architecture's text states it.
+"""The slow reference of who is who: derived anew from all links, as the architecture states it.
 
 Nothing here is shared with the graph but the policy's numbers. Identifiers are (kind, value).
 """
@@ -19,7 +19,7 @@ CONFLICTS = ("unique", "limit", "rate")
 
 
 class Verdict(NamedTuple):
-    """What stands of a link: an outcome, and why."""
+    """The standing of a link: an outcome, and why."""
 
     outcome: str
     reason: str = ""
@@ -39,7 +39,7 @@ class Link:
     alone: bool = False
 
     def open_to(self, source: str, received_ms: int) -> bool:
-        """Whether a touch has it decided anew."""
+        """Return whether a touch has it decided anew."""
         outcome, reason = self.verdict
         if received_ms <= self.closed_ms:
             return False
@@ -139,7 +139,7 @@ class Reference:
         *,
         lift: bool,
     ) -> set[Identifier]:
-        """Whom an identifier is split from, or was; and note it."""
+        """Return and note whom an identifier is split from, or was."""
         if lift:
             others = {y for x, y in self.apart if x == one}
             self.apart -= {(one, y) for y in others}
@@ -246,7 +246,7 @@ class Reference:
         return b in self._set_of(a)
 
     def _split(self, some: Set, others: Set) -> bool:
-        """Whether an operator split one of these from one of those."""
+        """Return whether an operator split one of these from one of those."""
         return any((a, b) in self.apart or (b, a) in self.apart for a in some for b in others)
 
     def _linked(self, group: Set, some: list[Set]) -> list[Set]:

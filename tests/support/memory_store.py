@@ -24,7 +24,7 @@ class MemoryStore:
         return self._memory
 
     def forget(self) -> None:
-        """As the engine does when a decision was not carried out, or at a new start."""
+        """Forget as the engine does when a decision was not carried out, or at a new start."""
         self._memory = None
 
     def get(self, key: bytes) -> bytes | None:

@@ -43,7 +43,7 @@ WAITS = (2, 10, 50, 400)
 
 
 class Place(NamedTuple):
-    """Where a stage reads: one partition of one of its inputs."""
+    """A place where a stage reads: one partition of one of its inputs."""
 
     stage: str
     topic: str
@@ -60,7 +60,7 @@ def accepted(
 
 
 def host_of(stage: Stage, partition: int) -> str:
-    """Who has a stage's partition."""
+    """Return the host of a stage's partition."""
     return f"{stage.name} {partition}"
 
 
@@ -190,7 +190,7 @@ class Pipeline(Shown):
     # The engine
 
     def pending(self) -> list[Place]:
-        """Where something waits to be read."""
+        """Return the places where something waits to be read."""
         return [p for p in self.places if len(self.log(p)) > self.positions.get(p, 0)]
 
     def store(self, stage: Stage, partition: int) -> MemoryStore:
@@ -282,7 +282,7 @@ class Pipeline(Shown):
         return True
 
     def _partly_logged(self, stage: Stage, decision: Decision) -> Decision:
-        """What a crash in the middle of logging leaves: rows and seen ids have their own topics."""
+        """Log in part, as a crash leaves it: rows and seen ids have their own topics."""
         rows: Mapping[bytes, bytes | None] = decision.rows
         if not stage.atomic:
             rows = dict(list(rows.items())[: self.rng.randint(0, len(rows))])
@@ -325,7 +325,7 @@ class Pipeline(Shown):
         self.run()
 
     def calm(self) -> None:
-        """From here on nothing fails and nothing is held back: drain, and tell all the time."""
+        """Let nothing fail from here on and nothing is held back: drain, and tell all the time."""
         self.crashes = self.echoes = self.delays = self.ticks = 0.0
         self.held.clear()
         self.run()

@@ -1,4 +1,4 @@
-"""What an in-memory pipeline must have come to: everything it shows against the references."""
+"""Checks of an in-memory pipeline that has come to rest: all it shows against the references."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CAUSES = ("event", "time", "identity", "definition")
 
 
 def reference_of(pipeline: Pipeline, untrusted: Iterable[str] = ()) -> Reference:
-    """Who is who by the log of links, as far as it goes."""
+    """Return the reference with the log of links, as far as it goes."""
     reference = Reference(pipeline.policy, untrusted)
     for record in pipeline.logs.get((topics.LINK_REQUESTS.name, 0), ()):
         reference.take(messages.decode_link(record.value), record.timestamp_ms)
@@ -76,7 +76,7 @@ def same(what: str, found: Any, wanted: Any) -> None:
 
 
 def check_people(pipeline: Pipeline, reference: Reference, who: dict[Identifier, str]) -> None:
-    """Whose every identifier is, and what stands of every link."""
+    """Check to whom every identifier belongs, and the standing of every link."""
     owner = {identifier_id(*one): ":".join(one) for one in who}
     found = {":".join(one): owner.get(p, p) for one, p in pipeline.identities().items()}
     same("whose it is", found, {":".join(one): owner[profile] for one, profile in who.items()})

@@ -1,4 +1,4 @@
-"""Profiles, the slow way: the whole set of touches folded at once, given who is who.
+"""The slow reference of profiles: the whole set of touches folded at once, given who is who.
 
 Nothing here is shared with the stages. Segments are written down anew, in plain Python.
 """
@@ -103,7 +103,7 @@ class Person:
 
 
 def amount_of(order: TouchpointRow, currency: str) -> Decimal:
-    """What an order brought in a currency."""
+    """Return the amount of an order in a currency."""
     if order.value_currency != currency or order.value_amount is None:
         return Decimal()
     return Decimal(order.value_amount)

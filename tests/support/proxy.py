@@ -185,11 +185,11 @@ class Proxy:
 
     @property
     def delay_s(self) -> float:
-        """How much later an answer that arrives now is to go on."""
+        """Return by how much later an answer that arrives now is to go on."""
         return self._mode.seconds if isinstance(self._mode, Delay) else 0.0
 
     def takes_answer(self, asked: bool) -> bool:
-        """Whether the answer that is there now is to be cut off; counts it."""
+        """Return whether the answer that is there now is to be cut off; counts it."""
         mode = self._mode
         if not isinstance(mode, CutAnswer) or not asked or mode.times == 0:
             return False

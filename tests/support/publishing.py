@@ -1,11 +1,8 @@
-"""What a publisher is given in tests, and what then stands in its topics."""
+"""Records for a publisher in tests, and the records that then stand in its topics."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
-from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -21,13 +18,6 @@ def event(n: int, size: int = 20) -> Message:
 
 def touchpoint(key: bytes, value: bytes) -> Message:
     return Message(TOUCHPOINTS.name, key, value)
-
-
-async def until(condition: Callable[[], object], within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not true in time"
-        await asyncio.sleep(0.02)
 
 
 async def records_of(connection: KafkaConnection) -> list[Stored]:

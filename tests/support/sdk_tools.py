@@ -75,7 +75,7 @@ def _unavailable(problem: str) -> NoReturn:
 
 
 async def node(script: str, *arguments: str) -> str:
-    """What a script of `sdks/` prints, with the SDKs to require."""
+    """Run a script of `sdks/` and return its output, with the SDKs to require."""
     program = required("node", "nodejs")
     process = await asyncio.create_subprocess_exec(
         *(program, FOLDER / script, *arguments),

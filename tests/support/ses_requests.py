@@ -1,4 +1,4 @@
-"""What the connector `ses` makes of requests as Amazon SNS makes them."""
+"""Requests as Amazon SNS makes them, and the results of the connector `ses`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ClickHouse would show of the topics of an in-memory pipeline."""
+"""The views of ClickHouse over the topics of an in-memory pipeline."""
 
 from __future__ import annotations
 

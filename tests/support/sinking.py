@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.tables import Table, databases
 from sinks.clickhouse.writer import run_sink
 from sinks.metrics import NoMetrics
+from tests.support import waiting
 from tests.support.clickhouse import LocalClickHouse
 
 
@@ -91,7 +91,7 @@ class Producer:
         await self._send(table, [(partition_of(key, PARTITIONS), key) for key in keys], values)
 
     async def send_evenly(self, table: Table, *values: bytes) -> None:
-        """To each partition in turn."""
+        """Send to each partition in turn."""
         places = [(number % PARTITIONS, b"key") for number in range(len(values))]
         await self._send(table, places, values)
 
@@ -119,10 +119,8 @@ async def running(config: SinkConfig, seen: Seen | None = None) -> AsyncIterator
 
 
 async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, "not true in time"
-        await asyncio.sleep(0.05)
+    """Wait for a condition that may ask ClickHouse meanwhile."""
+    await waiting.until(lambda: asyncio.to_thread(condition))
 
 
 def stored(store: Store, table: str) -> int:

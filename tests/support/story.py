@@ -1,4 +1,4 @@
-"""How a story of identity is told: what comes in, step by step, and who everybody is then."""
+"""A story of identity: what comes in, step by step, and who everybody is then."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Command:
     lift: bool = False
 
     def message(self, split_id: str, at_ms: int) -> SplitCommand:
-        """What the operator's command line sends."""
+        """Return the command that the operator's command line sends."""
         lead = identifier(self.lead) if self.lead else ("", "")
         return SplitCommand(split_id, self.lift, at_ms, *identifier(self.what), *lead, self.source)
 

@@ -9,10 +9,9 @@ import random
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -30,6 +29,7 @@ from deploy.local.readiness import fetch
 from deploy.runtime.processes import die_with_parent
 from sinks.clickhouse.tables import databases
 from tests.support.clickhouse import LocalClickHouse
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 SOURCES: dict[str, dict[str, Any]] = {
@@ -49,21 +49,8 @@ class Reply(NamedTuple):
 
     @property
     def kept(self) -> bool:
-        """Whether the gateway promised to keep what was sent."""
+        """Return whether the gateway promised to keep what was sent."""
         return self.status == 202
-
-
-def until(
-    condition: Callable[[], object],
-    within: float = 60,
-    every: float = 0.1,
-    instead: Callable[[], object] = lambda: "not true",
-) -> None:
-    """Poll until a condition is true; otherwise fail, with what is there `instead`."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, f"after {within} s: {instead()}"
-        time.sleep(every)
 
 
 @dataclass(slots=True)
@@ -77,7 +64,7 @@ class Process:
     command: str
 
     def ready(self) -> bool:
-        """Whether it does its work, in all of its parts."""
+        """Return whether it does its work, in all of its parts."""
         assert self.popen.poll() is None, f"{self.name} has ended:\n{self.log.read_text()}"
         texts = [fetch(url) or b"" for url in self.metrics.values()]
         return all(b"\ntouchline_ready 1.0" in text for text in texts)
@@ -107,7 +94,7 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.popen.wait()
-        until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), 20)
+        wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), 20)
 
 
 def children(pid: int) -> list[int]:
@@ -222,8 +209,8 @@ class System:
     def ready(self, *processes: Process) -> None:
         """Wait until these do their work; the gateway too, if it was started."""
         if self.gateway_url:
-            until(lambda: fetch(f"{self.gateway_url}/readyz") is not None, 90)
-        until(lambda: all(process.ready() for process in processes), 90, 0.2)
+            wait_until(lambda: fetch(f"{self.gateway_url}/readyz") is not None, 90)
+        wait_until(lambda: all(process.ready() for process in processes), 90, 0.2)
 
     def _measured(self, name: str, command: str, parts: Sequence[str]) -> Process:
         port = ports(len(parts))
@@ -294,7 +281,7 @@ class System:
 
         def one(batch: tuple[str, Sequence[Mapping[str, Any]]]) -> None:
             source, events = batch
-            until(lambda: self.post(events, source).kept, 60, 0.5)
+            wait_until(lambda: self.post(events, source).kept, 60, 0.5)
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(one, batches))

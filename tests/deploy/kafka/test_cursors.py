@@ -1,4 +1,4 @@
-"""Where cursors are kept: the topic, and the folder where the broker forgets."""
+"""Cursors are kept in the topic, and the folder where the broker forgets."""
 
 from __future__ import annotations
 

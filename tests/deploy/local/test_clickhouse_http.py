@@ -113,7 +113,7 @@ def test_errors_carry_the_code_and_the_text_of_clickhouse(client: Client):
 
 
 def test_an_insert_that_could_not_be_written_is_an_error(client: Client):
-    """What a 200 says is in the table is in the table, whatever fails behind the parser."""
+    """A 200 means that the rows are in the table, whatever fails behind the parser."""
     client.command("CREATE TABLE checked (a UInt64, CONSTRAINT c CHECK a < 3) ENGINE = Memory")
     with pytest.raises(DatabaseError) as violated:
         client.raw_insert("checked", insert_block=b'{"a":1}\n{"a":3}', fmt="JSONEachRow")

@@ -1,4 +1,4 @@
-"""What a fault is."""
+"""A fault that a round injects into its target, for a while."""
 
 from __future__ import annotations
 

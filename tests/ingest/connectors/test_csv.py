@@ -197,7 +197,7 @@ def test_bytes_that_are_no_text_are_refused_with_their_row(tmp_path: Path):
 
 
 def test_what_is_refused_is_read_again_by_what_is_kept_of_it(tmp_path: Path):
-    """As a replay does, with a mapping that is mended; header and row are Shift_JIS."""
+    """A replay reads it with a mapping that is mended; header and row are Shift_JIS."""
     path = written(tmp_path, "会員,時刻\r\nL-1,昨日\r\nL-2,2026-11-01\r\n", encoding="cp932")
     mapping = {**MAP, "identifiers": {"loyalty_id": "会員"}, "occurred_at": "時刻"}
     del mapping["value"]

@@ -1,4 +1,4 @@
-"""Which file is which: by content, through growth, and not by name."""
+"""Files are told apart by content, through growth, and not by name."""
 
 from __future__ import annotations
 

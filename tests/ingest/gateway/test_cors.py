@@ -1,4 +1,4 @@
-"""Which pages of browsers may talk to which source."""
+"""Pages of browsers may talk to the sources that allow their origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What connectors need from their providers' sites: which addresses are called, and how."""
+"""Documents fetched from providers' sites: the addresses that are called, and how."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class NoOptions(Options):
 
 
 class Odd(WebhookConnector):
-    """What no built-in connector does: a handshake, a reply of its own, a bug."""
+    """A connector as no built-in one is: a handshake, a reply of its own, a bug."""
 
     name: ClassVar[str] = "odd"
     doc: ClassVar[str] = "for tests"

@@ -78,7 +78,7 @@ REQUESTS = st.builds(
 
 @contextmanager
 def everything_logged() -> Iterator[list[str]]:
-    """What structlog and the standard library's logging are given, as text."""
+    """Collect all that structlog and the standard library's logging are given, as text."""
     said: list[str] = []
 
     class Kept(logging.Handler):

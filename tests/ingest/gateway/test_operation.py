@@ -19,6 +19,7 @@ from ingest.publishing.port import Message, NotAcknowledged
 from tests.support.gateway import BASIC, BEARER, Gateway, serving, source
 from tests.support.gateway_metrics import Counts
 from tests.support.gateway_requests import store_visit
+from tests.support.waiting import until
 
 
 class Held(MemoryPublisher):
@@ -38,13 +39,6 @@ class Held(MemoryPublisher):
 class Failing(MemoryPublisher):
     async def publish(self, messages: Sequence[Message]) -> None:
         raise NotAcknowledged("no", retry_after=7)
-
-
-async def until(condition: object, within_s: float = 5) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 class TestHealth:

@@ -1,4 +1,4 @@
-"""What proxies say of a request: believed from trusted addresses only, over real sockets.
+"""Statements of proxies about a request: believed from trusted addresses only, over real sockets.
 
 The trusted proxy of these tests is 127.0.0.2; whoever connects from 127.0.0.1 is anybody.
 """

@@ -1,4 +1,4 @@
-"""What is kept of a refusal was verified before, whatever the reason: a replay need not do it."""
+"""Only verified requests leave something to replay, whatever they were refused for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a touchpoint to its record: identifiers, times, limits."""
+"""A touchpoint becomes a record: identifiers, times, limits."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Simulation:
 
     @property
     def share(self) -> float:
-        """Of what Kafka did, that for which a sender still waited."""
+        """Return the share of Kafka's work for which a sender still waited."""
         return self.useful / (self.useful + self.useless)
 
 

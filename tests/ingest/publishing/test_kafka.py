@@ -18,7 +18,8 @@ from deploy.local.kafka import KafkaNode, KafkaUnavailable, LocalKafka, class_pa
 from deploy.local.ports import free_port
 from ingest.publishing.kafka import KafkaPublisher, KafkaPublisherConfig
 from ingest.publishing.port import WRITTEN, KafkaConnection, NotAcknowledged
-from tests.support.publishing import event, records_of, touchpoint, until
+from tests.support.publishing import event, records_of, touchpoint
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.kafka
 

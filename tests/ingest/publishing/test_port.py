@@ -25,7 +25,8 @@ from ingest.publishing.port import (
     Publisher,
 )
 from schemas.topics import REJECTED, TOUCHPOINTS, VIOLATIONS, full_name, partition_of
-from tests.support.publishing import event, records_of, touchpoint, until
+from tests.support.publishing import event, records_of, touchpoint
+from tests.support.waiting import until
 
 
 def refused(n: int) -> Message:
@@ -77,7 +78,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
 
 
 class TestPublisher:
-    """What holds for every adapter of the port."""
+    """The promises of every adapter of the port."""
 
     async def test_returns_when_all_records_are_stored_under_their_keys(self, case: Case) -> None:
         events = [event(n) for n in range(50)]

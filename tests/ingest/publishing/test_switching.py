@@ -10,7 +10,8 @@ import pytest
 from ingest.publishing.memory import MemoryPublisher
 from ingest.publishing.port import Message, NotAcknowledged
 from ingest.publishing.switching import SwitchingPublisher
-from tests.support.publishing import event, until
+from tests.support.publishing import event
+from tests.support.waiting import until
 
 
 class SlowPublisher(MemoryPublisher):

@@ -43,7 +43,7 @@ class TellsItsSecret(Line):
 
 
 class Changed(Line):
-    """What LINE's connector yields, changed."""
+    """LINE's connector with its results changed."""
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         for result in super().parse(request, context):

@@ -21,8 +21,9 @@ from processors.engine.metrics import FAILED_RECORDS
 from schemas.times import now_ms
 from schemas.topics import partition_of
 from tests.support.engine_doubles import Recorder, refuse_to_halt
-from tests.support.engine_harness import PARTITIONS, Deployment, deployment, until
+from tests.support.engine_harness import PARTITIONS, Deployment, deployment
 from tests.support.engine_stages import CountingStage
+from tests.support.waiting import until
 
 
 @contextlib.asynccontextmanager

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from deploy.local.broker import EmbeddedBroker
 from processors.engine import EXIT_HALTED
-from tests.support.engine_harness import SHORT_SESSION, Deployment, deployment, until
+from tests.support.engine_harness import SHORT_SESSION, Deployment, deployment
 from tests.support.small_disk import small_disk
+from tests.support.waiting import until
 
 
 def events(start: int, stop: int) -> list[tuple[bytes, bytes]]:

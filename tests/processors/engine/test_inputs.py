@@ -1,4 +1,4 @@
-"""How far the inputs are: gaps, commits, and whether anything waits."""
+"""Positions in the inputs: gaps, commits, and whether anything waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many records of an atomic stage are decided at once."""
+"""The number of records of an atomic stage that are decided at once."""
 
 from __future__ import annotations
 

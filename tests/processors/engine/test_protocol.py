@@ -29,7 +29,7 @@ SEEN_CHANGELOG = "touchline-counting-seen-changelog"
 
 
 class Consumer:
-    """What the engine asks of Faust's consumer."""
+    """A double of Faust's consumer, as far as the engine asks it."""
 
     def __init__(self) -> None:
         self.assigned = {INPUT}

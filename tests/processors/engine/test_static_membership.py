@@ -1,4 +1,4 @@
-"""Which member of its group a process is."""
+"""A process is the same member of its group after each start."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from deploy.local.broker import EmbeddedBroker
 from processors.engine import EXIT_HALTED
 from schemas.rows import FORMAT
-from tests.support.engine_harness import SHORT_SESSION, deployment, until
+from tests.support.engine_harness import SHORT_SESSION, deployment
 from tests.support.engine_stages import pack
+from tests.support.waiting import until
 
 CHANGELOG = "touchline-counting-rows-changelog"
 LATER = bytes([FORMAT + 1]) + pack(5, 6, 7, 8)[1:]

@@ -1,4 +1,4 @@
-"""Who is who: the rules of identity, one story each."""
+"""The graph decides who is who: the rules of identity, one story each."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _counts_in(key: FeatureKey, touch: Touch) -> bool:
 def is_member(  # noqa: PLR0911 - one return per condition reads best
     when: dict[str, Any], person: Person, now: int
 ) -> bool:
-    """Whether the condition, as YAML has it, holds."""
+    """Return whether the condition, as YAML has it, holds."""
     ((keyword, body),) = when.items()
     match keyword:
         case "all":

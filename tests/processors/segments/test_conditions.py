@@ -225,7 +225,7 @@ def test_an_answer_never_outlives_a_busy_hour_that_turns_exact():
 
 
 def test_a_combination_looks_ahead_where_two_changes_cancel_out():
-    """What one condition gives the other takes at the same moment."""
+    """One condition takes at a moment what another gives."""
     person = Person([Touch(NOW, type="a"), Touch(NOW, type="b")])
     when = {
         "all": [

@@ -1,4 +1,4 @@
-"""What a segment says of a profile, in words."""
+"""A segment's answer about a profile, with names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from processors.segments.truth import NEVER
 
 
 class Verdict(NamedTuple):
-    """Whether a profile is in a segment now, and when to ask again.
+    """Membership of a profile in a segment now, and the moment to ask again.
 
     As long as the profile stays as it is, the answer is the same at every moment before `next_ms`
     (always later than the moment asked about; None: for ever).
@@ -21,6 +21,6 @@ class Verdict(NamedTuple):
 
 
 def evaluate(segment: Segment, view: ProfileView, now_ms: int) -> Verdict:
-    """Whether the profile is a member at `now_ms` (ms since 1970)."""
+    """Return whether the profile is a member at `now_ms` (ms since 1970)."""
     holds, until = segment.test(view, now_ms)
     return Verdict(holds, None if until >= NEVER else until)

@@ -23,7 +23,7 @@ _SENT = 45
 
 
 class Taken:
-    """How many records the sink has taken, and how many more than it had inserted at most."""
+    """Count the records that the sink took, and the most that were not inserted yet."""
 
     def __init__(self) -> None:
         self.seen = Seen()
@@ -103,7 +103,7 @@ async def test_the_batch_ahead_fills_up_until_the_one_before_it_is_written(
 async def test_a_stop_leaves_what_was_read_ahead_to_the_next_start(
     store: Store, small: SinkConfig, producer: Producer, front: Front, taken: Taken
 ):
-    """What was under way is finished and committed, what was only read is not."""
+    """The batch under way is finished and committed, the one that was only read is not."""
     await send(producer)
     front.hold()
     stop = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What the gateway and the stages publish has the columns of its table, and is read by ClickHouse.
+"""Published rows have the columns of their table, and ClickHouse reads them.
 
 The sink skips fields that a table does not have (a producer may be newer), so a misspelt one
 would be lost in silence: here it is found.

@@ -1,4 +1,4 @@
-"""Why identifiers are one person, over the stages and the real ClickHouse."""
+"""Explanations why identifiers are one person, over the stages and the real ClickHouse."""
 
 from __future__ import annotations
 

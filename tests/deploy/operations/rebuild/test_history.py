@@ -1,4 +1,4 @@
-"""What a rebuild reads: links and splits by position, touches by receipt, each once."""
+"""The history that a rebuild reads: links and splits by position, touches by receipt, each once."""
 
 from __future__ import annotations
 

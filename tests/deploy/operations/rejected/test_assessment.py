@@ -1,4 +1,4 @@
-"""What becomes of a refusal today: rows as the gateway keeps them, read as configured now."""
+"""The assessment of a refusal today: rows as the gateway keeps them, read as configured now."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def assessor(*given: Source, epoch: int = 1, **limits: Any) -> Assessor:
 
 
 async def kept(gateway: Gateway, path: str, body: Any, **options: Any) -> list[Refusal]:
-    """What the gateway keeps of a request."""
+    """Return the refusals that the gateway keeps of a request."""
     await gateway.post(path, body, **options)
     return [refusal_of(row) for row in gateway.rejected]
 

@@ -1,4 +1,4 @@
-"""What the configuration makes of the sources."""
+"""Sources and limits as they are made from the configuration."""
 
 from pathlib import Path
 

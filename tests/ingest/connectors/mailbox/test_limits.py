@@ -1,4 +1,4 @@
-"""What a server says when it has had enough, which the real one of the tests never does."""
+"""Limits that a server tells, which the real one of the tests never does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What messages become, and the connector's configuration."""
+"""Touches made of messages, and the connector's configuration."""
 
 from __future__ import annotations
 

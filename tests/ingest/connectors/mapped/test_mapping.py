@@ -1,4 +1,4 @@
-"""What a mapping makes of events: rules, types, values, times, and what is left over."""
+"""Events read by a mapping: rules, types, values, times, and what is left over."""
 
 from __future__ import annotations
 

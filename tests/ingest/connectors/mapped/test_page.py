@@ -26,7 +26,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_printed(expected: str, printed: str) -> bool:
-    """Whether it is what the page shows, in which … stands for the rest of a line."""
+    """Return whether it is what the page shows, in which … stands for the rest of a line."""
     pattern = re.escape(expected).replace("…", ".*")
     return re.fullmatch(pattern, printed) is not None
 

@@ -1,4 +1,4 @@
-"""What is kept of a refused event is read again as it was."""
+"""A refused event is read again from its kept context as it was."""
 
 from __future__ import annotations
 
