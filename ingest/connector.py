@@ -31,9 +31,38 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from ingest.request import Request
 from schemas.errors import TouchlineError
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint, explain
+
+__all__ = [
+    "INTERFACE_VERSION",
+    "AnyConnector",
+    "BatchConnector",
+    "Context",
+    "FetchingConnector",
+    "File",
+    "FileProblem",
+    "KeyedConnector",
+    "NotNow",
+    "Options",
+    "Position",
+    "Reader",
+    "Reply",
+    "Request",
+    "Result",
+    "Row",
+    "RowConnector",
+    "Secrets",
+    "TokenConnector",
+    "Use",
+    "WebhookConnector",
+    "json_bytes",
+    "original",
+    "secrets",
+    "touchpoint",
+]
 
 #: Version of this interface; a connector names the one that it was written for.
 INTERFACE_VERSION = 1
@@ -59,31 +88,14 @@ def secrets(value: Secrets) -> tuple[bytes, ...]:
     return tuple(secret.get_secret_value().encode() for secret in values)
 
 
-class Request(NamedTuple):
-    """A raw HTTP request.
-
-    `headers` have lower-case names. `body` is the raw body after the transfer encoding and a
-    Content-Encoding that the gateway undid. `url` is the address as the provider called it: the
-    configured public address, path and query. `fetched` is what the gateway fetched for a
-    `FetchingConnector`: address -> content.
-    """
-
-    method: str
-    path: str
-    query: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    fetched: Mapping[str, bytes] = {}
-
-
 @runtime_checkable
 class KeyedConnector(Protocol):
     """A webhook connector whose sources share one address and are told apart by a key.
 
-    The Segment paths and `/v1/events` serve many sources; the gateway asks `key` which secret the
-    caller showed and finds the source among all whose `keys` hold it. `verify` has the same meaning
-    as for every connector: True if the request shows a key of this source.
+    The gateway asks `key` which secret the caller shows, and finds the source among those whose
+    `keys` hold it. The address is `/hooks/` and the connector's name, unless a source has that
+    name; an `ingest.kit.keyed.KeyedWebhook` may declare paths of its own. `verify` has the same
+    meaning as for every connector: True if the request shows a key of this source.
     """
 
     @classmethod

@@ -15,10 +15,10 @@ from aiohttp.typedefs import Handler, Middleware
 from ingest.gateway import replies
 from ingest.gateway.body import Busy, TooSlow
 from ingest.gateway.config import GatewayConfig, Ports
-from ingest.gateway.cors import Cors
+from ingest.gateway.cors import CorsHeaders
 from ingest.gateway.fetching import FetchFailed
 from ingest.gateway.proxies import Proxies
-from ingest.gateway.request_pipeline import RateLimited
+from ingest.gateway.request_pipeline import Denied, RateLimited
 from ingest.publishing.port import NotAcknowledged
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ _BUSY = "too busy at present, please send it again"
 class Access:
     """The middleware around every request."""
 
-    def __init__(self, config: GatewayConfig, ports: Ports, cors: Cors) -> None:
+    def __init__(self, config: GatewayConfig, ports: Ports, cors: CorsHeaders) -> None:
         self._config = config
         self._ports = ports
         self._proxies = Proxies(config.trusted_proxies)
@@ -48,7 +48,7 @@ class Access:
         request_id = self._proxies.request_id(request) or self._ports.new_id()
         response = await self._respond(request, handler, request_id)
         response.headers["X-Request-Id"] = request_id
-        response.headers.update(self._cors.headers(request))
+        response.headers.update(self._cors.of(request))
         seconds = self._ports.monotonic() - started
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "unknown"
@@ -81,6 +81,8 @@ class Access:
     def _reply_to(self, error: Exception, request_id: str) -> web.StreamResponse:
         if isinstance(error, web.HTTPException):
             return _plain(error)
+        if isinstance(error, Denied):
+            return _denied(error)
         again: float | None = None
         match error:
             case RateLimited():
@@ -129,6 +131,13 @@ def _plain(refused: web.HTTPException) -> web.StreamResponse:
     reply = replies.error(refused.status, refused.reason)
     if "Allow" in refused.headers:
         reply.headers["Allow"] = refused.headers["Allow"]
+    return reply
+
+
+def _denied(denied: Denied) -> web.StreamResponse:
+    reply = replies.error(denied.status, str(denied))
+    if denied.challenge:
+        reply.headers["WWW-Authenticate"] = denied.challenge
     return reply
 
 

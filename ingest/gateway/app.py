@@ -12,24 +12,16 @@ from aiohttp import web
 from ingest.gateway.access import Access, server_log
 from ingest.gateway.config import GatewayConfig, Ports, Source
 from ingest.gateway.connection_limit import ConnectionLimit
-from ingest.gateway.cors import Cors
-from ingest.gateway.events_api import EventsApi
-from ingest.gateway.ga4_api import Ga4Api
+from ingest.gateway.cors import CorsHeaders
 from ingest.gateway.health import Health
 from ingest.gateway.hooks import Hooks
+from ingest.gateway.keyed import KeyedPaths
 from ingest.gateway.limits import Rates
 from ingest.gateway.request_pipeline import RequestPipeline
-from ingest.gateway.segment_api import FAMILY as SEGMENT
-from ingest.gateway.segment_api import SegmentApi
-from ingest.gateway.snowplow_api import FAMILY as SNOWPLOW
-from ingest.gateway.snowplow_api import SnowplowApi
 from ingest.gateway.sources import Sources
+from ingest.gateway.verification import Verification
 
 log = structlog.get_logger(__name__)
-_FAMILIES = (SEGMENT, SNOWPLOW)
-#: The connectors to whose sources web pages may send.
-BROWSER_CONNECTORS = frozenset(family.connector for family in _FAMILIES)
-
 #: Connections that the system holds until they are accepted.
 _BACKLOG = 1024
 
@@ -37,21 +29,19 @@ _BACKLOG = 1024
 def make_app(
     config: GatewayConfig, sources: Sequence[Source], ports: Ports, health: Health
 ) -> web.Application:
-    """Return the application: every path of the contract. Raises ValueError on clashing sources."""
-    rates = Rates(sources, ports.monotonic)
-    pipeline = RequestPipeline(config, Sources(sources), ports, rates)
-    cors = Cors(_FAMILIES, sources)
-    app = web.Application(middlewares=[Access(config, ports, cors).middleware()])
-    families = (
-        SegmentApi(pipeline),
-        SnowplowApi(pipeline),
-        Ga4Api(pipeline),
-        EventsApi(pipeline),
-        Hooks(pipeline),
-        health,
-    )
-    for family in families:
-        app.router.add_routes(family.routes())
+    """Return the application: every path of the contract.
+
+    Raises ValueError for sources, or paths of their connectors, that clash.
+    """
+    known = Sources(sources)
+    pipeline = RequestPipeline(config, known, ports, Rates(sources, ports.monotonic))
+    verification = Verification(sources, ports, config.max_tokens)
+    access = Access(config, ports, CorsHeaders(known.protocols, sources))
+    app = web.Application(middlewares=[access.middleware()])
+    for protocol in known.protocols:
+        app.router.add_routes(KeyedPaths(protocol, pipeline, verification).routes())
+    app.router.add_routes(Hooks(pipeline, verification).routes())
+    app.router.add_routes(health.routes())
     return app
 
 

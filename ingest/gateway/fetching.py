@@ -16,7 +16,7 @@ import structlog
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from ingest.connector import FetchingConnector, Request, WebhookConnector
+from ingest.connector import FetchingConnector, Request
 
 log = structlog.get_logger(__name__)
 
@@ -79,23 +79,22 @@ class Fetches:
         self._kept: dict[str, tuple[bytes, float]] = {}
         self._running: dict[str, asyncio.Task[bytes]] = {}
 
-    async def completed(self, connector: WebhookConnector, request: Request) -> Request:
+    async def completed(self, connector: FetchingConnector, request: Request) -> Request:
         """Return the request with what its connector needs to verify it. Raises FetchFailed."""
-        if not isinstance(connector, FetchingConnector):
-            return request
         url = connector.needs(request)
         if url is None or not allowed(connector, url):
             return request
         return request._replace(fetched={url: await self._content(url)})
 
-    async def call(self, connector: WebhookConnector, request: Request) -> None:
-        """Call the address that a verified request asks to call. Raises FetchFailed."""
-        if not isinstance(connector, FetchingConnector):
-            return
+    async def call(self, connector: FetchingConnector, name: str, request: Request) -> None:
+        """Call the address that a verified request asks to call. Raises FetchFailed.
+
+        `name`: the connector's, for the log.
+        """
         url = connector.calls(request)
         if url is not None and allowed(connector, url):
             await self._get(url)
-            log.info("provider_called", connector=connector.name)
+            log.info("provider_called", connector=name)
 
     async def _content(self, url: str) -> bytes:
         content, until = self._kept.get(url, (b"", 0.0))

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from ingest.connector import Reply
+from ingest.connector import Reply, Request, WebhookConnector
 from ingest.gateway.request_pipeline import EventResult, RequestResult
 from ingest.intake.evaluate import printable
+from ingest.kit.keyed import Answers
 from schemas.rejection import Reason, Rejection
 
 JSON = "application/json"
-SEGMENT_OK = b'{"success": true}'
 #: Refusals that are not the request's fault: a provider that sends it again gains nothing.
 _NOBODYS_FAULT: frozenset[Reason] = frozenset({"no_identifier", "unsupported", "violates_plan"})
 _TOO_LARGE: frozenset[Reason] = frozenset({"too_large", "too_many"})
+_WEBHOOK = Answers()
 _CODES = {
     400: "invalid_request",
     401: "unauthorized",
@@ -47,22 +49,32 @@ def error(status: int, message: str, retry_after: float | None = None) -> web.Re
     return json_reply(status, value, headers)
 
 
-def _status(rejection: Rejection) -> int:
+def _status(rejection: Rejection, too_large: int = 413) -> int:
     if rejection.reason in _TOO_LARGE:
-        return 413
+        return too_large
     return 500 if rejection.reason == "processing_failed" else 400
 
 
-def segment(result: RequestResult) -> web.Response:
-    """Return exactly 200 and {"success": true}; 400 if the body or its one event was refused."""
-    refusal = result.refusal
-    if refusal is None:
-        return web.Response(body=SEGMENT_OK, content_type=JSON)
-    status = _status(refusal)
-    return error(400 if status == 413 else status, refusal.detail)
+def to_events(
+    result: RequestResult,
+    reply: Reply,
+    answers: Answers = _WEBHOOK,
+    headers: Mapping[str, str] = {},
+) -> web.Response:
+    """Return the answer to a request with events: `reply`, or an error if all of it was refused."""
+    if answers.itemized:
+        answer = _itemized(result)
+    else:
+        refusal = result.refusal
+        if refusal is None or (answers.tolerant and refusal.reason in _NOBODYS_FAULT):
+            answer = provider(reply)
+        else:
+            answer = error(_status(refusal, answers.too_large), refusal.detail)
+    answer.headers.update(headers)
+    return answer
 
 
-def events(result: RequestResult) -> web.Response:
+def _itemized(result: RequestResult) -> web.Response:
     """Return 202 with each event's verdict; if one event was refused, 400 or 413 in that shape."""
     value: dict[str, Any] = {
         "accepted": len(result.accepted),
@@ -88,21 +100,10 @@ def _result(event: EventResult) -> dict[str, str | None]:
     }
 
 
-def hook(result: RequestResult, reply: Reply) -> web.Response:
-    """Return the provider's reply; 400 or 413 when the body or its one event was refused."""
-    refusal = result.refusal
-    if refusal is None or refusal.reason in _NOBODYS_FAULT:
-        return provider(reply)
-    return error(_status(refusal), refusal.detail)
-
-
-def tracker(result: RequestResult, reply: Reply) -> web.Response:
-    """Return the tracker's reply; 400 for refusals, since it sends again what is answered 413."""
-    refusal = result.refusal
-    if refusal is None or refusal.reason in _NOBODYS_FAULT:
-        return provider(reply)
-    status = _status(refusal)
-    return error(400 if status == 413 else status, refusal.detail)
+def to_handshake(connector: WebhookConnector, request: Request) -> web.Response:
+    """Return the answer of a connector to a handshake, 405 if it knows none."""
+    reply = connector.handshake(request)
+    return error(405, "this source takes POST only") if reply is None else provider(reply)
 
 
 def provider(reply: Reply) -> web.Response:

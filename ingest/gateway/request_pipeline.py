@@ -65,6 +65,18 @@ class RequestResult:
             self.violations.append(event.violations)
 
 
+class Denied(Exception):
+    """The request is answered with an error, and nothing of it is stored.
+
+    `challenge`: the scheme of WWW-Authenticate, if any.
+    """
+
+    def __init__(self, status: int, message: str, challenge: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.challenge = challenge
+
+
 class RateLimited(Exception):
     """The source has sent more than its rate; `retry_after` in seconds."""
 
@@ -154,6 +166,8 @@ class RequestPipeline:
         self._rates.count(source.name, max(0, len(result.events) - 1))
         origins = Origins(source.name, source.connector, request, body.problem)
         messages = await self._messages(source, result, received_ms, origins)
+        # Kafka may take seconds, and decoded values are several times as large as the body.
+        request.forget()
         if result.events:
             await self._publish(messages)
         self._measure(source, result)

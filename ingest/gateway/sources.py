@@ -1,9 +1,8 @@
 """Lookup of the source that a request belongs to.
 
-`/hooks/{source}` names it. The Segment paths and `/v1/events` serve all sources of one connector,
-told apart by the key that the caller shows: such a connector implements
-`ingest.connector.KeyedConnector`. Keys are looked up by a keyed hash, with a salt of this process,
-so that the time of a look-up tells nothing about the keys.
+`/hooks/{source}` names it. The paths of a connector with a key (`ingest.connector.KeyedConnector`)
+serve all of its sources, told apart by the key that the caller shows. Keys are looked up by a keyed
+hash, with a salt of this process, so that the time of a look-up tells nothing about the keys.
 """
 
 from __future__ import annotations
@@ -12,30 +11,35 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
-from ingest.connector import KeyedConnector, Request
+from ingest.connector import KeyedConnector
 from ingest.gateway.config import Source
+from ingest.gateway.protocols import served_protocols
 
 
 class Sources:
     """The sources by name and by key."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        """Index the sources. Raises ValueError when two have one name, or share a key."""
+        """Index the sources.
+
+        Raises ValueError when two have one name or share a key, or the paths of their connectors
+        clash.
+        """
         self._salt = secrets.token_bytes(16)
         self._by_name: dict[str, Source] = {}
         self._by_key: dict[tuple[str, bytes], Source] = {}
-        self._classes: dict[str, type[KeyedConnector]] = {}
         for source in sources:
             if source.name in self._by_name:
                 raise ValueError(f"two sources are called {source.name!r}")
             self._by_name[source.name] = source
             self._index(source)
+        #: The connectors with a key that are served.
+        self.protocols = served_protocols(sources)
 
     def _index(self, source: Source) -> None:
         connector = source.connector
         if not isinstance(connector, KeyedConnector):
             return
-        self._classes[connector.name] = type(connector)
         keys = connector.keys()
         for key in keys:
             other = self._by_key.setdefault((connector.name, self._hash(key)), source)
@@ -45,12 +49,6 @@ class Sources:
     def named(self, name: str) -> Source | None:
         """Return the source of this name."""
         return self._by_name.get(name)
-
-    def keyed(self, connector: str, request: Request) -> Source | None:
-        """Return the source of this connector whose key the request shows."""
-        cls = self._classes.get(connector)
-        key = cls.key(request) if cls is not None else None
-        return self.by_key(connector, key) if key is not None else None
 
     def by_key(self, connector: str, key: bytes) -> Source | None:
         """Return the source of this connector with this key."""

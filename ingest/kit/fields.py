@@ -21,13 +21,13 @@ from ingest.connector import Result, touchpoint
 from ingest.kit.json_body import (
     Convert,
     Payload,
-    decode,
     each,
     guarded,
     json_object,
     listed_events,
     single_event,
 )
+from ingest.request import decode_json as decode
 from schemas.identifiers import MAX_VALUE_LENGTH
 from schemas.rejection import Rejection
 from schemas.times import EARLIEST_MS, LATEST_MS, from_ms

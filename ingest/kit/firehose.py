@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from ingest.connector import Reply, Request, json_bytes
-from ingest.kit.json_body import decode, refused_payload
+from ingest.kit.json_body import refused_payload
+from ingest.request import decode_json
 from schemas.rejection import Rejection
 
 ACCESS_KEY = "x-amz-firehose-access-key"
@@ -47,7 +48,7 @@ def reply(request: Request) -> Reply:
 
 def attributes(request: Request) -> dict[str, Any]:
     """Return the common attributes of a delivery; none if the header is missing or not JSON."""
-    body = decode(request.headers.get(ATTRIBUTES, "{}").encode("utf-8", "replace"))
+    body = decode_json(request.headers.get(ATTRIBUTES, "{}").encode("utf-8", "replace"))
     found = body.get("commonAttributes") if isinstance(body, dict) else None
     return found if isinstance(found, dict) else {}
 
@@ -83,7 +84,7 @@ def _delivered(record: object, body: bytes) -> Iterator[object]:
 
 def _values(data: bytes) -> list[object]:
     """Return the JSON value in some bytes, or one a line; a rejection if there is none."""
-    whole = decode(data)
+    whole = decode_json(data)
     if not isinstance(whole, Rejection):
         return [whole]
     found = [value for line in data.splitlines() for value in _on_a_line(line)]
@@ -98,5 +99,5 @@ def _on_a_line(line: bytes) -> Iterator[object]:
             _, end = _JSON.raw_decode(rest)
         except (ValueError, RecursionError):
             end = len(rest)
-        yield decode(rest[:end].encode("utf-8", "surrogateescape"))
+        yield decode_json(rest[:end].encode("utf-8", "surrogateescape"))
         rest = rest[end:].lstrip()

@@ -6,12 +6,9 @@ of the whole body if the event is the body.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
-
-import msgspec
 
 from ingest.connector import Context, Request, Result, json_bytes
 from schemas.rejection import Reason, Rejection
@@ -24,36 +21,9 @@ Convert = Callable[[dict[str, Any], Payload], Result]
 _DEEP = "the event: is nested too deeply"
 
 
-def decode(body: bytes) -> object | Rejection:
-    """Return the JSON of a body, or an `unreadable` rejection.
-
-    Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
-    that it does not cost the whole batch. NaN and infinity are not JSON.
-    """
-    decoded: object
-    try:
-        decoded = msgspec.json.decode(body)
-    except RecursionError:
-        return Rejection("unreadable", "the body: is nested too deeply", body)
-    except ValueError:
-        return _decode_loosely(body)
-    return decoded
-
-
-def _decode_loosely(body: bytes) -> object | Rejection:
-    decoded: object
-    try:
-        loose = json.dumps(json.loads(body), ensure_ascii=False)
-        whole = loose.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        decoded = msgspec.json.decode(whole)
-    except (ValueError, RecursionError):
-        return Rejection("unreadable", "the body: is not JSON in UTF-8", body)
-    return decoded
-
-
 def json_object(request: Request, name: str = "the body") -> dict[str, Any] | Rejection:
     """Return the JSON object of a body, or an `unreadable` rejection that calls the body `name`."""
-    decoded = decode(request.body)
+    decoded = request.json
     if isinstance(decoded, dict | Rejection):
         return decoded
     return Rejection("unreadable", f"{name}: must be a JSON object", request.body)
@@ -87,7 +57,7 @@ def listed_events(
 
     A body without such a list is one rejection with `reason`.
     """
-    decoded = decode(request.body)
+    decoded = request.json
     if isinstance(decoded, Rejection):
         yield decoded
         return

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
-from ingest.kit.json_body import decode
+from ingest.connector import Request
 from ingest.kit.signing import is_recent_time
 from schemas.times import to_ms
 
@@ -56,8 +56,8 @@ class Envelope:
     other fields have their types.
     """
 
-    def __init__(self, body: bytes) -> None:
-        decoded = decode(body)
+    def __init__(self, request: Request) -> None:
+        decoded = request.json
         self._fields: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
         self.type = self.text("Type")
         self.topic = self.text("TopicArn")

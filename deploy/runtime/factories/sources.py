@@ -13,11 +13,11 @@ from deploy.config.settings import Configuration, Settings
 from deploy.config.tracking_plan import read_plan
 from ingest.connector import AnyConnector, BatchConnector, RowConnector, WebhookConnector
 from ingest.files.reader import BatchSource
-from ingest.gateway.app import BROWSER_CONNECTORS
 from ingest.intake.accept import SourcePolicy
 from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.source import ReadableSource
+from ingest.kit.keyed import KeyedWebhook
 from ingest.registry import ConnectorError, Registry
 from schemas.document import Location
 from schemas.errors import Problem
@@ -79,12 +79,16 @@ def configured_sources(configuration: Configuration) -> list[ConfiguredSource]:
             continue
         policy = source_policy(configuration.settings, name)
         made.append(ConfiguredSource(source, connector, policy, plan))
-        if source.origins is not None and source.connector not in BROWSER_CONNECTORS:
+        if source.origins is not None and not _is_for_pages(connector):
             message = f"pages do not send to a source of {source.connector}"
             problems.append(configuration.problem(("sources", name, "origins"), message))
     if problems:
         raise ConfigurationError(*problems)
     return made
+
+
+def _is_for_pages(connector: AnyConnector) -> bool:
+    return isinstance(connector, KeyedWebhook) and connector.cors is not None
 
 
 def source_policy(settings: Settings, name: str) -> SourcePolicy:

@@ -19,14 +19,12 @@ from ingest.connector import (
     Reply,
     Request,
     Result,
-    WebhookConnector,
     json_bytes,
     secrets,
 )
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     derived_id,
     each,
     finish,
@@ -34,7 +32,8 @@ from ingest.kit.fields import (
     label,
     snake_case,
 )
-from ingest.kit.signing import RequiredSecrets, is_one_of
+from ingest.kit.keyed import KeyedWebhook, Route, Unauthorized
+from ingest.kit.signing import RequiredSecrets
 from ingest.kit.web import (
     COMMERCE,
     campaign_of,
@@ -131,7 +130,7 @@ class Ga4Options(Options):
     api_secret: RequiredSecrets
 
 
-class Ga4(WebhookConnector):
+class Ga4(KeyedWebhook):
     """Senders of Google Analytics' Measurement Protocol."""
 
     name: ClassVar[str] = "ga4"
@@ -139,11 +138,14 @@ class Ga4(WebhookConnector):
     options: ClassVar[type[Options]] = Ga4Options
     reads: ClassVar[tuple[str, ...]] = ()
 
+    routes: ClassVar[tuple[Route, ...]] = (Route(PATH),)
+    unauthorized: ClassVar[Unauthorized] = Unauthorized("api_secret: is missing or unknown")
+
     def __init__(self, options: Ga4Options) -> None:
-        self._keys = secrets(options.api_secret)
+        super().__init__(secrets(options.api_secret))
 
     @classmethod
-    def key(cls, request: Request) -> bytes | None:
+    def head_key(cls, request: Request) -> bytes | None:
         """Return the API secret in the query."""
         try:
             shown = parse_qs(request.query, max_num_fields=100).get("api_secret")
@@ -151,18 +153,9 @@ class Ga4(WebhookConnector):
             return None
         return shown[0].encode("utf-8", "replace") if shown else None
 
-    def keys(self) -> tuple[bytes, ...]:
-        """Return the API secrets that are valid for this source."""
-        return self._keys
-
-    def verify(self, request: Request, received_ms: int) -> bool:
-        """Return True if the request shows an API secret of this source."""
-        shown = self.key(request)
-        return shown is not None and is_one_of(shown, self._keys)
-
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request, each with what the request states for all."""
-        body = decode(request.body)
+        body = request.json
         if isinstance(body, Rejection):
             yield body
         elif isinstance(body, dict) and isinstance(body.get("events"), list):
@@ -173,7 +166,7 @@ class Ga4(WebhookConnector):
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return a request around an event, with what its events share."""
-        body = decode(request.body)
+        body = request.json
         shared = json_bytes(_shared(body) if isinstance(body, dict) else {})
         return shared[:-1] + (b"," if len(shared) > 2 else b"") + b'"events":[', b"]}"
 

@@ -18,7 +18,6 @@ from ingest.kit.fields import (
     Fields,
     Payload,
     campaign,
-    decode,
     derived_id,
     finish,
     guarded,
@@ -86,7 +85,7 @@ class Mailgun(WebhookConnector):
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Return True if one of the keys signed timestamp and token, and not too long ago."""
-        signature = _signature(decode(request.body))
+        signature = _signature(request.json)
         timestamp, token = _text(signature, "timestamp"), _text(signature, "token")
         if not token or not is_recent(timestamp, received_ms, self._options.max_age_days):
             return False
@@ -96,7 +95,7 @@ class Mailgun(WebhookConnector):
 
     def token_use(self, request: Request) -> Use:
         """Return the token, and the event as canonical JSON: its JSON may differ the next time."""
-        body = decode(request.body)
+        body = request.json
         event = body.get(EVENT) if isinstance(body, dict) else None
         token = _text(_signature(body), "token").encode("utf-8", "replace")
         try:
@@ -106,7 +105,7 @@ class Mailgun(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the one event of the request."""
-        body = decode(request.body)
+        body = request.json
         if isinstance(body, Rejection):
             yield body
             return

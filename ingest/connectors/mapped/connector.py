@@ -13,7 +13,7 @@ from ingest.connectors.mapped.expression_analysis import Path, list_path
 from ingest.connectors.mapped.expressions import ExpressionError, Scope, at, scalar
 from ingest.connectors.mapped.rules import Mapping
 from ingest.connectors.mapped.signatures import Signature
-from ingest.kit.fields import Payload, decode, each, guarded
+from ingest.kit.fields import Payload, each, guarded
 from schemas.rejection import Rejection
 
 #: Headers with keys, which no expression may read: what it reads is stored with a refusal.
@@ -58,7 +58,7 @@ class Mapped(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request, in their order."""
-        body = decode(request.body)
+        body = request.json
         if isinstance(body, Rejection):
             yield body
             return
@@ -93,7 +93,7 @@ class Mapped(WebhookConnector):
         """
         if self._list is None:
             return None
-        body = decode(request.body)
+        body = request.json
         envelope: dict[str, Any] = {}
         for path in self._bodies:
             value = scalar(at(body, path))

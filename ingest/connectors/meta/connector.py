@@ -19,7 +19,6 @@ from ingest.kit.fields import (
     MARKETING,
     Fields,
     Payload,
-    decode,
     each,
     finish,
     without_own,
@@ -79,7 +78,7 @@ class Meta(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of all entries of the request."""
-        body = decode(request.body)
+        body = request.json
         if isinstance(body, Rejection):
             yield body
             return

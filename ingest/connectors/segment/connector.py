@@ -18,23 +18,24 @@ from ingest.connector import (
     Options,
     Request,
     Result,
-    WebhookConnector,
     json_bytes,
     secrets,
 )
+from ingest.connectors.segment import paths
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     derived_id,
     each,
     finish,
     guarded,
     id_text,
     identifiers,
+    json_object,
     snake_case,
 )
-from ingest.kit.signing import RequiredSecrets, basic_credentials, is_one_of
+from ingest.kit.keyed import Answers, Cors, Document, KeyedWebhook, Route, Unauthorized
+from ingest.kit.signing import RequiredSecrets, basic_credentials
 from ingest.kit.web import COMMERCE, value_of
 from schemas.rejection import Rejection
 
@@ -82,7 +83,7 @@ class SegmentOptions(Options):
     write_key: RequiredSecrets
 
 
-class Segment(WebhookConnector):
+class Segment(KeyedWebhook):
     """Web sites, apps and servers that speak Segment's protocol."""
 
     name: ClassVar[str] = "segment"
@@ -91,35 +92,36 @@ class Segment(WebhookConnector):
     )
     options: ClassVar[type[Options]] = SegmentOptions
 
+    routes: ClassVar[tuple[Route, ...]] = paths.ROUTES
+    documents: ClassVar[tuple[Document, ...]] = paths.DOCUMENTS
+    cors: ClassVar[Cors | None] = paths.CORS
+    unauthorized: ClassVar[Unauthorized] = paths.UNAUTHORIZED
+    answers: ClassVar[Answers] = paths.ANSWERS
+    key_in_body: ClassVar[bool] = True
+
     def __init__(self, options: SegmentOptions) -> None:
-        self._keys = secrets(options.write_key)
+        super().__init__(secrets(options.write_key))
 
     @classmethod
-    def key(cls, request: Request) -> bytes | None:
-        """Return the write key: Basic auth's user, else `writeKey` in the query, else the body."""
-        return (
-            basic_credentials(request).partition(b":")[0]
-            or _query_key(request.query)
-            or _body_key(request.body)
-        )
+    def head_key(cls, request: Request) -> bytes | None:
+        """Return the write key: Basic auth's user, else `writeKey` in the query."""
+        return basic_credentials(request).partition(b":")[0] or _query_key(request.query)
 
-    def keys(self) -> tuple[bytes, ...]:
-        """Return the write keys that are valid for this source."""
-        return self._keys
-
-    def verify(self, request: Request, received_ms: int) -> bool:
-        """Return True if the request shows a write key of this source."""
-        shown = self.key(request)
-        return shown is not None and is_one_of(shown, self._keys)
+    @classmethod
+    def body_key(cls, request: Request) -> bytes | None:
+        """Return the write key that is `writeKey` in the body."""
+        body = request.json
+        if isinstance(body, Rejection):
+            shown = _readable_key(request.body)
+        else:
+            shown = body.get("writeKey") if isinstance(body, dict) else None
+        return shown.encode() if isinstance(shown, str) and shown else None
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the calls of the request, named by the path, or by the body's `batch` or `type`."""
-        body = decode(request.body)
+        body = json_object(request)
         if isinstance(body, Rejection):
             yield body
-            return
-        if not isinstance(body, dict):
-            yield Rejection("unreadable", "the body: must be a JSON object", request.body)
             return
         last = request.path.rstrip("/").rpartition("/")[2]
         call = CALLS.get(last)
@@ -130,7 +132,7 @@ class Segment(WebhookConnector):
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return a batch around an event, with what its events share."""
-        body = decode(request.body)
+        body = request.json
         given = body if isinstance(body, dict) else {}
         shared = json_bytes({name: given[name] for name in _SHARED if name in given})
         return shared[:-1] + (b"," if len(shared) > 2 else b"") + b'"batch":[', b"]}"
@@ -273,14 +275,12 @@ def _query_key(query: str) -> bytes | None:
     return values[0].encode("utf-8", "replace") if values else None
 
 
-def _body_key(body: bytes) -> bytes | None:
-    shown: object = None
+def _readable_key(body: bytes) -> object:
+    """Return the write key of a body that is unreadable as a whole, for instance not in UTF-8.
+
+    The refusal of such a body is stored for the source that it belongs to.
+    """
     try:
-        shown = msgspec.json.decode(body, type=_Keyed).writeKey
-    except RecursionError:
+        return msgspec.json.decode(body, type=_Keyed).writeKey
+    except (ValueError, RecursionError):
         return None
-    except ValueError:
-        # A lone surrogate, which `decode` replaces; or not a JSON object at all.
-        loose = decode(body)
-        shown = loose.get("writeKey") if isinstance(loose, dict) else None
-    return shown.encode() if isinstance(shown, str) and shown else None

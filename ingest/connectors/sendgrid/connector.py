@@ -24,7 +24,6 @@ from ingest.kit.fields import (
     Fields,
     Payload,
     campaign,
-    decode,
     derived_id,
     each,
     finish,
@@ -126,7 +125,7 @@ class SendGrid(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request, a JSON array."""
-        body = decode(request.body)
+        body = request.json
         if isinstance(body, Rejection):
             yield body
         elif isinstance(body, list):

@@ -95,12 +95,12 @@ class Ses(WebhookConnector):
 
     def needs(self, request: Request) -> str | None:
         """Return the certificate's address for a message that may be one of our topics'."""
-        envelope = Envelope(request.body)
+        envelope = Envelope(request)
         return envelope.certificate if envelope.wellformed(self._topics) else None
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Return True if Amazon signed this message of one of our topics, and not too long ago."""
-        envelope = Envelope(request.body)
+        envelope = Envelope(request)
         if not envelope.wellformed(self._topics):
             return False
         if not envelope.is_recent(received_ms, self._options.max_age_days):
@@ -110,11 +110,11 @@ class Ses(WebhookConnector):
 
     def calls(self, request: Request) -> str | None:
         """Return the address that confirms the subscription that a verified message asks for."""
-        return Envelope(request.body).confirmation()
+        return Envelope(request).confirmation()
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield a touch for each receiver that the event names; none for SNS's own messages."""
-        body = decode(request.body)
+        body = request.json
         if isinstance(body, Rejection):
             yield body
             return

@@ -19,19 +19,20 @@ from urllib.parse import parse_qsl
 import msgspec
 from pydantic import BeforeValidator, Field
 
-from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connector import Context, Options, Reply, Request, Result, secrets
 from ingest.connectors.snowplow.events import Told, told_by
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     derived_id,
     each,
     finish,
     identifiers,
+    listed_events,
     snake_case,
 )
-from ingest.kit.signing import RequiredSecrets, is_one_of
+from ingest.kit.keyed import Answers, Cors, KeyedWebhook, Route, Unauthorized
+from ingest.kit.signing import RequiredSecrets
 from ingest.kit.web import (
     TYPE_LENGTH,
     campaign_of,
@@ -93,6 +94,35 @@ AppIds = Annotated[
 ]
 
 
+#: A transparent GIF of one pixel.
+_GIF = Reply(
+    200,
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,"
+    b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;",
+    "image/gif",
+)
+#: As the trackers expect Snowplow's collector to answer; no cookie is set. Source:
+#: https://docs.snowplow.io/docs/api-reference/stream-collector/
+_ROUTES = tuple(
+    route._replace(path=prefix + route.path)
+    for prefix in ("", f"{KEY_PATH}{{key}}")
+    for route in (
+        Route(POST_PATH, POST_PATH, reply=Reply(200, b"ok")),
+        Route(
+            PIXEL_PATH,
+            PIXEL_PATH,
+            "GET",
+            _GIF,
+            {"Cache-Control": "no-cache, no-store, must-revalidate"},
+        ),
+    )
+)
+_CORS = Cors(("GET", "POST", "OPTIONS"), ("Content-Type", "SP-Anonymous"), credentials=True)
+_UNAUTHORIZED = Unauthorized(
+    "the app id, or the key in the address, is missing or unknown", tells_unreadable=True
+)
+
+
 class SnowplowOptions(Options):
     """`app_ids`: the ids of the trackers (`appId`) whose events this source accepts.
 
@@ -104,7 +134,7 @@ class SnowplowOptions(Options):
     collector_key: RequiredSecrets | None = None
 
 
-class Snowplow(WebhookConnector):
+class Snowplow(KeyedWebhook):
     """Trackers of Snowplow."""
 
     name: ClassVar[str] = "snowplow"
@@ -112,49 +142,38 @@ class Snowplow(WebhookConnector):
     options: ClassVar[type[Options]] = SnowplowOptions
     reads: ClassVar[tuple[str, ...]] = ()
 
+    routes: ClassVar[tuple[Route, ...]] = _ROUTES
+    cors: ClassVar[Cors | None] = _CORS
+    unauthorized: ClassVar[Unauthorized] = _UNAUTHORIZED
+    #: Trackers send again what is answered 413.
+    answers: ClassVar[Answers] = Answers(too_large=400)
+    key_in_body: ClassVar[bool] = True
+
     def __init__(self, options: SnowplowOptions) -> None:
         self._app_ids = frozenset(options.app_ids)
-        if options.collector_key is None:
-            self._keys = tuple(b"aid " + app_id.encode() for app_id in options.app_ids)
-            return
-        keys = secrets(options.collector_key)
-        if not all(re.fullmatch(_KEY, key.decode()) for key in keys):
-            raise ValueError("collector_key: must be of letters, digits, - and _")
-        self._keys = tuple(b"key " + key for key in keys)
+        super().__init__(_keys(options))
 
     @classmethod
-    def key(cls, request: Request) -> bytes | None:
-        """Return the collector key in the address, else the app id of the first event."""
+    def head_key(cls, request: Request) -> bytes | None:
+        """Return the collector key in the address."""
         keyed = _KEYED.search(request.url.partition("?")[0])
-        if keyed is not None:
-            return b"key " + keyed[1].encode()
+        return None if keyed is None else b"key " + keyed[1].encode()
+
+    @classmethod
+    def body_key(cls, request: Request) -> bytes | None:
+        """Return the app id of the first event."""
         if _is_pixel(request):
             app_id: object = _parameters(request.query).get("aid")
         else:
-            app_id = _first_app_id(request.body)
+            app_id = _first_app_id(request)
         return b"aid " + app_id.encode("utf-8", "replace") if isinstance(app_id, str) else None
-
-    def keys(self) -> tuple[bytes, ...]:
-        """Return the keys that find this source: its collector keys, else its app ids."""
-        return self._keys
-
-    def verify(self, request: Request, received_ms: int) -> bool:
-        """Return True if the request shows a key of this source."""
-        shown = self.key(request)
-        return shown is not None and is_one_of(shown, self._keys)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of a `payload_data`, or the one in the pixel's query."""
         if _is_pixel(request):
             yield from each([_parameters(request.query)], b"{}", context, self._event)
             return
-        body = decode(request.body)
-        if isinstance(body, Rejection):
-            yield body
-        elif isinstance(body, dict) and isinstance(body.get("data"), list):
-            yield from each(body["data"], request.body, context, self._event)
-        else:
-            yield Rejection("invalid", "data: must be a list of events", request.body)
+        yield from listed_events(request, "data", context, self._event, "invalid")
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return a payload_data around an event, which can hold one event of a pixel too."""
@@ -195,6 +214,16 @@ class Snowplow(WebhookConnector):
         return finish(fields, read.problems, payload, _NAMES, _NOBODY)
 
 
+def _keys(options: SnowplowOptions) -> tuple[bytes, ...]:
+    """The keys that find the source: its collector keys, else its app ids."""
+    if options.collector_key is None:
+        return tuple(b"aid " + app_id.encode() for app_id in options.app_ids)
+    keys = secrets(options.collector_key)
+    if not all(re.fullmatch(_KEY, key.decode()) for key in keys):
+        raise ValueError("collector_key: must be of letters, digits, - and _")
+    return tuple(b"key " + key for key in keys)
+
+
 def _is_pixel(request: Request) -> bool:
     """Return True if the event is in the query. (A replay brings it in a body.)"""
     return not request.body and "=" in request.query
@@ -209,17 +238,24 @@ def _parameters(query: str) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-def _first_app_id(body: bytes) -> object:
+def _first_app_id(request: Request) -> object:
+    body = request.json
+    if isinstance(body, Rejection):
+        return _readable_app_id(request.body)
+    data = body.get("data") if isinstance(body, dict) else None
+    events = data if isinstance(data, list) else []
+    return next((event.get("aid") for event in events if isinstance(event, dict)), None)
+
+
+def _readable_app_id(body: bytes) -> object:
+    """Return the first app id of a body that is unreadable as a whole, for instance not in UTF-8.
+
+    The refusal of such a body is stored for the source that it belongs to.
+    """
     try:
         found = msgspec.json.decode(body, type=_Payload).data
-    except RecursionError:
+    except (ValueError, RecursionError):
         return None
-    except ValueError:
-        # A lone surrogate, which `decode` replaces; or something else than events.
-        loose = decode(body)
-        events = loose.get("data") if isinstance(loose, dict) else None
-        listed = events if isinstance(events, list) else []
-        return next((event.get("aid") for event in listed if isinstance(event, dict)), None)
     return found[0].aid if found else None
 
 

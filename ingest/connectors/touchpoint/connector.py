@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connector import Context, Options, Request, Result, secrets
 from ingest.kit.fields import (
     Convert,
     Fields,
@@ -22,7 +22,8 @@ from ingest.kit.fields import (
     finish,
     guarded,
 )
-from ingest.kit.signing import RequiredSecrets, is_one_of
+from ingest.kit.keyed import Answers, KeyedWebhook, Route, Unauthorized
+from ingest.kit.signing import RequiredSecrets
 from schemas.rejection import Rejection
 
 STRUCTURED = "application/cloudevents"
@@ -35,7 +36,7 @@ class TouchpointOptions(Options):
     token: RequiredSecrets
 
 
-class TouchpointConnector(WebhookConnector):
+class TouchpointConnector(KeyedWebhook):
     """Touchpoints from own systems."""
 
     name: ClassVar[str] = "touchpoint"
@@ -43,30 +44,27 @@ class TouchpointConnector(WebhookConnector):
     options: ClassVar[type[Options]] = TouchpointOptions
     reads: ClassVar[tuple[str, ...]] = ("content-type", "ce-")
 
+    routes: ClassVar[tuple[Route, ...]] = (Route("/v1/events"),)
+    unauthorized: ClassVar[Unauthorized] = Unauthorized(
+        "Authorization: must be Bearer with the token of a source", challenge="Bearer"
+    )
+    answers: ClassVar[Answers] = Answers(itemized=True, tolerant=False)
+
     def __init__(self, options: TouchpointOptions) -> None:
-        self._keys = secrets(options.token)
+        super().__init__(secrets(options.token))
 
     @classmethod
-    def key(cls, request: Request) -> bytes | None:
+    def head_key(cls, request: Request) -> bytes | None:
         """Return the Bearer token."""
         scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
         if scheme.lower() != "bearer":
             return None
         return token.strip().encode("utf-8", "backslashreplace") or None
 
-    def keys(self) -> tuple[bytes, ...]:
-        """Return the tokens that are valid for this source."""
-        return self._keys
-
-    def verify(self, request: Request, received_ms: int) -> bool:
-        """Return True if the request shows a token of this source."""
-        shown = self.key(request)
-        return shown is not None and is_one_of(shown, self._keys)
-
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield one touchpoint or a list; CloudEvents in binary, structured or batched mode."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        body = decode(request.body)
+        body = request.json
         if isinstance(body, Rejection):
             yield body
         elif kind.startswith(BATCH):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
-from urllib.parse import SplitResult, parse_qs, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from ingest.connector import (
     Context,
@@ -27,10 +27,10 @@ from ingest.connector import (
 from ingest.kit.fields import (
     Fields,
     Payload,
-    decode,
     finish,
     guarded,
     identifiers,
+    json_object,
     snake_case,
     subject,
 )
@@ -113,30 +113,24 @@ def _is_json(request: Request) -> bool:
     return "json" in request.headers.get("content-type", "").lower()
 
 
-def _form(request: Request) -> list[tuple[str, str]]:
-    # Bytes that are not UTF-8 keep their identity for the signature.
-    return parse_qsl(
-        request.body.decode("utf-8", "surrogateescape"),
-        keep_blank_values=True,
-        errors="surrogateescape",
-        max_num_fields=_MOST_FIELDS,
-    )
-
-
 def _fields(request: Request) -> dict[str, Any] | Rejection:
     if _is_json(request):
-        body = decode(request.body)
-        if isinstance(body, dict | Rejection):
-            return body
-        return Rejection("unreadable", "the body: must be a JSON object", request.body)
-    try:
-        fields = dict(_form(request))
-        "".join(name + value for name, value in fields.items()).encode()
-    except ValueError:
+        return json_object(request)
+    form = request.form
+    fields = {} if isinstance(form, Rejection) else dict(form)
+    if isinstance(form, Rejection) or not _is_utf8(fields):
         return Rejection("unreadable", "the body: is not a form in UTF-8", request.body)
     if not fields:
         return Rejection("unreadable", "the body: is not a form with fields", request.body)
     return fields
+
+
+def _is_utf8(fields: Mapping[str, str]) -> bool:
+    try:
+        "".join(name + value for name, value in fields.items()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _signed(request: Request) -> tuple[bytes, ...]:
@@ -148,14 +142,17 @@ def _signed(request: Request) -> tuple[bytes, ...]:
     address = urlsplit(request.url)
     hashes = parse_qs(address.query, max_num_fields=_MOST_FIELDS).get("bodySHA256")
     text = ""
-    if hashes and _is_json(request):
+    if _is_json(request):
+        if not hashes:
+            return ()
         digest = hashlib.sha256(request.body).hexdigest().encode()
         if not hmac.compare_digest(digest, hashes[0].encode("utf-8", "replace")):
             return ()
-    elif not _is_json(request):
-        text = "".join(name + value for name, value in sorted(set(_form(request))))
     else:
-        return ()
+        form = request.form
+        if isinstance(form, Rejection):
+            return ()
+        text = "".join(name + value for name, value in sorted(set(form)))
     return tuple(
         (variant + text).encode("utf-8", "surrogateescape")
         for variant in _with_and_without_port(request.url, address)
