@@ -6,9 +6,12 @@ sources           which source a request belongs to
 connection_limit  how many connections are open at once
 body              reading a body within its limits
 request_pipeline  verify -> parse -> accept -> publish, for every kind of request
-segment_api, snowplow_api, ga4_api, events_api, hooks  the families of paths
+protocols         the connectors with a key: paths as their classes declare them
+keyed             the handler of all these paths
+hooks             /hooks/{source}: providers' webhooks and their handshakes
+verification      the check that a request is genuine, with what it takes
 cors              which pages of browsers may talk to which source
-replies           what each of them answers
+replies           the answers
 health            /healthz, /readyz, /metrics
 limits            memory, rate
 tokens            signed tokens that were used
