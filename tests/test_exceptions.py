@@ -18,7 +18,6 @@ CONTROL_FLOW = {
     "TooSlow": "the gateway answers 408",
     "FetchFailed": "the gateway answers 503: the provider's site is away",
     "RateLimited": "the gateway answers 429",
-    "Denied": "the gateway answers with its status, 401 for instance",
     "ShutdownRequested": "a stop reached a pause of a sink: it ends in order",
     "Stopped": "a stop reached a pull: it ends in order",
     "TooLarge": "a record does not fit: it is rejected",
