@@ -11,11 +11,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector
+from ingest.connectors.ses.events import (
+    ReceiverEvent,
+    kind_of,
+    properties,
+    receivers_of,
+    sender,
+    tag_value,
+    topic_statuses,
+    type_and_outcome,
+)
 from ingest.kit.fields import (
     MARKETING,
     Fields,
@@ -24,10 +34,8 @@ from ingest.kit.fields import (
     decode,
     finish,
     guarded,
-    id_text,
     identifiers,
     label,
-    snake_case,
 )
 from ingest.kit.mail_message import address
 from ingest.kit.signing import MaxAgeDays
@@ -39,48 +47,6 @@ _TRIALS = frozenset({"AmazonSnsSubscriptionSucceeded"})
 _TRIAL = "Successfully validated SNS topic for Amazon SES event publishing."
 
 
-class Kind(NamedTuple):
-    """A kind of event: type and direction, the object that describes it, its receivers.
-
-    `receivers` is a field of that object; '' if they are those of the mail. `single`: one receiver
-    did it, and SES does not say which of several.
-    """
-
-    type: str
-    direction: str
-    part: str
-    receivers: str = ""
-    single: bool = False
-
-
-KINDS = {
-    "Send": Kind("email_processed", "outbound", "send"),
-    "Delivery": Kind("email_delivered", "outbound", "delivery", "recipients"),
-    "Bounce": Kind("email_bounced", "outbound", "bounce", "bouncedRecipients"),
-    "Complaint": Kind("email_complained", "inbound", "complaint", "complainedRecipients"),
-    "DeliveryDelay": Kind("email_deferred", "outbound", "deliveryDelay", "delayedRecipients"),
-    "Reject": Kind("email_dropped", "outbound", "reject"),
-    "Rendering Failure": Kind("email_dropped", "outbound", "failure"),
-    "Open": Kind("email_opened", "inbound", "open", single=True),
-    "Click": Kind("email_clicked", "inbound", "click", single=True),
-    "Subscription": Kind("email_unsubscribed", "inbound", "subscription", single=True),
-    "Received": Kind("email_received", "inbound", "receipt"),
-}
-#: Subtypes of bounces and complaints: SES did not send, the address is on a suppression list.
-_SUPPRESSED = frozenset({"Suppressed", "OnAccountSuppressionList"})
-_NOT_SPAM = "not-spam"
-#: Fields of an event's description that are stored elsewhere, or that name other receivers.
-_MAPPED = frozenset(
-    {
-        "timestamp",
-        "recipients",
-        "bouncedRecipients",
-        "complainedRecipients",
-        "delayedRecipients",
-        "link",
-    }
-)
-_MAIL = ("messageId", "source", "tags", "sendingAccountId")
 _NAMES = {"event_id": "MessageId", "occurred_at": "timestamp", "type": "eventType"}
 
 
@@ -177,20 +143,20 @@ class Ses(WebhookConnector):
         if name is None:
             yield Rejection("unsupported", "eventType: is missing in Message", payload())
             return
-        kind = KINDS.get(name) or Kind(f"ses_{snake_case(name)}", "inbound", _camel(name))
-        receivers = _receivers(read, kind)
+        kind = kind_of(name)
+        receivers = receivers_of(read, kind)
         if kind.single and len(receivers) > 1:
             detail = "mail.destination: names several receivers, SES does not say which of them did"
             yield Rejection("no_identifier", detail, payload(), envelope.peek("MessageId"))
             return
         for number, receiver in enumerate(receivers or [{}]):
-            touch = _Touch(name, kind, receiver, number if len(receivers) > 1 else None)
+            touch = ReceiverEvent(name, kind, receiver, number if len(receivers) > 1 else None)
             problems = [*envelope.problems, *read.problems]
             yield guarded(partial(self._touch, touch, envelope, problems), event, payload)
 
     def _touch(
         self,
-        touch: _Touch,
+        touch: ReceiverEvent,
         envelope: Fields,
         problems: list[str],
         event: dict[str, Any],
@@ -198,12 +164,12 @@ class Ses(WebhookConnector):
     ) -> Result:
         read = Fields(event, problems=problems)
         mail, part = read.inside("mail"), read.inside(touch.kind.part)
-        kind, outcome = _outcome(touch.name, touch.kind, part)
+        kind, outcome = type_and_outcome(touch.name, touch.kind, part)
         consent = {MARKETING: False} if kind == "email_complained" else None
         if touch.name == "Subscription":
             kind, consent = self._preferences(part)
-        tag = _first(mail.object("tags").get(self._options.campaign_tag))
-        email = _sender(mail) if touch.is_incoming else touch.email
+        tag = tag_value(mail.object("tags").get(self._options.campaign_tag))
+        email = sender(mail) if touch.is_incoming else touch.email
         fields = {
             "event_id": _event_id(envelope, touch.number, read),
             "channel": "email",
@@ -219,7 +185,7 @@ class Ses(WebhookConnector):
             "outcome": outcome,
             "subject": mail.inside("commonHeaders").label("subject"),
             "url": part.text("link") if touch.name == "Click" else None,
-            "properties": _properties(mail, part, touch),
+            "properties": properties(mail, part, touch),
         }
         return finish(fields, read.problems, payload, _NAMES, f"{touch.where}: is missing")
 
@@ -228,12 +194,12 @@ class Ses(WebhookConnector):
         tag = self._options.customer_id_tag
         if tag is None or len(mail.items("destination")) > 1:
             return None
-        return _first(mail.object("tags").get(tag))
+        return tag_value(mail.object("tags").get(tag))
 
     def _preferences(self, part: Fields) -> tuple[str, dict[str, bool]]:
         """Return type and consent of a change of the preferences in a contact list."""
         new, old = part.inside("newTopicPreferences"), part.inside("oldTopicPreferences")
-        now, before = _statuses(new), _statuses(old)
+        now, before = topic_statuses(new), topic_statuses(old)
         names = self._options.consent_topics
         consent = {label(names.get(topic, topic)): opted for topic, opted in now.items()}
         left = any(not opted and before.get(topic) is not False for topic, opted in now.items())
@@ -242,105 +208,9 @@ class Ses(WebhookConnector):
         return ("email_unsubscribed" if left else "email_resubscribed"), consent
 
 
-class _Touch(NamedTuple):
-    """An event as it concerns one receiver; `number` is the receiver's, of several."""
-
-    name: str
-    kind: Kind
-    receiver: dict[str, Any]
-    number: int | None
-
-    @property
-    def email(self) -> str | None:
-        found = self.receiver.get("emailAddress")
-        return found if isinstance(found, str) else None
-
-    @property
-    def is_incoming(self) -> bool:
-        return self.name == "Received"
-
-    @property
-    def where(self) -> str:
-        """The field that names the customer."""
-        if self.is_incoming:
-            return "mail.source"
-        kind = self.kind
-        return f"{kind.part}.{kind.receivers}" if kind.receivers else "mail.destination"
-
-
 def _event_id(envelope: Fields, number: int | None, read: Fields) -> str | None:
     message_id = envelope.peek("MessageId")
     if message_id is None:
         read.wrong("MessageId", "must be text")
         return None
     return message_id if number is None else f"{message_id}:{number}"
-
-
-def _camel(name: str) -> str:
-    """Return the name of the object that describes an event that is not known yet."""
-    words = "".join(name.split())
-    return words[:1].lower() + words[1:]
-
-
-def _receivers(read: Fields, kind: Kind) -> list[dict[str, Any]]:
-    """Return the receivers that an event tells of, as objects with their `emailAddress`."""
-    if kind.receivers:
-        found = read.inside(kind.part).items(kind.receivers)
-    else:
-        found = read.inside("mail").items("destination")
-    if kind.type == "email_received":
-        return [{}]
-    return [one if isinstance(one, dict) else {"emailAddress": one} for one in found]
-
-
-def _outcome(name: str, kind: Kind, part: Fields) -> tuple[str, str | None]:
-    """Return type and outcome, if an event says more than its name."""
-    outcome = None
-    match name:
-        case "Bounce" if part.peek("bounceSubType") in _SUPPRESSED:
-            return "email_dropped", "suppressed"
-        case "Complaint" if part.peek("complaintSubType") in _SUPPRESSED:
-            return "email_dropped", "suppressed"
-        case "Complaint" if part.peek("complaintFeedbackType") == _NOT_SPAM:
-            return "ses_not_spam", None
-        case "Complaint":
-            outcome = part.label("complaintFeedbackType")
-        case "Bounce":
-            outcome = part.label("bounceType")
-        case "DeliveryDelay":
-            outcome = part.label("delayType")
-        case "Reject":
-            outcome = part.label("reason")
-        case "Rendering Failure":
-            outcome = name
-    return kind.type, snake_case(outcome or "") or None
-
-
-def _statuses(preferences: Fields) -> dict[str, bool]:
-    """Return topic -> True if the receiver wants it."""
-    statuses = {}
-    for one in preferences.items("topicSubscriptionStatus"):
-        topic = one.get("topicName") if isinstance(one, dict) else None
-        status = one.get("subscriptionStatus") if isinstance(one, dict) else None
-        if isinstance(topic, str) and topic and status in ("OptIn", "OptOut"):
-            statuses[topic] = status == "OptIn"
-    return statuses
-
-
-def _first(tag: object) -> str | None:
-    """Return the value of a message tag, which is a list."""
-    return id_text(tag[0]) if isinstance(tag, list) and tag else None
-
-
-def _sender(mail: Fields) -> str | None:
-    """Return the writer of an incoming message: from the header, else from the envelope."""
-    headers = mail.inside("commonHeaders").items("from")
-    first = headers[0] if headers else None
-    return first if isinstance(first, str) else mail.text("source")
-
-
-def _properties(mail: Fields, part: Fields, touch: _Touch) -> dict[str, Any]:
-    own = {name: value for name, value in part.values() if name not in _MAPPED}
-    receiver = {name: value for name, value in touch.receiver.items() if name != "emailAddress"}
-    sent = {name: value for name, value in mail.values() if name in _MAIL}
-    return {**own, **receiver, "mail": sent}

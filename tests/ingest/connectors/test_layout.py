@@ -55,6 +55,12 @@ def test_a_package_says_what_is_sent_and_names_its_page_which_the_list_of_channe
     assert f"[{name}]({page[1]})" in (channels / "README.md").read_text()
 
 
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_has_tests_of_its_name(name: str):
+    tests = Path(__file__).parent
+    assert (tests / f"test_{name}.py").is_file() or (tests / name).is_dir()
+
+
 def test_the_template_teaches_the_same_layout():
     template = ROOT / "ingest" / "testing" / "template" / "touchline_acme_chat"
     found = {path.name for path in template.iterdir()} - {"__pycache__"}
