@@ -21,9 +21,10 @@ demo: $(VENV)/.installed
 check: lint
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not integration" --ignore tests/properties $(ARGS)
 
-# Two files at a time: most tests wait for processes. Each side has a Kafka and a ClickHouse.
+# Two files at a time: most tests wait for processes. Each side has a Kafka and a ClickHouse. The
+# files keep the order of tests/conftest.py, the longest first.
 test: lint
-	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff format --check .

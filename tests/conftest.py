@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -33,7 +35,16 @@ SERVICES = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that use such a fixture, or a real Kafka of their own, as `integration`."""
+    """Mark tests that use such a fixture, or a real Kafka of their own, as `integration`.
+
+    Files with the longest tests come first, so that the short ones fill the last gaps where several
+    workers share the files.
+    """
+    longest: dict[Path, int] = {}
     for item in items:
-        if item.get_closest_marker("kafka") or not SERVICES.isdisjoint(item.fixturenames):
+        kafka = item.get_closest_marker("kafka") is not None
+        if kafka or not SERVICES.isdisjoint(item.fixturenames):
             item.add_marker(pytest.mark.integration)
+        length = 2 if kafka else item.get_closest_marker("integration") is not None
+        longest[item.path] = max(longest.get(item.path, 0), length)
+    items.sort(key=lambda item: -longest[item.path])

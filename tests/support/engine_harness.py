@@ -24,6 +24,9 @@ from tests.support.engine_stages import CountingStage
 
 PARTITIONS = 4
 ROOT = Path(__file__).parents[2]
+#: For a worker that starts again on the in-memory broker, which admits it only when the session of
+#: the one before is over.
+SHORT_SESSION = {"session_timeout": 3.0, "send_timeout": 2.0}
 TOPICS = ("touchpoints", "profiles", "touchpoints.rejected", "segment.changes")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.local.broker import EmbeddedBroker
 from processors.engine import EXIT_HALTED
-from tests.support.engine_harness import Deployment, deployment, until
+from tests.support.engine_harness import SHORT_SESSION, Deployment, deployment, until
 from tests.support.small_disk import small_disk
 
 
@@ -32,14 +32,14 @@ async def test_a_worker_on_a_full_disk_stops_with_a_message_and_goes_on_when_the
             embedded_broker.bootstrap_servers, "full", tmp_path, padding=4000
         ) as made:
             await made.send(events(0, 400))
-            worker = made.start()
+            worker = made.start(**SHORT_SESSION)
             await exact(made, 400)
             disk.fill()
             await made.send(events(400, 800))
             assert await worker.ended() == EXIT_HALTED
             # Started again by whoever supervises it, while there is no room yet.
             disk.fill()
-            again = made.start()
+            again = made.start(**SHORT_SESSION)
             assert await again.ended() == EXIT_HALTED
             for one in (worker, again):
                 text = one.log.read_text()
@@ -50,6 +50,6 @@ async def test_a_worker_on_a_full_disk_stops_with_a_message_and_goes_on_when_the
             committed = sum(offset or 0 for offset in await made.committed())
             assert committed <= sum((await made.counts()).values())
             disk.empty()
-            last = made.start()
+            last = made.start(**SHORT_SESSION)
             await exact(made, 800)
             assert await last.stop() == 0
