@@ -25,13 +25,11 @@ HOOKS = "/hooks/{source}"
 _OWN = (HOOKS, "/healthz", "/readyz", "/metrics")
 #: A fixed part first, then fixed parts and names in braces.
 _PATH = re.compile(r"/[^/{}]+(/([^/{}]*|\{[A-Za-z_]\w*\}))*")
+FindKey = Callable[[Request], bytes | None]
 
 
 class SourcesClash(TouchlineError, ValueError):
     """Two sources, or the paths of two connectors, cannot be served beside each other."""
-
-
-FindKey = Callable[[Request], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
