@@ -5,6 +5,7 @@
     │   ├── ConfigurationError the configuration cannot be used
     │   └── SegmentError       definitions of segments are wrong
     ├── ConnectorError         a connector cannot be used
+    ├── SourcesClash           sources cannot be served beside each other
     ├── FileProblem            a file cannot be read at all
     ├── NewerFormat            a later release has written what is read
     ├── PublishError           records were not published

@@ -14,6 +14,7 @@ CONTROL_FLOW = {
     "ExpressionError": "an expression gives nothing for an event: the event is rejected",
     "TooMuchWorkError": "the same, because the event costs too much",
     "Busy": "the gateway answers 503",
+    "Denied": "the gateway answers 400, 401, 403, 404 or 413, and keeps nothing",
     "TooSlow": "the gateway answers 408",
     "FetchFailed": "the gateway answers 503: the provider's site is away",
     "RateLimited": "the gateway answers 429",

@@ -36,6 +36,18 @@ PROCESSORS_ROOMS = {
     "profiles": {"stage", "segments"},
     "engine": {"stage", "stage_topics"},
 }
+#: Room of ingest -> the other rooms and modules of ingest that it may import.
+INGEST_ROOMS = {
+    "publishing": set(),
+    "kit": {"connector", "request"},
+    "intake": {"connector", "publishing"},
+    "connectors": {"connector", "request", "kit"},
+    "files": {"connector", "kit", "intake", "publishing"},
+    "gateway": {"connector", "kit", "connectors", "intake", "publishing"},
+    "testing": {"connector", "kit", "intake", "files", "registry"},
+}
+#: A file of a room that may import more: a connector's contract holds it to the suites.
+CONTRACTS = "testing"
 #: A foreign package -> the only places (file or folder) that may import it.
 RESERVED = {
     "faust": ("processors/engine", "deploy/runtime/worker.py"),
@@ -45,6 +57,7 @@ RESERVED = {
     "chdb": ("deploy/local",),
     "confluent_kafka": ("deploy/local",),
     "rich": ("deploy/demo",),
+    "aiohttp": ("ingest/gateway", "deploy/demo", "deploy/local"),
     "yaml": (
         "deploy/config/yaml_file.py",
         "deploy/demo/stack.py",  # writes it
@@ -108,6 +121,33 @@ def test_a_stage_knows_no_other_stage_and_no_engine(room: str):
 def test_every_room_of_processors_is_known():
     folders = {path.parent.name for path in (ROOT / "processors").glob("*/__init__.py")}
     assert folders == set(PROCESSORS_ROOMS)
+
+
+@pytest.mark.parametrize("room", INGEST_ROOMS)
+def test_a_room_of_ingest_imports_only_from_the_rooms_below(room: str):
+    wrong = [
+        f"{relative(path)}:{line} imports {name}"
+        for path in (ROOT / "ingest" / room).rglob("*.py")
+        for line, name in imported_names(path)
+        if name.startswith("ingest.")
+        and name.split(".")[1] not in {room, *INGEST_ROOMS[room]}
+        and not (path.name == "contract.py" and name.split(".")[1] == CONTRACTS)
+    ]
+    assert not wrong
+
+
+def test_every_room_of_ingest_is_known():
+    folders = {path.parent.name for path in (ROOT / "ingest").glob("*/__init__.py")}
+    assert folders == set(INGEST_ROOMS)
+    modules = {path.stem for path in (ROOT / "ingest").glob("*.py")}
+    assert modules == {"__init__", "connector", "registry", "request"}
+
+
+def test_the_interface_of_connectors_imports_no_room():
+    for name in ("connector.py", "request.py", "registry.py"):
+        found = {name for _, name in imported_names(ROOT / "ingest" / name)}
+        ours = {name.split(".")[1] for name in found if name.startswith("ingest.")}
+        assert ours <= {"connector", "request"}
 
 
 @pytest.mark.parametrize("library", RESERVED)

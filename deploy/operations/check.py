@@ -9,6 +9,7 @@ from deploy.config.settings import Configuration
 from deploy.config.tracking_plan import read_plan
 from deploy.runtime.factories.gateway import gateway_sources
 from deploy.runtime.factories.stages import segments_of
+from ingest.gateway.protocols import SourcesClash
 from ingest.gateway.sources import Sources
 from processors.segments import SegmentError
 
@@ -28,6 +29,6 @@ def problems(configuration: Configuration) -> list[str]:
         except (ConfigurationError, SegmentError) as error:
             # The plan of all sources is also read for each source that enforces it.
             found += (line for line in map(str, error.problems) if line not in found)
-        except ValueError as error:  # sources that cannot stand beside each other
+        except SourcesClash as error:
             found.append(str(configuration.problem(("sources",), str(error))))
     return found

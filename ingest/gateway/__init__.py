@@ -1,18 +1,19 @@
-"""The HTTP gateway: requests in, records to Kafka, and an answer once they are kept.
+"""The HTTP gateway: requests in, records to Kafka, and an answer once they are stored.
 
 app               routes, `run_gateway`: start, serve, stop
 config            GatewayConfig, Source, Ports: all that the gateway is given
-sources           which source a request belongs to
-connection_limit  how many connections are open at once
-body              reading a body within its limits
-request_pipeline  verify -> parse -> accept -> publish, for every kind of request
-segment_api, snowplow_api, ga4_api, events_api, hooks  the families of paths
-cors              which pages of browsers may talk to which source
-replies           what each of them answers
+protocols         the connectors with a key and the paths that they declare
+keyed             the handler of these paths
+hooks             the handler of `/hooks/{source}`
+sources           lookup of a source by name and by key
+verification      the check of a request, with what `fetching` gets and `tokens` remembers
+body              a request's body within its limits
+request_pipeline  admission, evaluation, publishing and counting, for every kind of request
+cors              the CORS headers, the origins of a source
+replies           the answers
+access            request ids, the access log, exceptions as answers
+limits            memory of all bodies, rates of sources
+connection_limit  the number of open connections
+proxies           trusted proxies, and their headers
 health            /healthz, /readyz, /metrics
-limits            memory, rate
-tokens            signed tokens that were used
-fetching          what a connector needs of its provider's site
-proxies           what proxies say of a request, and which of them are trusted
-access            request ids, the access log, errors that nobody expected
 """

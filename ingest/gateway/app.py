@@ -31,7 +31,7 @@ def make_app(
 ) -> web.Application:
     """Return the application: every path of the contract.
 
-    Raises ValueError for sources, or paths of their connectors, that clash.
+    Raises SourcesClash for sources, or paths of their connectors, that clash.
     """
     known = Sources(sources)
     pipeline = RequestPipeline(config, known, ports, Rates(sources, ports.monotonic))

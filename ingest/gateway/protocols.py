@@ -17,6 +17,7 @@ from ingest.connectors.snowplow import Snowplow
 from ingest.connectors.touchpoint import TouchpointConnector
 from ingest.gateway.config import Source
 from ingest.kit.keyed import Answers, Cors, Document, KeyedWebhook, Route, Unauthorized
+from schemas.errors import TouchlineError
 
 _BUILT_IN: tuple[type[KeyedWebhook], ...] = (Segment, Snowplow, Ga4, TouchpointConnector)
 #: Paths of the gateway itself.
@@ -25,6 +26,10 @@ _OWN = (HOOKS, "/healthz", "/readyz", "/metrics")
 #: A fixed part first, then fixed parts and names in braces.
 _PATH = re.compile(r"/[^/{}]+(/([^/{}]*|\{[A-Za-z_]\w*\}))*")
 FindKey = Callable[[Request], bytes | None]
+
+
+class SourcesClash(TouchlineError, ValueError):
+    """Two sources, or the paths of two connectors, cannot be served beside each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ def served_protocols(sources: Sequence[Source]) -> list[KeyedProtocol]:
     """Return the protocols that a gateway with these sources serves.
 
     One that declares no routes gets the address `/hooks/` and its name, unless a source has this
-    name. Raises ValueError if a path is malformed, or two connectors claim one.
+    name. Raises SourcesClash if a path is malformed, or two connectors claim one.
     """
     classes: dict[str, type] = {cls.name: cls for cls in _BUILT_IN}
     for source in sources:
@@ -104,13 +109,13 @@ def _check_paths(protocols: Sequence[KeyedProtocol]) -> None:
         who = f"connector {protocol.name!r} ({protocol.place})"
         for method, path in protocol.endpoints():
             if not _PATH.fullmatch(path):
-                raise ValueError(
+                raise SourcesClash(
                     f"{who} declares the path {path!r}: it must begin with / and a fixed part, "
                     "and each {name} must be a whole part of it"
                 )
             for other, its_path, whose in taken:
                 if other in ("", method) and _overlap(path, its_path):
-                    raise ValueError(
+                    raise SourcesClash(
                         f"{who} serves {method} {path}, which belongs to {whose}: give it another "
                         "path in its class, or configure no source of it"
                     )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ingest.connector import KeyedConnector
 from ingest.gateway.config import Source
-from ingest.gateway.protocols import served_protocols
+from ingest.gateway.protocols import SourcesClash, served_protocols
 
 
 class Sources:
@@ -22,7 +22,7 @@ class Sources:
     def __init__(self, sources: Sequence[Source]) -> None:
         """Index the sources.
 
-        Raises ValueError when two have one name or share a key, or the paths of their connectors
+        Raises SourcesClash when two have one name or share a key, or the paths of their connectors
         clash.
         """
         self._salt = secrets.token_bytes(16)
@@ -30,7 +30,7 @@ class Sources:
         self._by_key: dict[tuple[str, bytes], Source] = {}
         for source in sources:
             if source.name in self._by_name:
-                raise ValueError(f"two sources are called {source.name!r}")
+                raise SourcesClash(f"two sources are called {source.name!r}")
             self._by_name[source.name] = source
             self._index(source)
         #: The connectors with a key that are served.
@@ -44,7 +44,7 @@ class Sources:
         for key in keys:
             other = self._by_key.setdefault((connector.name, self._hash(key)), source)
             if other is not source:
-                raise ValueError(f"sources {other.name!r} and {source.name!r} have the same key")
+                raise SourcesClash(f"sources {other.name!r} and {source.name!r} have the same key")
 
     def named(self, name: str) -> Source | None:
         """Return the source of this name."""

@@ -33,8 +33,9 @@ def build(context: RebuildContext, before: Generation) -> tuple[Generation, int]
     interrupt the partial epoch is removed; if the process is killed, the next rebuild removes it.
     """
     _preflight(context, before)
-    own = _begin(context, before)
+    own = _next_generation(context, before)
     try:
+        _create(context, own)
         context.work_on(own)
         with context.tools(own) as tools:
             touches = _replay_history(context, before, own, tools)
@@ -69,11 +70,12 @@ def _preflight(context: RebuildContext, before: Generation) -> None:
         remove_abandoned(context.settings, context.store, context.cluster, control.next)
 
 
-def _begin(context: RebuildContext, before: Generation) -> Generation:
+def _next_generation(context: RebuildContext, before: Generation) -> Generation:
+    """Begin an epoch in ClickHouse and return its generation, of which Kafka has nothing yet."""
     settings = context.settings
     policy = serialize_policy(settings.identity.policy())
     number = context.epochs.begin(before.cluster_id, datetime.now(UTC), policy).number
-    own = Generation(
+    return Generation(
         number,
         before.cluster_id,
         generation_namespace(settings.namespace, number),
@@ -81,12 +83,18 @@ def _begin(context: RebuildContext, before: Generation) -> Generation:
         policy,
         before.namespace,
     )
-    # Announced before anything is created, so that the next rebuild finds it if this one is killed.
+
+
+def _create(context: RebuildContext, own: Generation) -> None:
+    """Announce a generation and create its topics.
+
+    It is announced first, so that the next rebuild finds it if this one is killed.
+    """
+    settings = context.settings
     announce(settings.kafka, settings.namespace, own, NEXT)
     ensure(context.cluster, generation_topics(settings, own.namespace))
     suspend_retention(context.cluster, own.namespace)
-    context.say(f"building epoch {number} on topics {own.namespace}.*")
-    return own
+    context.say(f"building epoch {own.epoch} on topics {own.namespace}.*")
 
 
 def _replay_history(

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
-from urllib.parse import parse_qs
 
 from ingest.connector import (
     Context,
@@ -33,7 +32,7 @@ from ingest.kit.fields import (
     snake_case,
 )
 from ingest.kit.keyed import KeyedWebhook, Route, Unauthorized
-from ingest.kit.signing import RequiredSecrets
+from ingest.kit.signing import RequiredSecrets, query_value
 from ingest.kit.web import (
     COMMERCE,
     campaign_of,
@@ -147,11 +146,8 @@ class Ga4(KeyedWebhook):
     @classmethod
     def head_key(cls, request: Request) -> bytes | None:
         """Return the API secret in the query."""
-        try:
-            shown = parse_qs(request.query, max_num_fields=100).get("api_secret")
-        except ValueError:
-            return None
-        return shown[0].encode("utf-8", "replace") if shown else None
+        shown = query_value(request.query, "api_secret")
+        return None if shown is None else shown.encode("utf-8", "replace")
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request, each with what the request states for all."""

@@ -73,8 +73,8 @@ class Mapped(WebhookConnector):
             return
 
         def convert(event: dict[str, Any], payload: Payload) -> Result:
-            kept = payload if self._list is not None else lambda: request.body
-            return self._conversion.touch(event, kept, scope, context.source)
+            stored = payload if self._list is not None else lambda: request.body
+            return self._conversion.touch(event, stored, scope, context.source)
 
         if found is body and isinstance(found, dict):
             yield guarded(convert, found, lambda: request.body)

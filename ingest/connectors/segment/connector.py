@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -35,7 +34,7 @@ from ingest.kit.fields import (
     snake_case,
 )
 from ingest.kit.keyed import Answers, Cors, Document, KeyedWebhook, Route, Unauthorized
-from ingest.kit.signing import RequiredSecrets, basic_credentials
+from ingest.kit.signing import RequiredSecrets, basic_credentials, query_value
 from ingest.kit.web import COMMERCE, value_of
 from schemas.rejection import Rejection
 
@@ -266,13 +265,8 @@ def _page(
 
 
 def _query_key(query: str) -> bytes | None:
-    if "writeKey=" not in query:
-        return None
-    try:
-        values = parse_qs(query, max_num_fields=100).get("writeKey")
-    except ValueError:
-        return None
-    return values[0].encode("utf-8", "replace") if values else None
+    shown = query_value(query, "writeKey") if "writeKey=" in query else None
+    return None if shown is None else shown.encode("utf-8", "replace")
 
 
 def _readable_key(body: bytes) -> object:

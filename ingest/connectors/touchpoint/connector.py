@@ -23,7 +23,7 @@ from ingest.kit.fields import (
     guarded,
 )
 from ingest.kit.keyed import Answers, KeyedWebhook, Route, Unauthorized
-from ingest.kit.signing import RequiredSecrets
+from ingest.kit.signing import RequiredSecrets, bearer_token
 from schemas.rejection import Rejection
 
 STRUCTURED = "application/cloudevents"
@@ -56,10 +56,7 @@ class TouchpointConnector(KeyedWebhook):
     @classmethod
     def head_key(cls, request: Request) -> bytes | None:
         """Return the Bearer token."""
-        scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        return token.strip().encode("utf-8", "backslashreplace") or None
+        return bearer_token(request).encode("utf-8", "backslashreplace") or None
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield one touchpoint or a list; CloudEvents in binary, structured or batched mode."""

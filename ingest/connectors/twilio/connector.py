@@ -31,8 +31,8 @@ from ingest.kit.fields import (
     guarded,
     identifiers,
     json_object,
-    shortened,
     snake_case,
+    subject,
 )
 from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
 from schemas.rejection import Rejection
@@ -199,7 +199,8 @@ def _call(sid: str, read: Fields, fields: Mapping[str, Any], payload: Payload) -
         "type": kind,
         "direction": "inbound" if incoming else "outbound",
         "outcome": outcome,
-        "duration_s": _seconds(read) if status == "completed" else None,
+        # Twilio's `Duration` counts minutes.
+        "duration_s": read.seconds("CallDuration") if status == "completed" else None,
     }
     return _finish(touch, "From" if incoming else "To", read, fields, payload)
 
@@ -216,7 +217,7 @@ def _message(sid: str, read: Fields, fields: Mapping[str, Any], payload: Payload
         "type": kind,
         "direction": "inbound" if incoming else "outbound",
         "outcome": status if kind == "sms_failed" else None,
-        "subject": shortened(text) if text else None,
+        "subject": subject(text),
         "properties": {"text": text} if text else {},
     }
     return _finish(touch, "From" if incoming else "To", read, fields, payload)
@@ -242,17 +243,6 @@ def _phone(address: str | None) -> str | None:
     for prefix in _PHONE_PREFIXES:
         number = number.removeprefix(prefix)
     return number if number.startswith("+") and number not in _WITHHELD else None
-
-
-def _seconds(read: Fields) -> float | None:
-    """Return `CallDuration`; Twilio's `Duration` counts minutes."""
-    text = read.id("CallDuration")
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit() and len(text) < 12:
-        return float(text)
-    read.wrong("CallDuration", "must be a whole number of seconds")
-    return None
 
 
 def _moment(read: Fields) -> datetime | None:

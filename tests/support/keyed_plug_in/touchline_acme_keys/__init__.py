@@ -1,0 +1,1 @@
+"""Connectors of a plug-in whose sources are found by a key."""
