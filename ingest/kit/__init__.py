@@ -5,5 +5,5 @@
 - senders: `signing` (secrets, signatures and their age), `keyed` (protocols with paths and keys)
 - carriers: `sns` and `firehose` (Amazon's), `imap` and `mail_message` (e-mail)
 - files: `lines`, `tables`, `table_connector` (rows of a CSV file as requests)
-- mappings: `mapping_terms` (shared with the connector `mapped`), `mapping`, `mapping_yaml`
+- mappings: `mapping_terms` (shared with webhooks), `mapping`, `mapping_yaml`
 """
