@@ -237,7 +237,7 @@ class Target:
             self.watch()
             time.sleep(0.1)
 
-    def wait_until(self, condition: Callable[[], object], within: float) -> bool:
+    def until(self, condition: Callable[[], object], within: float) -> bool:
         """Wait for a condition, looking after the processes; whether it came true."""
         deadline = time.monotonic() + within
         while not condition():

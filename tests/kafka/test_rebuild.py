@@ -86,7 +86,7 @@ class Running:
         assert command.popen.returncode == 0, command.log.read_text()
         self.system.ready(self.worker, self.sink)
 
-    def wait_until(self, line: str, *options: str) -> Process:
+    def until(self, line: str, *options: str) -> Process:
         """Begin a rebuild, up to a line that it says."""
         command = self.system.command(f"rebuild-{line.split(maxsplit=1)[0]}", "rebuild", *options)
 
