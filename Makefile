@@ -16,7 +16,7 @@ find_python = for p in python3.13 python3.12 python3.11 python3; do \
 demo: $(VENV)/.installed
 	@$(BIN)/touchline demo $(ARGS)
 
-# Format, lint, types and unit tests: no test that starts a process (tests/conftest.py marks them),
+# Format, lint, types and unit tests: no test that starts a process or waits for a timeout (marked),
 # and not the thousands of schedules in tests/properties.
 check: lint
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not integration" --ignore tests/properties $(ARGS)

@@ -16,6 +16,7 @@ from deploy.local.ports import free_port
 AWAY = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
 
 
+@pytest.mark.integration
 def test_a_kafka_that_is_away_is_noticed_soon() -> None:
     began = time.monotonic()
     with pytest.raises(KafkaError):

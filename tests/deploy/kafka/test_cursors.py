@@ -57,6 +57,7 @@ def test_the_embedded_broker_has_the_folder(tmp_path: Path):
     assert isinstance(cursors(Settings(), tmp_path), TopicCursors)
 
 
+@pytest.mark.integration
 def test_a_kafka_that_is_away_is_said_in_one_line():
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
     with pytest.raises(NotAcknowledged, match="does not answer for the topic cursors"):

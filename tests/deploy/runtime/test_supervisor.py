@@ -12,6 +12,7 @@ import pytest
 from deploy.runtime.supervisor import Child, ChildFailed, Supervisor
 
 FOREVER = "import time; open('up','w').close(); time.sleep(60)"
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

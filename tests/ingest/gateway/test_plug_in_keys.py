@@ -21,6 +21,7 @@ from tests.support.gateway import Gateway, serving, source
 from tests.support.plug_in import Installed
 
 PACKAGE = Path(__file__).parents[2] / "support" / "keyed_plug_in"
+pytestmark = pytest.mark.integration
 EVENT = {"id": "e1", "who": "hanako@example.com"}
 
 
