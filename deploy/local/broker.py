@@ -18,13 +18,13 @@ measured with librdkafka 2.16 (the constants are in `deploy.config.embedded`):
 from __future__ import annotations
 
 import ctypes
-import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 from deploy.runtime.processes import die_with_parent, stop
+from deploy.runtime.signals import stop_event
 
 _START_TIMEOUT = 20.0
 #: A client's kind in librdkafka's C interface; the cluster hangs on a client that does nothing.
@@ -84,9 +84,7 @@ class EmbeddedBroker:
 
 def main() -> None:
     """Print the bootstrap address as one line, then serve until SIGTERM or SIGINT."""
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = stop_event()
     print(_cluster(), flush=True)
     stopped.wait()
 

@@ -10,6 +10,7 @@ for ever. Also, a new process must be recorded before any other code runs.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -20,10 +21,22 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def stop_event() -> threading.Event:
-    """Return an event that either signal sets from now on. Call this in the main thread."""
+    """Return an event that either signal sets from now on. Call this in the main thread.
+
+    A handler runs in the main thread between any two steps of it, also while that thread holds the
+    event's lock, and would then wait for itself: it only writes to a pipe, and another thread sets
+    the event.
+    """
     stop = threading.Event()
+    read, write = os.pipe()
+
+    def set_when_told() -> None:
+        os.read(read, 1)
+        stop.set()
+
+    threading.Thread(target=set_when_told, name="stop-signal", daemon=True).start()
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: os.write(write, b"."))
     return stop
 
 

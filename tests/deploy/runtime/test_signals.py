@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -51,3 +53,18 @@ def test_afterwards_the_signals_do_what_they_did_before() -> None:
     interrupts.install()
     interrupts.restore()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_while_the_main_thread_holds_the_lock_of_the_event(
+    number: signal.Signals,
+) -> None:
+    code = f"""
+import os
+from deploy.runtime.signals import stop_event
+stop = stop_event()
+with stop._cond:  # as within stop.wait()
+    os.kill(os.getpid(), {int(number)})
+assert stop.wait(20)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=40)
