@@ -295,7 +295,7 @@ def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) 
     `without` names fields that differ from delivery to delivery.
     """
     content = {name: value for name, value in event.items() if name not in without}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return str(uuid.uuid5(EVENT_NAMESPACE, canonical))
 
 
