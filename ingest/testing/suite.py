@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -74,6 +74,8 @@ class ConnectorSuite:
     signs_time: ClassVar[bool] = False
     #: ISO 3166 region of phone numbers in `payloads` that name no country.
     region: ClassVar[str | None] = None
+    #: Suites of the other forms in which the connector is used, by name: tested with this one.
+    variants: ClassVar[Mapping[str, type[ConnectorSuite]]] = {}
 
     def make(self, *secrets: str) -> WebhookConnector:
         """Return a connector whose source has these secrets."""
