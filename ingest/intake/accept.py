@@ -84,23 +84,13 @@ def accept(
         kept = payload if isinstance(payload, bytes) else payload()
         return Rejection(reason, detail, kept, touch.event_id)
 
-    lost = _lost_character(touch)
-    if lost is not None:
-        return refuse("invalid", lost)
     identifiers = source.policy.normalize_all(
         [(i.kind, i.value) for i in touch.identifiers], source.region
     )
-    if not identifiers:
-        return refuse(
-            "no_identifier",
-            "identifiers: none is left that names a customer; send at least one, for instance "
-            '{"kind": "customer_id", "value": "..."} or {"kind": "email", "value": "..."}',
-        )
     occurred_ms = occurred(touch, received_ms)
-    if not EARLIEST_MS <= occurred_ms <= LATEST_MS:
-        return refuse("invalid_time", "occurred_at: the year must be from 1970 to 2100")
-    if occurred_ms > received_ms + FUTURE_LIMIT_MS:
-        return refuse("invalid_time", "occurred_at: is more than 24 hours in the future")
+    problem = _problem(touch, identifiers, occurred_ms, received_ms)
+    if problem is not None:
+        return refuse(*problem)
     try:
         value = encode(_row(touch, source, identifiers, occurred_ms, received_ms))
     except (UnicodeEncodeError, OverflowError, TypeError, RecursionError):
@@ -112,6 +102,26 @@ def accept(
             return refuse("too_large", f"the event is over {source.max_event_bytes} bytes")
     lead = identifiers[0]
     return Accepted(touch.event_id, identifier_id(*lead).encode(), value)
+
+
+def _problem(
+    touch: Touchpoint, identifiers: list[Identifier], occurred_ms: int, received_ms: int
+) -> tuple[Reason, str] | None:
+    """Return why the ids or the time of a touchpoint cannot be accepted; None if they can."""
+    lost = _lost_character(touch)
+    if lost is not None:
+        return "invalid", lost
+    if not identifiers:
+        return (
+            "no_identifier",
+            "identifiers: none is left that names a customer; send at least one, for instance "
+            '{"kind": "customer_id", "value": "..."} or {"kind": "email", "value": "..."}',
+        )
+    if not EARLIEST_MS <= occurred_ms <= LATEST_MS:
+        return "invalid_time", "occurred_at: the year must be from 1970 to 2100"
+    if occurred_ms > received_ms + FUTURE_LIMIT_MS:
+        return "invalid_time", "occurred_at: is more than 24 hours in the future"
+    return None
 
 
 def _lost_character(touch: Touchpoint) -> str | None:
