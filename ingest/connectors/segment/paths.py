@@ -72,7 +72,6 @@ ROUTES = (
 DOCUMENTS = (
     Document("/v1/projects/{key}/settings", _settings, unknown_status=404),
     Document("/sourceConfig", _source_config),
-    Document("/sourceConfig/", _source_config),
 )
 #: The headers that the SDKs send; the star stands for those of the next ones, save Authorization.
 CORS = Cors(

@@ -123,7 +123,16 @@ class TestMerge:
 
     @pytest.mark.parametrize(
         "merged",
-        [None, [], {}, "x", ["x"], [{"type": "email"}], [{"value": "x"}], [{"type": 5, "value": 1}]],
+        [
+            None,
+            [],
+            {},
+            "x",
+            ["x"],
+            [{"type": "email"}],
+            [{"value": "x"}],
+            [{"type": 5, "value": 1}],
+        ],
     )
     def test_one_without_identifiers_is_refused(self, merged: object) -> None:
         connector = CONTRACT.make("k")
