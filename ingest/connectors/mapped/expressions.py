@@ -29,7 +29,7 @@ from ingest.connectors.mapped.expression_analysis import (
     read_paths,
     whole_path,
 )
-from ingest.kit.fields import LABEL_LENGTH
+from ingest.kit.fields import LABEL_LENGTH, derived_id
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 60
@@ -163,6 +163,10 @@ class _Functions(functions.Functions):
     @functions.signature({"types": ["string"]})
     def _func_header(self, name: str) -> object:
         return scalar(self._headers.get(name.lower()))
+
+    @functions.signature({"types": []})
+    def _func_digest(self, value: Any) -> str:
+        return derived_id({"": value})
 
     @functions.signature({"types": ["string"]})
     def _func_body(self, path: str) -> object:
