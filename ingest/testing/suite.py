@@ -74,6 +74,8 @@ class ConnectorSuite:
     signs_time: ClassVar[bool] = False
     #: ISO 3166 region of phone numbers in `payloads` that name no country.
     region: ClassVar[str | None] = None
+    #: Values that are put in place of each value of the payloads.
+    wrong_values: ClassVar[tuple[Any, ...]] = WRONG
     #: Suites of the other forms in which the connector is used, by name: tested with this one.
     variants: ClassVar[Mapping[str, type[ConnectorSuite]]] = {}
 
@@ -296,7 +298,7 @@ class ConnectorSuite:
     def test_a_wrong_value_anywhere_is_refused_or_kept_never_an_exception(self) -> None:
         for name, value in self.payloads.items():
             for path in places(value):
-                for wrong in WRONG:
+                for wrong in self.wrong_values:
                     results = self.parse(self.request(put(value, path, wrong), name))
                     check_results(results)
                     assert all(r.payload for r in results if isinstance(r, Rejection)), path
