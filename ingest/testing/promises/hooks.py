@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from ingest.connector import Context, Request, Result, WebhookConnector
-from ingest.intake.accept import Accepted
+from ingest.intake.accept import Accepted, SourcePolicy
+from ingest.intake.evaluate import evaluate
+from ingest.intake.limits import Limits
+from ingest.intake.source import ReadableSource
+from ingest.testing.mutations import STAND_IN
 from ingest.testing.values import RECEIVED_MS, accepted, with_field
+from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 
 
@@ -30,6 +35,18 @@ class Hooks:
     signs_time: ClassVar[bool] = False
     #: ISO 3166 region of phone numbers in `payloads` that name no country.
     region: ClassVar[str | None] = None
+    #: The company's own accounts in `payloads`, as (kind, value): no touch has one.
+    own: ClassVar[tuple[tuple[str, str], ...]] = ()
+    #: The list of events in a body, if what is kept of one does not tell: "data.events".
+    events: ClassVar[str] = ""
+    #: Fields that only help (a time of sending, a context, a name): a wrong one costs no touch.
+    #: Keys with dots between, `*` for any key or index: "events.*.profile.name".
+    optional: ClassVar[tuple[str, ...]] = ()
+    #: Fields that differ between deliveries of one event, in the same form: its id stays.
+    redelivery: ClassVar[tuple[str, ...]] = ()
+    #: Names of payloads, one of something new and one that takes it back; of a payload with several
+    #: touches with the number of one behind, from 0: ("reactions[0]", "reactions[1]").
+    undone: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def make(self, *secrets: str) -> WebhookConnector:
         """Return a connector whose source has these secrets."""
@@ -67,20 +84,38 @@ class Hooks:
         """Return the signed requests with all payloads."""
         return {name: self.request(value, name) for name, value in self.payloads.items()}
 
+    def touches(self, value: Any, name: str) -> list[Touchpoint]:
+        """Return the touchpoints that a payload gives, without its rejections."""
+        results = self.parse(self.request(value, name))
+        return [result for result in results if isinstance(result, Touchpoint)]
+
+    def verdicts(self, request: Request) -> list[Accepted | Rejection]:
+        """Return the gateway's result for each event of a request."""
+        source = ReadableSource(
+            self.make(self.secrets[0]), SourcePolicy("source", region=self.region)
+        )
+        return list(evaluate(source, request, RECEIVED_MS, Limits()))
+
+    def with_bytes(self, value: Any, name: str, content: bytes) -> Request | None:
+        """Return the request with a payload whose stand-in becomes other bytes.
+
+        None if the body does not show the stand-in as JSON text: it is a form, or encoded.
+        """
+        body = self.encode(value)
+        stand_in = f'"{STAND_IN}"'.encode()
+        if stand_in not in body:
+            return None
+        return self.signed(body.replace(stand_in, content), self.secrets[0], name)
+
     def people(self, request: Request) -> list[dict[str, list[str]]]:
         """Return the identifiers of each touchpoint of a request as they are published."""
-        verdicts = [
-            accepted(result, self.region)
-            for result in self.parse(request)
-            if isinstance(result, Touchpoint)
-        ]
         return [
             json.loads(verdict.value)["identifiers"]
-            for verdict in verdicts
-            if isinstance(verdict, Accepted)
+            for result in self.parse(request)
+            if isinstance(result, Touchpoint)
+            and isinstance(verdict := accepted(result, self.region), Accepted)
         ]
 
-    def _known(self, value: Any, name: str) -> set[tuple[str, str]]:
-        results = self.parse(self.request(value, name))
-        touches = [result for result in results if isinstance(result, Touchpoint)]
-        return {(i.value, i.kind) for touch in touches for i in touch.identifiers}
+    def known(self, value: Any, name: str) -> set[tuple[str, str]]:
+        """Return the identifiers that a payload gives, as they came: (value, kind)."""
+        return {(i.value, i.kind) for touch in self.touches(value, name) for i in touch.identifiers}

@@ -12,13 +12,9 @@ from ingest.testing.promises.hooks import Hooks
 from ingest.testing.values import (
     RECEIVED_MS,
     accepted,
-    at,
     check_results,
     per_second,
-    places,
-    put,
     reversed_keys,
-    written_otherwise,
 )
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
@@ -35,15 +31,6 @@ class Results(Hooks):
                 assert isinstance(result, Touchpoint), (name, result)
                 verdict = accepted(result, self.region)
                 assert isinstance(verdict, Accepted), (name, verdict)
-
-    def test_the_customer_is_the_same_however_an_identifier_is_written(self) -> None:
-        for name, value in self.payloads.items():
-            people = self.people(self.request(value, name))
-            known = self._known(value, name)
-            for path in places(value):
-                for other in written_otherwise(at(value, path), known):
-                    changed = self.request(put(value, path, other), name)
-                    assert self.people(changed) == people, (name, path, other)
 
     def test_event_ids_are_distinct_within_the_payloads(self) -> None:
         touches = [result for request in self.requests().values() for result in self.parse(request)]
