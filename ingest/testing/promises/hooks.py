@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ingest.connector import Context, Request, Result, WebhookConnector
@@ -35,6 +35,8 @@ class Hooks:
     signs_time: ClassVar[bool] = False
     #: ISO 3166 region of phone numbers in `payloads` that name no country.
     region: ClassVar[str | None] = None
+    #: Suites of the other forms in which the connector is used, by name: tested with this one.
+    variants: ClassVar[Mapping[str, type[Hooks]]] = {}
     #: The company's own accounts in `payloads`, as (kind, value): no touch has one.
     own: ClassVar[tuple[tuple[str, str], ...]] = ()
     #: The list of events in a body, if what is kept of one does not tell: "data.events".
