@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import cycle
-from typing import Any
+from typing import Any, TypeVar
 
 from ingest.testing.values import WRONG, at, places, put
 
+Item = TypeVar("Item")
 Path = tuple[Any, ...]
+#: Most changes that a promise about all places of all payloads tries: it takes about a second.
+MOST = 500
 
 #: Stands in a body until bytes that no encoder writes are put in its place.
 STAND_IN = "StandIn9Zq"
@@ -107,3 +110,8 @@ def rewritten(leaf: Any, number: str) -> Any:
 def digits(text: object) -> str:
     """Return the digits of a text."""
     return re.sub(r"\D", "", str(text))
+
+
+def spread(items: list[Item], most: int) -> list[Item]:
+    """Return at most so many of the items, from all parts of the list."""
+    return items[:: -(-len(items) // most)] if items else items

@@ -44,6 +44,9 @@ class Hooks:
     #: Fields that only help (a time of sending, a context, a name): a wrong one costs no touch.
     #: Keys with dots between, `*` for any key or index: "events.*.profile.name".
     optional: ClassVar[tuple[str, ...]] = ()
+    #: The provider's own ids of an event, if `event_id` does not show them: without one, the id is
+    #: derived, and differs wherever the event does.
+    ids: ClassVar[tuple[str, ...]] = ()
     #: Fields that differ between deliveries of one event, in the same form: its id stays.
     redelivery: ClassVar[tuple[str, ...]] = ()
     #: Names of payloads, one of something new and one that takes it back; of a payload with several

@@ -81,10 +81,10 @@ class Meaning(Hooks):
         if not self.redelivery:
             pytest.skip("the contract names no field that differs between deliveries")
         for name, value in self.payloads.items():
-            ids = [touch.event_id for touch in self.touches(value, name)]
+            ids = _event_ids(self.touches(value, name))
             for path in named(value, self.redelivery):
                 again = put(value, path, another(at(value, path)))
-                assert [touch.event_id for touch in self.touches(again, name)] == ids, (name, path)
+                assert _event_ids(self.touches(again, name)) == ids, (name, path)
 
     def _names(self, touch: Touchpoint) -> object:
         """Return what names an event of a source: its id and its lead identifier."""
@@ -99,19 +99,30 @@ class Meaning(Hooks):
         return {touch.type for touch in ([touches[int(found[2])]] if found else touches)}
 
     def _derived(self, value: Any, name: str) -> Iterator[Any]:
-        """Yield a payload as it is, and without its ids, where no event then has one of them."""
-        headers = self.request(value, name).headers.values()
+        """Yield a payload without the ids that name its events, if it still gives touches."""
+        around = self._around(value, name)
         for _ in range(3):
-            touches = self.touches(value, name)
-            ids = [touch.event_id for touch in touches]
-            if not touches or any(header in one for header in headers for one in ids if header):
+            ids = _event_ids(self.touches(value, name))
+            if any(_occurs(text, ids) for text in around):
                 return
             given = [path for path, leaf in scalars(value) if _occurs(leaf, ids)]
-            if not given:
+            given += named(value, self.ids)
+            if ids and not given:
                 yield value
                 return
-            for path in reversed(given):
+            for path in sorted(given, key=repr, reverse=True):
                 value = without(value, path)
+
+    def _around(self, value: Any, name: str) -> list[Any]:
+        """Return what a request says beside its payload: in headers, and in an envelope."""
+        request = self.request(value, name)
+        inside = {leaf for _, leaf in scalars(value)}
+        envelope = [leaf for _, leaf in scalars(request.json) if leaf not in inside]
+        return [*request.headers.values(), *envelope]
+
+
+def _event_ids(touches: list[Touchpoint]) -> list[str]:
+    return [touch.event_id for touch in touches]
 
 
 def _occurs(leaf: Any, ids: list[str]) -> bool:
@@ -122,4 +133,4 @@ def _told(result: Result) -> Any:
     """Return what a touchpoint says of its event; of a rejection only that it is one."""
     if not isinstance(result, Touchpoint):
         return None
-    return result.model_dump(include=_TOLD)
+    return {name: told for name, told in result.model_dump(include=_TOLD).items() if told}
