@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import StringConstraints
 
-from ingest.kit.fields import MARKETING, label, snake_case
+from ingest.kit.fields import MARKETING, identifiers, label, snake_case
 from ingest.kit.mail_addresses import address
 from ingest.kit.mail_message import DELIVERY_STATUS, DISPOSITION, FEEDBACK, Mail, Receiver
 from ingest.kit.mail_providers import is_inbound_service, is_public
@@ -103,19 +103,23 @@ class MailTouch(NamedTuple):
     outcome: str | None = None
     status: str = ""
 
-    @property
-    def consent(self) -> dict[str, bool]:
-        """The decision that it is."""
-        return {MARKETING: False} if self.type == "email_complained" else {}
+    def fields(self, mail_id: str | None) -> dict[str, Any]:
+        """Return the fields of a touchpoint that it decides, by the id of the mail."""
+        several = mail_id is not None and self.number is not None
+        return {
+            "event_id": f"{mail_id}:{self.number}" if several else mail_id,
+            "channel": "email",
+            "type": self.type,
+            "direction": self.direction,
+            "identifiers": identifiers(("email", self.customer)),
+            "outcome": self.outcome,
+            "consent": {MARKETING: False} if self.type == "email_complained" else {},
+        }
 
     @property
     def properties(self) -> dict[str, Any]:
         """The status code of a report."""
         return {"status": label(self.status)} if self.status else {}
-
-    def event_id(self, whole: str) -> str:
-        """Return the id of the touch by that of the mail."""
-        return whole if self.number is None else f"{whole}:{self.number}"
 
 
 def touches(mail: Mail, own: Own, provider: str) -> Iterator[MailTouch]:

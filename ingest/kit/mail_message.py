@@ -65,34 +65,24 @@ class Mail:
         self._message = message_from_bytes(data, policy=UNCHANGED)
 
     @classmethod
-    def of(
-        cls, headers: Iterable[tuple[str, str]], parts: Iterable[tuple[str, bytes]] = ()
-    ) -> Self:
-        """Return the e-mail that a provider took apart: its headers, and (media type, content) of
-        its parts, of which only those of reports are kept.
+    def of(cls, headers: Iterable[tuple[str, str]], reports: Iterable[Message] = ()) -> Self:
+        """Return the e-mail that a provider took apart, of its headers and the parts of a report.
 
-        Of equal names the first one counts. A report is known by its parts too, as some providers
-        leave out Content-Type.
+        Of equal names the first counts. A report is known by its parts too, as some providers leave
+        out Content-Type.
         """
         mail = cls(b"")
         message = mail._message
         for name, value in headers:
             message[name] = value
-        reports = [
-            (kind, media_type, content)
-            for media_type, content in parts
-            if (kind := report_kind(media_type)) is not None
-        ]
-        if reports and "content-type" not in message:
-            message["Content-Type"] = f"multipart/report; report-type={reports[0][0]}"
-        if reports:
-            heads = (f"Content-Type: {media_type}\r\n\r\n".encode() for _, media_type, _ in reports)
-            message.set_payload(
-                [
-                    message_from_bytes(head + content, policy=UNCHANGED)
-                    for head, (_, _, content) in zip(heads, reports, strict=True)
-                ]
-            )
+        parts: list[Message | str] = []
+        for report in reports:
+            if "content-type" not in message:
+                kind = report_kind(report.get_content_type())
+                message["Content-Type"] = f"multipart/report; report-type={kind}"
+            parts.append(report)
+        if parts:
+            message.set_payload(parts)
         return mail
 
     def raw(self, name: str) -> str:
@@ -160,9 +150,13 @@ class Mail:
         sender = self.address("From") or ""
         return sender.partition("@")[0].lower() in _SYSTEMS
 
+    def reports(self) -> list[Message]:
+        """Return its parts that are reports. Needs the whole message."""
+        return [part for part in self._parts() if report_kind(part.get_content_type())]
+
     def receivers(self) -> list[Receiver]:
         """Return the receivers that a report is about. Needs the whole message."""
-        found = list(receivers(self._parts()))
+        found = list(receivers(self.reports()))
         if not found:
             # As Exim and Gmail say it in the header.
             found = [Receiver(one, "failed") for one in self.addresses("X-Failed-Recipients")]

@@ -10,7 +10,7 @@ import base64
 import quopri
 import re
 from collections.abc import Callable, Iterable, Iterator
-from email import message_from_string
+from email import message_from_bytes, message_from_string
 from email.message import Message
 from email.policy import Compat32
 from typing import NamedTuple
@@ -55,17 +55,24 @@ def report_kind(content_type: str) -> str | None:
 
     Those of RFC 6533, whose names begin with global-, are the same kinds.
     """
-    main, _, subtype = content_type.lower().partition("/")
+    main, _, subtype = content_type.partition(";")[0].strip().lower().partition("/")
     kind = subtype.removeprefix("global-")
     return kind if main == "message" and kind in _READERS else None
+
+
+def report_part(media_type: str, content: bytes) -> Message | None:
+    """Return a part of a mail that a provider took apart, if it is a report."""
+    if report_kind(media_type) is None:
+        return None
+    head = b"Content-Type: %s\r\n\r\n" % media_type.encode("ascii", "replace")
+    return message_from_bytes(head + content, policy=UNCHANGED)
 
 
 def receivers(parts: Iterable[Message]) -> Iterator[Receiver]:
     """Yield the receivers that the parts of a report name, each once."""
     found: dict[Receiver, None] = {}
     for part in parts:
-        kind = report_kind(part.get_content_type())
-        if kind is not None:
+        if (kind := report_kind(part.get_content_type())) is not None:
             for block in _blocks(part):
                 found.update(dict.fromkeys(_READERS[kind](block)))
     yield from found

@@ -24,7 +24,7 @@ from ingest.connector import (
     Row,
     RowConnector,
 )
-from ingest.kit.fields import finish, identifiers, label
+from ingest.kit.fields import finish, label
 from ingest.kit.imap import Account, Fetched, Folder, Tls, internal_moment
 from ingest.kit.incoming_mail import Own, OwnDomains, touches
 from ingest.kit.mail_message import TEXT_LENGTH, Mail, sent_at
@@ -165,15 +165,9 @@ class Mailbox(RowConnector):
                 yield Rejection("unsupported", touch.nobody, request.body, mail.message_id)
                 continue
             fields = {
-                "channel": "email",
+                **touch.fields(whole),
                 "occurred_at": at or internal_moment(request.headers.get("internaldate", "")),
                 "subject": label(mail.text("Subject")) or None,
-                "event_id": touch.event_id(whole),
-                "type": touch.type,
-                "direction": touch.direction,
-                "identifiers": identifiers(("email", touch.customer)),
-                "outcome": touch.outcome,
-                "consent": touch.consent,
                 "properties": {**self._properties(mail, own, request), **touch.properties},
             }
             yield finish(fields, [], lambda: request.body, None, touch.nobody)

@@ -11,8 +11,9 @@ from aiohttp import encode_basic_auth
 from pydantic import ValidationError
 
 from ingest.connector import Context, Request
-from ingest.connectors.postmark.connector import TEXT_LENGTH, Postmark, PostmarkOptions
+from ingest.connectors.postmark.connector import Postmark, PostmarkOptions
 from ingest.connectors.postmark.contract import PostmarkContract, basic
+from ingest.kit.mail_message import TEXT_LENGTH
 from ingest.testing.values import RECEIVED_MS, posted
 from schemas.rejection import Rejection
 from schemas.times import from_ms
@@ -193,7 +194,6 @@ def test_decisions_of_the_customer_are_consent():
     assert parse(PAYLOADS["spam_complaint"], streams=streams).consent == {"marketing": False}
     assert parse(PAYLOADS["resubscribe"]).consent == {"marketing": True}
     assert changed("unsubscribe", SuppressionReason="SpamComplaint").consent == {"marketing": False}
-    assert changed("unsubscribe", Origin="Admin").consent == {"marketing": False}
     for name in ("suppressed", "bounce", "open"):
         assert parse(PAYLOADS[name]).consent == {}
 
