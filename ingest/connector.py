@@ -16,7 +16,8 @@ for it. An exception means a bug in the connector.
 A feature that only some providers need is a separate protocol, and a connector that has its methods
 implements it: `KeyedConnector` (sources that share an address), `FetchingConnector`
 (something from the provider's site is needed), `TokenConnector` (a token is signed instead of the
-event). Such additions leave the version of the interface as it is: no connector has to know them.
+event), `PresetConnector` (several providers by name). Such additions leave the version of the
+interface as it is: no connector has to know them.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from ingest import loose_json
 from ingest.request import Request
 from schemas.errors import TouchlineError
 from schemas.rejection import Rejection
@@ -48,6 +49,7 @@ __all__ = [
     "NotNow",
     "Options",
     "Position",
+    "PresetConnector",
     "Reader",
     "Reply",
     "Request",
@@ -68,6 +70,7 @@ __all__ = [
 INTERFACE_VERSION = 1
 
 Result = Touchpoint | Rejection
+_STAND_IN = SecretStr("not-a-secret")
 
 
 class Options(BaseModel):
@@ -77,6 +80,18 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def with_stand_ins(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options with a stand-in for each required secret that is missing: for a dry run,
+        which checks no signature.
+        """
+        missing = {
+            option: _STAND_IN
+            for option, field in cls.model_fields.items()
+            if field.is_required() and option not in given and "SecretStr" in str(field.annotation)
+        }
+        return {**missing, **given}
 
 
 Secrets = SecretStr | tuple[SecretStr, ...]
@@ -134,6 +149,15 @@ class FetchingConnector(Protocol):
 
         It is called again when the request is repeated.
         """
+
+
+@runtime_checkable
+class PresetConnector(Protocol):
+    """A webhook connector that knows several providers by name; its option `preset` takes one."""
+
+    @classmethod
+    def presets(cls) -> Mapping[str, str]:
+        """Return each preset's name and a line about it, for `connectors list`."""
 
 
 class Use(NamedTuple):
@@ -399,4 +423,4 @@ def original(touch: Touchpoint) -> bytes:
 
 def json_bytes(value: object) -> bytes:
     """Return the bytes to store of one part of a batch: compact JSON."""
-    return msgspec.json.encode(value)
+    return loose_json.encode(value)

@@ -21,13 +21,14 @@ from ingest.kit.mapping_terms import (
     ISO,
     ISO_FORMATS,
     NO_CONSENT_WORD,
-    UNITS_MS,
+    SINCE_1970,
     UNKNOWN_TYPE,
     ConsentWords,
     Separators,
     Translation,
     exact,
     read_time,
+    unit_ms,
     unlisted_type,
 )
 from schemas.rejection import Rejection
@@ -116,8 +117,9 @@ class Time:
             return None
 
     def _read(self, text: str) -> datetime:
-        if unit_ms := UNITS_MS.get(self.format):
-            milliseconds = float(text) * unit_ms
+        if self.format in SINCE_1970:
+            number = float(text)
+            milliseconds = number * unit_ms(self.format, number)
             if not EARLIEST_MS <= milliseconds <= LATEST_MS:
                 raise ValueError("out of range")
             return from_ms(round(milliseconds))

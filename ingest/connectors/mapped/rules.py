@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from ingest.connectors.mapped.body import BodyRule
 from ingest.connectors.mapped.expressions import Compiled, Expression, compiled
 from ingest.connectors.mapped.origin import Section, as_object, expressions
 from ingest.connectors.mapped.times import Moment
@@ -151,11 +152,13 @@ class ConditionalRule(TouchRule):
 class MappingRules(TouchRule):
     """A whole mapping.
 
-    `events`: the list of events in the body; by default the body is the list, or the one event.
+    `body`: its form (see `BodyRule`). `events`: the list of events in it; by default the body is
+    the list, or the one event.
     `unknown`: the treatment of events that no rule and no table of types knows; those that are kept
     are called `<prefix>_<type>`, with the name of the source if no prefix is given.
     """
 
+    body: BodyRule | None = None
     events: Compiled | None = None
     rules: tuple[ConditionalRule, ...] = ()
     unknown: Literal["keep", "reject"] = "keep"

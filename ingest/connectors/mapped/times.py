@@ -14,10 +14,11 @@ from ingest.kit.fields import Fields
 from ingest.kit.mapping_terms import (
     ISO,
     ISO_FORMATS,
-    UNITS_MS,
+    SINCE_1970,
     exact,
     is_time_format,
     read_time,
+    unit_ms,
     zone_named,
 )
 
@@ -46,8 +47,8 @@ class Time(Origin):
     def _known_format(self) -> Self:
         if not is_time_format(self.format):
             raise ValueError(
-                "format: expected rfc3339, epoch_s, epoch_ms, or a format of strptime such as "
-                "%Y-%m-%d %H:%M:%S"
+                "format: expected rfc3339, epoch, epoch_s, epoch_ms, or a format of strptime such "
+                "as %Y-%m-%d %H:%M:%S"
             )
         return self
 
@@ -58,7 +59,7 @@ class Time(Origin):
             if not self.optional:
                 raise ExpressionError("is empty, and should be the time")
             return None
-        if self.format in UNITS_MS:
+        if self.format in SINCE_1970:
             return self._since_1970(value)
         try:
             return self._zoned(value)
@@ -71,7 +72,8 @@ class Time(Origin):
         if isinstance(value, str) and (number := exact(value)) is not None:
             value = float(number)
         read = Fields({"": value})
-        moment = read.moment("", UNITS_MS[self.format])
+        size = value if isinstance(value, int | float) else 0
+        moment = read.moment("", unit_ms(self.format, size))
         if read.problems:
             raise ExpressionError(read.problems[0].removeprefix(": "))
         return moment
