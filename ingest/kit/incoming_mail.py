@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import StringConstraints
@@ -39,6 +40,8 @@ _DELIVERED_TO = ("Delivered-To", "X-Original-To", "X-Forwarded-For")
 #: Headers of the one who wrote a mail, the first that names somebody else than the company counts.
 #: Google Groups puts itself into From, and the writer into the last.
 _WRITERS = ("From", "Reply-To", "X-Original-From")
+#: Longer ids are shortened to a digest.
+_ID_LENGTH = 400
 _POLICY = IdentityPolicy()
 
 
@@ -91,13 +94,13 @@ class MailTouch(NamedTuple):
     """A touch that a mail is, as far as the mail itself tells.
 
     `number`: that of the receiver, in a report on several. `nobody`: the detail of the refusal if
-    there is no customer; `own`: the mail names only the company.
+    there is no customer, None if no sender is named; `own`: the mail names only the company.
     """
 
     type: str
     direction: str
     customer: str | None
-    nobody: str
+    nobody: str | None
     own: bool = False
     number: int | None = None
     outcome: str | None = None
@@ -122,6 +125,12 @@ class MailTouch(NamedTuple):
         return {"status": label(self.status)} if self.status else {}
 
 
+def event_id_of(message_id: str) -> str:
+    """Return the event id of a mail: its Message-ID, in a length that can be stored."""
+    text = message_id.encode("utf-8", "replace").decode()
+    return text if len(text) <= _ID_LENGTH else sha256(text.encode()).hexdigest()
+
+
 def touches(mail: Mail, own: Own, provider: str) -> Iterator[MailTouch]:
     """Yield the touch of a mail; for a report one for each receiver that it is about.
 
@@ -138,7 +147,7 @@ def touches(mail: Mail, own: Own, provider: str) -> Iterator[MailTouch]:
         kind = "email_auto_generated"
     named = [one for name in _WRITERS for one in mail.addresses(name)]
     writer = next((one for one in named if one not in own), None)
-    nobody = "From: is an address of the company's own domain" if named else "From: names no sender"
+    nobody = "From: is an address of the company's own domain" if named else None
     yield MailTouch(kind, "inbound", writer, nobody, own=bool(named))
 
 

@@ -12,9 +12,16 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from typing import Self
+from typing import Any, Self
 
-from ingest.kit.mail_addresses import ADDRESS_LENGTH, LONGEST, address, decoded, mailboxes, whole
+from ingest.kit.mail_addresses import (
+    ADDRESS_LENGTH,
+    LONGEST,
+    address,
+    decoded,
+    decoded_text,
+    mailboxes,
+)
 from ingest.kit.mail_reports import (
     DELIVERY_STATUS,
     DISPOSITION,
@@ -23,6 +30,8 @@ from ingest.kit.mail_reports import (
     Receiver,
     receivers,
     report_kind,
+    report_part,
+    report_text,
 )
 from schemas.times import from_ms
 
@@ -41,6 +50,7 @@ __all__ = [
 #: Most characters of an incoming message's text that are kept.
 TEXT_LENGTH = 50_000
 _MOST_RECEIVERS = 50
+_MOST_HEADERS = 500
 #: Most parts of a message that are searched.
 _MOST_PARTS = 100
 #: Senders that are programs of the mail system.
@@ -84,6 +94,24 @@ class Mail:
         if parts:
             message.set_payload(parts)
         return mail
+
+    @classmethod
+    def of_json(cls, value: dict[str, Any]) -> Self:
+        """Return the e-mail that `as_json` has written; what is wrong in it is left out."""
+        pairs = [
+            [pair for pair in value.get(name) or [] if _is_pair(pair)]
+            if isinstance(value.get(name), list)
+            else []
+            for name in ("headers", "reports")
+        ]
+        reports = (report_part(kind, text.encode("utf-8", "replace")) for kind, text in pairs[1])
+        return cls.of(pairs[0], (report for report in reports if report is not None))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the headers and the reports in it, as JSON can carry them."""
+        headers = [[name, str(value)[:LONGEST]] for name, value in self._message.items()]
+        reports = [[one.get_content_type(), report_text(one)] for one in self.reports()]
+        return {"headers": headers[:_MOST_HEADERS], "reports": reports}
 
     def raw(self, name: str) -> str:
         """Return a header as it is, on one line; '' if there is none."""
@@ -168,7 +196,8 @@ class Mail:
             if part.get_content_type() == "text/plain" and not part.is_multipart():
                 payload = part.get_payload(decode=True)
                 if isinstance(payload, bytes):
-                    return _text(payload, part.get_content_charset() or "utf-8")[:most].strip()
+                    charset = part.get_content_charset() or "utf-8"
+                    return decoded_text(payload, charset)[:most].strip()
         return ""
 
     def _parts(self) -> Iterator[Message]:
@@ -186,12 +215,9 @@ class Mail:
         return self.raw("Precedence").lower()
 
 
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)
+
+
 def _id(text: str) -> str | None:
     return text.strip().removeprefix("<").removesuffix(">").strip() or None
-
-
-def _text(data: bytes, charset: str) -> str:
-    try:
-        return whole(data.decode(charset, "replace"))
-    except LookupError:
-        return data.decode("utf-8", "replace")

@@ -114,22 +114,31 @@ _READERS: dict[str, Callable[[Message], Iterator[Receiver]]] = {
 
 def _blocks(part: Message) -> Iterator[Message]:
     """Yield the groups of fields of a report, which blank lines separate."""
-    payload = part.get_payload()
-    parsed = payload if isinstance(payload, list) else [payload]
-    text = "\n\n".join(map(_text, parsed))
-    for block in _BLANK_LINE.split(_transfer_decoded(text, part)):
+    for block in _BLANK_LINE.split(report_text(part)):
         if block.strip():
             yield message_from_string(block, policy=UNCHANGED)
 
 
-def _text(part: object) -> str:
+def report_text(part: Message) -> str:
+    """Return the contents of a part that is a report."""
+    if not part.is_multipart():
+        return whole(_text(part))
+    return whole(_transfer_decoded("\n\n".join(map(_text, _below(part))), part))
+
+
+def _text(part: Message) -> str:
     """Return a part as it was written; the parser takes the contents of reports for messages."""
-    if not isinstance(part, Message):
-        return str(part)
+    if part.is_multipart():
+        body = "\n".join(map(_text, _below(part)))
+    else:
+        data = part.get_payload(decode=True)
+        body = data.decode("utf-8", "surrogateescape") if isinstance(data, bytes) else ""
+    return "".join(f"{name}: {value}\n" for name, value in part.items()) + "\n" + body
+
+
+def _below(part: Message) -> list[Message]:
     payload = part.get_payload()
-    below = payload if isinstance(payload, list) else [payload]
-    fields = "".join(f"{name}: {value}\n" for name, value in part.items())
-    return "\n".join([fields, *map(_text, below)])
+    return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
 
 
 def _transfer_decoded(text: str, part: Message) -> str:

@@ -75,7 +75,7 @@ def _touch(
     }
     if fields["event_id"] is None:
         read.wrong("MessageID", "must be text, the id of the message")
-    nobody = touch.nobody if touch.own else "FromFull.Email: is missing"
+    nobody = touch.nobody or "FromFull.Email: is missing"
     return finish(fields, read.problems, payload, {"event_id": "MessageID"}, nobody)
 
 

@@ -27,11 +27,16 @@ _DETAIL_TYPES = {
 
 
 class Carried(NamedTuple):
-    """An event, with id and time of what carried it."""
+    """An event, with id and time of what carried it; `derives`: without an id it has its own."""
 
     event: dict[str, Any]
-    id: str | None
+    id: str | None = None
     time: str | None = None
+    derives: bool = True
+
+    def event_id(self) -> str | None:
+        """Return the id, or one that is derived from the event."""
+        return self.id or (derived_id(self.event) if self.derives else None)
 
 
 def is_of_eventbridge(value: dict[str, Any]) -> bool:
@@ -46,9 +51,4 @@ def from_eventbridge(value: dict[str, Any]) -> Carried:
     named = "eventType" in detail or "notificationType" in detail
     event = detail if named or name is None else {**detail, "eventType": name}
     read = Fields(value)
-    return Carried(event, read.peek("id") or derived_id(detail), read.peek("time"))
-
-
-def bare(event: dict[str, Any]) -> Carried:
-    """Return an event without anything around it, as EventBridge sends a chosen part."""
-    return Carried(event, derived_id(event))
+    return Carried(event, read.peek("id"), read.peek("time"))

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector
-from ingest.connectors.ses.carriers import Carried, bare, from_eventbridge, is_of_eventbridge
+from ingest.connectors.ses.carriers import Carried, from_eventbridge, is_of_eventbridge
 from ingest.connectors.ses.events import (
     RECEIVED,
     ReceiverEvent,
@@ -144,7 +144,8 @@ class Ses(WebhookConnector):
         if is_of_eventbridge(body):
             yield from self._events(from_eventbridge(body), lambda: request.body)
         elif "mail" in body and ("eventType" in body or "notificationType" in body):
-            yield from self._events(bare(body), lambda: request.body)
+            # EventBridge sends a chosen part of its event too.
+            yield from self._events(Carried(body), lambda: request.body)
         elif not isinstance(body.get("Type"), str):
             detail = "Type: must be text, as in a message of SNS, or detail, as of EventBridge"
             yield Rejection("unreadable", detail, request.body)
@@ -160,8 +161,8 @@ class Ses(WebhookConnector):
         elif is_of_eventbridge(event):
             yield from self._events(from_eventbridge(event), payload)
         else:
-            carried = Carried(event, envelope.peek("MessageId"), envelope.peek("Timestamp"))
-            yield from self._events(carried, payload)
+            carrier = (envelope.peek("MessageId"), envelope.peek("Timestamp"))
+            yield from self._events(Carried(event, *carrier, derives=False), payload)
 
     def _events(self, carried: Carried, payload: Payload) -> Iterator[Result]:
         event = carried.event
@@ -199,7 +200,7 @@ class Ses(WebhookConnector):
             "subject": mail.inside("commonHeaders").label("subject"),
             "properties": {**properties(mail, part, touch), **found.properties},
         }
-        nobody = found.nobody if found.own else "mail.source: is missing"
+        nobody = found.nobody or "mail.source: is missing"
         return finish(fields, read.problems, payload, _NAMES, nobody)
 
     def _touch(
@@ -258,6 +259,7 @@ class Ses(WebhookConnector):
 
 
 def _checked_id(carried: Carried, read: Fields) -> str | None:
-    if carried.id is None:
+    event_id = carried.event_id()
+    if event_id is None:
         read.wrong("MessageId", "must be text")
-    return carried.id
+    return event_id
