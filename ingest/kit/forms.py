@@ -26,8 +26,9 @@ class Form(NamedTuple):
         return [value for name, value in self.fields if name in names and value]
 
     def first(self, *names: str) -> str | None:
-        """Return the first value of a field of one of these names as text, if there is any."""
-        return next((whole(value) for value in self.all(*names)), None)
+        """Return the first value of the first of these fields that is there, as text."""
+        found = (value for name in names for value in self.all(name))
+        return next((whole(value) for value in found), None)
 
     def last(self, name: str) -> str | None:
         """Return the last value of a field as text, if there is any."""

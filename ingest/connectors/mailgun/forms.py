@@ -14,6 +14,7 @@ from typing import Any
 from ingest.kit.fields import derived_id
 from ingest.kit.forms import Form
 from ingest.kit.incoming_mail import event_id_of
+from ingest.kit.mail_addresses import whole
 from ingest.kit.mail_message import TEXT_LENGTH, Mail
 from ingest.kit.mail_reports import report_part
 
@@ -49,7 +50,7 @@ def event_of(form: Form) -> dict[str, Any]:
 
 def _legacy(form: Form) -> dict[str, Any]:
     headers = _headers(form)
-    tags = form.all(*_TAGS) or form.all("campaign-name")
+    tags = [whole(tag) for tag in form.all(*_TAGS) or form.all("campaign-name")]
     mailing_list = form.first("mailing-list")
     found = {
         "event": form.first("event"),
@@ -57,7 +58,6 @@ def _legacy(form: Form) -> dict[str, Any]:
         **{name: value for name in _KEPT if (value := form.first(name))},
         **({"tags": tags} if tags else {}),
         **({"mailing-list": {"address": mailing_list}} if mailing_list else {}),
-        "user-variables": _variables(form, headers),
         "message": {
             "headers": {
                 **{name.lower(): value for name, value in reversed(headers) if name == "Subject"},
@@ -65,7 +65,7 @@ def _legacy(form: Form) -> dict[str, Any]:
             }
         },
     }
-    return {**found, "id": derived_id(found)}
+    return {**found, "id": derived_id(found), "user-variables": _variables(form, headers)}
 
 
 def _received(form: Form) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _headers(form: Form) -> list[tuple[str, str]]:
 def _variables(form: Form, headers: list[tuple[str, str]]) -> dict[str, Any]:
     """Return the variables of the user: fields of their own, or in a header of the mail."""
     found: dict[str, Any] = {
-        name: form.first(name) for name, value in form.fields if name not in _KNOWN and value
+        whole(name): form.first(name) for name, value in form.fields if name not in _KNOWN and value
     }
     for name, value in headers:
         if name == _VARIABLES:
