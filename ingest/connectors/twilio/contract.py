@@ -47,7 +47,6 @@ class TwilioContract(ConnectorSuite):
     name = "twilio"
     payloads = load(Path(__file__).parent / "payloads")
     own = (("phone", "+815012345678"), ("facebook", "2000000000000001"))
-    optional = ("ProfileName", "ReferralSourceId", "ErrorCode", "ExternalUserId", "OptOutType")
     redelivery = ("RetryCount",)
     undone = (("conversation_message_of_customer", "conversation_message_edited"),)
 
