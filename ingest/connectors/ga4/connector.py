@@ -39,7 +39,6 @@ from ingest.kit.web import (
     channel_of,
     is_currency,
     own_type,
-    time_of,
     value_of,
 )
 from schemas.rejection import Rejection
@@ -186,7 +185,9 @@ def _event(
     if not snake_case(name):
         read.wrong("name", "must be text with at least one letter or digit")
     kind = TYPES.get(name) or own_type("ga4", name)
-    stated = time_of(read, "timestamp_micros", 1000) or time_of(about, "timestamp_micros", 1000)
+    stated = read.moment_of_digits("timestamp_micros", 0.001) or about.moment_of_digits(
+        "timestamp_micros", 0.001
+    )
     is_money = kind in COMMERCE or is_currency(given.get("currency"))
     fields = {
         "event_id": _event_id(kind, params, shared, event, None if stated else received_ms),

@@ -41,7 +41,6 @@ from ingest.kit.web import (
     channel_of,
     is_amount,
     own_type,
-    time_of,
 )
 from schemas.rejection import Rejection
 
@@ -174,7 +173,7 @@ class Snowplow(KeyedWebhook):
             read.wrong("aid", "must be an app id of this source")
         told = told_by(read)
         kind, url = _type(read, told), told.url or read.text("url")
-        true_time = time_of(read, "ttm")
+        true_time = read.moment_of_digits("ttm", 1)
         fields = {
             "event_id": read.id("eid") or derived_id(event, frozenset({"stm"})),
             "channel": channel_of(kind),
@@ -186,8 +185,9 @@ class Snowplow(KeyedWebhook):
                 *[("anonymous_id", read.id(name)) for name in ("duid", "tnuid", "nuid")],
             ),
             # The sender states the true time, whatever the clock of the device says.
-            "occurred_at": true_time or time_of(read, "dtm"),
-            "sent_at": None if true_time else time_of(read, "stm"),
+            "occurred_at": true_time or read.moment_of_digits("dtm", 1),
+            # It only corrects the clock: one that is wrong costs no event.
+            "sent_at": None if true_time else Fields(event).moment_of_digits("stm", 1),
             "traits": told.traits,
             "consent": told.consent,
             "campaign": campaign_of(read.peek("url")),
