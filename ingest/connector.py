@@ -16,7 +16,8 @@ for it. An exception means a bug in the connector.
 A feature that only some providers need is a separate protocol, and a connector that has its methods
 implements it: `KeyedConnector` (sources that share an address), `FetchingConnector`
 (something from the provider's site is needed), `TokenConnector` (a token is signed instead of the
-event). Such additions leave the version of the interface as it is: no connector has to know them.
+event), `PresetConnector` (several providers by name). Such additions leave the version of the
+interface as it is: no connector has to know them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ __all__ = [
     "NotNow",
     "Options",
     "Position",
+    "PresetConnector",
     "Reader",
     "Reply",
     "Request",
@@ -69,6 +71,7 @@ __all__ = [
 INTERFACE_VERSION = 1
 
 Result = Touchpoint | Rejection
+_STAND_IN = SecretStr("not-a-secret")
 
 
 class Options(BaseModel):
@@ -78,6 +81,18 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def with_stand_ins(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options with a stand-in for each required secret that is missing: for a dry run,
+        which checks no signature.
+        """
+        missing = {
+            option: _STAND_IN
+            for option, field in cls.model_fields.items()
+            if field.is_required() and option not in given and "SecretStr" in str(field.annotation)
+        }
+        return {**missing, **given}
 
 
 Secrets = SecretStr | tuple[SecretStr, ...]
@@ -150,6 +165,15 @@ class FetchingConnector(Protocol):
 
         It is called again when the request is repeated.
         """
+
+
+@runtime_checkable
+class PresetConnector(Protocol):
+    """A webhook connector that knows several providers by name; its option `preset` takes one."""
+
+    @classmethod
+    def presets(cls) -> Mapping[str, str]:
+        """Return each preset's name and a line about it, for `connectors list`."""
 
 
 class Use(NamedTuple):

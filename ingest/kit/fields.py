@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -70,7 +70,7 @@ SUBJECT_LENGTH = 100
 DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
 #: A time since 1970 from here on is in milliseconds: in seconds it would be the year 5138.
-_MILLISECONDS_FROM = 10**11
+MILLISECONDS_FROM = 10**11
 #: Most digits of a time since 1970, in whatever unit.
 _LONGEST_TIME = 25
 #: A number of seconds has fewer digits.
@@ -136,6 +136,12 @@ class Fields:
     def inside(self, name: str) -> Fields:
         """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
+
+    def parts(self, names: frozenset[str]) -> Iterator[tuple[str, Fields]]:
+        """Yield name and fields of each object in a field of these names; all else is left out."""
+        for name, value in self._values.items():
+            if name in names and isinstance(value, dict):
+                yield name, Fields(value, f"{self._where}{name}.", self.problems)
 
     def aside(self, name: str) -> Fields:
         """Return the fields of the object in a field that only helps to understand the event.
@@ -240,7 +246,7 @@ class Fields:
         Its size tells whether it is in seconds or in milliseconds.
         """
         value = _from_digits(self._values.get(name))
-        in_ms = isinstance(value, int | float) and value >= _MILLISECONDS_FROM
+        in_ms = isinstance(value, int | float) and value >= MILLISECONDS_FROM
         return self._moment(name, value, 1 if in_ms else 1000)
 
     def _moment(self, name: str, value: Any, unit_ms: float) -> datetime | None:

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from ingest.connector import Result
 from ingest.kit.fields import Fields, Payload, finish, identifiers, snake_case
 from ingest.kit.mapping_terms import (
+    AUTO,
     ISO,
     ISO_FORMATS,
     NO_CONSENT_WORD,
@@ -28,6 +29,7 @@ from ingest.kit.mapping_terms import (
     Translation,
     exact,
     read_time,
+    told_format,
     unlisted_type,
 )
 from ingest.kit.times import OutOfRange, since_1970
@@ -120,9 +122,10 @@ class Time:
             return None
 
     def _read(self, text: str) -> datetime:
-        if unit_ms := UNITS_MS.get(self.format):
+        time_format = told_format(text) if self.format == AUTO else self.format
+        if unit_ms := UNITS_MS.get(time_format):
             return since_1970(float(text), unit_ms)
-        return read_time(text, self.format, self.zone)
+        return read_time(text, time_format, self.zone)
 
 
 @dataclass(frozen=True, slots=True)

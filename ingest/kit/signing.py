@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 from pydantic import AfterValidator, Field
 
 from ingest.connector import Request, Secrets, secrets
+from schemas.rejection import Rejection
 from schemas.times import DAY_MS, SECOND_MS, parse_ms
 
 #: The encoding of a signature as text.
@@ -103,6 +104,18 @@ def query_value(query: str, name: str) -> str | None:
     except ValueError:
         return None
     return values[0] if values else None
+
+
+def sorted_form(request: Request) -> bytes:
+    """Return the names and values of a form's fields, sorted and joined; empty if it is no form.
+
+    Twilio and Mandrill sign this behind the address.
+    """
+    form = request.form
+    if isinstance(form, Rejection):
+        return b""
+    text = "".join(name + value for name, value in sorted(set(form)))
+    return text.encode("utf-8", "surrogateescape")
 
 
 def named(header: str, name: str) -> list[str]:

@@ -44,7 +44,10 @@ class Report:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """See pytest: a promise has three reports, of which the call counts if it came to it."""
-        promise = report.nodeid.split("::")[-1].removeprefix("test_").replace("_", " ")
+        suite, test = report.nodeid.split("::")[-2:]
+        promise = test.removeprefix("test_").replace("_", " ")
+        if variant := suite.removeprefix(self.document["connector"]).strip():
+            promise = f"{variant}: {promise}"
         if report.failed:
             self._add("broken", "BROKEN", promise, report.longreprtext)
         elif report.skipped:

@@ -21,7 +21,7 @@ THROUGHPUT = "events_per_second"
 
 # So that a failing assertion shows its values.
 pytest.register_assert_rewrite(
-    "ingest.testing.suite", "ingest.testing.batch", "ingest.testing.values"
+    "ingest.testing.promises", "ingest.testing.batch", "ingest.testing.values"
 )
 
 
@@ -47,10 +47,16 @@ def pytest_collection_modifyitems(
         except ConnectorError as problem:
             raise pytest.UsageError(str(problem)) from None
         namespace = types.ModuleType("touchline")
-        setattr(namespace, name, suite)
         module: Any = pytest.Module.from_parent(session, path=Path(__file__), nodeid="touchline")
         module.obj = namespace
-        items += session.genitems(pytest.Class.from_parent(module, name=name))
+        for part, tests in _suites(name, suite).items():
+            setattr(namespace, part, tests)
+            items += session.genitems(pytest.Class.from_parent(module, name=part))
+
+
+def _suites(name: str, suite: type[Any]) -> dict[str, type[Any]]:
+    variants = getattr(suite, "variants", {})
+    return {name: suite, **{f"{name} {variant}": tests for variant, tests in variants.items()}}
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import SecretStr
-
 from ingest.connector import AnyConnector, Request, WebhookConnector
 from ingest.intake.accept import Accepted, SourcePolicy
 from ingest.intake.evaluate import evaluate
@@ -17,8 +15,6 @@ from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.violation import Violation
 
-#: The stand-in for a secret that is not given: `parse` needs none.
-_SECRET = SecretStr("not-a-secret")
 _URL = "https://touch.example.com"
 _FORM = "application/x-www-form-urlencoded"
 #: Columns of a touchpoint that are shown on a line of their own, or do not describe the customer.
@@ -35,13 +31,7 @@ def connector_for(registry: Registry, name: str, options: Mapping[str, Any]) -> 
 
     Raises ConnectorError if an option that is not a secret is missing or wrong.
     """
-    model = registry.load(name).options
-    missing = {
-        option: _SECRET
-        for option, field in model.model_fields.items()
-        if field.is_required() and option not in options and "SecretStr" in str(field.annotation)
-    }
-    return registry.create(name, {**missing, **options})
+    return registry.create(name, registry.load(name).options.with_stand_ins(options))
 
 
 def source_for(

@@ -15,6 +15,7 @@ from deploy.cli.options import json_option, parse_pairs
 from deploy.cli.output import print_json, print_lines
 from deploy.config.config_file import ConfigurationError
 from deploy.runtime.factories.sources import Plans, source_policy, source_problem
+from ingest.connector import PresetConnector
 from ingest.intake.accept import SourcePolicy
 from ingest.registry import ConnectorError, Registry
 from ingest.testing.contracts import load_contract
@@ -43,6 +44,8 @@ def list_connectors(as_json: bool) -> int:
             click.echo(f"{connector['name']:<{width}}  {connector.get('doc') or ''}")
             detail = connector.get("problem") or f"options: {', '.join(connector['options'])}"
             click.echo(f"{'':<{width}}  {detail} ({connector['package']})")
+            if connector.get("presets"):
+                click.echo(f"{'':<{width}}  presets: {', '.join(connector['presets'])}")
     return 1 if any("problem" in connector for connector in found) else 0
 
 
@@ -136,4 +139,7 @@ def _describe(registry: Registry, name: str) -> dict[str, Any]:
         connector = registry.load(name)
     except ConnectorError as error:
         return {**described, "problem": str(error)}
-    return {**described, "doc": connector.doc, "options": list(connector.options.model_fields)}
+    described |= {"doc": connector.doc, "options": list(connector.options.model_fields)}
+    if issubclass(connector, PresetConnector):
+        described["presets"] = dict(connector.presets())
+    return described

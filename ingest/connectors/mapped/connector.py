@@ -1,18 +1,29 @@
-"""A webhook without code: a mapping of JMESPath expressions from any JSON body to touchpoints."""
+"""A webhook without code: a mapping of JMESPath expressions from any body to touchpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping as Map
 from typing import Any, ClassVar, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
-from ingest.connector import Context, Options, Request, Result, WebhookConnector, json_bytes
+from ingest.connector import (
+    Context,
+    Options,
+    Reply,
+    Request,
+    Result,
+    WebhookConnector,
+    json_bytes,
+)
+from ingest.connectors.mapped import catalogue
+from ingest.connectors.mapped.body import opened
 from ingest.connectors.mapped.conversion import Conversion
 from ingest.connectors.mapped.expression_analysis import Path, list_path
 from ingest.connectors.mapped.expressions import ExpressionError, Scope, at, scalar
 from ingest.connectors.mapped.rules import Mapping
-from ingest.connectors.mapped.signatures import Signature
+from ingest.connectors.mapped.signatures import Signature, stand_ins
 from ingest.kit.fields import Payload, each, guarded
 from schemas.rejection import Rejection
 
@@ -21,12 +32,28 @@ _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 class MappedOptions(Options):
-    """`signature`: how the sender authenticates itself (`scheme`: hmac, token, basic or
+    """`preset`: a provider that is known, whose scheme and mapping the others complete.
+
+    `signature`: how the sender authenticates itself (`scheme`: hmac, token, basic or
     standard-webhooks). `mapping`: the conversion of each event, or the YAML file with it.
     """
 
+    preset: str | None = None
     signature: Signature
     mapping: Mapping = Field(validation_alias=AliasChoices("mapping", "map"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, given: Any) -> Any:
+        return catalogue.completed(given) if isinstance(given, dict) else given
+
+    @classmethod
+    def with_stand_ins(cls, given: Map[str, Any]) -> dict[str, Any]:
+        """See `Options`: a preset's secrets too."""
+        name = given.get("preset")
+        if "signature" in given or name not in catalogue.names():
+            return super().with_stand_ins(given)
+        return {**given, "signature": stand_ins(catalogue.load(str(name)).signature)}
 
     @model_validator(mode="after")
     def _reads_no_secret(self) -> Self:
@@ -37,14 +64,20 @@ class MappedOptions(Options):
 
 
 class Mapped(WebhookConnector):
-    """Any provider's webhook with a body in JSON."""
+    """Any provider's webhook with a body in JSON or a form."""
 
     name: ClassVar[str] = "mapped"
     doc: ClassVar[str] = "Anything: a webhook without code, by a mapping in YAML"
     options: ClassVar[type[Options]] = MappedOptions
 
+    @classmethod
+    def presets(cls) -> dict[str, str]:
+        """See `PresetConnector`."""
+        return {name: catalogue.load(name).doc for name in catalogue.names()}
+
     def __init__(self, options: MappedOptions) -> None:
         self._options = options
+        self._body = options.mapping.body
         self._events = options.mapping.events
         self._conversion = Conversion(options.mapping)
         headers, self._bodies = options.mapping.asked()
@@ -58,7 +91,7 @@ class Mapped(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request, in their order."""
-        body = request.json
+        body = opened(request, self._body)
         if isinstance(body, Rejection):
             yield body
             return
@@ -86,6 +119,10 @@ class Mapped(WebhookConnector):
             detail = f"{where}: must be a list of events, or one event as an object"
             yield Rejection("unreadable", detail, request.body)
 
+    def handshake(self, request: Request) -> Reply:
+        """Return 200: Mandrill, Mailchimp and others first ask if the address is there."""
+        return Reply()
+
     def around(self, request: Request) -> tuple[bytes, bytes] | None:
         """Return the list around an event, what is above it and what expressions read of the body.
 
@@ -93,7 +130,7 @@ class Mapped(WebhookConnector):
         """
         if self._list is None:
             return None
-        body = request.json
+        body = opened(request, self._body)
         envelope: dict[str, Any] = {}
         for path in self._bodies:
             value = scalar(at(body, path))

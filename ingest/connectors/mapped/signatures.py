@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -27,20 +28,45 @@ from ingest.kit.signing import (
     is_one_of,
     is_recent,
     query_value,
+    sorted_form,
 )
 from schemas.times import parse_ms
 
 Header = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", to_lower=True)]
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+#: Parts of a request that may be signed, and those that protect its events.
+_PARTS = frozenset({"body", "form", "url", "method"})
+_CONTENT = frozenset({"body", "form"})
 _ENCODINGS = {"hex": HEX, "base64": BASE64}
 _STANDARD_PREFIX = "whsec_"
+
+
+def _signed_bytes(signed: str, request: Request, timestamp: str = "") -> bytes:
+    """Return the bytes that are signed: a text with the parts of a request in it."""
+    # Text and names of placeholders alternate.
+    pieces = _PLACEHOLDER.split(signed)
+    return b"".join(
+        [
+            _part(piece, request, timestamp) if i % 2 else piece.encode()
+            for i, piece in enumerate(pieces)
+        ]
+    )
+
+
+def _part(name: str, request: Request, timestamp: str) -> bytes:
+    if name == "body":
+        return request.body
+    if name == "form":
+        return sorted_form(request)
+    texts = {"timestamp": timestamp, "url": request.url, "method": request.method}
+    return texts[name].encode("utf-8", "replace")
 
 
 class SignedTime(Options):
     """The time in a signature: in a header of its own, or in a field of the signature's header.
 
-    `signed` is the text that is signed: it holds {timestamp} and {body}, and {url} or {method} if
-    they are part of it.
+    `signed` is the text that is signed: it holds {timestamp} and {body} or {form}, and {url} or
+    {method} if they are part of it.
     """
 
     header: Header | None = None
@@ -52,10 +78,10 @@ class SignedTime(Options):
     def _complete(self) -> Self:
         if (self.header is None) == (self.field is None):
             raise ValueError("expected header, or field where it stands beside the signature")
-        names = _PLACEHOLDER.findall(self.signed)
-        if not set(names) <= {"timestamp", "body", "url", "method"}:
-            raise ValueError("signed may hold {timestamp}, {body}, {url} and {method}")
-        if "timestamp" not in names or "body" not in names:
+        names = set(_PLACEHOLDER.findall(self.signed))
+        if not names <= {"timestamp", *_PARTS}:
+            raise ValueError("signed may hold {timestamp}, {body}, {form}, {url} and {method}")
+        if "timestamp" not in names or not names & _CONTENT:
             raise ValueError("signed must hold {timestamp} and {body}: both are to be protected")
         return self
 
@@ -70,23 +96,12 @@ class SignedTime(Options):
         except ValueError:
             return ""
 
-    def content(self, request: Request, timestamp: str) -> bytes:
-        """Return the bytes that are signed."""
-        parts = {
-            "timestamp": timestamp.encode("utf-8", "replace"),
-            "body": request.body,
-            "url": request.url.encode("utf-8", "replace"),
-            "method": request.method.encode("utf-8", "replace"),
-        }
-        # Text and names of placeholders alternate.
-        pieces = _PLACEHOLDER.split(self.signed)
-        return b"".join(
-            [parts[piece] if i % 2 else piece.encode() for i, piece in enumerate(pieces)]
-        )
-
 
 class HmacSignature(Options):
     """An HMAC over the body, or over a time and the body, in a header.
+
+    `signed` is the text that is signed where no time is: {body} or {form} (names and values of a
+    form's fields, sorted), with {url} or {method} if they are part of it.
 
     `prefix` stands before it in the header (`sha256=`). Where the header holds several fields
     (`t=…,v1=…`) `field` names that of the signature, of which there may be more than one.
@@ -100,8 +115,18 @@ class HmacSignature(Options):
     field: str | None = None
     separator: Annotated[str, Field(min_length=1)] = ","
     secret: RequiredSecrets
+    signed: str = "{body}"
     timestamp: SignedTime | None = None
     max_age_days: MaxAgeDays = 3
+
+    @model_validator(mode="after")
+    def _signs_content(self) -> Self:
+        if self.timestamp is not None and "signed" in self.model_fields_set:
+            raise ValueError("signed belongs to the settings of timestamp, if a time is signed")
+        names = set(_PLACEHOLDER.findall(self.signed))
+        if not names <= _PARTS or not names & _CONTENT:
+            raise ValueError("signed must hold {body} or {form}, and may hold {url} and {method}")
+        return self
 
     @model_validator(mode="after")
     def _has_fields(self) -> Self:
@@ -117,8 +142,9 @@ class HmacSignature(Options):
         """Return True if one of the signatures shown is by a secret of ours, and not too old."""
         value = request.headers.get(self.header, "")
         fields = [part.strip().partition("=") for part in value.split(self.separator)]
-        content = request.body
-        if self.timestamp is not None:
+        if self.timestamp is None:
+            content = _signed_bytes(self.signed, request)
+        else:
             time = self.timestamp
             timestamp = (
                 request.headers.get(time.header, "")
@@ -127,7 +153,7 @@ class HmacSignature(Options):
             )
             if not is_recent(time.seconds(timestamp), received_ms, self.max_age_days):
                 return False
-            content = time.content(request, timestamp)
+            content = _signed_bytes(time.signed, request, timestamp)
         if self.field is not None:
             shown = [text for name, _, text in fields if name == self.field]
         else:
@@ -233,3 +259,22 @@ Signature = Annotated[
     HmacSignature | TokenSignature | BasicSignature | StandardSignature,
     Field(discriminator="scheme"),
 ]
+
+_SCHEMES: dict[str, type[Options]] = {
+    "hmac": HmacSignature,
+    "token": TokenSignature,
+    "basic": BasicSignature,
+    "standard-webhooks": StandardSignature,
+}
+#: A secret that every scheme takes.
+_STAND_IN = base64.b64encode(b"not a secret").decode()
+
+
+def stand_ins(signature: Mapping[str, Any]) -> dict[str, str]:
+    """Return a stand-in for each setting that the scheme of a preset needs and does not state."""
+    fields = _SCHEMES[signature["scheme"]].model_fields
+    return {
+        name: _STAND_IN
+        for name, field in fields.items()
+        if field.is_required() and name not in signature
+    }

@@ -38,7 +38,7 @@ def test_a_package_has_connector_contract_and_payloads(name: str):
         assert (package / module).is_file(), module
     assert any((package / "payloads").iterdir())
     folders = {path.name for path in package.iterdir() if path.is_dir()}
-    assert folders - {"__pycache__"} == {"payloads"}
+    assert folders - {"__pycache__"} == {"payloads", *({"presets"} if name == "mapped" else ())}
     others = {path.suffix for path in package.iterdir() if path.is_file()}
     assert others == {".py"}
 
@@ -65,3 +65,11 @@ def test_the_template_teaches_the_same_layout():
     template = ROOT / "ingest" / "testing" / "template" / "touchline_acme_chat"
     found = {path.name for path in template.iterdir()} - {"__pycache__"}
     assert found == {"__init__.py", "connector.py", "contract.py", "payloads", "py.typed"}
+
+
+def test_a_preset_has_its_file_and_payloads():
+    for folder in (FOLDER / "mapped" / "presets").iterdir():
+        assert {path.name for path in folder.iterdir()} == {"preset.yaml", "payloads"}, folder
+        endings = {path.suffix for path in (folder / "payloads").iterdir()}
+        assert endings <= {".json", ".form"}, folder
+        assert endings, folder
