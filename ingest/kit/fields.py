@@ -31,6 +31,7 @@ from ingest.kit.times import OutOfRange, TimeProblem, since_1970
 from ingest.request import decode_json as decode
 from schemas.identifiers import MAX_VALUE_LENGTH
 from schemas.rejection import Reason, Rejection
+from schemas.times import MINUTE_MS
 
 __all__ = [
     "DETAIL_LENGTH",
@@ -56,6 +57,7 @@ __all__ = [
     "single_event",
     "snake_case",
     "subject",
+    "timed_id",
     "without_own",
 ]
 
@@ -329,6 +331,21 @@ def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) 
     content = {name: value for name, value in event.items() if name not in without}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return str(uuid.uuid5(EVENT_NAMESPACE, canonical))
+
+
+def timed_id(
+    event: Mapping[str, Any],
+    stated: object,
+    received_ms: int,
+    without: frozenset[str] = frozenset(),
+) -> str:
+    """Return an id derived from the content of an event and, if it states no time, its receipt.
+
+    Without a time the same content may come on many days, each opening of a page for instance: it
+    is the same event only within a minute of receipt.
+    """
+    minute = {} if stated else {"minute": received_ms // MINUTE_MS}
+    return derived_id({**event, **minute}, without)
 
 
 @lru_cache(maxsize=4096)
