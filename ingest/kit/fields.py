@@ -134,10 +134,11 @@ class Fields:
         """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
 
-    def parts(self, names: frozenset[str]) -> Iterator[tuple[str, Fields]]:
+    def parts(self, *names: str) -> Iterator[tuple[str, Fields]]:
         """Yield name and fields of each object in a field of these names; all else is left out."""
-        for name, value in self._values.items():
-            if name in names and isinstance(value, dict):
+        for name in names:
+            value = self._values.get(name)
+            if isinstance(value, dict):
                 yield name, Fields(value, f"{self._where}{name}.", self.problems)
 
     def wrong(self, name: str, expected: str) -> None:

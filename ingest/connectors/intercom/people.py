@@ -12,10 +12,9 @@ from ingest.kit.fields import Fields
 _PEOPLE = frozenset({"contact", "user", "lead", "visitor"})
 _COMPANY = frozenset({"admin", "bot", "team", "operator"})
 #: Objects in an item that are the same person as another.
-_JOINED = _PEOPLE | {"merged_from"}
+_JOINED = ("contact", "user", "lead", "visitor", "merged_from")
 
-_RATED = frozenset({"conversation_rating", "ticket_rating", "rating", "ticket"})
-_RATERS = frozenset({"contact", "customer"})
+_RATED = ("conversation_rating", "ticket_rating", "rating", "ticket")
 
 Found = list[tuple[str, str | None]]
 
@@ -53,9 +52,9 @@ def _named(thing: Fields, name: str) -> Fields | None:
 
 def ratings(item: Fields) -> Iterator[Fields]:
     """Yield the rating of a conversation, and that of a ticket."""
-    if "rating" in item and not any(item.parts(_RATED)):
+    if "rating" in item and not any(item.parts(*_RATED)):
         yield item
-    for name, part in item.parts(_RATED):
+    for name, part in item.parts(*_RATED):
         if name == "ticket":
             yield from ratings(part)
         else:
@@ -65,7 +64,7 @@ def ratings(item: Fields) -> Iterator[Fields]:
 def _rater(item: Fields) -> Fields | None:
     """Return who rated, of several customers in a conversation."""
     for rating in ratings(item):
-        for _, contact in rating.parts(_RATERS):
+        for _, contact in rating.parts("contact", "customer"):
             if "id" in contact:
                 return _customer(contact)
     return None
@@ -85,7 +84,7 @@ def people(topic: str, item: Fields, person: Fields | None) -> Found:
         return []
     found = _identifiers(person)
     if topic in JOINING:
-        for _, other in item.parts(_JOINED):
+        for _, other in item.parts(*_JOINED):
             found += _identifiers(other)
     return found
 

@@ -9,7 +9,6 @@ CUSTOMER_ROLE = "end-user"
 _IDENTITIES = {"email": "email", "google": "email", "phone_number": "phone", "phone": "phone"}
 #: Events of an identity that the user has from then on.
 _GAINED = frozenset({"user.identity_created", "user.identity_changed"})
-_IDENTITY = frozenset({"identity", "current"})
 
 Found = list[tuple[str, str | None]]
 
@@ -54,7 +53,7 @@ def _user(name: str, detail: Fields, event: Fields) -> Found:
     if name == "user.merged":
         found.append(("zendesk", event.inside("user").id("id")))
     if name in _GAINED:
-        for _, identity in event.parts(_IDENTITY):
+        for _, identity in event.parts("identity", "current"):
             kind = _IDENTITIES.get(identity.peek("type") or "")
             if kind is not None:
                 found.append((kind, identity.text("value")))
