@@ -135,11 +135,14 @@ class Fields:
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
 
     def parts(self, *names: str) -> Iterator[tuple[str, Fields]]:
-        """Yield name and fields of each object in a field of these names; all else is left out."""
+        """Yield name and fields of each object in a field of these names; all else is left out.
+
+        PHP writes an empty object as [].
+        """
         for name in names:
             value = self._values.get(name)
-            if isinstance(value, dict):
-                yield name, Fields(value, f"{self._where}{name}.", self.problems)
+            if isinstance(value, dict) or value == []:
+                yield name, Fields(value or {}, f"{self._where}{name}.", self.problems)
 
     def wrong(self, name: str, expected: str) -> None:
         """Record that a field is not what was expected."""

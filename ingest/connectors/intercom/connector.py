@@ -108,7 +108,7 @@ class Intercom(WebhookConnector):
             "channel": "chat",
             "type": TYPES.get(topic) or f"intercom_{snake_case(topic)}",
             "direction": "outbound" if _is_outbound(topic, item) else "inbound",
-            "identifiers": [] if note else identifiers(*people(topic, item, person)),
+            "identifiers": [] if note else identifiers(*people(topic, item, person, message)),
             "occurred_at": read.moment("created_at", 1000),
             "traits": {"name": name} if name else {},
             "consent": _stated(topic, item),

@@ -100,7 +100,7 @@ def _customer(name: str, read: Fields) -> Found:
     if name in CUSTOMERS or name in _WITH_CONTACT:
         found += [
             ("email", read.text("email")),
-            ("email", None if "email" in read else read.text("contact_email")),
+            ("email", None if read.peek("email") else read.text("contact_email")),
             ("phone", read.text("phone")),
         ]
     return found

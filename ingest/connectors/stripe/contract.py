@@ -34,6 +34,7 @@ class StripeContract(ConnectorSuite):
     name = "stripe"
     payloads = load(Path(__file__).parent / "payloads")
     signs_time = True
+    redelivery = ("pending_webhooks",)
 
     def make(self, *secrets: str) -> Stripe:
         return Stripe(StripeOptions.model_validate({"signing_secret": secrets}))

@@ -171,7 +171,8 @@ def test_the_two_ids_of_a_merge_are_one_customer():
 
 
 def test_an_order_without_customer_names_nobody():
-    refused = sample("orders/paid", customer=None, email="", phone=None, cart_token=None)
+    nobody = {"customer": None, "email": "", "contact_email": "", "phone": None, "cart_token": None}
+    refused = sample("orders/paid", **nobody)
     assert refused.reason == "no_identifier"
 
 
