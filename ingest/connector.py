@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from ingest import loose_json
 from ingest.request import Request
 from schemas.errors import TouchlineError
 from schemas.rejection import Rejection
@@ -423,4 +423,4 @@ def original(touch: Touchpoint) -> bytes:
 
 def json_bytes(value: object) -> bytes:
     """Return the bytes to store of one part of a batch: compact JSON."""
-    return msgspec.json.encode(value)
+    return loose_json.encode(value)

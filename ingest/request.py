@@ -6,7 +6,6 @@ the body, `verify`, `parse` and `around` all see one value.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -14,6 +13,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ingest import loose_json
 from schemas.rejection import Rejection
 
 #: Most fields of a form.
@@ -56,6 +56,15 @@ class Request(_Parts):
         """
         return decode_form(self.body)
 
+    @property
+    def is_damaged(self) -> bool:
+        """Say if the JSON that was decoded holds a value that cannot be used (`loose_json`)."""
+        return loose_json.is_damaged(self.__dict__.get("json"))
+
+    def cut_deep(self) -> None:
+        """Decode the body once more, without the parts of it that are nested too deeply."""
+        self.__dict__["json"] = _decode_loosely(self.body)
+
     def _replace(self, /, **changes: Any) -> Self:
         """Return a copy with some parts replaced; it keeps what the same body was decoded to."""
         copy = super()._replace(**changes)
@@ -71,27 +80,25 @@ class Request(_Parts):
 def decode_json(body: bytes) -> object | Rejection:
     """Return the JSON of a body, or an `unreadable` rejection.
 
-    Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD, so
-    that it does not cost the whole batch. NaN and infinity are not JSON.
+    Half of a surrogate pair (what is left of an emoji that a script cut in two) becomes U+FFFD. A
+    value that cannot be used, such as NaN, is marked, so that it costs its event and not the whole
+    batch; see `loose_json`.
     """
     decoded: object
     try:
         decoded = msgspec.json.decode(body)
-    except RecursionError:
-        return Rejection("unreadable", "the body: is nested too deeply", body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _decode_loosely(body)
     return decoded
 
 
 def _decode_loosely(body: bytes) -> object | Rejection:
-    decoded: object
     try:
-        loose = json.dumps(json.loads(body), ensure_ascii=False)
-        whole = loose.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        decoded = msgspec.json.decode(whole)
+        decoded = loose_json.decode(body)
     except (ValueError, RecursionError):
         return Rejection("unreadable", "the body: is not JSON in UTF-8", body)
+    if isinstance(decoded, loose_json.Unusable):
+        return Rejection("unreadable", f"the body: {decoded.why}", body)
     return decoded
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ingest.loose_json import damage
 from ingest.publishing.port import Message
 from schemas.identifiers import Identifier, IdentityPolicy, identifier_id
 from schemas.rejection import Reason, Rejection
@@ -95,7 +96,7 @@ def accept(
     try:
         value = encode(_row(touch, source, identifiers, occurred_ms, received_ms))
     except (UnicodeEncodeError, OverflowError, TypeError, RecursionError):
-        return refuse("invalid", "the event holds text or numbers that JSON cannot carry")
+        return refuse("invalid", _uncarried(touch))
     if len(value) > source.max_event_bytes:
         # The row holds JSON within JSON, so it may be longer than the event, whose size counts.
         event_bytes = len(payload if isinstance(payload, bytes) else payload())
@@ -103,6 +104,15 @@ def accept(
             return refuse("too_large", f"the event is over {source.max_event_bytes} bytes")
     lead = identifiers[0]
     return Accepted(touch.event_id, identifier_id(*lead).encode(), value)
+
+
+def _uncarried(touch: Touchpoint) -> str:
+    """Say what of a touchpoint no JSON can carry."""
+    for name, given in (("traits", touch.traits), ("properties", touch.properties)):
+        found = damage(given, name)
+        if found is not None:
+            return f"{name}.{found}"
+    return "the event holds text or numbers that JSON cannot carry"
 
 
 def occurred(touch: Touchpoint, received_ms: int) -> int:

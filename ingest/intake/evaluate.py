@@ -10,14 +10,16 @@ from dataclasses import replace
 
 import structlog
 
-from ingest.connector import Context, Request, Result, original
+from ingest.connector import Context, Request, original
 from ingest.intake.accept import Accepted, SourcePolicy, accept
 from ingest.intake.depth import depth
 from ingest.intake.limits import Limits
 from ingest.intake.plan import Plan
 from ingest.intake.replay_context import Origins
 from ingest.intake.source import ReadableSource
+from ingest.loose_json import DEEPEST, damage
 from ingest.publishing.port import MAX_RECORD_BYTES, Message
+from ingest.request import decode_json
 from schemas.error_location import error_location
 from schemas.rejection import Origin, Rejection, rejected_row
 from schemas.topics import REJECTED
@@ -25,8 +27,6 @@ from schemas.touchpoint import Touchpoint
 
 log = structlog.get_logger(__name__)
 
-#: Deepest JSON that a connector gets: most decoders recurse, and would fail on deeper JSON.
-_DECODABLE_DEPTH = 500
 #: Most differences from the plan in the detail of a refusal, which is cut at a length.
 _TOLD = 3
 _DETAIL_LENGTH = 500
@@ -41,15 +41,17 @@ def evaluate(
     If a connector fails, the last result is a rejection of the whole body: the body can be
     replayed once the bug is fixed.
     """
-    level = depth(request.body, _DECODABLE_DEPTH) if request.body[:1] in _JSON_STARTS else 0
-    if level > _DECODABLE_DEPTH:
-        detail = f"the body is nested deeper than {_DECODABLE_DEPTH} levels"
-        yield Rejection("unreadable", detail, request.body)
-        return
+    level = depth(request.body, DEEPEST) if request.body[:1] in _JSON_STARTS else 0
+    if level > DEEPEST:
+        request.cut_deep()
     context = Context(source.name, received_ms, source.policy.currency, limits.max_events)
     try:
         for result in source.connector.parse(request, context):
-            yield _evaluate_result(source, result, received_ms, level, limits.max_depth)
+            if isinstance(result, Rejection):
+                yield result
+                continue
+            refused = _misshapen(result, level, limits.max_depth, request.is_damaged)
+            yield refused or evaluate_touchpoint(result, source.policy, source.plan, received_ms)
     except Exception as error:
         name = source.connector.name
         log.error(
@@ -96,17 +98,20 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _evaluate_result(
-    source: ReadableSource, result: Result, received_ms: int, level: int, max_depth: int
-) -> Accepted | Rejection:
-    if isinstance(result, Rejection):
-        return result
-    if level > max_depth:
-        payload = original(result)
-        if depth(payload, max_depth) > max_depth:
-            detail = f"the event is nested deeper than {max_depth} levels"
-            return Rejection("invalid", detail, payload, result.event_id)
-    return evaluate_touchpoint(result, source.policy, source.plan, received_ms)
+def _misshapen(touch: Touchpoint, level: int, max_depth: int, is_damaged: bool) -> Rejection | None:
+    """Return the refusal of an event that is nested too deeply or holds an unusable value.
+
+    `level` and `is_damaged` are those of the whole body: most bodies need no second look.
+    """
+    if level <= max_depth and not is_damaged:
+        return None
+    payload = original(touch)
+    detail = None
+    if level > max_depth and depth(payload, max_depth) > max_depth:
+        detail = f"the event is nested deeper than {max_depth} levels"
+    elif is_damaged:
+        detail = damage(decode_json(payload), "the event")
+    return None if detail is None else Rejection("invalid", detail, payload, touch.event_id)
 
 
 def evaluate_touchpoint(

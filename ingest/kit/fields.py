@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -133,6 +133,12 @@ class Fields:
     def inside(self, name: str) -> Fields:
         """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
+
+    def parts(self, names: frozenset[str]) -> Iterator[tuple[str, Fields]]:
+        """Yield name and fields of each object in a field of these names; all else is left out."""
+        for name, value in self._values.items():
+            if name in names and isinstance(value, dict):
+                yield name, Fields(value, f"{self._where}{name}.", self.problems)
 
     def wrong(self, name: str, expected: str) -> None:
         """Record that a field is not what was expected."""
@@ -295,7 +301,7 @@ def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) 
     `without` names fields that differ from delivery to delivery.
     """
     content = {name: value for name, value in event.items() if name not in without}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return str(uuid.uuid5(EVENT_NAMESPACE, canonical))
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ingest.connector import Context, Request, Result, json_bytes
+from ingest.loose_json import DamagedObject, damage
 from schemas.rejection import Reason, Rejection
 
 #: Returns the bytes to store of an event if it is refused.
@@ -18,7 +19,8 @@ Payload = Callable[[], bytes]
 #: Makes a touchpoint or a rejection of one event.
 Convert = Callable[[dict[str, Any], Payload], Result]
 
-_DEEP = "the event: is nested too deeply"
+_EVENT = "the event"
+_DEEP = f"{_EVENT}: is nested too deeply"
 
 
 def json_object(request: Request, name: str = "the body") -> dict[str, Any] | Rejection:
@@ -79,11 +81,19 @@ def each(parts: list[Any], body: bytes, context: Context, convert: Convert) -> I
         if isinstance(part, dict):
             yield guarded(convert, part, payload)
         else:
-            yield Rejection("invalid", "the event: must be an object", payload())
+            detail = damage(part, _EVENT) or f"{_EVENT}: must be an object"
+            yield Rejection("invalid", detail, payload())
 
 
 def guarded(convert: Convert, part: dict[str, Any], payload: Payload) -> Result:
-    """Return `convert`'s result for one event, or a rejection if it is too deep to be walked."""
+    """Return `convert`'s result for one event.
+
+    An event that is too deep to be walked, or holds a value that cannot be used, is a rejection.
+    """
+    if isinstance(part, DamagedObject):
+        own_id = part.get("event_id")
+        shown = own_id if isinstance(own_id, str) else None
+        return Rejection("invalid", damage(part, _EVENT) or _EVENT, payload(), shown)
     try:
         return convert(part, payload)
     except RecursionError:

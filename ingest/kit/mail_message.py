@@ -1,47 +1,51 @@
-"""The headers of an e-mail, and the contents of a report about an e-mail.
+"""The headers and parts of an e-mail.
 
-Source: RFC 5322 (headers), RFC 3834 (automatic responses), RFC 3464 (delivery status), RFC 5965
-(reports of abuse). Nothing here raises, whatever the bytes are, except RecursionError if parts are
-nested without end.
+Source: RFC 5322 and RFC 6532 (headers, also in UTF-8), RFC 3834 (automatic responses), RFC 6522
+(reports). Nothing here raises, whatever the bytes are, except RecursionError if parts are nested
+without end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from email import message_from_bytes, message_from_string
-from email.errors import MessageError
-from email.header import decode_header, make_header
+from email import message_from_bytes
 from email.message import Message
-from email.utils import getaddresses, parseaddr, parsedate_to_datetime
-from typing import Any, NamedTuple
+from email.utils import parsedate_to_datetime
+from typing import Self
 
+from ingest.kit.mail_addresses import ADDRESS_LENGTH, LONGEST, address, decoded, mailboxes, whole
+from ingest.kit.mail_reports import (
+    DELIVERY_STATUS,
+    DISPOSITION,
+    FEEDBACK,
+    UNCHANGED,
+    Receiver,
+    receivers,
+    report_kind,
+)
 from schemas.times import from_ms
+
+__all__ = [
+    "ADDRESS_LENGTH",
+    "DELIVERY_STATUS",
+    "DISPOSITION",
+    "FEEDBACK",
+    "TEXT_LENGTH",
+    "Mail",
+    "Receiver",
+    "address",
+    "sent_at",
+]
 
 #: Most characters of an incoming message's text that are kept.
 TEXT_LENGTH = 50_000
-#: Longest address with the name before it.
-ADDRESS_LENGTH = 2048
-#: A longer header is cut before it is parsed.
-_LONGEST = 16_384
-_MOST_ADDRESSES = 50
+_MOST_RECEIVERS = 50
 #: Most parts of a message that are searched.
 _MOST_PARTS = 100
-DELIVERY_STATUS = "delivery-status"
-FEEDBACK = "feedback-report"
 #: Senders that are programs of the mail system.
 _SYSTEMS = frozenset({"mailer-daemon", "postmaster"})
 _BULK = frozenset({"bulk", "list", "junk"})
-
-
-def address(text: str | None) -> str | None:
-    """Return the address in a header or a list of receivers: `Ada <ada@example.com>`, or bare.
-
-    None for a text that is far too long for one: a stranger wrote it, and parsing it may take
-    seconds.
-    """
-    found = parseaddr(text)[1] if text and len(text) <= ADDRESS_LENGTH else ""
-    return found or None
 
 
 def sent_at(date: str | None, received_ms: int) -> datetime | None:
@@ -54,44 +58,65 @@ def sent_at(date: str | None, received_ms: int) -> datetime | None:
     return sent if from_ms(0) <= sent <= from_ms(received_ms) else None
 
 
-class Receiver(NamedTuple):
-    """A receiver in a report: the address, what happened (RFC 3464's action) and the status code,
-    each '' if the report does not state it."""
-
-    address: str
-    action: str = ""
-    status: str = ""
-
-
 class Mail:
     """An e-mail, or only its headers."""
 
     def __init__(self, data: bytes) -> None:
-        self._message = message_from_bytes(data)
+        self._message = message_from_bytes(data, policy=UNCHANGED)
+
+    @classmethod
+    def of(
+        cls, headers: Iterable[tuple[str, str]], parts: Iterable[tuple[str, bytes]] = ()
+    ) -> Self:
+        """Return the e-mail that a provider took apart: its headers, and (media type, content) of
+        its parts, of which only those of reports are kept.
+
+        Of equal names the first one counts. A report is known by its parts too, as some providers
+        leave out Content-Type.
+        """
+        mail = cls(b"")
+        message = mail._message
+        for name, value in headers:
+            message[name] = value
+        reports = [
+            (kind, media_type, content)
+            for media_type, content in parts
+            if (kind := report_kind(media_type)) is not None
+        ]
+        if reports and "content-type" not in message:
+            message["Content-Type"] = f"multipart/report; report-type={reports[0][0]}"
+        if reports:
+            heads = (f"Content-Type: {media_type}\r\n\r\n".encode() for _, media_type, _ in reports)
+            message.set_payload(
+                [
+                    message_from_bytes(head + content, policy=UNCHANGED)
+                    for head, (_, _, content) in zip(heads, reports, strict=True)
+                ]
+            )
+        return mail
 
     def raw(self, name: str) -> str:
         """Return a header as it is, on one line; '' if there is none."""
         values = self._message.get_all(name, [])
-        return " ".join(str(values[0])[:_LONGEST].split()) if values else ""
+        return " ".join(str(values[0])[:LONGEST].split()) if values else ""
 
     def text(self, name: str) -> str:
         """Return a header with its encoded words as text."""
-        return _decoded(self.raw(name))
+        return decoded(self.raw(name))
 
     def address(self, name: str) -> str | None:
         """Return the first address in a header."""
-        raw = self.raw(name)
-        first = self.addresses(name)[:1] if len(raw) > ADDRESS_LENGTH else [address(raw)]
-        return first[0] if first else None
+        return next(iter(self.addresses(name)), None)
 
     def name(self, name: str) -> str | None:
         """Return the name before the first address in a header."""
-        found = _addresses(self.raw(name))
-        return _decoded(found[0][0]) or None if found else None
+        found = mailboxes(self.raw(name))
+        return found[0].name or None if found else None
 
     def addresses(self, name: str) -> list[str]:
-        """Return all addresses in a header."""
-        return [found for _, found in _addresses(self.raw(name)) if "@" in found]
+        """Return all addresses in a header, those of equal headers too."""
+        values = self._message.get_all(name, [])
+        return [one.address for value in values for one in mailboxes(str(value))]
 
     @property
     def message_id(self) -> str | None:
@@ -108,7 +133,7 @@ class Mail:
         if self._message.get_content_type() != "multipart/report":
             return None
         kind = self._message.get_param("report-type")
-        return kind.lower() if isinstance(kind, str) else ""
+        return kind.lower().removeprefix("global-") if isinstance(kind, str) else ""
 
     @property
     def is_reply_of_a_program(self) -> bool:
@@ -137,11 +162,11 @@ class Mail:
 
     def receivers(self) -> list[Receiver]:
         """Return the receivers that a report is about. Needs the whole message."""
-        found = [one for part in self._parts() for one in _receivers(part)]
+        found = list(receivers(self._parts()))
         if not found:
             # As Exim and Gmail say it in the header.
             found = [Receiver(one, "failed") for one in self.addresses("X-Failed-Recipients")]
-        return found[:_MOST_ADDRESSES]
+        return found[:_MOST_RECEIVERS]
 
     def body(self, most: int) -> str:
         """Return the start of its plain text; '' if it has none. Needs the whole message."""
@@ -167,63 +192,12 @@ class Mail:
         return self.raw("Precedence").lower()
 
 
-def _receivers(part: Message) -> Iterator[Receiver]:
-    if part.get_content_type() == f"message/{DELIVERY_STATUS}":
-        for block in _blocks(part):
-            named = _typed(block, "Final-Recipient") or _typed(block, "Original-Recipient")
-            if named:
-                yield Receiver(named, _header(block, "Action").lower(), _header(block, "Status"))
-    elif part.get_content_type() == f"message/{FEEDBACK}":
-        for block in _blocks(part):
-            for name in ("Original-Rcpt-To", "Removal-Recipient"):
-                if named := address(_header(block, name)):
-                    yield Receiver(named, "complained")
-                    break
-
-
-def _blocks(part: Message) -> Iterator[Message]:
-    """Yield the groups of fields of a report."""
-    payload: Any = part.get_payload()
-    for one in payload if isinstance(payload, list) else [payload]:
-        yield one if isinstance(one, Message) else message_from_string(str(one))
-
-
-def _typed(block: Message, name: str) -> str | None:
-    """Return the address of a field such as `rfc822; ada@example.com`."""
-    kind, between, value = _header(block, name).partition(";")
-    return address(value.strip() if between else kind)
-
-
-def _header(block: Message, name: str) -> str:
-    return " ".join(str(block.get(name, ""))[:_LONGEST].split())
-
-
-def _addresses(raw: str) -> list[tuple[str, str]]:
-    return getaddresses([raw[:_LONGEST]])[:_MOST_ADDRESSES]
-
-
 def _id(text: str) -> str | None:
     return text.strip().removeprefix("<").removesuffix(">").strip() or None
 
 
-def _decoded(raw: str) -> str:
-    try:
-        found = str(make_header(decode_header(raw)))
-    except (ValueError, LookupError, MessageError):
-        found = raw
-    return _whole(found)
-
-
 def _text(data: bytes, charset: str) -> str:
     try:
-        return data.decode(charset, "replace")
+        return whole(data.decode(charset, "replace"))
     except LookupError:
         return data.decode("utf-8", "replace")
-
-
-def _whole(text: str) -> str:
-    """Return text without lone surrogates: bytes without a named charset are mostly UTF-8."""
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()

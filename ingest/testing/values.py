@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -29,8 +30,15 @@ DEEP: Any = MARK
 for _ in range(100):
     DEEP = [DEEP]
 WRONG: tuple[Any, ...] = (
-    None, True, -1, 0.5, 10**30, "", MARK, "\0" + MARK, [], [MARK], {}, {"a": MARK}, DEEP,
+    None, True, -1, 0.5, 10**30, math.nan, math.inf, "", MARK, "\0" + MARK, [], [MARK], {},
+    {"a": MARK}, DEEP,
 )  # fmt: skip
+#: Objects with a value that cannot be used (`ingest.loose_json`).
+UNUSABLE = {
+    "not a number": b'{"a": NaN}',
+    "out of range": b'{"a": 1e999}',
+    "5,000 digits": b'{"a": ' + b"9" * 5000 + b"}",
+}
 UNREADABLE = {
     "nothing": b"",
     "blank": b"  \r\n",
@@ -43,9 +51,7 @@ UNREADABLE = {
     "a number": b"5",
     "text": b'"text"',
     "null": b"null",
-    "not a number": b'{"a": NaN}',
-    "out of range": b'{"a": 1e999}',
-    "5,000 digits": b'{"a": ' + b"9" * 5000 + b"}",
+    "no value": b"NaN",
 }
 
 JSON = st.recursive(

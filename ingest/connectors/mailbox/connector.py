@@ -24,16 +24,10 @@ from ingest.connector import (
     Row,
     RowConnector,
 )
-from ingest.kit.fields import MARKETING, finish, identifiers, label, snake_case
+from ingest.kit.fields import finish, identifiers, label
 from ingest.kit.imap import Account, Fetched, Folder, Tls, internal_moment
-from ingest.kit.mail_message import (
-    DELIVERY_STATUS,
-    FEEDBACK,
-    TEXT_LENGTH,
-    Mail,
-    Receiver,
-    sent_at,
-)
+from ingest.kit.incoming_mail import Own, OwnDomains, touches
+from ingest.kit.mail_message import TEXT_LENGTH, Mail, sent_at
 from schemas.rejection import Rejection
 
 #: Most bytes read of the headers, and of a message where its content is needed.
@@ -45,26 +39,16 @@ _REFERENCES = 20
 #: When the numbers of a folder have changed, messages that came in up to this long before the
 #: last one read are read again; their ids make them redeliveries.
 _OVERLAP = timedelta(days=2)
-#: Action in a delivery status -> type and direction.
-_ACTIONS = {
-    "failed": ("email_bounced", "outbound"),
-    "delayed": ("email_deferred", "outbound"),
-    "delivered": ("email_delivered", "outbound"),
-    "relayed": ("email_delivered", "outbound"),
-    "expanded": ("email_delivered", "outbound"),
-    "complained": ("email_complained", "inbound"),
-}
-#: First digit of a status code -> outcome.
-_CLASSES = {"5": "permanent", "4": "transient"}
 
 
 class MailboxOptions(Options):
     """`host`, `username` and `password` of an IMAP server, and the `folder`.
 
     `own_domains` are the company's: their addresses are never a customer's; by default the domain
-    of the username. `since`: messages that came in before that day are skipped. `text`: keep the
-    start of the plain text too. `every_s`: seconds between two polls. `tls` is implicit, starttls,
-    or none for a server on the same machine; `ca_file` is for a certificate of your own.
+    of the username, unless it is a public mail provider's. `since`: messages that came in before
+    that day are skipped. `text`: keep the start of the plain text too. `every_s`: seconds between
+    two polls. `tls` is implicit, starttls, or none for a server on the same machine; `ca_file` is
+    for a certificate of your own.
     """
 
     host: Annotated[str, StringConstraints(min_length=1)]
@@ -74,7 +58,7 @@ class MailboxOptions(Options):
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     tls: Tls = "implicit"
     ca_file: Path | None = None
-    own_domains: tuple[Annotated[str, StringConstraints(min_length=1, to_lower=True)], ...] = ()
+    own_domains: OwnDomains = ()
     since: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")] | None = None
     text: bool = False
     every_s: Annotated[float, Field(ge=1)] = 60
@@ -124,8 +108,7 @@ class Mailbox(RowConnector):
             self._since = datetime.fromisoformat(options.since) if options.since else None
         except ValueError:
             raise ValueError("since: must be a day like 2026-11-20") from None
-        _, _, domain = options.username.partition("@")
-        self._own = options.own_domains or ((domain.lower(),) if domain else ())
+        self._own = Own.mailbox(options.own_domains, options.username)
 
     def rows(self, cursor: str | None, context: Context) -> Iterator[Row]:
         """Yield a row for each message after the cursor, in the order of their numbers."""
@@ -174,69 +157,28 @@ class Mailbox(RowConnector):
             yield Rejection("unreadable", "the message: is nested too deeply", request.body)
 
     def _touches(self, mail: Mail, request: Request, context: Context) -> Iterator[Result]:
-        replies = mail.is_reply_of_a_program
-        if mail.report is not None or (mail.is_of_the_mail_system and not replies):
-            yield from self._report(mail, request, context)
-            return
-        sender, where = self._sender(mail)
-        if sender is None and where:
-            detail = f"{where}: is an address of the company's own domain"
-            yield Rejection("unsupported", detail, request.body, mail.message_id)
-            return
-        kind = "email_received"
-        if replies:
-            kind = "email_auto_replied"
-        elif mail.is_of_a_program:
-            kind = "email_auto_generated"
-        fields = {
-            **_common(mail, request, context),
-            "event_id": _event_id(mail, request),
-            "type": kind,
-            "direction": "inbound",
-            "identifiers": identifiers(("email", sender)),
-            "properties": self._properties(mail, request),
-        }
-        yield finish(fields, [], lambda: request.body, None, "From: names no sender")
-
-    def _sender(self, mail: Mail) -> tuple[str | None, str]:
-        """Return the sender; a form on the company's site has the customer in Reply-To.
-
-        If the headers name only the company: None, and the header that does.
-        """
-        sender = mail.address("From")
-        if sender is None or not self._is_own(sender):
-            return sender, ""
-        answer_to = mail.address("Reply-To")
-        if answer_to is not None and not self._is_own(answer_to):
-            return answer_to, ""
-        return None, "From"
-
-    def _report(self, mail: Mail, request: Request, context: Context) -> Iterator[Result]:
-        receivers = [one for one in mail.receivers() if not self._is_own(one.address)]
+        own = self._own or Own.receiving((), (), mail)
         whole = _event_id(mail, request)
-        for number, receiver in enumerate(receivers or [Receiver("")]):
-            kind, direction = _ACTIONS.get(receiver.action) or (_other(mail, receiver), "outbound")
+        at = sent_at(mail.raw("Date"), context.received_ms)
+        for touch in touches(mail, own, self.name):
+            if touch.customer is None and touch.own:
+                yield Rejection("unsupported", touch.nobody, request.body, mail.message_id)
+                continue
             fields = {
-                **_common(mail, request, context),
-                "event_id": f"{whole}:{number}" if len(receivers) > 1 else whole,
-                "type": kind,
-                "direction": direction,
-                "identifiers": identifiers(("email", receiver.address)),
-                "outcome": _CLASSES.get(receiver.status[:1]),
-                "consent": {MARKETING: False} if kind == "email_complained" else {},
-                "properties": {
-                    **self._properties(mail, request),
-                    **({"status": label(receiver.status)} if receiver.status else {}),
-                },
+                "channel": "email",
+                "occurred_at": at or internal_moment(request.headers.get("internaldate", "")),
+                "subject": label(mail.text("Subject")) or None,
+                "event_id": touch.event_id(whole),
+                "type": touch.type,
+                "direction": touch.direction,
+                "identifiers": identifiers(("email", touch.customer)),
+                "outcome": touch.outcome,
+                "consent": touch.consent,
+                "properties": {**self._properties(mail, own, request), **touch.properties},
             }
-            nobody = "the report: names no receiver"
-            yield finish(fields, [], lambda: request.body, None, nobody)
+            yield finish(fields, [], lambda: request.body, None, touch.nobody)
 
-    def _is_own(self, found: str) -> bool:
-        domain = found.rpartition("@")[2].lower()
-        return any(domain == own or domain.endswith(f".{own}") for own in self._own)
-
-    def _properties(self, mail: Mail, request: Request) -> dict[str, Any]:
+    def _properties(self, mail: Mail, own: Own, request: Request) -> dict[str, Any]:
         size = request.headers.get("size", "")
         texts = {
             "message_id": mail.message_id,
@@ -252,21 +194,11 @@ class Mailbox(RowConnector):
         }
         if references := mail.ids("References"):
             found["references"] = [label(one) for one in references[-_REFERENCES:]]
-        if own := [one for one in mail.addresses("To") if self._is_own(one)]:
-            found["to"] = own
+        if to := [one for one in mail.addresses("To") if one in own]:
+            found["to"] = to
         if size.isdecimal():
             found["size"] = int(size)
         return found
-
-
-def _common(mail: Mail, request: Request, context: Context) -> dict[str, Any]:
-    """Return the fields that all touches of a message have."""
-    at = sent_at(mail.raw("Date"), context.received_ms)
-    return {
-        "channel": "email",
-        "occurred_at": at or internal_moment(request.headers.get("internaldate", "")),
-        "subject": label(mail.text("Subject")) or None,
-    }
 
 
 def _event_id(mail: Mail, request: Request) -> str:
@@ -276,11 +208,6 @@ def _event_id(mail: Mail, request: Request) -> str:
         return request.path.removeprefix("/mailbox/")
     text = message_id.encode("utf-8", "replace").decode()
     return text if len(text) <= _ID_LENGTH else sha256(text.encode()).hexdigest()
-
-
-def _other(mail: Mail, receiver: Receiver) -> str:
-    kind = receiver.action if mail.report in (DELIVERY_STATUS, FEEDBACK) else mail.report or ""
-    return f"mailbox_{snake_case(kind) or 'report'}"
 
 
 def _seconds(internal_date: str) -> int:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connectors.shopify.people import CUSTOMERS, PARTS, people
 from ingest.kit.fields import (
     Fields,
     Payload,
@@ -25,6 +26,7 @@ from ingest.kit.fields import (
 )
 from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
 from ingest.kit.web import campaign_of
+from schemas.times import parse_ms
 
 SIGNATURE = "x-shopify-hmac-sha256"
 TOPIC = "x-shopify-topic"
@@ -70,16 +72,11 @@ _ONCE = frozenset(
         "refunds/create", "customers/create",
     }
 )  # fmt: skip
-#: First words of the topics whose body is a customer, and of those whose body has one's contacts.
-#: (A shop and its locations have them too, and those are the company's own.)
-_CUSTOMERS = frozenset(
-    {"customers", "customers_email_marketing_consent", "customers_marketing_consent"}
-)
-_WITH_CONTACT = frozenset({"orders", "checkouts", "draft_orders", "fulfillments"})
 #: Fields with fields of their own, or that give whoever knows them access to a cart or an order.
 _MAPPED = frozenset(
     {
-        "email", "email_address", "phone", "customer", "default_address", "addresses",
+        "email", "email_address", "contact_email", "phone",
+        "customer", "default_address", "addresses",
         "abandoned_checkout_url", "order_status_url", "token", "cart_token", "checkout_token",
     }
 )  # fmt: skip
@@ -129,24 +126,24 @@ def _touch(headers: Fields, body: dict[str, Any], payload: Payload) -> Result:
     if not snake_case(topic):
         read.wrong("X-Shopify-Topic", "must be there, for instance orders/paid")
     kind, direction = TOPICS.get(topic, ("", "inbound"))
-    if not kind or body.get("test") is True:
+    if not kind or _is_test(body):
         # An order by the test gateway is none: it gets no type that a report or a segment counts.
         kind = f"shopify_{snake_case(topic)}"
-    triggered = headers.peek(TRIGGERED_AT)
+    triggered = _triggered(headers)
     fields = {
         "event_id": _event_id(topic, headers, read, body),
         "channel": "commerce",
         "type": kind,
         "direction": direction,
-        "identifiers": identifiers(*_customer(topic, read)),
-        "occurred_at": triggered or read.text("updated_at") or read.text("created_at"),
+        "identifiers": identifiers(*people(topic, read)),
+        "occurred_at": triggered or _changed(read),
         "traits": _traits(topic, read),
         "campaign": campaign_of(read.peek("landing_site")),
         "value": _refunded(body) if topic == "refunds/create" else _total(topic, body),
         "subject": read.text("name") if topic.startswith("orders/") else None,
         "url": read.text("abandoned_checkout_url"),
         "properties": {
-            **{name: value for name, value in body.items() if name not in _MAPPED},
+            **_kept(body),
             **({"shop_domain": shop} if (shop := headers.peek(SHOP_DOMAIN)) else {}),
         },
         **_decision(topic, read),
@@ -155,8 +152,33 @@ def _touch(headers: Fields, body: dict[str, Any], payload: Payload) -> Result:
     return finish(fields, read.problems, payload, {**_NAMES, "occurred_at": when}, _NOBODY)
 
 
+def _triggered(headers: Fields) -> str | None:
+    """Return the time in the header, which is not signed: one that is none costs no event."""
+    shown = headers.peek(TRIGGERED_AT)
+    try:
+        return shown if shown and parse_ms(shown) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _changed(read: Fields) -> str | None:
+    """Return the time of the change in the body."""
+    own = read.text("updated_at") or read.text("created_at") or read.text("occurredAt")
+    edit = read.inside("order_edit")
+    return own or edit.text("committed_at") or edit.text("created_at")
+
+
+def _kept(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that are kept as properties, of the objects in the body too."""
+    return {
+        name: _kept(value) if name in PARTS and isinstance(value, dict) else value
+        for name, value in values.items()
+        if name not in _MAPPED
+    }
+
+
 def _event_id(topic: str, headers: Fields, read: Fields, body: dict[str, Any]) -> str:
-    thing = read.id("id") or read.peek("token") or ""
+    thing = read.id("id") or read.peek("token") or read.inside("order_edit").id("id") or ""
     if topic in _ONCE and thing:
         return f"{topic}:{thing}"
     # One action in the store has one event id for all that it changes, so alone it is not unique.
@@ -164,48 +186,9 @@ def _event_id(topic: str, headers: Fields, read: Fields, body: dict[str, Any]) -
     return f"{topic}:{thing}:{event}" if event else derived_id({"topic": topic, "body": body})
 
 
-def _customer(topic: str, read: Fields) -> list[tuple[str, str | None]]:
-    """Return the customer's identifiers: their own first, then those of the cart and the order.
-
-    Of a refund Shopify names only the order, of a cart only the token. Both were, or will be, seen
-    with the customer: they follow that person, as a browser's anonymous id does.
-    """
-    family = topic.partition("/")[0]
-    customer = read.inside("customer")
-    found = [
-        ("shopify", customer.id("id") or read.id("customer_id")),
-        ("shopify", _of_gid(read.id("customerId"))),
-        ("email", customer.text("email")),
-        ("phone", customer.text("phone")),
-    ]
-    if family in _CUSTOMERS:
-        found += [
-            ("shopify", read.id("id")),
-            ("email", read.text("email") or read.text("email_address")),
-        ]
-    if family in _CUSTOMERS or family in _WITH_CONTACT:
-        found += [("email", read.text("email")), ("phone", read.text("phone"))]
-    if topic == "customers/merge" and read.peek("status") == "completed":
-        found += [
-            ("shopify", _of_gid(read.text(f"admin_graphql_api_customer_{which}_id")))
-            for which in ("kept", "deleted")
-        ]
-    cart = read.text("token" if family == "carts" else "cart_token")
-    found.append(("anonymous_id", cart.partition("?")[0] if cart else None))
-    order = read.id("id") if family == "orders" else read.id("order_id")
-    if order and (family != "orders" or any(value for _, value in found)):
-        found.append(("anonymous_id", f"shopify-order-{order}"))
-    return found
-
-
-def _of_gid(gid: str | None) -> str | None:
-    """Return the number in `gid://shopify/Customer/123`, or the number itself."""
-    return gid.rpartition("/")[2] if gid else None
-
-
 def _traits(topic: str, read: Fields) -> dict[str, str]:
     """Return the names and tags of the customer; those of an order are its own."""
-    of_customer = topic.partition("/")[0] in _CUSTOMERS and "customer" not in read
+    of_customer = topic.partition("/")[0] in CUSTOMERS and "customer" not in read
     customer = read if of_customer else read.inside("customer")
     named = {name: customer.peek(name) for name in ("first_name", "last_name", "tags")}
     return {name: value for name, value in named.items() if value}
@@ -219,22 +202,36 @@ def _total(topic: str, body: dict[str, Any]) -> dict[str, Any] | None:
     return {"amount": amount, "currency": body.get("currency")}
 
 
+def _refunds(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the transactions of a refund that gave money back."""
+    transactions = body.get("transactions")
+    return [
+        part
+        for part in (transactions if isinstance(transactions, list) else ())
+        if isinstance(part, dict)
+        and (part.get("kind"), part.get("status")) == ("refund", "success")
+    ]
+
+
 def _refunded(body: dict[str, Any]) -> dict[str, Any] | None:
     """Return the refunded amount: the sum of the refund's transactions that succeeded."""
-    transactions = body.get("transactions")
-    total, currency = None, None
-    for part in transactions if isinstance(transactions, list) else ():
-        if not isinstance(part, dict) or (part.get("kind"), part.get("status")) != (
-            "refund",
-            "success",
-        ):
-            continue
-        try:
-            total = (total or Decimal(0)) + Decimal(str(part.get("amount")))
-        except (InvalidOperation, ValueError):
-            return None
-        currency = part.get("currency")
-    return None if total is None else {"amount": total, "currency": currency}
+    parts = _refunds(body)
+    currencies = {str(part.get("currency")) for part in parts}
+    if len(currencies) != 1:
+        return None
+    try:
+        total = sum((Decimal(str(part.get("amount"))) for part in parts), Decimal(0))
+    except (InvalidOperation, ValueError):
+        return None
+    return {"amount": total, "currency": parts[0].get("currency")}
+
+
+def _is_test(body: dict[str, Any]) -> bool:
+    """Return True for an order by the test gateway, and for its refund."""
+    parts = _refunds(body)
+    return body.get("test") is True or (
+        bool(parts) and all(part.get("test") is True for part in parts)
+    )
 
 
 def _decision(topic: str, read: Fields) -> dict[str, Any]:
@@ -244,15 +241,16 @@ def _decision(topic: str, read: Fields) -> dict[str, Any]:
     undo one that the customer made elsewhere.
     """
     if topic == "customers/create":
-        states = {
-            purpose: _STATES.get(read.inside(field).peek("state") or "")
-            for field, purpose, *_ in _DECISIONS.values()
-        }
+        states = {purpose: _state(read, field) for field, purpose, *_ in _DECISIONS.values()}
         return {"consent": {p: state for p, state in states.items() if state is not None}}
     if topic not in _DECISIONS:
         return {}
     field, purpose, channel, yes, no = _DECISIONS[topic]
-    state = _STATES.get(read.inside(field).peek("state") or "")
+    state = _state(read, field)
     if state is None:
         return {"channel": channel}
     return {"channel": channel, "type": yes if state else no, "consent": {purpose: state}}
+
+
+def _state(read: Fields, field: str) -> bool | None:
+    return _STATES.get((read.inside(field).peek("state") or "").lower())

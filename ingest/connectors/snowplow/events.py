@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ingest.kit.fields import MARKETING, Fields, decode, label, snake_case
 from ingest.kit.web import channel_of, own_type, value_of
+from ingest.loose_json import damage
 
 #: Prefix of the vendor of Snowplow's own schemas; any other is the company's own.
 VENDOR = "com.snowplowanalytics."
@@ -123,6 +124,10 @@ def _embedded(read: Fields, plain: str, encoded: str) -> Fields | None:
         if text is None:
             continue
         found = decode(text.encode("utf-8", "replace") if name == plain else _decoded(text))
+        unusable = damage(found, name)
+        if unusable is not None:
+            read.problems.append(f"{name}.{unusable}")
+            continue
         if isinstance(found, dict):
             return Fields(found, f"{name}.", read.problems)
         form = "JSON" if name == plain else "JSON in base64"

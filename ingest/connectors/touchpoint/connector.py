@@ -24,6 +24,7 @@ from ingest.kit.fields import (
 )
 from ingest.kit.keyed import Answers, KeyedWebhook, Route, Unauthorized
 from ingest.kit.signing import RequiredSecrets, bearer_token
+from ingest.loose_json import damage
 from schemas.rejection import Rejection
 
 STRUCTURED = "application/cloudevents"
@@ -137,6 +138,10 @@ def _data(event: dict[str, Any], read: Fields) -> dict[str, Any]:
             data = decode(base64.b64decode(encoded, validate=True))
         except ValueError:
             data = None
+    unusable = damage(data, "data_base64")
+    if unusable is not None:
+        read.problems.append(f"data_base64.{unusable}")
+        return {}
     if isinstance(data, dict):
         return data
     read.wrong("data", "must be a touchpoint, a JSON object")

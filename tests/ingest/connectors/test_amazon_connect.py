@@ -101,7 +101,7 @@ def test_a_record_laid_out_over_lines_is_one():
         (RECORDS[0] + b"\n{broken\n" + RECORDS[1], [None, "unreadable", None]),
         (RECORDS[0] + b"{broken\n" + RECORDS[1], [None, "unreadable", None]),
         (RECORDS[0] + b"\n5\n" + RECORDS[1], [None, "invalid", None]),
-        (RECORDS[0] + b'\n{"a": NaN}\n' + RECORDS[1], [None, "unreadable", None]),
+        (RECORDS[0] + b'\n{"a": NaN}\n' + RECORDS[1], [None, "invalid", None]),
         (RECORDS[0] + b"\n\xff\n" + RECORDS[1], [None, "unreadable", None]),
         (delivery(RECORDS[0], b"{broken", RECORDS[1]), [None, "unreadable", None]),
         (delivery(RECORDS[0], b"", RECORDS[1]), [None, "unreadable", None]),

@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from shopify_app import ShopifyApp
 
 from ingest.connector import Context
@@ -19,7 +21,8 @@ from ingest.connectors.shopify.connector import (
     ShopifyOptions,
 )
 from ingest.connectors.shopify.contract import ShopifyContract, signed, topic_of
-from ingest.testing.values import RECEIVED_MS
+from ingest.connectors.shopify.people import PARTS
+from ingest.testing.values import RECEIVED_MS, accepted
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 
@@ -248,6 +251,167 @@ def test_a_redelivery_is_the_same_event():
 def test_without_the_time_of_the_event_it_is_that_of_the_change():
     touch = one(PAYLOADS["orders__paid"], "orders/paid", **{TRIGGERED_AT: ""})
     assert touch.occurred_at == datetime(2026, 11, 20, 4, 0, 5, tzinfo=UTC)
+
+
+# The order and the customer, wherever the body names them
+
+ORDER_GID = "gid://shopify/Order/9"
+FOLLOWED = ("anonymous_id", "shopify-order-9")
+BUYER = ("shopify", "7")
+
+
+@pytest.mark.parametrize(
+    ("topic", "body"),
+    [
+        ("orders/edited", {"order_edit": {"id": 1, "order_id": 9, "app_id": None}}),
+        ("orders/delete", {"id": 9}),
+        ("orders/risk_assessment_changed", {"provider_id": 1, "order_id": 9}),
+        ("orders/shopify_protect_eligibility_changed", {"order_id": 9}),
+        ("returns/request", {"id": 1, "order": {"id": 9, "admin_graphql_api_id": ORDER_GID}}),
+        ("returns/approve", {"id": 1, "order": {"admin_graphql_api_id": ORDER_GID}}),
+        ("returns/update", {"admin_graphql_api_id": "gid://shopify/Return/1", "order_id": 9}),
+        ("reverse_deliveries/attach_deliverable", {"id": 1, "return": {"order": {"id": 9}}}),
+        ("refunds/create", {"id": 1, "order_id": 9, "transactions": []}),
+        ("refunds/create", {"id": 1, "admin_graphql_api_order_id": ORDER_GID}),
+        ("fulfillments/create", {"id": 1, "order_id": 9, "destination": {"phone": "+8131234567"}}),
+        ("fulfillment_events/create", {"id": 1, "fulfillment_id": 2, "order_id": 9}),
+        ("fulfillment_orders/split", {"fulfillment_order": {"id": 1, "order_id": 9}}),
+        ("fulfillment_orders/cancelled", {"fulfillment_order": {"orderId": ORDER_GID}}),
+        ("disputes/create", {"id": 1, "order_id": 9, "type": "chargeback"}),
+        ("order_transactions/create", {"id": 1, "order_id": 9, "kind": "refund"}),
+        ("tender_transactions/create", {"id": 1, "order_id": 9}),
+        ("payment_terms/create", {"id": 1, "order_id": 9}),
+        ("subscription_billing_attempts/success", {"id": 1, "order_id": 9}),
+        ("subscription_billing_attempts/success", {"admin_graphql_api_order_id": ORDER_GID}),
+    ],
+)
+def test_what_tells_of_an_order_follows_it(topic: str, body: dict[str, Any]):
+    assert kinds(one(body, topic)) == {FOLLOWED}
+
+
+@pytest.mark.parametrize(
+    ("topic", "body"),
+    [
+        ("customers/disable", {"id": 7}),
+        ("customers/update", {"admin_graphql_api_id": "gid://shopify/Customer/7"}),
+        ("customers/purchasing_summary", {"customerId": "gid://shopify/Customer/7"}),
+        ("customers_email_marketing_consent/update", {"customer_id": 7}),
+        ("customer.joined_segment", {"customerId": "gid://shopify/Customer/7", "segmentId": "g"}),
+        ("customer.tags_removed", {"customerId": "gid://shopify/Customer/7", "tags": []}),
+        ("customer_payment_methods/create", {"token": "t", "customer_id": 7}),
+        (
+            "customer_payment_methods/revoke",
+            {"admin_graphql_api_customer_id": "gid://shopify/Customer/7"},
+        ),
+        ("company_contacts/create", {"customer_admin_graphql_api_id": "gid://shopify/Customer/7"}),
+        (
+            "company_contact_roles/assign",
+            {"company_contact": {"customer_admin_graphql_api_id": "gid://shopify/Customer/7"}},
+        ),
+        ("subscription_contracts/create", {"id": 1, "customer_id": 7}),
+        ("draft_orders/create", {"id": 1, "customer": {"id": 7}, "order_id": None}),
+        ("returns/request", {"id": 1, "order": {"customer": {"id": 7}}}),
+    ],
+)
+def test_what_tells_of_a_customer_names_them(topic: str, body: dict[str, Any]):
+    assert kinds(one(body, topic)) == {BUYER}
+
+
+def test_a_subscription_belongs_to_its_customer_and_to_its_first_order():
+    body = {"id": 1, "customer_id": 7, "admin_graphql_api_origin_order_id": ORDER_GID}
+    assert kinds(one(body, "subscription_contracts/update")) == {BUYER, FOLLOWED}
+
+
+def test_the_buyer_of_an_order_within_another_object_is_the_customer():
+    order = {"id": 9, "email": EMAIL[1], "token": "opens-it", "customer": {"id": 7}}
+    touch = one({"id": 1, "order": order}, "returns/request")
+    assert kinds(touch) == {BUYER, EMAIL, FOLLOWED}
+    assert "opens-it" not in json.dumps(touch.properties)
+
+
+def test_the_contact_of_an_order_stands_in_for_its_email():
+    changes = {"customer": None, "cart_token": None, "phone": None, "email": None}
+    assert kinds(sample("orders/paid", **changes)) == {EMAIL, ORDER}
+
+
+def test_an_id_of_another_thing_is_no_customer_and_no_order():
+    body = {"customerId": "gid://shopify/Company/7", "orderId": "gid://shopify/DraftOrder/9"}
+    assert one(body, "customer.tags_added").reason == "no_identifier"
+
+
+@given(
+    topic=st.sampled_from(["returns/close", "disputes/update", "fulfillments/update"]),
+    place=st.lists(st.sampled_from(sorted(PARTS - {"order"})), max_size=3),
+    name=st.sampled_from(["order_id", "orderId", "admin_graphql_api_order_id"]),
+    number=st.integers(1, 2**63),
+    gid=st.booleans(),
+)
+def test_the_number_of_an_order_is_found_wherever_it_stands(
+    topic: str, place: list[str], name: str, number: int, gid: bool
+):
+    body: dict[str, Any] = {name: f"gid://shopify/Order/{number}" if gid else number}
+    for part in place:
+        body = {part: body}
+    assert kinds(one(body, topic)) == {("anonymous_id", f"shopify-order-{number}")}
+
+
+def test_an_edited_order_is_no_new_one():
+    edits = [
+        one({"order_edit": {"id": number, "order_id": 9}}, "orders/edited") for number in (1, 2)
+    ]
+    assert {touch.type for touch in edits} == {"shopify_orders_edited"}
+    assert [touch.value for touch in edits] == [None, None]
+    assert len({touch.event_id for touch in edits}) == 2
+
+
+def test_an_edit_happened_when_it_was_committed():
+    body = {"order_edit": {"id": 1, "order_id": 9, "committed_at": "2026-11-20T13:00:00+09:00"}}
+    touch = one(body, "orders/edited", **{TRIGGERED_AT: ""})
+    assert touch.occurred_at == datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("time", ["yesterday", "1795147200", "2026-11-20 25:00"])
+def test_a_header_that_is_no_time_costs_no_event(time: str):
+    touch = one(PAYLOADS["orders__paid"], "orders/paid", **{TRIGGERED_AT: time})
+    assert touch.occurred_at == datetime(2026, 11, 20, 4, 0, 5, tzinfo=UTC)
+
+
+def test_the_refund_of_an_order_by_the_test_gateway_is_none():
+    transactions = [{**part, "test": True} for part in PAYLOADS["refunds__create"]["transactions"]]
+    assert sample("refunds/create", transactions=transactions).type == "shopify_refunds_create"
+    transactions[0]["test"] = False
+    assert sample("refunds/create", transactions=transactions).type == "order_refunded"
+
+
+def test_what_is_given_back_in_several_currencies_has_no_sum():
+    parts = [
+        {"kind": "refund", "status": "success", "amount": "5", "currency": currency}
+        for currency in ("JPY", "USD")
+    ]
+    assert sample("refunds/create", transactions=parts).value is None
+
+
+@pytest.mark.parametrize("topic", ["customers/redact", "customers/data_request"])
+def test_a_number_that_cannot_be_costs_the_customer_nothing_else(topic: str):
+    customer = {"id": 7, "email": EMAIL[1], "phone": "555-625-1199"}
+    verdict = accepted(sample(topic, customer=customer), None)
+    assert json.loads(verdict.value)["identifiers"] == {
+        "shopify": ["7"], "email": [EMAIL[1]],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "decision"),
+    [
+        ("SUBSCRIBED", {"sms_marketing": True}),
+        ("UNSUBSCRIBED", {"sms_marketing": False}),
+        *((state, {}) for state in ("PENDING", "INVALID", "REDACTED", "NOT_SUBSCRIBED")),
+    ],
+)
+def test_a_state_may_be_written_as_in_graphql(state: str, decision: dict[str, bool]):
+    topic = "customers_marketing_consent/update"
+    for written in (state, state.lower()):
+        assert sample(topic, sms_marketing_consent={"state": written}).consent == decision
 
 
 # Bad data

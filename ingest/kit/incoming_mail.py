@@ -1,0 +1,184 @@
+"""Who wrote an incoming e-mail and what it is: one rule for every door through which mails come.
+
+The company's own addresses are never a customer's: where the sender is one (a form on its site, an
+agent who sends a copy), the customer is whoever an answer would go to. Mails that programs sent,
+and reports about the company's own mails, are told apart from what people write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import StringConstraints
+
+from ingest.kit.fields import MARKETING, label, snake_case
+from ingest.kit.mail_addresses import address
+from ingest.kit.mail_message import DELIVERY_STATUS, DISPOSITION, FEEDBACK, Mail, Receiver
+from ingest.kit.mail_providers import is_inbound_service, is_public
+from schemas.identifiers import IdentityPolicy
+
+#: Option: the domains of the company; none: that of the address which received the mail.
+OwnDomains = tuple[Annotated[str, StringConstraints(min_length=1, to_lower=True)], ...]
+
+#: Action in a report -> type and direction.
+_ACTIONS = {
+    "failed": ("email_bounced", "outbound"),
+    "delayed": ("email_deferred", "outbound"),
+    "delivered": ("email_delivered", "outbound"),
+    "relayed": ("email_delivered", "outbound"),
+    "expanded": ("email_delivered", "outbound"),
+    "complained": ("email_complained", "inbound"),
+    "displayed": ("email_opened", "inbound"),
+}
+#: First digit of a status code -> outcome.
+_CLASSES = {"5": "permanent", "4": "transient"}
+#: Headers in which servers on the way note the address that took the mail, on top the last one.
+_DELIVERED_TO = ("Delivered-To", "X-Original-To", "X-Forwarded-For")
+#: Headers of the one who wrote a mail, the first that names somebody else than the company counts.
+#: Google Groups puts itself into From, and the writer into the last.
+_WRITERS = ("From", "Reply-To", "X-Original-From")
+_POLICY = IdentityPolicy()
+
+
+class Own:
+    """The addresses of the company: some by themselves, and all in its domains and below these."""
+
+    def __init__(self, domains: Iterable[str], addresses: Iterable[str] = ()) -> None:
+        self._domains = frozenset(map(_domain, domains))
+        self._addresses = frozenset(map(_normal, addresses))
+
+    @classmethod
+    def receiving(cls, domains: OwnDomains, envelope: Iterable[str | None], mail: Mail) -> Own:
+        """Return the company's addresses by a mail that it received.
+
+        `domains`: the option, which decides if it is set. `envelope`: the addresses to which the
+        mail was delivered. Otherwise the domain of these is the company's, unless it is a public
+        provider's, as anybody's customers are there. Where a service took the mail at an address
+        of its own, the first header decides that tells which address it came from.
+        """
+        taken = [one for text in envelope if (one := address(text))]
+        if domains:
+            return cls(domains, taken)
+        for source in (taken, *_delivered_to(mail), mail.addresses("To"), mail.addresses("Cc")):
+            found = [one for one in source if not is_inbound_service(_domain_of(one))]
+            if found:
+                company = (_domain_of(one) for one in found)
+                return cls([one for one in company if not is_public(one)], taken)
+        return cls((), taken)
+
+    @classmethod
+    def mailbox(cls, domains: OwnDomains, username: str) -> Own:
+        """Return the company's addresses by the user of a mailbox, an address or only a name."""
+        user = [username] if "@" in username else []
+        default = [one for one in map(_domain_of, user) if not is_public(one)]
+        return cls(domains or default, user)
+
+    def __contains__(self, found: str) -> bool:
+        """Return True if an address is the company's."""
+        if _normal(found) in self._addresses:
+            return True
+        domain = _domain_of(found)
+        return any(domain == own or domain.endswith(f".{own}") for own in self._domains)
+
+    def __bool__(self) -> bool:
+        """Return True if any address is known to be the company's."""
+        return bool(self._domains or self._addresses)
+
+
+class MailTouch(NamedTuple):
+    """A touch that a mail is, as far as the mail itself tells.
+
+    `number`: that of the receiver, in a report on several. `nobody`: the detail of the refusal if
+    there is no customer; `own`: the mail names only the company.
+    """
+
+    type: str
+    direction: str
+    customer: str | None
+    nobody: str
+    own: bool = False
+    number: int | None = None
+    outcome: str | None = None
+    status: str = ""
+
+    @property
+    def consent(self) -> dict[str, bool]:
+        """The decision that it is."""
+        return {MARKETING: False} if self.type == "email_complained" else {}
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The status code of a report."""
+        return {"status": label(self.status)} if self.status else {}
+
+    def event_id(self, whole: str) -> str:
+        """Return the id of the touch by that of the mail."""
+        return whole if self.number is None else f"{whole}:{self.number}"
+
+
+def touches(mail: Mail, own: Own, provider: str) -> Iterator[MailTouch]:
+    """Yield the touch of a mail; for a report one for each receiver that it is about.
+
+    `provider` begins the types of reports that are not known.
+    """
+    replies = mail.is_reply_of_a_program
+    if mail.report is not None or (mail.is_of_the_mail_system and not replies):
+        yield from _report(mail, own, provider)
+        return
+    kind = "email_received"
+    if replies:
+        kind = "email_auto_replied"
+    elif mail.is_of_a_program:
+        kind = "email_auto_generated"
+    named = [one for name in _WRITERS for one in mail.addresses(name)]
+    writer = next((one for one in named if one not in own), None)
+    nobody = "From: is an address of the company's own domain" if named else "From: names no sender"
+    yield MailTouch(kind, "inbound", writer, nobody, own=bool(named))
+
+
+def _report(mail: Mail, own: Own, provider: str) -> Iterator[MailTouch]:
+    receivers = [one for one in mail.receivers() if one.address not in own]
+    for number, receiver in enumerate(receivers or [Receiver("")]):
+        kind, direction = _ACTIONS.get(receiver.action) or _other(mail, receiver, provider)
+        yield MailTouch(
+            kind,
+            direction,
+            receiver.address or None,
+            "the report: names no receiver",
+            number=number if len(receivers) > 1 else None,
+            outcome=_CLASSES.get(receiver.status[:1]),
+            status=receiver.status,
+        )
+
+
+def _other(mail: Mail, receiver: Receiver, provider: str) -> tuple[str, str]:
+    if mail.report == DISPOSITION:
+        return f"{provider}_disposition_{snake_case(receiver.action) or 'unknown'}", "inbound"
+    kind = receiver.action if mail.report in (DELIVERY_STATUS, FEEDBACK) else mail.report or ""
+    return f"{provider}_{snake_case(kind) or 'report'}", "outbound"
+
+
+def _delivered_to(mail: Mail) -> Iterator[list[str]]:
+    for name in _DELIVERED_TO:
+        words = mail.raw(name).replace(",", " ").split()
+        yield [one for word in words if (one := address(word))]
+
+
+def _domain_of(found: str) -> str:
+    return _domain(found.rpartition("@")[2])
+
+
+@lru_cache(maxsize=4096)
+def _domain(text: str) -> str:
+    """Return a domain in the form in which identifiers have it."""
+    plain = text.strip().rstrip(".").lower()
+    normal = _POLICY.normalize("email", f"a@{plain}", None)
+    return normal.value.rpartition("@")[2] if normal is not None else plain
+
+
+@lru_cache(maxsize=4096)
+def _normal(found: str) -> str:
+    normal = _POLICY.normalize("email", found, None)
+    return normal.value if normal is not None else found.lower()
