@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -134,6 +135,10 @@ class PresetContract(ConnectorSuite):
         request = posted(body, {"content-type": content_type})
         scheme = {**self.scheme, "id": name or "message"}
         return _SIGNERS[self.scheme["scheme"]](request, scheme, secret)
+
+    def unsigned(self, request: Request) -> Iterator[Request]:
+        for without in super().unsigned(request):
+            yield without._replace(query="", url=without.url.partition("?")[0])
 
 
 def _hmac_signed(request: Request, scheme: dict[str, Any], secret: str) -> Request:
