@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -9,6 +10,9 @@ from ingest.kit.fields import Fields, identifiers, shortened
 
 #: Form of the times in the older format.
 _CREATED_AT = "%a %b %d %H:%M:%S %z %Y"
+#: What X writes in texts and names for characters that mean something in HTML.
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'"}
+_ENTITY = re.compile("|".join(_ENTITIES))
 
 
 class Person(NamedTuple):
@@ -26,8 +30,21 @@ def person(user: Fields) -> Person:
     return Person(
         user.id("id_str") or user.id("id"),
         user.text("screen_name") or user.text("username"),
-        user.peek("name"),
+        plain(user.peek("name")),
     )
+
+
+def plain(text: str | None) -> str | None:
+    """Return a text with the characters that X writes as entities of HTML.
+
+    Each is decoded once: who writes about `&lt;` has written `&amp;lt;` for X.
+    """
+    return _ENTITY.sub(lambda entity: _ENTITIES[entity[0]], text) if text else None
+
+
+def text_of(read: Fields, *names: str) -> str | None:
+    """Return the first of these fields that has a text, as its author wrote it."""
+    return next(filter(None, (plain(read.text(name)) for name in names)), None)
 
 
 def touch(kind: str, customer: Person | None, *, ours: bool = False) -> dict[str, Any]:
