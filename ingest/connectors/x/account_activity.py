@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ingest.connectors.x.people import Person, moment, person, text_of, touch, written
+from ingest.connectors.x.people import Person, edited, moment, person, text_of, touch, written
 from ingest.kit.fields import Fields, derived_id, snake_case
 
 #: Suffix of the name of a list of events.
@@ -105,7 +105,8 @@ def _post(name: str, post: Fields, company: str | None, users: Fields) -> dict[s
     text = text_of(post.inside("extended_tweet"), "full_text") or text_of(post, "full_text", "text")
     told = {**written(text), **_where(post, text)}
     if author.id == company:
-        return {**_our_post(replied, shared, quoted, company), **told}
+        done = _our_post(replied, shared, quoted, company)
+        return {**done, "type": edited(done["type"], post), **told}
     if _authors(shared, company):
         kind = "post_shared"
     elif replied.id == company and (
@@ -116,7 +117,7 @@ def _post(name: str, post: Fields, company: str | None, users: Fields) -> dict[s
         kind = "post_quoted"
     else:
         kind = "mention_received" if "retweeted_status" not in post else "x_repost"
-    return {**touch(kind, author), **told}
+    return {**touch(edited(kind, post), author), **told}
 
 
 def _our_post(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest.connectors.x.account_activity import RELATIONS
-from ingest.connectors.x.people import Person, moment, person, text_of, touch, written
+from ingest.connectors.x.people import Person, edited, moment, person, text_of, touch, written
 from ingest.kit.fields import Fields, derived_id, snake_case
 
 #: Id -> user, for the users that come with an event.
@@ -88,11 +88,11 @@ def _post(name: str, payload: Fields, company: str, people: People) -> dict[str,
     """Return the touch of a post, or of anything else that has an author."""
     author = _author(payload, people)
     if author.id != company:
-        return touch(POSTS.get(name) or f"x_{snake_case(name)}", author)
+        return touch(edited(POSTS.get(name) or f"x_{snake_case(name)}", payload), author)
     # For a post of the company the customer is the one whom it answers.
     related = next(iter(payload.objects("referenced_tweets")), {})
     made = _OUR_POSTS.get(str(related.get("type"))) if name == "post.create" else None
-    kind = made or f"x_{snake_case(name)}"
+    kind = edited(made or f"x_{snake_case(name)}", payload)
     number = payload.id("in_reply_to_user_id")
     return touch(kind, _by_id(number if number != company else None, people), ours=True)
 

@@ -349,6 +349,33 @@ def test_a_like_or_post_that_is_taken_back_is_no_new_one():
     assert activity("post.delete", author_id=CUSTOMER[1]).type == "post_removed"
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("mention", "post_edited"),
+        ("reply", "comment_edited"),
+        ("quote", "post_edited"),
+        ("our_reply", "comment_edited"),
+        ("activity_mention", "post_edited"),
+        ("activity_reply", "comment_edited"),
+        ("activity_quote", "post_edited"),
+        ("activity_our_reply", "comment_edited"),
+    ],
+)
+def test_a_later_version_of_a_post_is_no_new_one(name: str, kind: str):
+    for versions in (["1", "2"], ["1"]):
+        for history in (
+            {"edit_history_tweet_ids": versions},
+            {"edit_history": {"initial_tweet_id": "1", "edit_tweet_ids": versions}},
+        ):
+            touch = sample(name, **history)
+            assert touch.type == (kind if len(versions) > 1 else sample(name).type)
+            assert kinds(touch) == kinds(sample(name))
+    for wrong in (5, "x", {}):
+        assert sample(name, edit_history_tweet_ids=wrong).type == sample(name).type
+        assert sample(name, edit_history=wrong).type == sample(name).type
+
+
 def test_a_like_is_not_dated_by_the_post_that_was_liked():
     touch = sample("activity_like", timestamp_ms=None, created_at="2020-01-01T00:00:00.000Z")
     assert touch.occurred_at is None
