@@ -134,19 +134,19 @@ class Fields:
         """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
 
-    def aside(self, name: str) -> Fields:
-        """Return the fields of the object in a field that is optional: it costs no event.
-
-        Anything else reads as an empty object, and what is wrong in it is not recorded.
-        """
-        value = self._values.get(name)
-        return Fields(value if isinstance(value, dict) else {})
-
     def parts(self, names: frozenset[str]) -> Iterator[tuple[str, Fields]]:
         """Yield name and fields of each object in a field of these names; all else is left out."""
         for name, value in self._values.items():
             if name in names and isinstance(value, dict):
                 yield name, Fields(value, f"{self._where}{name}.", self.problems)
+
+    def aside(self, name: str) -> Fields:
+        """Return the fields of the object in a field that only helps to understand the event.
+
+        Whatever is wrong with it, or in it, costs nothing and reads as absent.
+        """
+        value = self._values.get(name)
+        return Fields(value if isinstance(value, dict) else {}, f"{self._where}{name}.")
 
     def wrong(self, name: str, expected: str) -> None:
         """Record that a field is not what was expected."""
@@ -184,11 +184,11 @@ class Fields:
         return text
 
     def object(self, name: str) -> dict[str, Any]:
-        """Return a field with an object; empty if absent."""
+        """Return a field with an object; empty if absent. PHP writes an empty object as []."""
         value = self._values.get(name)
         if isinstance(value, dict):
             return value
-        if value is not None:
+        if value is not None and value != []:
             self.wrong(name, "must be an object")
         return {}
 
