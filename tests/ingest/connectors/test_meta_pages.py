@@ -206,6 +206,58 @@ def test_a_comment_on_an_advertisement_and_its_lead_have_the_campaign():
     assert change("leadgen", **{**lead, "ad_id": None}).campaign is None
 
 
+# Calls
+
+
+def calls(*events: dict[str, Any]) -> list[Any]:
+    return parse({"calls": [{"id": "c_1", "timestamp": 1671644824, **event} for event in events]})
+
+
+def test_calls_of_messenger_are_of_the_channel_phone_and_of_whoever_is_on_the_line():
+    sides = {"from": CUSTOMER, "to": ACCOUNT, "call_direction": "user_initiated"}
+    turned = {"from": ACCOUNT, "to": CUSTOMER, "call_direction": "business_initiated"}
+    ringing = {"event": "call_status", "recipient_id": CUSTOMER, "call_status": "ringing"}
+    found = calls(
+        {"event": "connect", **sides},
+        {"event": "connect", **turned, "id": "c_2"},
+        ringing,
+        {**ringing, "call_status": "accepted"},
+        {"event": "terminate", "status": "Completed", "duration": 120},
+        {"event": "terminate", "status": "Completed", "id": "c_2"},
+        {"event": "terminate", "status": "Failed", "id": "c_3"},
+    )
+    assert {touch.channel for touch in found} == {"phone"}
+    assert [(touch.type, touch.direction, touch.outcome) for touch in found] == [
+        ("meta_call_connect", "inbound", None),
+        ("meta_call_connect", "outbound", None),
+        ("meta_call_ringing", "outbound", None),
+        ("meta_call_accepted", "outbound", None),
+        ("call_completed", "inbound", "answered"),
+        ("call_missed", "inbound", "no_answer"),
+        ("call_missed", "inbound", "failed"),
+    ]
+    line = ("anonymous_id", "meta-call-c_1")
+    assert people(found[0]) == people(found[2]) == {("facebook", CUSTOMER), line}
+    assert people(found[4]) == {line}
+    assert found[4].duration_s == 120
+    assert len({touch.event_id for touch in found}) == len(found)
+
+
+@pytest.mark.parametrize("answer", ["approve", "reject"])
+def test_an_answer_about_calls_is_of_the_channel_phone(answer: str):
+    """It comes as a messaging event, or as the entry itself."""
+    sides = {"sender": {"id": CUSTOMER}, "recipient": {"id": ACCOUNT}, "timestamp": AT}
+    event = {**sides, "call_permission_reply": {"response": answer}}
+    bare = parse({**event, "id": None})
+    for (touch,) in (parse({"messaging": [event]}), bare):
+        assert (touch.channel, touch.type) == ("phone", "postback_received")
+        assert (touch.outcome, touch.consent, people(touch)) == (
+            answer,
+            {},
+            {("facebook", CUSTOMER)},
+        )
+
+
 # Answers of customers
 
 
