@@ -12,7 +12,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
 from ingest.kit.fields import MARKETING, Payload, identifiers, label, snake_case
 from ingest.kit.mail_addresses import address
@@ -21,8 +21,16 @@ from ingest.kit.mail_providers import is_inbound_service, is_public
 from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Rejection
 
-#: Option: the domains of the company; none: that of the address which received the mail.
-OwnDomains = tuple[Annotated[str, StringConstraints(min_length=1, to_lower=True)], ...]
+
+def _listed(given: object) -> object:
+    return given.replace(",", " ").split() if isinstance(given, str) else given
+
+
+#: Option: the domains of the company, or one; none: that of the address which received the mail.
+OwnDomains = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, to_lower=True)], ...],
+    BeforeValidator(_listed),
+]
 
 #: Action in a report -> type and direction.
 _ACTIONS = {

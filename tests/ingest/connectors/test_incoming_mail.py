@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.connector import Result
+from ingest.testing.values import RELAXED, check_results
 from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
@@ -81,6 +84,8 @@ def test_the_option_names_other_domains(door: str):
     mail = SentMail({"From": "agent@brand-group.example"})
     assert told(opened(door, mail))[0][1] == ["agent@brand-group.example"]
     (refused,) = opened(door, mail, own_domains=["Brand-Group.example"])
+    assert isinstance(refused, Rejection)
+    (refused,) = opened(door, mail, own_domains="brand.example, brand-group.example")
     assert isinstance(refused, Rejection)
     wide = opened(door, SentMail({"From": "a@x.bücher.example"}), own_domains=["bücher.example"])
     assert isinstance(wide[0], Rejection)
@@ -266,3 +271,35 @@ def test_the_subject_is_read_and_the_time_is_that_of_the_mail(door: str):
     if door != "ses":
         assert found.occurred_at is not None
         assert found.occurred_at.isoformat() == "2026-11-20T13:00:10+09:00"
+
+
+REPORTS = [
+    "message/delivery-status",
+    "message/global-delivery-status",
+    "message/feedback-report",
+    "message/disposition-notification",
+    "message/rfc822",
+    "text/plain",
+]
+ODD = st.text(max_size=40) | st.sampled_from(
+    ["a@b.example", "<a@b.example>", '"', "multipart/report; report-type=", "=?utf-8?B?!?=", "\r\n"]
+)
+NAMES = (
+    "From", "Reply-To", "To", "Cc", "Delivered-To", "Auto-Submitted", "Precedence", "List-Id",
+    "Content-Type", "Message-ID", "Date", "Subject", "X-Failed-Recipients",
+)  # fmt: skip
+
+
+@doors
+@RELAXED
+@given(
+    headers=st.dictionaries(st.sampled_from(NAMES), ODD, max_size=6),
+    parts=st.lists(st.tuples(st.sampled_from(REPORTS), ODD), max_size=2),
+)
+def test_whatever_a_stranger_writes_gives_results(
+    door: str, headers: dict[str, str], parts: list[tuple[str, str]]
+):
+    mail = SentMail({"From": CUSTOMER, **headers}, parts)
+    found = opened(door, mail)
+    check_results(found)
+    assert opened(door, mail) == found
