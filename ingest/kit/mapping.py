@@ -18,17 +18,18 @@ from typing import Any, Literal, Protocol
 from ingest.connector import Result
 from ingest.kit.fields import Payload, finish, identifiers, snake_case
 from ingest.kit.mapping_terms import (
+    AUTO,
     ISO,
     ISO_FORMATS,
     NO_CONSENT_WORD,
-    SINCE_1970,
+    UNITS_MS,
     UNKNOWN_TYPE,
     ConsentWords,
     Separators,
     Translation,
     exact,
     read_time,
-    unit_ms,
+    told_format,
     unlisted_type,
 )
 from schemas.rejection import Rejection
@@ -117,13 +118,13 @@ class Time:
             return None
 
     def _read(self, text: str) -> datetime:
-        if self.format in SINCE_1970:
-            number = float(text)
-            milliseconds = number * unit_ms(self.format, number)
+        time_format = told_format(text) if self.format == AUTO else self.format
+        if unit_ms := UNITS_MS.get(time_format):
+            milliseconds = float(text) * unit_ms
             if not EARLIEST_MS <= milliseconds <= LATEST_MS:
                 raise ValueError("out of range")
             return from_ms(round(milliseconds))
-        return read_time(text, self.format, self.zone)
+        return read_time(text, time_format, self.zone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,9 @@ from ingest.kit.fields import MILLISECONDS_FROM, snake_case
 
 #: Formats of a time that is a number since 1970 -> its unit in milliseconds.
 UNITS_MS = {"unix": 1000, "epoch_s": 1000, "unix_ms": 1, "epoch_ms": 1}
-#: The format of a time since 1970 whose size tells the unit: seconds or milliseconds.
-EPOCH = "epoch"
-#: Formats of a time that is a number since 1970.
-SINCE_1970 = frozenset({*UNITS_MS, EPOCH})
+#: The format of a time that tells its own: ISO 8601, or a number since 1970 whose size tells the
+#: unit.
+AUTO = "auto"
 #: Formats of a time that state the same: ISO 8601 as RFC 3339 and Python have it.
 ISO = "rfc3339"
 ISO_FORMATS = frozenset({ISO, "iso8601"})
@@ -41,7 +40,7 @@ _PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 def is_time_format(text: str) -> bool:
     """Return True for a word that is a format, and for a pattern that gives at least the date."""
-    if text in SINCE_1970 or text in ISO_FORMATS:
+    if text in UNITS_MS or text in ISO_FORMATS or text == AUTO:
         return True
     try:
         found = datetime.strptime(_SAMPLE.strftime(text), text)
@@ -50,11 +49,12 @@ def is_time_format(text: str) -> bool:
     return (found.year, found.month) == (_SAMPLE.year, _SAMPLE.month)
 
 
-def unit_ms(time_format: str, number: float) -> int:
-    """Return the unit of a number since 1970 in milliseconds, for a format of SINCE_1970."""
-    if time_format == EPOCH:
-        return 1 if number >= MILLISECONDS_FROM else 1000
-    return UNITS_MS[time_format]
+def told_format(value: object) -> str:
+    """Return the format of a time that tells its own (AUTO)."""
+    number = exact(value)
+    if number is None:
+        return ISO
+    return "epoch_ms" if number >= MILLISECONDS_FROM else "epoch_s"
 
 
 def zone_named(name: object) -> ZoneInfo | None:

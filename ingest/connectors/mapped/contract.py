@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ from ingest.connector import Request
 from ingest.connectors.mapped import catalogue
 from ingest.connectors.mapped.connector import Mapped, MappedOptions
 from ingest.testing.suite import ConnectorSuite
-from ingest.testing.values import RECEIVED_MS, URL, load, posted, with_field
+from ingest.testing.values import MARK, RECEIVED_MS, URL, load, posted, with_field
 
 SIGNATURE = "x-acme-signature"
 SHOP = "x-shop"
@@ -92,6 +93,8 @@ FORM = "application/x-www-form-urlencoded"
 #: Secrets that every scheme takes: base64, as Standard Webhooks has them.
 _SECRETS = ("Zmlyc3Qtc2VjcmV0LTVYdw==", "c2Vjb25kLXNlY3JldC04THE=", "Zm9yZWlnbi0zVHo=")
 _USER = "touchline"
+#: Bytes that are not UTF-8 are kept, as Python's surrogates.
+_BYTES = "surrogateescape"
 
 
 @cache
@@ -113,7 +116,8 @@ class PresetContract(ConnectorSuite):
     scheme: ClassVar[dict[str, Any]]
     #: The form of its bodies: as `body` in a mapping.
     body: ClassVar[Any]
-    # The connector is measured with its own contract.
+    # The connector is measured, and all values are tried, with its own contract.
+    wrong_values: ClassVar = (None, -1, MARK, {"a": MARK})
     test_throughput: ClassVar[None] = None  # type: ignore[assignment]
 
     def make(self, *secrets: str) -> Mapped:
@@ -129,7 +133,12 @@ class PresetContract(ConnectorSuite):
     def signed(self, body: bytes, secret: str, name: str = "") -> Request:
         content_type = "application/json" if self.body in (None, "json") else FORM
         request = posted(body, {"content-type": content_type})
-        return _SIGNERS[self.scheme["scheme"]](request, self.scheme, secret)
+        scheme = {**self.scheme, "id": name or "message"}
+        return _SIGNERS[self.scheme["scheme"]](request, scheme, secret)
+
+    def unsigned(self, request: Request) -> Iterator[Request]:
+        for without in super().unsigned(request):
+            yield without._replace(query="", url=without.url.partition("?")[0])
 
 
 def _hmac_signed(request: Request, scheme: dict[str, Any], secret: str) -> Request:
@@ -137,11 +146,10 @@ def _hmac_signed(request: Request, scheme: dict[str, Any], secret: str) -> Reque
     units = {"epoch_s": str(NOW), "epoch_ms": str(RECEIVED_MS), "rfc3339": "2026-11-20T08:00:00Z"}
     now = units[time.get("format", "epoch_s")]
     text = time.get("signed", "{timestamp}.{body}") if time else scheme.get("signed", "{body}")
-    form = dict(parse_qsl(request.body, keep_blank_values=True)) if "{form}" in text else {}
     parts = {
         "{timestamp}": now.encode(),
         "{body}": request.body,
-        "{form}": b"".join(name + form[name] for name in sorted(form)),
+        "{form}": _sorted_fields(request.body) if "{form}" in text else b"",
         "{url}": request.url.encode(),
         "{method}": b"POST",
     }
@@ -162,6 +170,12 @@ def _hmac_signed(request: Request, scheme: dict[str, Any], secret: str) -> Reque
     return _with(request, {**headers, scheme["header"].lower(): shown})
 
 
+def _sorted_fields(body: bytes) -> bytes:
+    text = body.decode("utf-8", _BYTES)
+    fields = dict(parse_qsl(text, keep_blank_values=True, errors=_BYTES))
+    return "".join(name + fields[name] for name in sorted(fields)).encode("utf-8", _BYTES)
+
+
 def _token_shown(request: Request, scheme: dict[str, Any], secret: str) -> Request:
     if "query" in scheme:
         query = urlencode({scheme["query"]: secret})
@@ -178,8 +192,7 @@ def _basic_shown(request: Request, scheme: dict[str, Any], secret: str) -> Reque
 
 def _standard_signed(request: Request, scheme: dict[str, Any], secret: str) -> Request:
     prefix = scheme.get("prefix", "webhook")
-    # Of the content, so that each payload is a message of its own.
-    name = f"msg_{hashlib.sha256(request.body).hexdigest()[:20]}"
+    name = f"msg_{scheme['id']}"
     signed = f"{name}.{NOW}.".encode() + request.body
     digest = hmac.digest(base64.b64decode(secret), signed, "sha256")
     return _with(
@@ -205,12 +218,19 @@ _SIGNERS = {
 
 
 def _payloads(folder: Path) -> dict[str, Any]:
-    """Return the payloads of a preset: JSON, and forms as the names and values of their fields."""
+    """Return the payloads of a preset: JSON, and forms as the names and values of their fields.
+
+    Each event of a list is a payload of its own.
+    """
     forms = {
         path.stem: dict(parse_qsl(path.read_text(encoding="utf-8").strip(), keep_blank_values=True))
         for path in sorted(folder.glob("*.form"))
     }
-    return {**load(folder), **forms}
+    events: dict[str, Any] = {}
+    for name, value in load(folder).items():
+        parts = [[one] for one in value] if isinstance(value, list) else [value]
+        events |= {f"{name}_{i}" if i else name: part for i, part in enumerate(parts)}
+    return {**events, **forms}
 
 
 def _contract_of(name: str) -> type[PresetContract]:

@@ -6,6 +6,7 @@ is a rejection that names the field of the mapping.
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, NamedTuple
 
 from ingest.connector import Result
@@ -19,7 +20,14 @@ from ingest.connectors.mapped.expressions import (
 from ingest.connectors.mapped.extraction import Extraction
 from ingest.connectors.mapped.leftover import Tree, taken_by, tree
 from ingest.connectors.mapped.rules import MappingRules, PropertiesRule, TouchRule
-from ingest.kit.fields import Payload, derived_id, finish, snake_case
+from ingest.kit.fields import (
+    EVENT_NAMESPACE,
+    LABEL_LENGTH,
+    Payload,
+    derived_id,
+    finish,
+    snake_case,
+)
 from ingest.kit.mapping_terms import UNKNOWN_TYPE, unlisted_type
 from schemas.rejection import Rejection
 
@@ -27,17 +35,22 @@ _NOBODY = "identifiers: none of them is in the event"
 
 
 class Prepared(NamedTuple):
-    """The fields of a rule, and the paths that they leave out of the rest."""
+    """The fields of a rule, and the paths that they leave out of the rest; or a refusal."""
 
     fields: TouchRule
     mapped: Tree
+    is_refusal: bool = False
 
 
 class Conversion:
     """The conversion of a source's events into touchpoints."""
 
     def __init__(self, mapping: MappingRules) -> None:
-        self._rules = [(rule.when, _prepared(mapping.changed_by(rule))) for rule in mapping.rules]
+        self._rules = [
+            (rule.when, _prepared(mapping.changed_by(rule))._replace(is_refusal=rule.reject))
+            for rule in mapping.rules
+        ]
+        self._rules_tell = bool(mapping.taken)
         self._common = _prepared(mapping)
         self._keeps_unknown = mapping.unknown == "keep"
         self._prefix = mapping.prefix
@@ -49,13 +62,15 @@ class Conversion:
             rule = next((one for when, one in self._rules if _is_met(when, event, scope)), None)
         except TooMuchWorkError as error:
             return Rejection("invalid", f"when: {error}", payload())
+        if rule is not None and rule.is_refusal:
+            return Rejection("unsupported", UNKNOWN_TYPE, payload())
         extraction = Extraction(event, scope)
-        fields, mapped = rule or self._common
-        kind = self._type(fields, rule is None and bool(self._rules), extraction, source)
+        fields, mapped, _ = rule or self._common
+        kind = self._type(fields, rule is None and self._rules_tell, extraction, source)
         if kind is None and not extraction.problems:
             return Rejection("unsupported", UNKNOWN_TYPE, payload())
         extracted = extraction.fields(fields, mapped)
-        event_id = extracted["event_id"] or derived_id(event)
+        event_id = _event_id(extracted["event_id"], event)
         touch = {**extracted, "type": kind, "event_id": event_id}
         return finish(touch, extraction.problems, payload, nobody=_NOBODY)
 
@@ -79,6 +94,13 @@ class Conversion:
         if not name and not extraction.problems:
             extraction.problems.append("type: must be text with letters or digits")
         return unlisted_type(word, self._prefix or source) if is_unknown else name
+
+
+def _event_id(stated: str | None, event: dict[str, Any]) -> str:
+    """Return the id of an event: stated, or derived from it; from one that is too long another."""
+    if stated is None:
+        return derived_id(event)
+    return stated if len(stated) <= LABEL_LENGTH else str(uuid.uuid5(EVENT_NAMESPACE, stated))
 
 
 def _is_met(when: Expression, event: dict[str, Any], scope: Scope) -> bool:

@@ -75,7 +75,12 @@ def leading_path(node: Node) -> Path:
 
 
 def read_paths(node: Node) -> Iterator[Path]:
-    """Yield the fields that an expression uses as they are, also in functions and multi-selects."""
+    """Yield the fields that an expression uses as they are, also in functions and multi-selects.
+
+    Of what is digested nothing can be read any more.
+    """
+    if node["type"] == "function_expression" and node["value"] == "digest":
+        return
     path = whole_path(node)
     if path is not None:
         yield path

@@ -1,9 +1,11 @@
 """JMESPath in a mapping: compiled once, of bounded cost, with errors that repeat no value.
 
-Source: https://jmespath.org/specification.html. Two functions are ours, for values outside the
-event: `header('x-event')` and, where a body holds several events, `body('account.id')`. Both return
-text of up to 512 characters, a number or a truth value, otherwise null; their argument must be a
-literal, so that the value can be stored with an event that is refused.
+Source: https://jmespath.org/specification.html. Four functions are ours. `header('x-event')` and,
+where a body holds several events, `body('account.id')` are for values outside the event: they
+return text of up to 512 characters, a number or a truth value, otherwise null; their argument must
+be a literal, so that the value can be stored with an event that is refused. `address(from)` is the
+address in `Ada <ada@example.com>`. `digest([at, url])` is an id of some content: the same for the
+same, and nobody can read the content in it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from ingest.connectors.mapped.expression_analysis import (
     read_paths,
     whole_path,
 )
-from ingest.kit.fields import LABEL_LENGTH
+from ingest.kit.fields import LABEL_LENGTH, derived_id
+from ingest.kit.mail_message import address
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 60
@@ -163,6 +166,14 @@ class _Functions(functions.Functions):
     @functions.signature({"types": ["string"]})
     def _func_header(self, name: str) -> object:
         return scalar(self._headers.get(name.lower()))
+
+    @functions.signature({"types": []})
+    def _func_digest(self, value: Any) -> str:
+        return derived_id({"": value})
+
+    @functions.signature({"types": ["string", "null"]})
+    def _func_address(self, text: str | None) -> str | None:
+        return address(text)
 
     @functions.signature({"types": ["string"]})
     def _func_body(self, path: str) -> object:

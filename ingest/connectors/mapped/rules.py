@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, model_validator
 
 from ingest.connectors.mapped.body import BodyRule
 from ingest.connectors.mapped.expressions import Compiled, Expression, compiled
@@ -144,9 +144,10 @@ class TouchRule(Section):
 
 
 class ConditionalRule(TouchRule):
-    """The fields that differ for events for which `when` holds."""
+    """The fields that differ for events for which `when` holds; or such events are refused."""
 
     when: Compiled
+    reject: StrictBool = False
 
 
 class MappingRules(TouchRule):
@@ -164,11 +165,16 @@ class MappingRules(TouchRule):
     unknown: Literal["keep", "reject"] = "keep"
     prefix: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
 
+    @property
+    def taken(self) -> list[ConditionalRule]:
+        """The rules for events that are not refused."""
+        return [rule for rule in self.rules if not rule.reject]
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.type is None and (not self.rules or any(rule.type is None for rule in self.rules)):
+        if self.type is None and (not self.taken or any(rule.type is None for rule in self.taken)):
             raise ValueError("type is missing: for all events, or in each rule")
-        fields = [self.changed_by(rule) for rule in self.rules] or [self]
+        fields = [self.changed_by(rule) for rule in self.taken] or [self]
         if not all(one.identifiers for one in fields):
             raise ValueError("identifiers are missing: for all events, or in each rule")
         if self.prefix is not None and not snake_case(self.prefix):

@@ -12,13 +12,14 @@ from ingest.connectors.mapped.expressions import ExpressionError, Scope
 from ingest.connectors.mapped.origin import Origin, as_object
 from ingest.kit.fields import Fields
 from ingest.kit.mapping_terms import (
+    AUTO,
     ISO,
     ISO_FORMATS,
-    SINCE_1970,
+    UNITS_MS,
     exact,
     is_time_format,
     read_time,
-    unit_ms,
+    told_format,
     zone_named,
 )
 
@@ -47,7 +48,7 @@ class Time(Origin):
     def _known_format(self) -> Self:
         if not is_time_format(self.format):
             raise ValueError(
-                "format: expected rfc3339, epoch, epoch_s, epoch_ms, or a format of strptime such "
+                "format: expected rfc3339, auto, epoch_s, epoch_ms, or a format of strptime such "
                 "as %Y-%m-%d %H:%M:%S"
             )
         return self
@@ -59,29 +60,29 @@ class Time(Origin):
             if not self.optional:
                 raise ExpressionError("is empty, and should be the time")
             return None
-        if self.format in SINCE_1970:
-            return self._since_1970(value)
+        time_format = told_format(value) if self.format == AUTO else self.format
+        if unit_ms := UNITS_MS.get(time_format):
+            return self._since_1970(value, unit_ms)
         try:
-            return self._zoned(value)
+            return self._zoned(value, time_format)
         except (ValueError, OverflowError):
-            is_iso = self.format in ISO_FORMATS
+            is_iso = time_format in ISO_FORMATS
             expected = "an RFC 3339 time" if is_iso else "a time in its format"
             raise ExpressionError(f"must be {expected}") from None
 
-    def _since_1970(self, value: Any) -> datetime | None:
+    def _since_1970(self, value: Any, unit_ms: int) -> datetime | None:
         if isinstance(value, str) and (number := exact(value)) is not None:
             value = float(number)
         read = Fields({"": value})
-        size = value if isinstance(value, int | float) else 0
-        moment = read.moment("", unit_ms(self.format, size))
+        moment = read.moment("", unit_ms)
         if read.problems:
             raise ExpressionError(read.problems[0].removeprefix(": "))
         return moment
 
-    def _zoned(self, value: object) -> datetime:
+    def _zoned(self, value: object, time_format: str) -> datetime:
         if not isinstance(value, str) or len(value) > _TIME_LENGTH:
             raise ValueError
-        return read_time(value, self.format, self.timezone or UTC).astimezone(UTC)
+        return read_time(value, time_format, self.timezone or UTC).astimezone(UTC)
 
 
 Moment = Annotated[Time, BeforeValidator(as_object("expr"))]

@@ -16,7 +16,6 @@ from ingest.testing.values import (
     RELAXED,
     UNREADABLE,
     UNUSABLE,
-    WRONG,
     check_results,
     places,
     put,
@@ -51,7 +50,7 @@ class BadData(Hooks):
     def test_a_wrong_value_anywhere_is_refused_or_kept_never_an_exception(self) -> None:
         for name, value in self.payloads.items():
             for path in places(value):
-                for wrong in WRONG:
+                for wrong in self.wrong_values:
                     results = self.parse(self.request(put(value, path, wrong), name))
                     check_results(results)
                     assert all(r.payload for r in results if isinstance(r, Rejection)), path

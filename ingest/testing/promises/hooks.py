@@ -12,7 +12,7 @@ from ingest.intake.evaluate import evaluate
 from ingest.intake.limits import Limits
 from ingest.intake.source import ReadableSource
 from ingest.testing.mutations import STAND_IN
-from ingest.testing.values import RECEIVED_MS, accepted, with_field
+from ingest.testing.values import RECEIVED_MS, WRONG, accepted, with_field
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 
@@ -35,6 +35,8 @@ class Hooks:
     signs_time: ClassVar[bool] = False
     #: ISO 3166 region of phone numbers in `payloads` that name no country.
     region: ClassVar[str | None] = None
+    #: Values that are put in place of each value of the payloads.
+    wrong_values: ClassVar[tuple[Any, ...]] = WRONG
     #: Suites of the other forms in which the connector is used, by name: tested with this one.
     variants: ClassVar[Mapping[str, type[Hooks]]] = {}
     #: The company's own accounts in `payloads`, as (kind, value): no touch has one.
