@@ -136,7 +136,7 @@ TYPES = "revenuecat/initial_purchase"
             "unsupported",
         ),
         ("hubspot/contact_life", [("0.subscriptionType", "deal.creation")], "unsupported"),
-        ("hubspot/contact_life", [("0.subscriptionType", "conversation.newMessage")], "unsupported"),
+        ("hubspot/contact_life", [("0.subscriptionType", "conversation.creation")], "unsupported"),
         ("hubspot/generic", [("0.objectTypeId", "0-2")], "unsupported"),
         (
             "hubspot/contact_associations",
