@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -63,6 +63,7 @@ __all__ = [
     "json_bytes",
     "original",
     "secrets",
+    "secrets_among",
     "touchpoint",
 ]
 
@@ -101,6 +102,21 @@ def secrets(value: Secrets) -> tuple[bytes, ...]:
     """Return the secrets as bytes."""
     values = value if isinstance(value, tuple) else (value,)
     return tuple(secret.get_secret_value().encode() for secret in values)
+
+
+def secrets_among(options: object) -> tuple[bytes, ...]:
+    """Return all secrets in the options of a source, those of nested ones too."""
+    if isinstance(options, SecretStr):
+        secret = options.get_secret_value()
+        return (secret.encode(),) if secret else ()
+    inner: Iterable[object] = ()
+    if isinstance(options, BaseModel):
+        inner = (value for _, value in options)
+    elif isinstance(options, tuple | list):
+        inner = options
+    elif isinstance(options, Mapping):
+        inner = options.values()
+    return tuple(secret for one in inner for secret in secrets_among(one))
 
 
 @runtime_checkable
@@ -237,6 +253,8 @@ class WebhookConnector(ABC):
     #: refusal, so that it can be replayed. A name that ends in `-` stands for all that begin with
     #: it. Never a key or a signature.
     reads: ClassVar[tuple[str, ...]] = ("content-type",)
+    #: The secrets among its options, set when it is made: what is kept of a refusal shows none.
+    masked: tuple[bytes, ...] = ()
 
     @abstractmethod
     def verify(self, request: Request, received_ms: int) -> bool:
@@ -279,6 +297,10 @@ class Reader(Protocol):
 
     @property
     def reads(self) -> tuple[str, ...]:
+        """See `WebhookConnector`."""
+
+    @property
+    def masked(self) -> tuple[bytes, ...]:
         """See `WebhookConnector`."""
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
@@ -328,6 +350,8 @@ class BatchConnector(ABC):
     #: repeatedly, `pause_s` seconds after it was read to its end.
     pulls: ClassVar[bool] = False
     pause_s: float = 60.0
+    #: See `WebhookConnector`.
+    masked: tuple[bytes, ...] = ()
 
     @abstractmethod
     def read(

@@ -14,7 +14,13 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from ingest.connector import INTERFACE_VERSION, AnyConnector, BatchConnector, WebhookConnector
+from ingest.connector import (
+    INTERFACE_VERSION,
+    AnyConnector,
+    BatchConnector,
+    WebhookConnector,
+    secrets_among,
+)
 from schemas.errors import TouchlineError
 
 GROUP = "touchline.connectors"
@@ -70,7 +76,9 @@ class Registry:
             model = cls.options.model_validate(dict(options))
             # Constructors are not part of the abstract classes; each takes its own options.
             make = cast(Callable[[Any], AnyConnector], cls)
-            return make(model)
+            made = make(model)
+            made.masked = secrets_among(model)
+            return made
         except ValidationError as error:
             raise ConnectorError(_explain(name, cls, error, options)) from None
         except ValueError as error:

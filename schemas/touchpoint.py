@@ -18,9 +18,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
+
+from schemas.times import EARLIEST_MS, LATEST_MS, to_ms
 
 #: Amounts are exact to this step; finer ones are rounded half to even.
 AMOUNT_STEP = Decimal("0.000001")
@@ -68,6 +71,37 @@ def _currency(value: str) -> str:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), Field(strict=False)]
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
+
+
+def helper_time(value: object) -> datetime | None:
+    """Return a time that only helps to understand an event; None if it cannot be one.
+
+    What is no time, and a time before 1970 or after 2100 (an unset field of Go is the year 1), says
+    nothing, and costs no event.
+    """
+    if value is None:
+        return None
+    try:
+        moment = _MOMENT.validate_python(value)
+    except ValidationError:
+        return None
+    return moment if EARLIEST_MS <= to_ms(moment) <= LATEST_MS else None
+
+
+def _object(value: object) -> object:
+    """Return {} for []: PHP writes an empty object so."""
+    return {} if value == [] else value
+
+
+def _object_or_none(value: object) -> object:
+    return None if value == [] else value
+
+
+_EMPTY_LIST = BeforeValidator(_object)
+_EMPTY_LIST_IS_NONE = BeforeValidator(_object_or_none)
+
+
 Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{3}$"), AfterValidator(_currency)]
 
 
@@ -115,14 +149,15 @@ class Touchpoint(StrictModel):
     direction: Direction = "inbound"
     #: The time of the event; the time of receipt if the source does not state one.
     occurred_at: Moment | None = None
-    #: The time of sending, by the sender's clock: serves to correct a wrong clock.
-    sent_at: Moment | None = None
+    #: The time of sending, by the sender's clock: serves to correct a wrong clock. One that cannot
+    #: be used corrects nothing.
+    sent_at: Annotated[Moment | None, BeforeValidator(helper_time)] = None
     #: Traits learned of the customer; null unsets. Text stays text, other values become JSON text.
-    traits: dict[Label, Any] = Field(default_factory=dict)
+    traits: Annotated[dict[Label, Any], _EMPTY_LIST] = Field(default_factory=dict)
     #: Consent decisions per purpose, for instance {"marketing": true}.
-    consent: dict[Label, bool] = Field(default_factory=dict)
-    campaign: Campaign | None = None
-    value: Value | None = None
+    consent: Annotated[dict[Label, bool], _EMPTY_LIST] = Field(default_factory=dict)
+    campaign: Annotated[Campaign | None, _EMPTY_LIST_IS_NONE] = None
+    value: Annotated[Value | None, _EMPTY_LIST_IS_NONE] = None
     duration_s: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)] | None = None
     outcome: Label | None = None
     #: From -1 (bad) to 1 (good).
@@ -130,7 +165,7 @@ class Touchpoint(StrictModel):
     subject: Text | None = None
     url: Text | None = None
     #: Everything else.
-    properties: dict[str, Any] = Field(default_factory=dict)
+    properties: Annotated[dict[str, Any], _EMPTY_LIST] = Field(default_factory=dict)
     schema_version: Literal[1] = 1
 
     @model_validator(mode="before")
@@ -140,11 +175,12 @@ class Touchpoint(StrictModel):
         if not isinstance(data, dict) or data.keys() <= _KNOWN_FIELDS:
             return data
         unknown = data.keys() - _KNOWN_FIELDS
-        if not isinstance(data.get("properties", {}), dict):
+        given = _object(data.get("properties", {}))
+        if not isinstance(given, dict):
             return data
         known = {name: value for name, value in data.items() if name not in unknown}
         extra = {name: data[name] for name in sorted(unknown, key=str)}
-        return {**known, "properties": {**extra, **data.get("properties", {})}}
+        return {**known, "properties": {**extra, **given}}
 
 
 #: Fields that the gateway sets; a source's own values for them are ignored.

@@ -94,8 +94,9 @@ class _Unread:
 
     reads: tuple[str, ...] = ()
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, connector: BatchConnector) -> None:
+        self.name = connector.name
+        self.masked = connector.masked
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Return no results."""
@@ -178,7 +179,7 @@ class SourceReader:
                 else evaluate_touchpoint(one, source.policy, source.plan, now)
                 for one in found
             ]
-            origins = Origins(source.name, _Unread(connector.name), _NOTHING)
+            origins = Origins(source.name, _Unread(connector), _NOTHING)
             yield EvaluatedRow(results, position, "", now, origins)
 
     def _evaluate_row(self, source: ReadableSource, row: Row, received_ms: int) -> EvaluatedRow:

@@ -51,7 +51,7 @@ class Access:
         response.headers.update(self._cors.of(request))
         seconds = self._ports.monotonic() - started
         resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "unknown"
+        route = resource.canonical.rstrip("/") if resource is not None else "unknown"
         self._ports.metrics.request(route, _method(request), response.status, seconds)
         log.info(
             "request",

@@ -39,10 +39,21 @@ def make_app(
     access = Access(config, ports, CorsHeaders(known.protocols, sources))
     app = web.Application(middlewares=[access.middleware()])
     for protocol in known.protocols:
-        app.router.add_routes(KeyedPaths(protocol, pipeline, verification).routes())
-    app.router.add_routes(Hooks(pipeline, verification).routes())
+        app.router.add_routes(_with_slash(KeyedPaths(protocol, pipeline, verification).routes()))
+    app.router.add_routes(_with_slash(Hooks(pipeline, verification).routes()))
     app.router.add_routes(health.routes())
     return app
+
+
+def _with_slash(routes: list[web.RouteDef]) -> list[web.RouteDef]:
+    """Return the routes, with the same paths with a slash at their end: senders write both."""
+    declared = {(route.method, route.path) for route in routes}
+    with_slash = [
+        web.RouteDef(route.method, f"{route.path}/", route.handler, route.kwargs)
+        for route in routes
+        if not route.path.endswith("/") and (route.method, f"{route.path}/") not in declared
+    ]
+    return [*routes, *with_slash]
 
 
 async def run_gateway(

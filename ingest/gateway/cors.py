@@ -48,7 +48,7 @@ class _Family:
         self, protocol: KeyedProtocol, declared: Declaration, sources: Sequence[Source]
     ) -> None:
         fixed = [path.partition("{") for path in protocol.paths()]
-        self._paths = frozenset(start for start, name, _ in fixed if not name)
+        self._paths = frozenset(start.rstrip("/") for start, name, _ in fixed if not name)
         #: Beginnings of paths with a name in them. An error on any path below them is readable.
         self._beginnings = tuple(start for start, name, _ in fixed if name)
         self.headers = {
@@ -61,7 +61,7 @@ class _Family:
         self.origins = _together(s for s in sources if s.connector.name == protocol.name)
 
     def has(self, path: str) -> bool:
-        return path in self._paths or path.startswith(self._beginnings)
+        return path.rstrip("/") in self._paths or path.startswith(self._beginnings)
 
 
 class CorsHeaders:

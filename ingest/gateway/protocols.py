@@ -123,8 +123,8 @@ def _check_paths(protocols: Sequence[KeyedProtocol]) -> None:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Return True if some path is both."""
-    parts, others = one.split("/"), other.split("/")
+    """Return True if some path is both; a slash at its end makes no difference."""
+    parts, others = one.rstrip("/").split("/"), other.rstrip("/").split("/")
     return len(parts) == len(others) and all(
         a == b or a.startswith("{") or b.startswith("{") for a, b in zip(parts, others, strict=True)
     )

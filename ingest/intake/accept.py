@@ -26,6 +26,11 @@ from schemas.violation import Violations
 
 #: A client clock that is wrong by more than this is corrected.
 CLOCK_TOLERANCE_MS = 5 * MINUTE_MS
+#: A clock that is wrong by more than this may be no clock: what was sent as the time of sending is
+#: then used only if a possible time comes of it.
+_IMPROBABLE_CLOCK_MS = 366 * DAY_MS
+#: Stands for a character that was lost, half of an emoji for instance.
+_LOST = "\ufffd"
 #: A touch may be this far ahead of the time of receipt.
 FUTURE_LIMIT_MS = DAY_MS
 #: Largest row: it fits into one Kafka record, and into a record batch of the later stages.
@@ -82,17 +87,10 @@ def accept(
     identifiers = source.policy.normalize_all(
         [(i.kind, i.value) for i in touch.identifiers], source.region
     )
-    if not identifiers:
-        return refuse(
-            "no_identifier",
-            "identifiers: none is left that names a customer; send at least one, for instance "
-            '{"kind": "customer_id", "value": "..."} or {"kind": "email", "value": "..."}',
-        )
     occurred_ms = occurred(touch, received_ms)
-    if not EARLIEST_MS <= occurred_ms <= LATEST_MS:
-        return refuse("invalid_time", "occurred_at: the year must be from 1970 to 2100")
-    if occurred_ms > received_ms + FUTURE_LIMIT_MS:
-        return refuse("invalid_time", "occurred_at: is more than 24 hours in the future")
+    problem = _problem(touch, identifiers, occurred_ms, received_ms)
+    if problem is not None:
+        return refuse(*problem)
     try:
         value = encode(_row(touch, source, identifiers, occurred_ms, received_ms))
     except (UnicodeEncodeError, OverflowError, TypeError, RecursionError):
@@ -106,6 +104,37 @@ def accept(
     return Accepted(touch.event_id, identifier_id(*lead).encode(), value)
 
 
+def _problem(
+    touch: Touchpoint, identifiers: list[Identifier], occurred_ms: int, received_ms: int
+) -> tuple[Reason, str] | None:
+    """Return why the ids or the time of a touchpoint cannot be accepted; None if they can."""
+    lost = _lost_character(touch)
+    if lost is not None:
+        return "invalid", lost
+    if not identifiers:
+        return (
+            "no_identifier",
+            "identifiers: none is left that names a customer; send at least one, for instance "
+            '{"kind": "customer_id", "value": "..."} or {"kind": "email", "value": "..."}',
+        )
+    if not EARLIEST_MS <= occurred_ms <= LATEST_MS:
+        return "invalid_time", "occurred_at: the year must be from 1970 to 2100"
+    if occurred_ms > received_ms + FUTURE_LIMIT_MS:
+        return "invalid_time", "occurred_at: is more than 24 hours in the future"
+    return None
+
+
+def _lost_character(touch: Touchpoint) -> str | None:
+    """Say which id has lost a character: two ids that differ in it alone would become one."""
+    if _LOST in touch.event_id:
+        name = "event_id"
+    else:
+        name = next((one.kind for one in touch.identifiers if _LOST in one.value), "")
+    if not name:
+        return None
+    return f"{name}: has lost a character (U+FFFD, or half of a surrogate pair); send the whole id"
+
+
 def _uncarried(touch: Touchpoint) -> str:
     """Say what of a touchpoint no JSON can carry."""
     for name, given in (("traits", touch.traits), ("properties", touch.properties)):
@@ -116,16 +145,25 @@ def _uncarried(touch: Touchpoint) -> str:
 
 
 def occurred(touch: Touchpoint, received_ms: int) -> int:
-    """Return the time of the touch, ms: as stated, corrected by a client clock that is far off."""
+    """Return the time of the touch, ms: as stated, corrected by a client clock that is far off.
+
+    A time of sending that cannot be one corrects nothing: it is there to help.
+    """
     if touch.occurred_at is None:
         return received_ms
     stated = to_ms(touch.occurred_at)
     if touch.sent_at is None:
         return stated
     sent = to_ms(touch.sent_at)
-    if abs(received_ms - sent) > CLOCK_TOLERANCE_MS:
-        return received_ms - (sent - stated)
-    return stated
+    wrong_by = abs(received_ms - sent)
+    if wrong_by <= CLOCK_TOLERANCE_MS:
+        return stated
+    corrected = received_ms - (sent - stated)
+    if wrong_by > _IMPROBABLE_CLOCK_MS and not (
+        EARLIEST_MS <= corrected <= min(LATEST_MS, received_ms + FUTURE_LIMIT_MS)
+    ):
+        return stated
+    return corrected
 
 
 def _row(

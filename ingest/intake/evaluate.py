@@ -74,8 +74,12 @@ def rejection_message(
     max_kept_bytes: int,
 ) -> Message:
     """Return the record of a rejection; a large payload is cut to the start that Kafka accepts."""
-    rejection = replace(rejection, detail=printable(rejection.detail))
     origin = origins.of(rejection)
+    rejection = replace(
+        rejection,
+        detail=printable(rejection.detail),
+        payload=origins.masked(rejection.payload),
+    )
     size = len(rejection.payload)
     if size > max_kept_bytes:
         detail = f"{rejection.detail} (kept: the first {max_kept_bytes} of {size} bytes)"

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import structlog
 
 from ingest.connector import Reader, Request
+from ingest.intake.masking import masked
 from schemas.error_location import error_location
 from schemas.rejection import Form, Origin, Rejection
 
@@ -106,7 +107,17 @@ class Origins:
         return self._made("", context) if alone is None else self._made("event", alone)
 
     def _made(self, form: Form, context: ReplayContext) -> Origin:
-        return Origin(form, self._source, self._connector.name, context.text())
+        shown = ReplayContext(
+            context.path,
+            context.headers,
+            self.masked(context.before),
+            self.masked(context.after),
+        )
+        return Origin(form, self._source, self._connector.name, shown.text())
+
+    def masked(self, content: bytes) -> bytes:
+        """Return what may be kept of some bytes: those without the secrets of the source."""
+        return masked(content, self._connector.masked)
 
     def _headers(self) -> Iterator[tuple[str, str]]:
         for name, value in self._request.headers.items():

@@ -140,6 +140,14 @@ class Fields:
             if name in names and isinstance(value, dict):
                 yield name, Fields(value, f"{self._where}{name}.", self.problems)
 
+    def aside(self, name: str) -> Fields:
+        """Return the fields of the object in a field that only helps to understand the event.
+
+        Whatever is wrong with it, or in it, costs nothing and reads as absent.
+        """
+        value = self._values.get(name)
+        return Fields(value if isinstance(value, dict) else {}, f"{self._where}{name}.")
+
     def wrong(self, name: str, expected: str) -> None:
         """Record that a field is not what was expected."""
         self.problems.append(f"{self._where}{name}: {expected}")
@@ -176,11 +184,11 @@ class Fields:
         return text
 
     def object(self, name: str) -> dict[str, Any]:
-        """Return a field with an object; empty if absent."""
+        """Return a field with an object; empty if absent. PHP writes an empty object as []."""
         value = self._values.get(name)
         if isinstance(value, dict):
             return value
-        if value is not None:
+        if value is not None and value != []:
             self.wrong(name, "must be an object")
         return {}
 

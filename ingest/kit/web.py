@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from ingest.connector import Reply
 from ingest.kit.fields import Fields, label, snake_case
 from schemas.event_types import COMMERCE_TYPES, EVENT_TYPES
 from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
@@ -19,6 +21,16 @@ COMMERCE = COMMERCE_TYPES | {
     "coupon_entered", "coupon_applied", "coupon_denied", "coupon_removed",
 }  # fmt: skip
 TYPE_LENGTH = 128
+#: The answer to an event in the address of a picture: a transparent GIF of one pixel.
+GIF = Reply(
+    200,
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,"
+    b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;",
+    "image/gif",
+)
+#: Headers of that answer: a picture from a cache is an event that is not heard of.
+UNCACHED = {"Cache-Control": "no-cache, no-store, must-revalidate"}
+_URL_SAFE = str.maketrans("+/ ", "-_-")
 _UTM = {
     "utm_campaign": "name",
     "utm_source": "source",
@@ -26,6 +38,18 @@ _UTM = {
     "utm_term": "term",
     "utm_content": "content",
 }
+
+
+def base64_of(text: str) -> bytes:
+    """Return the bytes in base64 or base64url, padded or not; nothing if it is invalid.
+
+    In a query a plus sign may have become a space.
+    """
+    bare = text.strip().rstrip("=").translate(_URL_SAFE)
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return b""
 
 
 def own_type(provider: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""JSON with values that cannot be used: marked, kept as they came, never published."""
+"""Values that cannot be used: marked where they are, kept as they came, never published."""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ from ingest.kit.fields import (
 from ingest.kit.keyed import Answers, Cors, KeyedWebhook, Route, Unauthorized
 from ingest.kit.signing import RequiredSecrets
 from ingest.kit.web import (
+    GIF,
     TYPE_LENGTH,
+    UNCACHED,
     campaign_of,
     channel_of,
     is_amount,
@@ -94,13 +96,6 @@ AppIds = Annotated[
 ]
 
 
-#: A transparent GIF of one pixel.
-_GIF = Reply(
-    200,
-    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,"
-    b"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;",
-    "image/gif",
-)
 #: As the trackers expect Snowplow's collector to answer; no cookie is set. Source:
 #: https://docs.snowplow.io/docs/api-reference/stream-collector/
 _ROUTES = tuple(
@@ -108,13 +103,7 @@ _ROUTES = tuple(
     for prefix in ("", f"{KEY_PATH}{{key}}")
     for route in (
         Route(POST_PATH, POST_PATH, reply=Reply(200, b"ok")),
-        Route(
-            PIXEL_PATH,
-            PIXEL_PATH,
-            "GET",
-            _GIF,
-            {"Cache-Control": "no-cache, no-store, must-revalidate"},
-        ),
+        Route(PIXEL_PATH, PIXEL_PATH, "GET", GIF, UNCACHED),
     )
 )
 _CORS = Cors(("GET", "POST", "OPTIONS"), ("Content-Type", "SP-Anonymous"), credentials=True)

@@ -7,14 +7,13 @@ base64url; entities ("contexts") are in `co` or `cx`.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ingest.kit.fields import MARKETING, Fields, decode, label, snake_case
-from ingest.kit.web import channel_of, own_type, value_of
+from ingest.kit.web import base64_of, channel_of, own_type, value_of
 from ingest.loose_json import damage
 
 #: Prefix of the vendor of Snowplow's own schemas; any other is the company's own.
@@ -123,7 +122,7 @@ def _embedded(read: Fields, plain: str, encoded: str) -> Fields | None:
         text = read.text(name)
         if text is None:
             continue
-        found = decode(text.encode("utf-8", "replace") if name == plain else _decoded(text))
+        found = decode(text.encode("utf-8", "replace") if name == plain else base64_of(text))
         unusable = damage(found, name)
         if unusable is not None:
             read.problems.append(f"{name}.{unusable}")
@@ -133,15 +132,6 @@ def _embedded(read: Fields, plain: str, encoded: str) -> Fields | None:
         form = "JSON" if name == plain else "JSON in base64"
         read.wrong(name, f"must be a self-describing object of {form}")
     return None
-
-
-def _decoded(text: str) -> bytes:
-    """Decode base64url, with padding or without; return nothing if it is invalid."""
-    bare = text.rstrip("=").replace("+", "-").replace("/", "_")
-    try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        return b""
 
 
 def _event(read: Fields) -> Thing | None:

@@ -15,7 +15,7 @@ Capture = pytest.CaptureFixture[str]
 EVERY = (
     "From an example to live data",
     "Several kinds of events: Calendly",
-    "Standard Webhooks: Resend",
+    "Presets",
 )
 
 

@@ -21,17 +21,17 @@ from tests.ingest.connectors.mapped.page import last_files
 
 TYPEFORM = last_files("From an example to live data")
 CALENDLY = last_files("Several kinds of events: Calendly")
-RESEND = last_files("Standard Webhooks: Resend")
+RESEND = last_files("Presets")
 
 
 def source(files: dict[str, str], *secrets: str) -> Mapped:
     """The source of a page's `touchline.yaml`, with these secrets."""
     (options,) = mapping(files["touchline.yaml"])["sources"].values()
-    rules = options["mapping"]
-    if isinstance(rules, str):
-        rules = mapping(files[rules])
-    signature = {**options["signature"], "secret": list(secrets)}
-    return Mapped(MappedOptions.model_validate({"signature": signature, "mapping": rules}))
+    given = {name: value for name, value in options.items() if name != "connector"}
+    if isinstance(given.get("mapping"), str):
+        given["mapping"] = mapping(files[given["mapping"]])
+    given["signature"] = {**given["signature"], "secret": list(secrets)}
+    return Mapped(MappedOptions.model_validate(given))
 
 
 class TestMapped(MappedContract):
