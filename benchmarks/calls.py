@@ -117,7 +117,7 @@ def _touchpoint(customer: int, now_ms: int, rng: random.Random) -> dict[str, Any
     channel, event_type = rng.choice(_TYPES)
     identifiers = [{"kind": "customer_id", "value": f"c{customer}"}]
     if channel == "phone":
-        identifiers.append({"kind": "phone", "value": f"+8190{customer:08d}"})
+        identifiers.append({"kind": "phone", "value": f"+81901{customer:07d}"})
     elif channel == "web":
         identifiers.append({"kind": "anonymous_id", "value": f"browser-{customer}"})
     else:

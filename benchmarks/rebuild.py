@@ -113,7 +113,7 @@ class Customers:
         if rng.random() < 0.3:
             named.append(("email", f"c{customer}@example.com"))
         if rng.random() < 0.1:
-            named.append(("phone", f"+8190{customer:08}"))
+            named.append(("phone", f"+81901{customer:07}"))
         return [*named, browser]
 
     def _link(self, lead: Identifier, other: Identifier, event_id: str, at_ms: int) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ingest import loose_json
+from ingest.multipart_form import FormPart, decode_multipart
 from schemas.rejection import Rejection
 
 #: Most fields of a form.
@@ -56,6 +57,12 @@ class Request(_Parts):
         """
         return decode_form(self.body)
 
+    @cached_property
+    def multipart(self) -> tuple[FormPart, ...] | Rejection:
+        """The fields and files of the multipart form in the body, or an `unreadable` rejection."""
+        content_type = self.headers.get("content-type", "")
+        return decode_multipart(content_type, self.body, MAX_FORM_FIELDS)
+
     @property
     def is_damaged(self) -> bool:
         """Say if the JSON that was decoded holds a value that cannot be used (`loose_json`)."""
@@ -70,6 +77,8 @@ class Request(_Parts):
         copy = super()._replace(**changes)
         if copy.body is self.body:
             copy.__dict__.update(self.__dict__)
+            if copy.headers is not self.headers:
+                copy.__dict__.pop("multipart", None)
         return copy
 
     def forget(self) -> None:

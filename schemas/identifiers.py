@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-import phonenumbers
-from email_validator import EmailNotValidError, validate_email
+from schemas.email_addresses import email_address
+from schemas.phone_numbers import phone_number
 
 #: The id that stands for no person.
 NOBODY = str(uuid.UUID(int=0))
@@ -86,13 +86,6 @@ BLOCKED_VALUES = frozenset(
 )  # fmt: skip
 _ZEROS = re.compile(r"[\W_]*0[\W_0]*")
 _NO_REPLY = re.compile(r"(no|do[-_.]?not)[-_.]?reply@.*")
-#: Matches an address that needs no Unicode, no quotes and no Punycode: its ASCII letters are its
-#: bytes.
-_PLAIN_EMAIL = re.compile(
-    r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@((?!.*xn--)[a-z0-9.-]+)",
-    re.ASCII | re.IGNORECASE,
-)
-_MAX_EMAIL_LENGTH = 254
 
 
 @dataclass(frozen=True)
@@ -213,47 +206,10 @@ def _identifier(
 
 def _normal(kind: str, value: str, region: str | None) -> str | None:
     if kind == "email":
-        return _email(value)
+        return email_address(value)
     if kind == "phone":
-        return _phone(value, region)
+        return phone_number(value, region)
     text = unicodedata.normalize("NFC", value).strip()
     if kind in ("x", "instagram"):
         text = text.removeprefix("@").lower()
     return text or None
-
-
-def _email(value: str) -> str | None:
-    text = unicodedata.normalize("NFKC", value).strip()
-    if len(text) <= _MAX_EMAIL_LENGTH and (plain := _PLAIN_EMAIL.fullmatch(text)):
-        domain = _plain_domain(plain[1])
-        return domain and f"{text[: plain.start(1)].lower()}{domain}"
-    return _validated(text)
-
-
-@lru_cache(maxsize=4096)
-def _plain_domain(domain: str) -> str | None:
-    """Return the library's normal form of a domain; cached, because customers share few of them."""
-    address = _validated(f"a@{domain}")
-    return address and address[2:]
-
-
-def _validated(text: str) -> str | None:
-    try:
-        parsed = validate_email(text, check_deliverability=False, globally_deliverable=False)
-    except EmailNotValidError:
-        return None
-    domain = parsed.ascii_domain.lower()
-    if "." not in domain:
-        return None
-    return f"{parsed.local_part.lower()}@{domain}"
-
-
-def _phone(value: str, region: str | None) -> str | None:
-    text = unicodedata.normalize("NFKC", value).strip()
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -39,7 +39,7 @@ PROCESSORS_ROOMS = {
 #: Room of ingest -> the other rooms and modules of ingest that it may import.
 INGEST_ROOMS = {
     "publishing": set(),
-    "kit": {"connector", "loose_json", "request"},
+    "kit": {"connector", "loose_json", "multipart_form", "request"},
     "intake": {"connector", "loose_json", "request", "publishing"},
     "connectors": {"connector", "loose_json", "request", "kit"},
     "files": {"connector", "kit", "intake", "publishing"},
@@ -50,6 +50,7 @@ INGEST_ROOMS = {
 CONTRACTS = "testing"
 #: A foreign package -> the only places (file or folder) that may import it.
 RESERVED = {
+    "multipart": ("ingest/multipart_form.py",),
     "faust": ("processors/engine", "deploy/runtime/worker.py"),
     "mode": ("processors/engine", "deploy/runtime/worker.py"),
     "rocksdict": ("processors/engine",),
@@ -141,14 +142,21 @@ def test_every_room_of_ingest_is_known():
     folders = {path.parent.name for path in (ROOT / "ingest").glob("*/__init__.py")}
     assert folders == set(INGEST_ROOMS)
     modules = {path.stem for path in (ROOT / "ingest").glob("*.py")}
-    assert modules == {"__init__", "connector", "loose_json", "registry", "request"}
+    assert modules == {
+        "__init__",
+        "connector",
+        "loose_json",
+        "multipart_form",
+        "registry",
+        "request",
+    }
 
 
 def test_the_interface_of_connectors_imports_no_room():
-    for name in ("connector.py", "loose_json.py", "request.py", "registry.py"):
+    for name in ("connector.py", "loose_json.py", "multipart_form.py", "request.py", "registry.py"):
         found = {name for _, name in imported_names(ROOT / "ingest" / name)}
         ours = {name.split(".")[1] for name in found if name.startswith("ingest.")}
-        assert ours <= {"connector", "loose_json", "request"}
+        assert ours <= {"connector", "loose_json", "multipart_form", "request"}
 
 
 @pytest.mark.parametrize("library", RESERVED)

@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from schemas.phone_numbers import phone_number
+
 FIRST_NAMES = (
     "Aiko", "Alice", "Amir", "Ana", "Ben", "Chloé", "Daniel", "Emi", "Felix", "Grace", "Haruka",
     "Hugo", "Ines", "Jun", "Kenji", "Lena", "Marco", "Mei", "Nora", "Omar", "Paula", "Ravi",
@@ -24,7 +26,7 @@ LAST_NAMES = (
 )  # fmt: skip
 EMAIL_DOMAINS = ("example.com", "example.net", "example.org")
 #: Area codes in use; with the 100 fictional numbers of each there are enough for everybody.
-AREA_CODES = tuple(code for code in range(201, 990) if code % 100 != 11 and code // 10 % 10 != 9)
+AREA_CODES = tuple(code for code in range(201, 990) if phone_number(f"+1{code}5550100", None))
 
 
 @dataclass(slots=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import StringConstraints
 
-from ingest.kit.fields import MARKETING, label, snake_case
+from ingest.kit.fields import MARKETING, identifiers, label, snake_case
 from ingest.kit.mail_addresses import address
 from ingest.kit.mail_message import DELIVERY_STATUS, DISPOSITION, FEEDBACK, Mail, Receiver
 from ingest.kit.mail_providers import is_inbound_service, is_public
@@ -39,6 +40,8 @@ _DELIVERED_TO = ("Delivered-To", "X-Original-To", "X-Forwarded-For")
 #: Headers of the one who wrote a mail, the first that names somebody else than the company counts.
 #: Google Groups puts itself into From, and the writer into the last.
 _WRITERS = ("From", "Reply-To", "X-Original-From")
+#: Longer ids are shortened to a digest.
+_ID_LENGTH = 400
 _POLICY = IdentityPolicy()
 
 
@@ -91,31 +94,41 @@ class MailTouch(NamedTuple):
     """A touch that a mail is, as far as the mail itself tells.
 
     `number`: that of the receiver, in a report on several. `nobody`: the detail of the refusal if
-    there is no customer; `own`: the mail names only the company.
+    there is no customer, None if no sender is named; `own`: the mail names only the company.
     """
 
     type: str
     direction: str
     customer: str | None
-    nobody: str
+    nobody: str | None
     own: bool = False
     number: int | None = None
     outcome: str | None = None
     status: str = ""
 
-    @property
-    def consent(self) -> dict[str, bool]:
-        """The decision that it is."""
-        return {MARKETING: False} if self.type == "email_complained" else {}
+    def fields(self, mail_id: str | None) -> dict[str, Any]:
+        """Return the fields of a touchpoint that it decides, by the id of the mail."""
+        several = mail_id is not None and self.number is not None
+        return {
+            "event_id": f"{mail_id}:{self.number}" if several else mail_id,
+            "channel": "email",
+            "type": self.type,
+            "direction": self.direction,
+            "identifiers": identifiers(("email", self.customer)),
+            "outcome": self.outcome,
+            "consent": {MARKETING: False} if self.type == "email_complained" else {},
+        }
 
     @property
     def properties(self) -> dict[str, Any]:
         """The status code of a report."""
         return {"status": label(self.status)} if self.status else {}
 
-    def event_id(self, whole: str) -> str:
-        """Return the id of the touch by that of the mail."""
-        return whole if self.number is None else f"{whole}:{self.number}"
+
+def event_id_of(message_id: str) -> str:
+    """Return the event id of a mail: its Message-ID, in a length that can be stored."""
+    text = message_id.encode("utf-8", "replace").decode()
+    return text if len(text) <= _ID_LENGTH else sha256(text.encode()).hexdigest()
 
 
 def touches(mail: Mail, own: Own, provider: str) -> Iterator[MailTouch]:
@@ -134,7 +147,7 @@ def touches(mail: Mail, own: Own, provider: str) -> Iterator[MailTouch]:
         kind = "email_auto_generated"
     named = [one for name in _WRITERS for one in mail.addresses(name)]
     writer = next((one for one in named if one not in own), None)
-    nobody = "From: is an address of the company's own domain" if named else "From: names no sender"
+    nobody = "From: is an address of the company's own domain" if named else None
     yield MailTouch(kind, "inbound", writer, nobody, own=bool(named))
 
 

@@ -70,6 +70,14 @@ def whole(text: str) -> str:
         return text.encode("utf-8", "replace").decode()
 
 
+def decoded_text(data: bytes, charset: str) -> str:
+    """Return bytes in a charset that a stranger named as text."""
+    try:
+        return whole(data.decode(charset, "replace"))
+    except (LookupError, ValueError):
+        return data.decode("utf-8", "replace")
+
+
 def _decoded_words(words: str) -> str:
     try:
         return whole(str(make_header(decode_header(words))))

@@ -12,9 +12,16 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from typing import Self
+from typing import Any, Self
 
-from ingest.kit.mail_addresses import ADDRESS_LENGTH, LONGEST, address, decoded, mailboxes, whole
+from ingest.kit.mail_addresses import (
+    ADDRESS_LENGTH,
+    LONGEST,
+    address,
+    decoded,
+    decoded_text,
+    mailboxes,
+)
 from ingest.kit.mail_reports import (
     DELIVERY_STATUS,
     DISPOSITION,
@@ -23,6 +30,8 @@ from ingest.kit.mail_reports import (
     Receiver,
     receivers,
     report_kind,
+    report_part,
+    report_text,
 )
 from schemas.times import from_ms
 
@@ -41,6 +50,7 @@ __all__ = [
 #: Most characters of an incoming message's text that are kept.
 TEXT_LENGTH = 50_000
 _MOST_RECEIVERS = 50
+_MOST_HEADERS = 500
 #: Most parts of a message that are searched.
 _MOST_PARTS = 100
 #: Senders that are programs of the mail system.
@@ -65,35 +75,43 @@ class Mail:
         self._message = message_from_bytes(data, policy=UNCHANGED)
 
     @classmethod
-    def of(
-        cls, headers: Iterable[tuple[str, str]], parts: Iterable[tuple[str, bytes]] = ()
-    ) -> Self:
-        """Return the e-mail that a provider took apart: its headers, and (media type, content) of
-        its parts, of which only those of reports are kept.
+    def of(cls, headers: Iterable[tuple[str, str]], reports: Iterable[Message] = ()) -> Self:
+        """Return the e-mail that a provider took apart, of its headers and the parts of a report.
 
-        Of equal names the first one counts. A report is known by its parts too, as some providers
-        leave out Content-Type.
+        Of equal names the first counts. A report is known by its parts too, as some providers leave
+        out Content-Type.
         """
         mail = cls(b"")
         message = mail._message
         for name, value in headers:
             message[name] = value
-        reports = [
-            (kind, media_type, content)
-            for media_type, content in parts
-            if (kind := report_kind(media_type)) is not None
-        ]
-        if reports and "content-type" not in message:
-            message["Content-Type"] = f"multipart/report; report-type={reports[0][0]}"
-        if reports:
-            heads = (f"Content-Type: {media_type}\r\n\r\n".encode() for _, media_type, _ in reports)
-            message.set_payload(
-                [
-                    message_from_bytes(head + content, policy=UNCHANGED)
-                    for head, (_, _, content) in zip(heads, reports, strict=True)
-                ]
-            )
+        parts: list[Message | str] = []
+        for report in reports:
+            if "content-type" not in message:
+                kind = report_kind(report.get_content_type())
+                message["Content-Type"] = f"multipart/report; report-type={kind}"
+            parts.append(report)
+        if parts:
+            message.set_payload(parts)
         return mail
+
+    @classmethod
+    def of_json(cls, value: dict[str, Any]) -> Self:
+        """Return the e-mail that `as_json` has written; what is wrong in it is left out."""
+        pairs = [
+            [pair for pair in value.get(name) or [] if _is_pair(pair)]
+            if isinstance(value.get(name), list)
+            else []
+            for name in ("headers", "reports")
+        ]
+        reports = (report_part(kind, text.encode("utf-8", "replace")) for kind, text in pairs[1])
+        return cls.of(pairs[0], (report for report in reports if report is not None))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the headers and the reports in it, as JSON can carry them."""
+        headers = [[name, str(value)[:LONGEST]] for name, value in self._message.items()]
+        reports = [[one.get_content_type(), report_text(one)] for one in self.reports()]
+        return {"headers": headers[:_MOST_HEADERS], "reports": reports}
 
     def raw(self, name: str) -> str:
         """Return a header as it is, on one line; '' if there is none."""
@@ -160,9 +178,13 @@ class Mail:
         sender = self.address("From") or ""
         return sender.partition("@")[0].lower() in _SYSTEMS
 
+    def reports(self) -> list[Message]:
+        """Return its parts that are reports. Needs the whole message."""
+        return [part for part in self._parts() if report_kind(part.get_content_type())]
+
     def receivers(self) -> list[Receiver]:
         """Return the receivers that a report is about. Needs the whole message."""
-        found = list(receivers(self._parts()))
+        found = list(receivers(self.reports()))
         if not found:
             # As Exim and Gmail say it in the header.
             found = [Receiver(one, "failed") for one in self.addresses("X-Failed-Recipients")]
@@ -174,7 +196,8 @@ class Mail:
             if part.get_content_type() == "text/plain" and not part.is_multipart():
                 payload = part.get_payload(decode=True)
                 if isinstance(payload, bytes):
-                    return _text(payload, part.get_content_charset() or "utf-8")[:most].strip()
+                    charset = part.get_content_charset() or "utf-8"
+                    return decoded_text(payload, charset)[:most].strip()
         return ""
 
     def _parts(self) -> Iterator[Message]:
@@ -192,12 +215,9 @@ class Mail:
         return self.raw("Precedence").lower()
 
 
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)
+
+
 def _id(text: str) -> str | None:
     return text.strip().removeprefix("<").removesuffix(">").strip() or None
-
-
-def _text(data: bytes, charset: str) -> str:
-    try:
-        return whole(data.decode(charset, "replace"))
-    except LookupError:
-        return data.decode("utf-8", "replace")

@@ -10,7 +10,7 @@ import base64
 import quopri
 import re
 from collections.abc import Callable, Iterable, Iterator
-from email import message_from_string
+from email import message_from_bytes, message_from_string
 from email.message import Message
 from email.policy import Compat32
 from typing import NamedTuple
@@ -55,17 +55,24 @@ def report_kind(content_type: str) -> str | None:
 
     Those of RFC 6533, whose names begin with global-, are the same kinds.
     """
-    main, _, subtype = content_type.lower().partition("/")
+    main, _, subtype = content_type.partition(";")[0].strip().lower().partition("/")
     kind = subtype.removeprefix("global-")
     return kind if main == "message" and kind in _READERS else None
+
+
+def report_part(media_type: str, content: bytes) -> Message | None:
+    """Return a part of a mail that a provider took apart, if it is a report."""
+    if report_kind(media_type) is None:
+        return None
+    head = b"Content-Type: %s\r\n\r\n" % media_type.encode("ascii", "replace")
+    return message_from_bytes(head + content, policy=UNCHANGED)
 
 
 def receivers(parts: Iterable[Message]) -> Iterator[Receiver]:
     """Yield the receivers that the parts of a report name, each once."""
     found: dict[Receiver, None] = {}
     for part in parts:
-        kind = report_kind(part.get_content_type())
-        if kind is not None:
+        if (kind := report_kind(part.get_content_type())) is not None:
             for block in _blocks(part):
                 found.update(dict.fromkeys(_READERS[kind](block)))
     yield from found
@@ -107,22 +114,31 @@ _READERS: dict[str, Callable[[Message], Iterator[Receiver]]] = {
 
 def _blocks(part: Message) -> Iterator[Message]:
     """Yield the groups of fields of a report, which blank lines separate."""
-    payload = part.get_payload()
-    parsed = payload if isinstance(payload, list) else [payload]
-    text = "\n\n".join(map(_text, parsed))
-    for block in _BLANK_LINE.split(_transfer_decoded(text, part)):
+    for block in _BLANK_LINE.split(report_text(part)):
         if block.strip():
             yield message_from_string(block, policy=UNCHANGED)
 
 
-def _text(part: object) -> str:
+def report_text(part: Message) -> str:
+    """Return the contents of a part that is a report."""
+    if not part.is_multipart():
+        return whole(_text(part))
+    return whole(_transfer_decoded("\n\n".join(map(_text, _below(part))), part))
+
+
+def _text(part: Message) -> str:
     """Return a part as it was written; the parser takes the contents of reports for messages."""
-    if not isinstance(part, Message):
-        return str(part)
+    if part.is_multipart():
+        body = "\n".join(map(_text, _below(part)))
+    else:
+        data = part.get_payload(decode=True)
+        body = data.decode("utf-8", "surrogateescape") if isinstance(data, bytes) else ""
+    return "".join(f"{name}: {value}\n" for name, value in part.items()) + "\n" + body
+
+
+def _below(part: Message) -> list[Message]:
     payload = part.get_payload()
-    below = payload if isinstance(payload, list) else [payload]
-    fields = "".join(f"{name}: {value}\n" for name, value in part.items())
-    return "\n".join([fields, *map(_text, below)])
+    return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
 
 
 def _transfer_decoded(text: str, part: Message) -> str:

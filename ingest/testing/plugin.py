@@ -21,7 +21,7 @@ THROUGHPUT = "events_per_second"
 
 # So that a failing assertion shows its values.
 pytest.register_assert_rewrite(
-    "ingest.testing.suite", "ingest.testing.batch", "ingest.testing.values"
+    "ingest.testing.promises", "ingest.testing.batch", "ingest.testing.values"
 )
 
 

@@ -116,9 +116,12 @@ def at(value: Any, path: tuple[Any, ...]) -> Any:
 
 
 def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """Return a copy of a JSON value with another value at a path."""
-    changed = copy.deepcopy(value)
-    at(changed, path[:-1])[path[-1]] = new
+    """Return a JSON value with another value at a path; the parts beside the path are shared."""
+    if not path:
+        return new
+    key, *rest = path
+    changed = copy.copy(value)
+    changed[key] = put(value[key], tuple(rest), new)
     return changed
 
 

@@ -8,14 +8,24 @@ See docs/channels/intercom.md.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from ingest.connector import Context, Options, Reply, Request, Result, WebhookConnector, secrets
+from ingest.connectors.intercom.calls import called
+from ingest.connectors.intercom.people import people, person_of, ratings
+from ingest.connectors.intercom.topics import (
+    DECISIONS,
+    NOTES,
+    OF_SMS,
+    OUTBOUND,
+    RATINGS,
+    SENT,
+    STATS,
+    TYPES,
+)
 from ingest.kit.fields import (
     Fields,
     Payload,
@@ -28,77 +38,20 @@ from ingest.kit.fields import (
     shortened,
     snake_case,
 )
+from ingest.kit.markup import text_of_html
 from ingest.kit.signing import HEX, RequiredSecrets, is_named_hmac_of
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-hub-signature"
 
-#: Topic -> type. Until version 2 users and leads had topics of their own.
-TYPES = {
-    "conversation.user.created": "conversation_started",
-    "conversation.user.replied": "message_received",
-    "conversation.admin.single.created": "conversation_started",
-    "conversation.admin.replied": "message_sent",
-    "conversation.operator.replied": "message_sent",
-    "conversation.admin.closed": "conversation_closed",
-    "conversation.admin.opened": "conversation_reopened",
-    "conversation.read": "conversation_read",
-    "conversation.rating.added": "conversation_rated",
-    "ticket.created": "ticket_created",
-    "ticket.contact.replied": "message_received",
-    "ticket.admin.replied": "message_sent",
-    "ticket.closed": "ticket_closed",
-    "contact.created": "contact_created",
-    "contact.user.created": "contact_created",
-    "contact.lead.created": "contact_created",
-    "user.created": "contact_created",
-    "contact.updated": "contact_updated",
-    "contact.user.updated": "contact_updated",
-    "contact.lead.updated": "contact_updated",
-    "contact.email.updated": "contact_email_updated",
-    "contact.lead.added_email": "contact_email_updated",
-    "contact.added_email": "contact_email_updated",
-    "user.email.updated": "contact_email_updated",
-    "contact.lead.signed_up": "contact_signed_up",
-    "contact.signed_up": "contact_signed_up",
-    "visitor.signed_up": "contact_signed_up",
-    "contact.merged": "contact_merged",
-    "contact.deleted": "contact_deleted",
-    "user.deleted": "contact_deleted",
-    "contact.tag.created": "contact_tagged",
-    "contact.user.tag.created": "contact_tagged",
-    "contact.lead.tag.created": "contact_tagged",
-    "user.tag.created": "contact_tagged",
-    "contact.tag.deleted": "contact_untagged",
-    "contact.user.tag.deleted": "contact_untagged",
-    "contact.lead.tag.deleted": "contact_untagged",
-    "user.tag.deleted": "contact_untagged",
-}
-_OUTBOUND = frozenset(
-    {
-        "conversation.admin.single.created", "conversation.admin.replied",
-        "conversation.operator.replied", "ticket.admin.replied",
-    }
-)  # fmt: skip
-#: Topic -> (type, channel, purpose, decision).
-DECISIONS = {
-    "contact.subscribed": ("email_subscribed", "email", "marketing", True),
-    "contact.unsubscribed": ("email_unsubscribed", "email", "marketing", False),
-    "user.unsubscribed": ("email_unsubscribed", "email", "marketing", False),
-    "contact.unsubscribed_from_sms": ("sms_unsubscribed", "phone", "sms_marketing", False),
-    "user.unsubscribed_from_sms": ("sms_unsubscribed", "phone", "sms_marketing", False),
-    "granular.subscribe": ("email_subscribed", "email", "marketing", True),
-    "granular.unsubscribe": ("email_unsubscribed", "email", "marketing", False),
-}
-#: Intercom's words for a customer. Admins, bots and teams are the company.
-_PEOPLE = frozenset({"contact", "user", "lead", "visitor"})
 _MAPPED = frozenset({"type", "contact", "contacts", "user", "email", "phone", "name"})
 _PER_DELIVERY = frozenset({"delivery_status", "delivery_attempts", "delivered_at", "first_sent_at"})
 _NAMES = {"event_id": "id", "occurred_at": "created_at", "type": "topic"}
 _NOBODY = "data.item: names no contact"
-_TAG = re.compile(r"<[^>]*>")
-#: Characters of a message in HTML that are read for the subject.
-_READ_LENGTH = 4000
+_NOTE = "data.item: is a note among colleagues, which is addressed to no contact"
+_STATISTIC = frozenset({"content_stat"})
+#: Kinds of parts of a conversation that no customer sees.
+_INTERNAL = frozenset({"note", "note_and_reopen"})
 
 
 class IntercomOptions(Options):
@@ -148,40 +101,59 @@ class Intercom(WebhookConnector):
         item = read.inside("data").inside("item")
         raw = read.inside("data").object("item")
         message = _message(raw)
+        note = topic in NOTES or (topic in OUTBOUND and _is_note(message))
+        person = None if note else person_of(topic, item, message)
+        name = person.peek("name") if person is not None else None
         fields: dict[str, Any] = {
             "event_id": read.id("id") or derived_id(body, _PER_DELIVERY),
             "channel": "chat",
             "type": TYPES.get(topic) or f"intercom_{snake_case(topic)}",
-            "direction": "outbound" if topic in _OUTBOUND else "inbound",
-            "identifiers": [],
+            "direction": "outbound" if _is_outbound(topic, item) else "inbound",
+            "identifiers": [] if note else identifiers(*people(topic, item, person)),
             "occurred_at": read.moment("created_at", 1000),
-            "subject": _plain(message.get("body")),
-            "sentiment": _rated(item) if topic == "conversation.rating.added" else None,
+            "traits": {"name": name} if name else {},
+            "consent": _stated(topic, item),
+            "subject": _subject(message),
+            "sentiment": _sentiment(item) if topic in RATINGS else None,
             "properties": {
                 **{name: value for name, value in raw.items() if name not in _MAPPED},
                 **_described(message),
             },
+            **called(topic, raw),
+            **self._decision(topic, item),
         }
-        person = _person(item, message)
-        if person is not None:
-            fields["identifiers"] = identifiers(*_identifiers(person))
-            name = person.peek("name")
-            fields["traits"] = {"name": name} if name else {}
-        return finish(
-            {**fields, **self._decision(topic, item)}, read.problems, payload, _NAMES, _NOBODY
-        )
+        return finish(fields, read.problems, payload, _NAMES, _NOTE if note else _NOBODY)
 
     def _decision(self, topic: str, item: Fields) -> dict[str, Any]:
-        if topic not in DECISIONS:
+        found = DECISIONS.get(topic) or STATS.get((topic, _stat(item)))
+        if found is None:
             return {}
-        kind, channel, default, decision = DECISIONS[topic]
+        kind, channel, default, decision = found
         listed = item.inside("subscription_types").objects("data")
+        if listed and all(_is_of_sms(subscription) for subscription in listed):
+            kind, channel = OF_SMS.get(kind, kind), "phone"
         purposes = [
-            self._purposes.get(id_text(subscription.get("id")) or "", default)
+            self._purposes.get(id_text(subscription.get("id")) or "")
+            or ("sms_marketing" if _is_of_sms(subscription) else default)
             for subscription in listed
         ]
         consent = dict.fromkeys(purposes or [default], decision)
         return {"type": kind, "channel": channel, "consent": consent}
+
+
+def _is_of_sms(subscription: dict[str, Any]) -> bool:
+    """Return True for a subscription to text messages alone."""
+    return subscription.get("content_types") == ["sms_message"]
+
+
+def _stat(item: Fields) -> str:
+    """Return what happened to something that was sent; empty for another notification."""
+    found = (part.peek("stat_type") for _, part in item.parts(_STATISTIC))
+    return next(found, None) or ""
+
+
+def _is_outbound(topic: str, item: Fields) -> bool:
+    return topic in OUTBOUND or _stat(item) in SENT
 
 
 def _message(item: dict[str, Any]) -> dict[str, Any]:
@@ -194,57 +166,47 @@ def _message(item: dict[str, Any]) -> dict[str, Any]:
 
 def _described(message: dict[str, Any]) -> dict[str, Any]:
     author = Fields(message).object("author")
-    described = {"text": message.get("body"), "author_type": author.get("type")}
+    text = None if _is_note(message) else message.get("body")
+    described = {"text": text, "author_type": author.get("type")}
     return {name: value for name, value in described.items() if value is not None}
 
 
-def _person(item: Fields, message: dict[str, Any]) -> Fields | None:
-    """Return the customer: the contact of the event, else the author, else the first contact.
-
-    Of several customers in one conversation only one is used: they are not one person.
-    """
-    if item.peek("type") in _PEOPLE:
-        return item
-    if "contact" in item:
-        return item.inside("contact")
-    thing = item.inside("ticket") if "ticket" in item else item
-    if "user" in thing:
-        return thing.inside("user")
-    author = Fields(message).inside("author")
-    if author.peek("type") in _PEOPLE and "id" in author:
-        return author
-    contacts = thing.inside("contacts").objects("contacts")
-    return Fields(contacts[0], "data.item.contacts.", item.problems) if contacts else None
-
-
-def _identifiers(person: Fields) -> list[tuple[str, str | None]]:
-    """Return their id in Intercom, e-mail and phone; for users also the id that you gave them.
-
-    The external id of a lead is made up by Intercom.
-    """
-    is_user = (person.peek("role") or person.peek("type")) == "user"
-    own = person.id("external_id") or person.id("user_id")
-    return [
-        ("customer_id", own if is_user else None),
-        ("intercom", person.id("id")),
-        ("email", person.text("email")),
-        ("phone", person.text("phone")),
-    ]
-
-
-def _plain(body: object) -> str | None:
-    """Return a message without its HTML, as a subject."""
-    if not isinstance(body, str):
+def _subject(message: dict[str, Any]) -> str | None:
+    """Return the beginning of what was written, unless it is internal or was taken back."""
+    body = message.get("body")
+    if not isinstance(body, str) or _is_note(message) or message.get("redacted") is True:
         return None
-    return shortened(html.unescape(_TAG.sub(" ", body[:_READ_LENGTH]))) or None
+    return shortened(text_of_html(body)) or None
 
 
-def _rated(item: Fields) -> float | None:
-    """Return a rating from 1 (bad) to 5 as sentiment."""
-    rating = item.inside("conversation_rating").id("rating")
-    if rating is None:
-        return None
-    if rating in ("1", "2", "3", "4", "5"):
-        return (int(rating) - 3) / 2
-    item.wrong("conversation_rating.rating", "must be a whole number from 1 to 5")
+def _is_note(message: dict[str, Any]) -> bool:
+    return Fields(message).peek("part_type") in _INTERNAL
+
+
+def _sentiment(item: Fields) -> float | None:
+    """Return a rating from 1 (bad) to 5 as sentiment; None for one that was taken back."""
+    for rating in ratings(item):
+        if found := rating.id("rating"):
+            if found in ("1", "2", "3", "4", "5"):
+                return (int(found) - 3) / 2
+            rating.wrong("rating", "must be a whole number from 1 to 5")
     return None
+
+
+def _stated(topic: str, item: Fields) -> dict[str, bool]:
+    """Return the decisions that a new contact comes with.
+
+    Later changes of a contact repeat them; taken as decisions, they would undo one that the
+    customer made elsewhere. No decision is where everybody starts.
+    """
+    if TYPES.get(topic) != "contact_created":
+        return {}
+    given = dict(item.values())
+    stated = {}
+    if given.get("unsubscribed_from_emails") is True:
+        stated["marketing"] = False
+    if given.get("sms_consent") is True:
+        stated["sms_marketing"] = True
+    if given.get("unsubscribed_from_sms") is True:
+        stated["sms_marketing"] = False
+    return stated

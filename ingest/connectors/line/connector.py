@@ -7,20 +7,31 @@ with the channel secret over the raw body, base64 in `x-line-signature`). See do
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
-from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connector import (
+    Context,
+    Options,
+    Request,
+    Result,
+    WebhookConnector,
+    json_bytes,
+    secrets,
+)
 from ingest.kit.fields import (
     Fields,
     Payload,
     derived_id,
+    each,
     finish,
     identifiers,
-    listed_events,
     snake_case,
     subject,
+    without_own,
 )
 from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
+from schemas.rejection import Rejection
 
 SIGNATURE = "x-line-signature"
 TYPES = {
@@ -29,6 +40,17 @@ TYPES = {
     "unfollow": "account_unfollowed",
     "postback": "postback_received",
 }
+#: Event whose users stand in a list of its own -> the object with the list `members`.
+MEMBERS = {"memberJoined": "joined", "memberLeft": "left"}
+#: Event that is several -> the object whose field tells which, and that field.
+_DETAILS = {
+    "membership": ("membership", "type"),
+    "module": ("module", "type"),
+    "accountLink": ("link", "result"),
+    "beacon": ("beacon", "type"),
+}
+#: Details that are the plain event, and add nothing to its type.
+_PLAIN = frozenset({"ok", "enter", "stay", "banner"})
 #: The company's event: LINE delivered a notification message. All others are the customer's.
 _OUTBOUND = frozenset({"delivery"})
 #: Fields with fields of their own, or only for an answer to LINE; all others are properties.
@@ -36,6 +58,8 @@ _MAPPED = frozenset(
     {"type", "webhookEventId", "timestamp", "source", "replyToken", "deliveryContext", "message"}
 )
 _PER_DELIVERY = frozenset({"deliveryContext", "replyToken"})
+#: Fields of a message that only serve an answer to LINE.
+_TOKENS = frozenset({"quoteToken", "markAsReadToken"})
 _NAMES = {"event_id": "webhookEventId", "subject": "message.text"}
 _NOBODY = "source.userId: is missing, so the event names no customer (that of a group may not)"
 
@@ -63,14 +87,47 @@ class Line(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request; none if LINE only tests the address."""
-        yield from listed_events(request, "events", context, _event)
+        body = request.json
+        if isinstance(body, Rejection):
+            yield body
+            return
+        events = body.get("events") if isinstance(body, dict) else None
+        if not isinstance(body, dict) or not isinstance(events, list):
+            yield Rejection("unreadable", "events: must be a list of events", request.body)
+            return
+        bot = body.get("destination")
+        convert = partial(_event, bot if isinstance(bot, str) else "")
+        single = [part for event in events for part in _parts(event)]
+        yield from each(single, request.body, context, convert)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
-        """Return the list around an event."""
-        return b'{"events":[', b"]}"
+        """Return the list around an event, with the bot's id, which is no customer's."""
+        body = request.json
+        bot = body.get("destination") if isinstance(body, dict) else None
+        head = b'"destination":%b,' % json_bytes(bot) if isinstance(bot, str) else b""
+        return b'{%b"events":[' % head, b"]}"
 
 
-def _event(event: dict[str, Any], payload: Payload) -> Result:
+def _parts(event: object) -> Iterator[object]:
+    """Yield an event once for each of its members, if it has several; else as it is.
+
+    Each gets an event id of its own: the event's with a number behind, in the order of the list.
+    """
+    name = MEMBERS.get(str(event.get("type"))) if isinstance(event, dict) else None
+    inner = event.get(name) if isinstance(event, dict) and name else None
+    members = inner.get("members") if isinstance(inner, dict) else None
+    if not (isinstance(event, dict) and isinstance(members, list) and len(members) > 1):
+        yield event
+        return
+    event_id = event.get("webhookEventId")
+    for number, member in enumerate(members, 1):
+        one = {**event, name: {**inner, "members": [member]}}
+        if isinstance(event_id, str) and event_id:
+            one["webhookEventId"] = f"{event_id}:{number}"
+        yield one
+
+
+def _event(bot: str, event: dict[str, Any], payload: Payload) -> Result:
     read = Fields(event)
     name = read.text("type")
     if name is None:
@@ -78,12 +135,13 @@ def _event(event: dict[str, Any], payload: Payload) -> Result:
     source = read.inside("source")
     message = read.inside("message")
     text = message.text("text")
+    found = identifiers(("line", _user(name or "", read, source)))
     fields = {
         "event_id": read.id("webhookEventId") or derived_id(event, _PER_DELIVERY),
         "channel": "social",
-        "type": TYPES.get(name or "") or f"line_{snake_case(name or '')}",
+        "type": TYPES.get(name or "") or _other_type(name or "", read),
         "direction": "outbound" if name in _OUTBOUND else "inbound",
-        "identifiers": identifiers(("line", source.id("userId"))),
+        "identifiers": without_own(found, frozenset({bot})),
         "occurred_at": read.moment("timestamp", 1),
         "subject": subject(text),
         "properties": _properties(event, read, source),
@@ -91,19 +149,35 @@ def _event(event: dict[str, Any], payload: Payload) -> Result:
     return finish(fields, read.problems, payload, _NAMES, _NOBODY)
 
 
+def _user(name: str, read: Fields, source: Fields) -> str | None:
+    """Return the customer's id: the source's, or of who came or went the member's."""
+    if name not in MEMBERS:
+        return source.id("userId")
+    part = read.inside(MEMBERS[name])
+    member = next(iter(part.items("members")), {})
+    if not isinstance(member, dict):
+        part.wrong("members", "must be a list of users")
+        return None
+    return Fields(member, f"{MEMBERS[name]}.members.", read.problems).id("userId")
+
+
+def _other_type(name: str, read: Fields) -> str:
+    """Return LINE's name as a type, with what tells coming from going, or done from failed."""
+    part, field = _DETAILS.get(name, ("", ""))
+    detail = read.aside(part).peek(field) or ""
+    words = (name, "" if detail in _PLAIN else detail)
+    return "_".join(("line", *filter(None, map(snake_case, words))))
+
+
 def _properties(event: dict[str, Any], read: Fields, source: Fields) -> dict[str, Any]:
     message = read.object("message")
     described = {
         "message_id": message.get("id"),
         "message_type": message.get("type"),
-        **{
-            name: value
-            for name, value in message.items()
-            if name not in ("id", "type", "quoteToken")
-        },
+        **{name: value for name, value in message.items() if name not in _TOKENS | {"id", "type"}},
         "group_id": source.id("groupId"),
         "room_id": source.id("roomId"),
-        "is_redelivery": read.object("deliveryContext").get("isRedelivery"),
+        "is_redelivery": read.aside("deliveryContext").flag("isRedelivery"),
     }
     own = {name: value for name, value in event.items() if name not in _MAPPED}
     return {**own, **{name: value for name, value in described.items() if value is not None}}

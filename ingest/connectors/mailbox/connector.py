@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 from urllib.parse import quote
@@ -24,17 +23,15 @@ from ingest.connector import (
     Row,
     RowConnector,
 )
-from ingest.kit.fields import finish, identifiers, label
+from ingest.kit.fields import finish, label
 from ingest.kit.imap import Account, Fetched, Folder, Tls, internal_moment
-from ingest.kit.incoming_mail import Own, OwnDomains, touches
+from ingest.kit.incoming_mail import Own, OwnDomains, event_id_of, touches
 from ingest.kit.mail_message import TEXT_LENGTH, Mail, sent_at
 from schemas.rejection import Rejection
 
 #: Most bytes read of the headers, and of a message where its content is needed.
 HEADER_BYTES = 64 * 1024
 MESSAGE_BYTES = 256 * 1024
-#: Longer ids are shortened to a digest.
-_ID_LENGTH = 400
 _REFERENCES = 20
 #: When the numbers of a folder have changed, messages that came in up to this long before the
 #: last one read are read again; their ids make them redeliveries.
@@ -162,21 +159,17 @@ class Mailbox(RowConnector):
         at = sent_at(mail.raw("Date"), context.received_ms)
         for touch in touches(mail, own, self.name):
             if touch.customer is None and touch.own:
-                yield Rejection("unsupported", touch.nobody, request.body, mail.message_id)
+                yield Rejection("unsupported", touch.nobody or "", request.body, mail.message_id)
                 continue
             fields = {
-                "channel": "email",
+                **touch.fields(whole),
                 "occurred_at": at or internal_moment(request.headers.get("internaldate", "")),
                 "subject": label(mail.text("Subject")) or None,
-                "event_id": touch.event_id(whole),
-                "type": touch.type,
-                "direction": touch.direction,
-                "identifiers": identifiers(("email", touch.customer)),
-                "outcome": touch.outcome,
-                "consent": touch.consent,
                 "properties": {**self._properties(mail, own, request), **touch.properties},
             }
-            yield finish(fields, [], lambda: request.body, None, touch.nobody)
+            yield finish(
+                fields, [], lambda: request.body, None, touch.nobody or "From: names no sender"
+            )
 
     def _properties(self, mail: Mail, own: Own, request: Request) -> dict[str, Any]:
         size = request.headers.get("size", "")
@@ -206,8 +199,7 @@ def _event_id(mail: Mail, request: Request) -> str:
     message_id = mail.message_id
     if message_id is None:
         return request.path.removeprefix("/mailbox/")
-    text = message_id.encode("utf-8", "replace").decode()
-    return text if len(text) <= _ID_LENGTH else sha256(text.encode()).hexdigest()
+    return event_id_of(message_id)
 
 
 def _seconds(internal_date: str) -> int:

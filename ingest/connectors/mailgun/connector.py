@@ -2,17 +2,21 @@
 
 Source: https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payloads
 (events) and …/webhooks/securing-webhooks (signature: HMAC-SHA256 with the signing key over
-timestamp and token, in the body). See docs/channels/mailgun.md.
+timestamp and token, in the body). Older webhooks and routes post forms, see `forms`. See
+docs/channels/mailgun.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from ingest.connector import Context, Options, Request, Result, Use, WebhookConnector, secrets
+from ingest.connectors.mailgun.forms import event_of, signature_of
 from ingest.kit.fields import (
     MARKETING,
     Fields,
@@ -25,8 +29,10 @@ from ingest.kit.fields import (
     identifiers,
     snake_case,
 )
+from ingest.kit.forms import Form, posted_form
+from ingest.kit.incoming_mail import MailTouch, Own, OwnDomains, touches
 from ingest.kit.json_body import refused_payload
-from ingest.kit.mail_message import address
+from ingest.kit.mail_message import Mail, sent_at
 from ingest.kit.signing import HEX, MaxAgeDays, RequiredSecrets, is_hmac_of, is_recent
 from schemas.rejection import Rejection
 
@@ -44,6 +50,9 @@ EVENTS = {
     "clicked": ("email_clicked", "inbound"),
     "unsubscribed": ("email_unsubscribed", "inbound"),
     "complained": ("email_complained", "inbound"),
+    # Of legacy webhooks.
+    "bounced": ("email_bounced", "outbound"),
+    "dropped": ("email_dropped", "outbound"),
 }
 _DECISIONS = frozenset({"unsubscribed", "complained"})
 #: Prefix of a failure's reason: Mailgun did not try, the address is on one of its lists.
@@ -51,7 +60,7 @@ _SUPPRESSED = "suppress-"
 #: Fields with fields of their own in a touchpoint; all others, user variables too, are properties.
 _MAPPED = frozenset({"event", "id", "timestamp", "recipient", "url"})
 #: Fields of which only a part is kept: the rest is headers, and addresses of others.
-_SHORTENED = frozenset({"message", "envelope"})
+_SHORTENED = frozenset({"message", "envelope", "mail"})
 _NAMES = {"event_id": "event-data.id", "type": "event-data.event", "url": "event-data.url"}
 
 
@@ -60,12 +69,15 @@ class MailgunOptions(Options):
 
     `customer_id_variable` names the user variable that holds your customer id, if you send one.
     `lists` gives mailing lists (by address) a consent purpose of their own; without, leaving a
-    list is a decision about "marketing". `max_age_days`: the maximum age of a signature.
+    list is a decision about "marketing". `own_domains` are the company's, whose addresses are never
+    a customer's; by default, of an incoming mail, the domain of the address that received it.
+    `max_age_days`: the maximum age of a signature.
     """
 
     signing_key: RequiredSecrets
     customer_id_variable: str | None = None
     lists: dict[str, str] = Field(default_factory=dict)
+    own_domains: OwnDomains = ()
     max_age_days: MaxAgeDays = 3
 
 
@@ -76,7 +88,7 @@ class Mailgun(WebhookConnector):
     """
 
     name: ClassVar[str] = "mailgun"
-    doc: ClassVar[str] = "E-mail: Mailgun's signed webhooks"
+    doc: ClassVar[str] = "E-mail: Mailgun's signed webhooks, incoming messages too"
     options: ClassVar[type[Options]] = MailgunOptions
 
     def __init__(self, options: MailgunOptions) -> None:
@@ -85,7 +97,7 @@ class Mailgun(WebhookConnector):
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Return True if one of the keys signed timestamp and token, and not too long ago."""
-        signature = _signature(request.json)
+        signature = _signature(_body(request))
         timestamp, token = _text(signature, "timestamp"), _text(signature, "token")
         if not token or not is_recent(timestamp, received_ms, self._options.max_age_days):
             return False
@@ -95,7 +107,7 @@ class Mailgun(WebhookConnector):
 
     def token_use(self, request: Request) -> Use:
         """Return the token, and the event as canonical JSON: its JSON may differ the next time."""
-        body = request.json
+        body = _body(request)
         event = body.get(EVENT) if isinstance(body, dict) else None
         token = _text(_signature(body), "token").encode("utf-8", "replace")
         try:
@@ -104,17 +116,24 @@ class Mailgun(WebhookConnector):
             return Use(token, request.body)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """Yield the one event of the request."""
-        body = request.json
+        """Yield the one event of the request; of an incoming report one for each receiver."""
+        body = _body(request)
         if isinstance(body, Rejection):
             yield body
             return
         event = body.get(EVENT) if isinstance(body, dict) else None
-        if isinstance(event, dict):
-            # Only the event is stored, without the signature.
-            yield guarded(self._event, event, lambda: refused_payload(event, request.body))
-        else:
+        if not isinstance(event, dict):
             yield Rejection("unreadable", f"{EVENT}: must be an object", request.body)
+            return
+
+        def payload() -> bytes:
+            """Return only the event, without the signature."""
+            return refused_payload(event, request.body)
+
+        if _is_incoming(event):
+            yield from self._incoming(event, payload, context)
+        else:
+            yield guarded(self._event, event, payload)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return the object around the event."""
@@ -125,29 +144,37 @@ class Mailgun(WebhookConnector):
         name = read.text("event")
         if name is None:
             read.wrong("event", "must be text, for instance delivered")
+        read.object("flags")  # they tell an incoming mail
         message = read.inside("message")
-        incoming = name == "stored" or read.object("flags").get("is-routed") is True
-        kind, direction, outcome = _incoming(name) if incoming else _outgoing(name, read)
-        headers = message.inside("headers")
-        email = address(headers.text("from")) if incoming else read.text("recipient")
+        kind, direction, outcome = _outgoing(name, read)
         fields = {
             "event_id": _event_id(read, event),
             "channel": "email",
             "type": kind,
             "direction": direction,
             "identifiers": identifiers(
-                ("customer_id", None if incoming else self._customer_id(read)), ("email", email)
+                ("customer_id", self._customer_id(read)), ("email", read.text("recipient"))
             ),
             "occurred_at": read.moment("timestamp", 1000),
-            "consent": None if incoming else self._consent(name, read),
+            "consent": self._consent(name, read),
             "campaign": _campaign(event),
             "outcome": outcome,
-            "subject": headers.label("subject"),
+            "subject": message.inside("headers").label("subject"),
             "url": read.text("url"),
             "properties": _properties(event, message),
         }
-        nobody = f"{EVENT}.{'message.headers.from' if incoming else 'recipient'}: is missing"
-        return finish(fields, read.problems, payload, _NAMES, nobody)
+        return finish(fields, read.problems, payload, _NAMES, f"{EVENT}.recipient: is missing")
+
+    def _incoming(
+        self, event: dict[str, Any], payload: Payload, context: Context
+    ) -> Iterator[Result]:
+        """Yield the touches of an e-mail that a route of Mailgun received."""
+        mail = _mail(event)
+        read = Fields(event, f"{EVENT}.")
+        own = Own.receiving(self._options.own_domains, [read.peek("recipient")], mail)
+        sent = sent_at(mail.raw("Date"), context.received_ms)
+        for touch in touches(mail, own, self.name):
+            yield guarded(partial(_received, touch, sent), event, payload)
 
     def _customer_id(self, read: Fields) -> str | None:
         variable = self._options.customer_id_variable
@@ -158,6 +185,14 @@ class Mailgun(WebhookConnector):
             return None
         of_list = read.inside("mailing-list").text("address") if name == "unsubscribed" else None
         return {self._options.lists.get(of_list or "", MARKETING): False}
+
+
+def _body(request: Request) -> object | Rejection:
+    """Return the JSON of a body; a form as the JSON that it would be."""
+    form = posted_form(request)
+    if isinstance(form, Form):
+        return {SIGNATURE: signature_of(form), EVENT: event_of(form)}
+    return request.json if form is None else form
 
 
 def _signature(body: object) -> dict[str, Any]:
@@ -174,6 +209,9 @@ def _event_id(read: Fields, event: dict[str, Any]) -> str:
     identifier, timestamp = read.id("id"), event.get("timestamp")
     if identifier is None:
         read.wrong("id", "must be text, the id of the event")
+    if "mail" in event:
+        # The id of a mail that was posted whole; its timestamp is that of the request.
+        return identifier or ""
     seconds = int(timestamp) if isinstance(timestamp, int | float) and abs(timestamp) < 1e12 else ""
     return f"{identifier}:{seconds}"
 
@@ -182,6 +220,8 @@ def _outgoing(name: str | None, read: Fields) -> tuple[str, str, str | None]:
     """Return type, direction and outcome of an event about an e-mail to a customer."""
     if name == "failed":
         return _failed(read)
+    if name in ("bounced", "dropped"):
+        return (*EVENTS[name], read.label("reason"))
     kind, direction = EVENTS.get(name or "") or (f"mailgun_{snake_case(name or '')}", "inbound")
     return kind, direction, None
 
@@ -194,11 +234,42 @@ def _failed(read: Fields) -> tuple[str, str, str | None]:
     return kind, "outbound", reason
 
 
-def _incoming(name: str | None) -> tuple[str, str, str | None]:
-    """Return the same for an e-mail from a customer, which a route of Mailgun received."""
-    if name == "accepted":
-        return "email_received", "inbound", None
-    return f"mailgun_routed_{snake_case(name or '')}", "inbound", None
+def _is_incoming(event: dict[str, Any]) -> bool:
+    flags = event.get("flags")
+    routed = isinstance(flags, dict) and flags.get("is-routed") is True
+    return routed or event.get("event") == "stored"
+
+
+def _mail(event: dict[str, Any]) -> Mail:
+    """Return an incoming e-mail; of one that was not posted whole Mailgun tells few headers."""
+    whole, message = event.get("mail"), event.get("message")
+    if isinstance(whole, dict):
+        return Mail.of_json(whole)
+    headers = message.get("headers") if isinstance(message, dict) else None
+    pairs = headers.items() if isinstance(headers, dict) else ()
+    return Mail.of((name, value) for name, value in pairs if isinstance(value, str))
+
+
+def _received(
+    touch: MailTouch, sent: datetime | None, event: dict[str, Any], payload: Payload
+) -> Result:
+    read = Fields(event, f"{EVENT}.")
+    name = read.text("event")
+    if name is None:
+        read.wrong("event", "must be text, for instance accepted")
+    message = read.inside("message")
+    fields = {
+        **touch.fields(_event_id(read, event)),
+        "occurred_at": sent or read.moment("timestamp", 1000),
+        "campaign": _campaign(event),
+        "subject": message.inside("headers").label("subject"),
+        "url": read.text("url"),
+        "properties": {**_properties(event, message), **touch.properties},
+    }
+    if name != "accepted":
+        fields |= {"type": f"mailgun_routed_{snake_case(name or '')}", "consent": {}}
+    nobody = touch.nobody or f"{EVENT}.message.headers.from: is missing"
+    return finish(fields, read.problems, payload, _NAMES, nobody)
 
 
 def _campaign(event: dict[str, Any]) -> dict[str, str] | None:

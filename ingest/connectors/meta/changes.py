@@ -11,6 +11,7 @@ from typing import Any
 
 from ingest.connectors.meta import messaging
 from ingest.connectors.meta.account import Account
+from ingest.connectors.meta.advertising import campaign
 from ingest.kit.fields import (
     Fields,
     derived_id,
@@ -31,7 +32,7 @@ FIELDS = {
 #: Items of a page's feed that are posts.
 _POSTS = frozenset({"post", "status", "photo", "video", "album", "link", "note", "event"})
 #: Spellings of what was done -> the one used in types.
-_VERBS = {"edit": "edited", "delete": "remove"}
+_VERBS = {"edit": "edited", "update": "edited", "delete": "remove"}
 #: Verb of a change to a post or comment -> the end of the type.
 _DONE = {"add": "received", "edited": "edited", "remove": "removed"}
 #: Reactions that say the opposite of a like.
@@ -52,13 +53,15 @@ def fields(read: Fields, account: Account) -> dict[str, Any]:
     if "sender" in value and any(name in value for name in messaging.FIELDS):
         # An Instagram account that logged in by itself gets its messages as changes.
         return messaging.fields(value, account)
-    verb = value.text("verb") or ""
+    # What helps to read a change, and costs none.
+    beside = read.aside("value")
+    verb = value.text("verb") or beside.peek("action") or ""
     verb = _VERBS.get(verb, verb)
     item = value.text("item") or ""
     kind = _feed_type(item, verb, value) if field == "feed" else _type(field, item, verb)
     text = value.text("message") or value.text("text") or value.text("review_text")
     created = value.instant("created_time") if verb in ("", "add") else None
-    reaction = value.label("reaction_type") if kind and item in ("reaction", "like") else None
+    reaction = beside.label("reaction_type") if kind and item in ("reaction", "like") else None
     return {
         "event_id": _event_id(field, kind, value, account),
         "type": kind or f"meta_{snake_case('_'.join((field, item, verb)))}",
@@ -68,7 +71,8 @@ def fields(read: Fields, account: Account) -> dict[str, Any]:
         "outcome": reaction,
         "sentiment": _sentiment(value) if field == "ratings" else None,
         "subject": subject(text),
-        "url": value.text("permalink_url") or value.inside("post").text("permalink_url"),
+        "campaign": campaign(beside, beside.aside("media")),
+        "url": beside.peek("permalink_url") or beside.aside("post").peek("permalink_url"),
         "properties": {
             **{name: content for name, content in value.values() if name not in _MAPPED},
             "account_id": account.id,
@@ -129,7 +133,8 @@ def _customer(field: str, value: Fields, account: Account) -> list[tuple[str, st
     """
     who = value.inside("from")
     own = {account.id, who.id("self_ig_scoped_id")}
-    known = who.id("id") or next((value.id(name) for name, _ in _PEOPLE if name in value), None)
+    told = who if "id" in who else value.inside("user")
+    known = told.id("id") or next((value.id(name) for name, _ in _PEOPLE if name in value), None)
     if known in own:
         return [] if known else _unnamed(field, value)
     return [(account.kind, known), (account.kind, _handle(who, account)), *_unnamed(field, value)]

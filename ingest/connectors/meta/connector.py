@@ -15,6 +15,7 @@ from pydantic import Field
 from ingest.connector import Context, Options, Reply, Request, Result, WebhookConnector, secrets
 from ingest.connectors.meta import changes, messaging, whatsapp
 from ingest.connectors.meta.account import KINDS, Account
+from ingest.connectors.meta.parts import Lists, singles
 from ingest.kit.fields import (
     MARKETING,
     Fields,
@@ -28,7 +29,7 @@ from schemas.rejection import Rejection
 
 SIGNATURE = "x-hub-signature-256"
 #: Lists of an entry, in the order in which they are read. `standby`: events for a page's other app.
-_LISTS = ("messaging", "standby", "changes")
+_LISTS: Lists = {"messaging": {}, "standby": {}, "changes": {}}
 _NAMES = {"event_id": "id", "occurred_at": "timestamp"}
 _NOBODY = "entry: names no customer (none at all, or only the company's own account)"
 
@@ -58,7 +59,8 @@ class Meta(WebhookConnector):
         self._secrets = secrets(options.app_secret)
         self._tokens = secrets(options.verify_token)
         self._purpose = options.purpose
-        self._accounts = frozenset(options.accounts)
+        # Numbers are written without their plus, as Meta writes them, or with it.
+        self._accounts = frozenset(options.accounts) | {f"+{one}" for one in options.accounts}
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Return True if a secret of ours signed the body; the older SHA-1 one does not count."""
@@ -131,12 +133,12 @@ class Meta(WebhookConnector):
 
 def _parts(entry: object) -> Iterator[object]:
     """Yield the entry once for each of its events, as an entry that holds only this one."""
-    if not isinstance(entry, dict) or not any(isinstance(entry.get(n), list) for n in _LISTS):
+    if not isinstance(entry, dict):
         yield entry
         return
-    head = {name: value for name, value in entry.items() if name not in _LISTS}
-    for name in _LISTS:
-        events = entry.get(name)
-        for event in events if isinstance(events, list) else []:
-            for part in whatsapp.parts(event) if name == "changes" else (event,):
-                yield {**head, name: [part]}
+    for one in singles(entry, _LISTS):
+        changes = one.get("changes")
+        if isinstance(changes, list):
+            yield from ({**one, "changes": [part]} for part in whatsapp.parts(changes[0]))
+        else:
+            yield one

@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 from ingest.connectors.meta.account import Account
+from ingest.connectors.meta.advertising import campaign
+from ingest.connectors.meta.feedback import sentiment, written
 from ingest.kit.fields import (
     Fields,
     derived_id,
     identifiers,
-    label,
     snake_case,
     subject,
 )
@@ -29,9 +30,10 @@ EVENTS = {
     "delivery": "message_delivered",
     "postback": "postback_received",
     "referral": "referral_received",
+    "messaging_feedback": "conversation_rated",
 }
 #: All fields that are known, in the order in which they are looked for.
-FIELDS = ("message", *EVENTS, "reaction", "optin", "account_linking")
+FIELDS = ("message", *EVENTS, "reaction", "optin", "optout", "account_linking")
 _OUTBOUND = frozenset({"message_sent", "message_delivered"})
 #: Fields that give whoever has them access to the customer, or to their account.
 _TOKENS = frozenset({"notification_messages_token", "one_time_notif_token", "authorization_code"})
@@ -50,18 +52,22 @@ def fields(read: Fields, account: Account, *, standby: bool = False) -> dict[str
     customer = read.inside("recipient") if echo or sender.id("id") == account.id else sender
     known = customer.id("id")
     kind = _type(name, part)
-    text = part.text("text") or part.text("title")
+    text = part.text("text") or part.text("title") or written(part)
+    beside = read.aside(name)
+    # Instagram marks what the account writes to itself.
+    own = known == account.id or beside.flag("is_self")
     return {
         "event_id": _event_id(kind, part, read, account),
         "type": kind,
         "direction": "outbound" if customer is not sender or kind in _OUTBOUND else "inbound",
         "identifiers": identifiers(
-            (account.kind, known if known != account.id else None),
+            (account.kind, known if not own else None),
             ("anonymous_id", _reference(read, customer, part)),
         ),
         "occurred_at": read.instant("timestamp") or account.time,
         "consent": _consent(name, part, account),
-        "campaign": _campaign(part if name == "referral" else part.inside("referral")),
+        "campaign": campaign(beside, beside.aside("referral"), read.aside("referral")),
+        "sentiment": sentiment(beside) if name == "messaging_feedback" else None,
         "subject": subject(text),
         "properties": _properties(name, read, part, account, standby),
     }
@@ -77,9 +83,9 @@ def _type(name: str, part: Fields) -> str:
     if name == "message":
         return _message(part)
     if name == "reaction":
-        return "message_unreacted" if part.text("action") == "unreact" else "message_reacted"
-    if name == "optin":
-        return "messages_unsubscribed" if _stops(part) else "messages_subscribed"
+        return "message_unreacted" if _is_undone(part) else "message_reacted"
+    if name in ("optin", "optout"):
+        return "messages_unsubscribed" if _stops(name, part) else "messages_subscribed"
     if name == "account_linking":
         return "account_unlinked" if part.text("status") == "unlinked" else "account_linked"
     return EVENTS.get(name) or f"meta_{snake_case(name) or 'messaging'}"
@@ -98,8 +104,15 @@ def _mentions(message: Fields) -> bool:
     return any(one.get("type") == "story_mention" for one in message.objects("attachments"))
 
 
-def _stops(optin: Fields) -> bool:
-    return optin.text("notification_messages_status") == "STOP_NOTIFICATIONS"
+def _is_undone(reaction: Fields) -> bool:
+    """Return True if a reaction is taken back: Meta says so, or there is nothing in it."""
+    action = reaction.text("action")
+    left = action or reaction.text("emoji") or reaction.text("reaction")
+    return action == "unreact" or left is None
+
+
+def _stops(name: str, part: Fields) -> bool:
+    return name == "optout" or part.text("notification_messages_status") == "STOP_NOTIFICATIONS"
 
 
 def _consent(name: str, part: Fields, account: Account) -> dict[str, bool] | None:
@@ -107,9 +120,9 @@ def _consent(name: str, part: Fields, account: Account) -> dict[str, bool] | Non
 
     A request for one single message is no consent.
     """
-    if name != "optin" or part.text("type") == "one_time_notif_req":
+    if name not in ("optin", "optout") or part.text("type") == "one_time_notif_req":
         return None
-    return {account.purpose: not _stops(part)}
+    return {account.purpose: not _stops(name, part)}
 
 
 def _event_id(kind: str, part: Fields, read: Fields, account: Account) -> str:
@@ -124,21 +137,11 @@ def _event_id(kind: str, part: Fields, read: Fields, account: Account) -> str:
 
 def _reference(read: Fields, customer: Fields, part: Fields) -> str | None:
     """Return the name that a page gave its visitor in the checkbox plug-in, before Meta's id."""
-    prior = read.inside("prior_message")
+    prior = read.aside("prior_message")
     reference = customer.id("user_ref") or part.id("user_ref")
-    if reference is None and prior.text("source") == _CHECKBOX:
+    if reference is None and prior.peek("source") == _CHECKBOX:
         reference = prior.id("identifier")
     return f"meta-user-ref-{reference}" if reference else None
-
-
-def _campaign(referral: Fields) -> dict[str, str] | None:
-    """Return the advertisement that led to the conversation."""
-    ad = referral.label("ad_id")
-    if ad is None:
-        return None
-    title = referral.inside("ads_context_data").text("ad_title")
-    source = referral.label("source")
-    return {"name": label(title or ad), "content": ad, **({"source": source} if source else {})}
 
 
 def _properties(

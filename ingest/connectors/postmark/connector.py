@@ -9,11 +9,13 @@ docs/channels/postmark.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connector import Context, Options, Request, Result, WebhookConnector
+from ingest.connectors.postmark.incoming import incoming
+from ingest.kit.credentials import CredentialOptions, Credentials
 from ingest.kit.fields import (
     MARKETING,
     Fields,
@@ -21,13 +23,14 @@ from ingest.kit.fields import (
     campaign,
     derived_id,
     finish,
+    guarded,
     id_text,
     identifiers,
-    single_event,
+    json_object,
     snake_case,
 )
-from ingest.kit.mail_message import TEXT_LENGTH, sent_at
-from ingest.kit.signing import RequiredSecrets, basic_credentials, is_one_of
+from ingest.kit.incoming_mail import OwnDomains
+from schemas.rejection import Rejection
 
 INBOUND = "Inbound"
 
@@ -79,24 +82,28 @@ _DECISIONS = {
 _DECIDED = frozenset({"ManualSuppression", "SpamComplaint"})
 #: Fields with fields of their own, or with the message: all others are properties.
 _MAPPED = frozenset({"Recipient", "Email", "OriginalLink", "Subject", "Content"})
-_INBOUND_KEPT = ("MessageStream", "MailboxHash", "OriginalRecipient", "ReplyTo", "Tag", "FromName")
+#: Record -> fields that tell two of them apart, beside receiver, message and time. Suppression
+#: lists are kept by message stream, and changes of them have a time in seconds and mostly no
+#: message.
+_DISTINCT = {
+    "SubscriptionChange": ("MessageStream", "SuppressSending", "SuppressionReason", "Origin"),
+    "Bounce": ("Type",),
+}
 
 
-class PostmarkOptions(Options):
+class PostmarkOptions(CredentialOptions):
     """`password` (with `username`): the HTTP Basic password in the webhook's address; `token`: the
     value of the webhook's header `header`. At least one; if both are given both must be right.
 
     `customer_id_metadata` names the metadata field that holds your customer id, if you send one.
     `streams` gives message streams a consent purpose of their own; without, leaving a stream is a
-    decision about "marketing".
+    decision about "marketing". `own_domains` are the company's, whose addresses are never a
+    customer's; by default, of an incoming mail, the domain of the address that received it.
     """
 
-    username: Annotated[str, StringConstraints(pattern=r"^[^:]+$")] = "touchline"
-    password: RequiredSecrets | None = None
-    header: Annotated[str, StringConstraints(min_length=1, to_lower=True)] = "x-touchline-token"
-    token: RequiredSecrets | None = None
     customer_id_metadata: str | None = None
     streams: dict[str, str] = Field(default_factory=dict)
+    own_domains: OwnDomains = ()
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
@@ -113,27 +120,26 @@ class Postmark(WebhookConnector):
     options: ClassVar[type[Options]] = PostmarkOptions
 
     def __init__(self, options: PostmarkOptions) -> None:
-        passwords = secrets(options.password) if options.password is not None else ()
-        self._basic = tuple(options.username.encode() + b":" + one for one in passwords)
-        self._tokens = secrets(options.token) if options.token is not None else ()
+        self._credentials = Credentials(options)
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Return True if the request shows all that the source asks for."""
-        basic = not self._basic or is_one_of(basic_credentials(request), self._basic)
-        shown = request.headers.get(self._options.header, "").encode("utf-8", "replace")
-        token = not self._tokens or is_one_of(shown, self._tokens)
-        return basic and token
+        return self._credentials.shown_by(request)
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
-        """Yield the one event of the request."""
-        yield single_event(request, lambda event, payload: self._event(event, payload, context))
+        """Yield the one event of the request; of an incoming report one for each receiver."""
+        event = json_object(request)
+        if isinstance(event, Rejection):
+            yield event
+        elif (event.get("RecordType") or ("FromFull" in event and INBOUND)) == INBOUND:
+            yield from incoming(event, lambda: request.body, context, self._options.own_domains)
+        else:
+            yield guarded(self._event, event, lambda: request.body)
 
-    def _event(self, event: dict[str, Any], payload: Payload, context: Context) -> Result:
+    def _event(self, event: dict[str, Any], payload: Payload) -> Result:
         read = Fields(event)
-        name = read.text("RecordType") or (INBOUND if "FromFull" in event else None)
-        if name == INBOUND:
-            return _incoming(read, payload, context.received_ms)
+        name = read.text("RecordType")
         if name is None:
             read.wrong("RecordType", "must be text, for instance Delivery")
         record = RECORDS.get(name or "") or Record(
@@ -157,7 +163,7 @@ class Postmark(WebhookConnector):
                 ("customer_id", self._customer_id(read)), ("email", customer)
             ),
             "occurred_at": read.text(record.moment),
-            "consent": self._consent(kind, read),
+            "consent": self._consent(name or "", kind, read),
             "campaign": campaign(read.label("Tag")),
             "outcome": outcome,
             "subject": read.label("Subject"),
@@ -173,9 +179,9 @@ class Postmark(WebhookConnector):
         field = self._options.customer_id_metadata
         return id_text(read.object("Metadata").get(field)) if field else None
 
-    def _consent(self, kind: str, read: Fields) -> dict[str, bool] | None:
+    def _consent(self, name: str, kind: str, read: Fields) -> dict[str, bool] | None:
         decision = _DECISIONS.get(kind)
-        if kind == "email_resubscribed" and read.peek("Origin") in ("Customer", "Admin"):
+        if name == "SubscriptionChange" and decision and read.peek("Origin") != "Recipient":
             # The company lifted a suppression: that is no consent of the customer.
             decision = None
         if decision is None:
@@ -188,7 +194,11 @@ def _event_id(name: str, read: Fields, record: Record, customer: str | None) -> 
     if identifier := read.id("ID"):
         return f"{snake_case(name)}:{identifier}"
     parts = (read.id("MessageID"), read.text(record.moment), read.text("OriginalLink"))
-    return derived_id({"record": name, "customer": customer, "parts": parts})
+    content: dict[str, Any] = {"record": name, "customer": customer, "parts": parts}
+    if name in _DISTINCT:
+        fields = dict(read.values())
+        content["change"] = [fields.get(field) for field in _DISTINCT[name]]
+    return derived_id(content)
 
 
 def _bounce(read: Fields) -> tuple[str, str, str | None]:
@@ -200,42 +210,13 @@ def _bounce(read: Fields) -> tuple[str, str, str | None]:
 def _change(read: Fields) -> tuple[str, str | None]:
     """Return type and outcome of a change of the suppression list.
 
-    A change that only a bounce caused is nobody's decision.
+    A change that only a bounce caused is nobody's decision, and one by Postmark's or the company's
+    staff is not the customer's. One through the API ("Customer", of Postmark) may be, as preference
+    pages use it: a withdrawal counts in doubt.
     """
     reason = read.text("SuppressionReason")
     outcome = snake_case(reason) if reason else None
     if read.flag("SuppressSending") is False:
         return "email_resubscribed", outcome
-    return ("email_unsubscribed" if reason in _DECIDED else "postmark_suppressed"), outcome
-
-
-def _incoming(read: Fields, payload: Payload, received_ms: int) -> Result:
-    text = read.text("StrippedTextReply") or read.text("TextBody") or ""
-    own = {name: read.peek(name) for name in _INBOUND_KEPT}
-    fields = {
-        "event_id": read.id("MessageID"),
-        "channel": "email",
-        "type": "email_received",
-        "direction": "inbound",
-        "identifiers": identifiers(("email", read.inside("FromFull").text("Email"))),
-        "occurred_at": sent_at(read.peek("Date"), received_ms),
-        "subject": read.label("Subject"),
-        "properties": {
-            **{name: value for name, value in own.items() if value},
-            **({"text": text[:TEXT_LENGTH]} if text else {}),
-            "attachments": _attachments(read),
-        },
-    }
-    if fields["event_id"] is None:
-        read.wrong("MessageID", "must be text, the id of the message")
-    nobody = "FromFull.Email: is missing"
-    return finish(fields, read.problems, payload, {"event_id": "MessageID"}, nobody)
-
-
-def _attachments(read: Fields) -> list[dict[str, Any]]:
-    """Return the attachments, without their content."""
-    return [
-        {name: part.get(name) for name in ("Name", "ContentType", "ContentLength")}
-        for part in read.items("Attachments")
-        if isinstance(part, dict)
-    ]
+    decided = reason in _DECIDED and read.peek("Origin") != "Admin"
+    return ("email_unsubscribed" if decided else "postmark_suppressed"), outcome

@@ -2,7 +2,8 @@
 
 Source: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event (events) and
 …/getting-started-event-webhook-security-features (signature: ECDSA with P-256 and SHA-256 over
-the timestamp header followed by the raw body). See docs/channels/sendgrid.md.
+the timestamp header followed by the raw body; …/parsing-email/securing-your-parse-webhooks: the
+same for incoming e-mails, see `incoming`). See docs/channels/sendgrid.md.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar, Self, TypeGuard
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector
+from ingest.connectors.sendgrid.incoming import INBOUND, event_of, incoming
+from ingest.kit.credentials import CredentialOptions, Credentials
 from ingest.kit.fields import (
     MARKETING,
     Fields,
@@ -31,6 +35,9 @@ from ingest.kit.fields import (
     identifiers,
     snake_case,
 )
+from ingest.kit.forms import Form, posted_form
+from ingest.kit.incoming_mail import OwnDomains
+from ingest.kit.json_body import refused_payload
 from ingest.kit.signing import MaxAgeDays, is_recent
 from schemas.rejection import Rejection
 
@@ -83,36 +90,54 @@ def _loadable(keys: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return keys
 
 
-class SendGridOptions(Options):
-    """`public_key`: the webhook's verification key, or several; it is no secret.
+class SendGridOptions(CredentialOptions):
+    """`public_key`: the webhook's verification key, or several; it is no secret. Of Inbound Parse
+    it is the key of the security policy; without one, `password` (with `username`) in the address
+    of its webhook protects that.
 
     `customer_id_arg` names the custom argument that holds your customer id, if you send one.
     `groups` gives unsubscribe groups (by number) a consent purpose of their own; without, leaving
-    a group is a decision about "marketing". `max_age_days`: the maximum age of a signature.
+    a group is a decision about "marketing". `own_domains` are the company's, whose addresses are
+    never a customer's; by default, of an incoming mail, the domain of the address that received it.
+    `max_age_days`: the maximum age of a signature.
     """
 
-    public_key: Annotated[
-        str | Annotated[tuple[str, ...], Field(min_length=1)], AfterValidator(_loadable)
-    ]
+    public_key: (
+        Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], AfterValidator(_loadable)]
+        | None
+    ) = None
     customer_id_arg: str | None = None
     groups: dict[int, str] = Field(default_factory=dict)
+    own_domains: OwnDomains = ()
     max_age_days: MaxAgeDays = 3
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.public_key is None and self.password is None and self.token is None:
+            raise ValueError("public_key is missing; for Inbound Parse alone, a password will do")
+        return self
 
 
 class SendGrid(WebhookConnector):
-    """The Event Webhook of SendGrid, signed."""
+    """The Event Webhook of SendGrid, signed, and its Inbound Parse webhook."""
 
     name: ClassVar[str] = "sendgrid"
-    doc: ClassVar[str] = "E-mail: SendGrid's signed Event Webhook"
+    doc: ClassVar[str] = "E-mail: SendGrid's signed Event Webhook, incoming messages too"
     options: ClassVar[type[Options]] = SendGridOptions
 
     def __init__(self, options: SendGridOptions) -> None:
-        given = options.public_key
+        given = options.public_key or ()
         self._keys = [_load(key) for key in ((given,) if isinstance(given, str) else given)]
+        self._credentials = Credentials(options)
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
-        """Return True if one of the keys signed timestamp and body, and not too long ago."""
+        """Return True if one of the keys signed timestamp and body, and not too long ago.
+
+        An incoming mail, which SendGrid signs only if told so, may show the password instead.
+        """
+        if isinstance(posted_form(request), Form) and self._credentials.shown_by(request):
+            return True
         timestamp = request.headers.get(TIMESTAMP, "")
         if not is_recent(timestamp, received_ms, self._options.max_age_days):
             return False
@@ -125,13 +150,25 @@ class SendGrid(WebhookConnector):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of the request, a JSON array."""
-        body = request.json
+        form = posted_form(request)
+        if isinstance(form, Form):
+            yield from self._incoming(event_of(form), request, context)
+            return
+        body = request.json if form is None else form
         if isinstance(body, Rejection):
             yield body
+        elif _is_kept_mail(body):
+            yield from self._incoming(body[0], request, context)
         elif isinstance(body, list):
             yield from each(body, request.body, context, self._event)
         else:
             yield Rejection("unreadable", "the body: must be a JSON array of events", request.body)
+
+    def _incoming(
+        self, event: dict[str, Any], request: Request, context: Context
+    ) -> Iterator[Result]:
+        payload = partial(refused_payload, event, request.body)
+        yield from incoming(event, payload, context, self._options.own_domains)
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return the array around an event."""
@@ -175,6 +212,13 @@ class SendGrid(WebhookConnector):
         group = read.id("asm_group_id") if of_group else None
         purposes = {str(number): purpose for number, purpose in self._options.groups.items()}
         return {purposes.get(group or "", MARKETING): decision}
+
+
+def _is_kept_mail(body: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Return True for what is kept of an incoming mail."""
+    if not isinstance(body, list) or len(body) != 1 or not isinstance(body[0], dict):
+        return False
+    return body[0].get("event") == INBOUND and isinstance(body[0].get("mail"), dict)
 
 
 def _is_signed(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:

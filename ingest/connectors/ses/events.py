@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ingest.kit.fields import Fields, id_text, snake_case
+from ingest.kit.mail_message import address
 
 
 class Kind(NamedTuple):
     """A kind of event: type and direction, the object that describes it, its receivers.
 
     `receivers` is a field of that object; '' if they are those of the mail. `single`: one receiver
-    did it, and SES does not say which of several.
+    did it, and SES does not say which of several. `reported`: another server named the receivers.
     """
 
     type: str
@@ -19,20 +20,27 @@ class Kind(NamedTuple):
     part: str
     receivers: str = ""
     single: bool = False
+    reported: bool = False
 
 
+#: An incoming mail, see `incoming`.
+RECEIVED = "Received"
 KINDS = {
     "Send": Kind("email_processed", "outbound", "send"),
     "Delivery": Kind("email_delivered", "outbound", "delivery", "recipients"),
-    "Bounce": Kind("email_bounced", "outbound", "bounce", "bouncedRecipients"),
-    "Complaint": Kind("email_complained", "inbound", "complaint", "complainedRecipients"),
-    "DeliveryDelay": Kind("email_deferred", "outbound", "deliveryDelay", "delayedRecipients"),
+    "Bounce": Kind("email_bounced", "outbound", "bounce", "bouncedRecipients", reported=True),
+    "Complaint": Kind(
+        "email_complained", "inbound", "complaint", "complainedRecipients", reported=True
+    ),
+    "DeliveryDelay": Kind(
+        "email_deferred", "outbound", "deliveryDelay", "delayedRecipients", reported=True
+    ),
     "Reject": Kind("email_dropped", "outbound", "reject"),
     "Rendering Failure": Kind("email_dropped", "outbound", "failure"),
     "Open": Kind("email_opened", "inbound", "open", single=True),
     "Click": Kind("email_clicked", "inbound", "click", single=True),
     "Subscription": Kind("email_unsubscribed", "inbound", "subscription", single=True),
-    "Received": Kind("email_received", "inbound", "receipt"),
+    RECEIVED: Kind("email_received", "inbound", "receipt"),
 }
 
 #: Subtypes of bounces and complaints: SES did not send, the address is on a suppression list.
@@ -67,15 +75,8 @@ class ReceiverEvent(NamedTuple):
         return found if isinstance(found, str) else None
 
     @property
-    def is_incoming(self) -> bool:
-        """True for an e-mail that SES received for the company."""
-        return self.name == "Received"
-
-    @property
     def where(self) -> str:
         """The field that names the customer."""
-        if self.is_incoming:
-            return "mail.source"
         kind = self.kind
         return f"{kind.part}.{kind.receivers}" if kind.receivers else "mail.destination"
 
@@ -92,14 +93,33 @@ def _part_name(name: str) -> str:
 
 
 def receivers_of(read: Fields, kind: Kind) -> list[dict[str, Any]]:
-    """Return the receivers that an event tells of, as objects with their `emailAddress`."""
-    if kind.receivers:
-        found = read.inside(kind.part).items(kind.receivers)
-    else:
-        found = read.inside("mail").items("destination")
-    if kind.type == "email_received":
-        return [{}]
-    return [one if isinstance(one, dict) else {"emailAddress": one} for one in found]
+    """Return the receivers that an event tells of, as objects with their `emailAddress`.
+
+    A bounce names the address that refused the mail, which may be one that the customer's forwards
+    to. The customer is the one to whom the mail was sent.
+    """
+    sent_to = read.inside("mail").items("destination")
+    if not kind.receivers:
+        return [{"emailAddress": one} for one in sent_to]
+    found = read.inside(kind.part).items(kind.receivers)
+    receivers = [one if isinstance(one, dict) else {"emailAddress": one} for one in found]
+    known = {address(one) for one in _lowered(sent_to)} if kind.reported else set()
+    return [_as_sent(one, sent_to, known) for one in receivers]
+
+
+def _as_sent(
+    receiver: dict[str, Any], sent_to: list[Any], known: set[str | None]
+) -> dict[str, Any]:
+    email = receiver.get("emailAddress")
+    named = {address(one) for one in _lowered([email])}
+    if not named or not known or named <= known:
+        return receiver
+    # Of several to whom it was sent, nobody knows whose forwarding it is.
+    return {**receiver, "emailAddress": sent_to[0] if len(sent_to) == 1 else None}
+
+
+def _lowered(values: list[Any]) -> list[str]:
+    return [one.lower() for one in values if isinstance(one, str)]
 
 
 def type_and_outcome(name: str, kind: Kind, part: Fields) -> tuple[str, str | None]:
@@ -139,13 +159,6 @@ def topic_statuses(preferences: Fields) -> dict[str, bool]:
 def tag_value(tag: object) -> str | None:
     """Return the value of a message tag, which is a list."""
     return id_text(tag[0]) if isinstance(tag, list) and tag else None
-
-
-def sender(mail: Fields) -> str | None:
-    """Return the writer of an incoming message: from the header, else from the envelope."""
-    headers = mail.inside("commonHeaders").items("from")
-    first = headers[0] if headers else None
-    return first if isinstance(first, str) else mail.text("source")
 
 
 def properties(mail: Fields, part: Fields, touch: ReceiverEvent) -> dict[str, Any]:

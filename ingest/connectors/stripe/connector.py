@@ -13,17 +13,18 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connectors.stripe.people import own_id, people
 from ingest.kit.fields import (
     Fields,
     Payload,
     derived_id,
     finish,
-    id_text,
     identifiers,
     single_event,
     snake_case,
 )
 from ingest.kit.signing import HEX, MaxAgeDays, RequiredSecrets, is_hmac_of, is_recent, named
+from schemas.rejection import Rejection
 
 SIGNATURE = "stripe-signature"
 
@@ -67,14 +68,12 @@ _NO_DECIMALS = frozenset(
 )  # fmt: skip
 _THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 _PROMOTIONS = {"opt_in": True, "opt_out": False}
-#: Fields that are identifiers, or that give whoever has them access to a payment or an invoice.
-_MAPPED = frozenset(
-    {
-        "customer", "email", "phone", "customer_email", "customer_phone", "customer_details",
-        "billing_details", "receipt_email", "client_secret", "url", "receipt_url",
-        "hosted_invoice_url", "invoice_pdf",
-    }
-)  # fmt: skip
+#: Fields that give whoever has them access to a payment or an invoice, and those with identifiers.
+_SECRET = frozenset({"client_secret", "receipt_url", "hosted_invoice_url", "invoice_pdf"})
+_MAPPED = _SECRET | {
+    "customer", "email", "phone", "customer_email", "customer_phone", "customer_details",
+    "billing_details", "receipt_email", "instructions_email", "url",
+}  # fmt: skip
 _NAMES = {
     "event_id": "id",
     "occurred_at": "created",
@@ -84,6 +83,7 @@ _NAMES = {
     "value.currency": "data.object.currency",
 }
 _NOBODY = "data.object.customer: is missing, so the event names no customer"
+_THIN = "object: is a thin event, which names no customer; choose the payload style Snapshot"
 
 
 class StripeOptions(Options):
@@ -127,45 +127,53 @@ class Stripe(WebhookConnector):
 
     def _event(self, event: dict[str, Any], payload: Payload) -> Result:
         read = Fields(event)
+        if event.get("object") == "v2.core.event":
+            return Rejection("no_identifier", _THIN, payload(), read.peek("id"))
         name = read.text("type") or ""
         if not snake_case(name):
             read.wrong("type", "must be text, for instance charge.succeeded")
         thing = read.inside("data").inside("object")
         raw = read.inside("data").object("object")
-        kind, known = self._type(name, raw)
+        previous = read.inside("data").inside("previous_attributes")
+        kind, known = self._type(name, raw, event)
         fields = {
             "event_id": _event_id(kind, read, thing, event),
             "channel": "commerce",
             "type": kind,
-            "direction": "outbound" if kind == "order_refunded" else "inbound",
-            "identifiers": identifiers(
-                ("customer_id", self._own_id(thing)), *_customer(raw, thing)
-            ),
+            "direction": "outbound" if _is_refund(name) else "inbound",
+            "identifiers": identifiers(*self._people(thing, previous)),
             "occurred_at": read.moment("created", 1000),
             "traits": _traits(raw, thing),
             "consent": _consent(name, thing),
-            "value": _value(name, raw, thing, read) if known else None,
-            "outcome": thing.label("failure_code") or _status(name, thing),
+            "value": _value(name, raw, thing, previous) if known else None,
+            "outcome": thing.label("failure_code") or _status(raw, thing),
             "url": thing.inside("after_expiration").inside("recovery").text("url"),
             "properties": {
-                **{field: value for field, value in raw.items() if field not in _MAPPED},
+                **{field: _kept(value) for field, value in raw.items() if field not in _MAPPED},
                 **{f"event_{field}": event[field] for field in ("id", "account") if field in read},
             },
         }
-        return finish(fields, read.problems, payload, _NAMES, _NOBODY)
+        return finish(fields, read.problems, payload, _NAMES, _nobody(name))
 
-    def _type(self, name: str, raw: dict[str, Any]) -> tuple[str, bool]:
+    def _type(self, name: str, raw: dict[str, Any], event: dict[str, Any]) -> tuple[str, bool]:
         """Return the type, and whether it is one of ours."""
+        other = f"stripe_{snake_case(name)}"
+        if event.get("account") and event.get("livemode") is False:
+            # An endpoint for connected accounts gets their test events too.
+            return other, False
+        if name == "charge.refunded" and raw.get("captured") is False:
+            # An authorization that was released: there was no order, and no money to give back.
+            return other, False
         if name in ORDERS[self._options.order] and _is_paid(raw):
             return "order_completed", True
         if name == "charge.succeeded" and raw.get("captured") is False:
             return "payment_authorized", True
         known = TYPES.get(name)
-        return known or f"stripe_{snake_case(name)}", known is not None
+        return known or other, known is not None
 
-    def _own_id(self, thing: Fields) -> str | None:
+    def _people(self, thing: Fields, previous: Fields) -> list[tuple[str, str | None]]:
         name = self._options.customer_id_metadata
-        return id_text(thing.object("metadata").get(name)) if name else None
+        return [("customer_id", own_id(thing, name) if name else None), *people(thing, previous)]
 
 
 def _event_id(kind: str, read: Fields, thing: Fields, event: dict[str, Any]) -> str:
@@ -189,27 +197,6 @@ def _is_paid(raw: dict[str, Any]) -> bool:
             return False
 
 
-def _customer(raw: dict[str, Any], thing: Fields) -> list[tuple[str, str | None]]:
-    """Return the customer's identifiers. (An account's e-mail address is the company's own.)"""
-    if raw.get("object") == "customer":
-        return [
-            ("stripe", thing.id("id")),
-            ("email", thing.text("email")),
-            ("phone", thing.text("phone")),
-        ]
-    expanded = isinstance(raw.get("customer"), dict)
-    found = [("stripe", thing.inside("customer").id("id") if expanded else thing.text("customer"))]
-    for part in ("customer_details", "billing_details"):
-        details = thing.inside(part)
-        found += [("email", details.text("email")), ("phone", details.text("phone"))]
-    return [
-        *found,
-        ("email", thing.text("customer_email")),
-        ("email", thing.text("receipt_email")),
-        ("phone", thing.text("customer_phone")),
-    ]
-
-
 def _traits(raw: dict[str, Any], thing: Fields) -> dict[str, str]:
     """Return the customer's name if they gave it as theirs (a card may be somebody else's)."""
     of_customer = raw.get("object") == "customer"
@@ -225,11 +212,29 @@ def _consent(name: str, thing: Fields) -> dict[str, bool] | None:
     return None if decision is None else {"marketing": decision}
 
 
-def _status(name: str, thing: Fields) -> str | None:
-    return thing.label("status") if name.startswith("customer.subscription.") else None
+def _status(raw: dict[str, Any], thing: Fields) -> str | None:
+    """Return what became of a subscription, a refund or a dispute."""
+    known = raw.get("object") in ("subscription", "refund", "dispute")
+    return (thing.label("failure_reason") or thing.label("status")) if known else None
 
 
-def _value(name: str, raw: dict[str, Any], thing: Fields, event: Fields) -> dict[str, Any] | None:
+def _is_refund(name: str) -> bool:
+    return name == "charge.refunded" or name.startswith(("refund.", "charge.refund."))
+
+
+def _nobody(name: str) -> str:
+    """Return the reason why an event is nobody's, with the event that names the customer."""
+    return f"{_NOBODY}; charge.refunded names them" if _is_refund(name) else _NOBODY
+
+
+def _kept(value: Any) -> Any:
+    """Return a field without what gives access to a payment or an invoice, however deep."""
+    if isinstance(value, dict):
+        return {name: _kept(part) for name, part in value.items() if name not in _SECRET}
+    return [_kept(part) for part in value] if isinstance(value, list) else value
+
+
+def _value(name: str, raw: dict[str, Any], thing: Fields, before: Fields) -> dict[str, Any] | None:
     """Return the amount in the currency's major unit."""
     field = _AMOUNTS.get(str(raw.get("object")), "")
     if name == "charge.refunded":
@@ -241,7 +246,6 @@ def _value(name: str, raw: dict[str, Any], thing: Fields, event: Fields) -> dict
     amount = _units(thing, field)
     if name == "charge.refunded":
         # The total that was refunded up to now; each of several refunds counts what it adds.
-        before = event.inside("data").inside("previous_attributes")
         amount -= _units(before, field) if field in before else 0
     currency = thing.text("currency")
     return {"amount": _major(amount, currency or ""), "currency": currency}

@@ -1,4 +1,4 @@
-"""Twilio: calls, SMS and WhatsApp messages. See docs/channels/twilio.md."""
+"""Twilio: calls, messages and conversations. See docs/channels/twilio.md."""
 
 from ingest.connectors.twilio.connector import Twilio, TwilioOptions
 

@@ -1,8 +1,7 @@
-"""Twilio: calls, SMS and WhatsApp messages, from status callbacks and incoming messages.
+"""Twilio: the signature of its webhooks, and the way from a request to a call, message or event.
 
-Source: https://www.twilio.com/docs/usage/security#validating-requests (signature),
-…/voice/twiml#callstatus-values and …/voice/api/call-resource#statuscallback (calls),
-…/messaging/guides/webhook-request (messages). See docs/channels/twilio.md.
+Source: https://www.twilio.com/docs/usage/security#validating-requests (signature). See
+docs/channels/twilio.md.
 """
 
 from __future__ import annotations
@@ -12,8 +11,11 @@ import hmac
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from pydantic import Field
 
 from ingest.connector import (
     Context,
@@ -24,17 +26,24 @@ from ingest.connector import (
     WebhookConnector,
     secrets,
 )
+from ingest.connectors.twilio.addresses import Company
+from ingest.connectors.twilio.calls import call
+from ingest.connectors.twilio.conversations import (
+    conversation,
+    is_asked_before,
+    is_conversation,
+)
+from ingest.connectors.twilio.messages import message
 from ingest.kit.fields import (
+    DETAIL_LENGTH,
+    MARKETING,
     Fields,
     Payload,
     finish,
     guarded,
-    identifiers,
     json_object,
-    snake_case,
-    subject,
 )
-from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of
+from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of, query_value
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twilio-signature"
@@ -42,47 +51,36 @@ SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"
 _MOST_FIELDS = 1000
 
-#: CallStatus of a call that has ended -> (type, outcome).
-CALL_ENDS = {
-    "completed": ("call_completed", "answered"),
-    "no-answer": ("call_missed", "no_answer"),
-    "busy": ("call_missed", "busy"),
-    "failed": ("call_missed", "failed"),
-    "canceled": ("call_missed", "canceled"),
-}
-#: MessageStatus -> type.
-MESSAGE_ENDS = {
-    "received": "sms_received",
-    "delivered": "sms_delivered",
-    "undelivered": "sms_failed",
-    "failed": "sms_failed",
-}
-_INCOMING_CALLS = frozenset({"inbound", "trunking-originating"})
-_INCOMING_MESSAGES = frozenset({"received", "receiving"})
-#: Addresses of these channels are phone numbers behind the prefix; `client:` or `sip:` are none.
-_PHONE_PREFIXES = ("whatsapp:", "rcs:", "tel:")
-#: Numbers that Twilio shows for a withheld number: words on a keypad (ANONYMOUS, RESTRICTED,
-#: BLOCKED, UNKNOWN, UNAVAILABLE).
-_WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
 _MAPPED = frozenset({"CallDuration", "Timestamp", "Body"})
+_IN_ADDRESS = ("From", "To", "Direction")
 _EMPTY = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 
 class TwilioOptions(Options):
-    """`auth_token`: that of the account that owns the numbers (or the secret of a shared key)."""
+    """`auth_token`: that of the account that owns the numbers (or the secret of a shared key).
+
+    `own_numbers`: the company's numbers, those of its agents too, and its other addresses (as
+    `messenger:1234`): none of them is a customer. `purpose`: the consent purpose of messages by
+    WhatsApp and Messenger; that of SMS is sms_marketing.
+    """
 
     auth_token: RequiredSecrets
+    own_numbers: tuple[str, ...] = ()
+    purpose: str = Field(MARKETING, min_length=1, max_length=512)
 
 
 class Twilio(WebhookConnector):
     """Voice and messaging webhooks of Twilio."""
 
     name: ClassVar[str] = "twilio"
-    doc: ClassVar[str] = "Phone: Twilio's call status callbacks, SMS and WhatsApp messages"
+    doc: ClassVar[str] = (
+        "Phone: Twilio's call status callbacks, SMS, WhatsApp and Messenger messages"
+    )
     options: ClassVar[type[Options]] = TwilioOptions
 
     def __init__(self, options: TwilioOptions) -> None:
         self._tokens = secrets(options.auth_token)
+        self._company = Company.of(options.own_numbers, options.purpose)
 
     def verify(self, request: Request, received_ms: int) -> bool:
         """Return True if a token of ours signed address and fields, or address and body hash."""
@@ -102,7 +100,8 @@ class Twilio(WebhookConnector):
         if isinstance(fields, Rejection):
             yield fields
         else:
-            yield guarded(_touch, fields, lambda: request.body)
+            told = {**_in_address(request), **fields}
+            yield guarded(partial(_touch, self._company), told, lambda: request.body)
 
     def reply(self, request: Request) -> Reply:
         """Return an empty TwiML document: any other text would go to the customer as a message."""
@@ -123,6 +122,12 @@ def _fields(request: Request) -> dict[str, Any] | Rejection:
     if not fields:
         return Rejection("unreadable", "the body: is not a form with fields", request.body)
     return fields
+
+
+def _in_address(request: Request) -> dict[str, str]:
+    """Return who called whom, where the address says it: some callbacks name only the call."""
+    found = {name: query_value(request.query, name) for name in _IN_ADDRESS}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _is_utf8(fields: Mapping[str, str]) -> bool:
@@ -176,81 +181,56 @@ def _algorithm(settings: str) -> str | None:
     return "sha1"
 
 
-def _touch(fields: dict[str, Any], payload: Payload) -> Result:
-    read = Fields(fields)
+def _found(read: Fields, company: Company) -> dict[str, Any] | None:
+    """Return the fields of the touchpoint; None if the request reports nothing that is known."""
+    event = read.peek("EventType")
+    if is_conversation(event):
+        return conversation(event or "", read, company)
     if sid := read.text("MessageSid") or read.text("SmsSid"):
-        return _message(sid, read, fields, payload)
+        return message(sid, read, company)
     if sid := read.text("CallSid"):
-        return _call(sid, read, fields, payload)
-    detail = (read.problems or ["CallSid or MessageSid: is missing"])[0]
-    return Rejection("unsupported", f"{detail}; calls and messages are taken", payload())
+        return call(sid, read, company)
+    return None
 
 
-def _call(sid: str, read: Fields, fields: Mapping[str, Any], payload: Payload) -> Result:
-    status = read.text("CallStatus")
-    if status is None:
-        read.wrong("CallStatus", "must be text, for instance completed")
-    kind, outcome = CALL_ENDS.get(status or "") or (f"twilio_call_{snake_case(status or '')}", None)
-    # Several callbacks before the end may have the same status.
-    number = None if outcome else read.id("SequenceNumber")
-    incoming = read.text("Direction") in _INCOMING_CALLS
+def _touch(company: Company, fields: dict[str, Any], payload: Payload) -> Result:
+    read = Fields(fields)
+    event = read.peek("EventType") or ""
+    if is_conversation(event) and is_asked_before(event):
+        detail = f"EventType: {event} comes before it happens; choose the post-event webhook"
+        return Rejection("unsupported", detail[:DETAIL_LENGTH], payload())
+    touch = _found(read, company)
+    if touch is None:
+        detail = (read.problems or ["CallSid or MessageSid: is missing"])[0]
+        return Rejection("unsupported", f"{detail}; calls and messages are taken", payload())
+    used = _MAPPED if touch.get("duration_s") is not None else _MAPPED - {"CallDuration"}
+    own = {name: value for name, value in fields.items() if name not in used and value != ""}
     touch = {
-        "event_id": ":".join(part for part in (sid, status, number) if part),
-        "type": kind,
-        "direction": "inbound" if incoming else "outbound",
-        "outcome": outcome,
-        # Twilio's `Duration` counts minutes.
-        "duration_s": read.seconds("CallDuration") if status == "completed" else None,
-    }
-    return _finish(touch, "From" if incoming else "To", read, fields, payload)
-
-
-def _message(sid: str, read: Fields, fields: Mapping[str, Any], payload: Payload) -> Result:
-    status = read.text("MessageStatus") or read.text("SmsStatus")
-    if status is None:
-        read.wrong("MessageStatus", "must be text, for instance delivered")
-    kind = MESSAGE_ENDS.get(status or "") or f"twilio_message_{snake_case(status or '')}"
-    incoming = status in _INCOMING_MESSAGES
-    text = read.text("Body")
-    touch = {
-        "event_id": f"{sid}:{status}",
-        "type": kind,
-        "direction": "inbound" if incoming else "outbound",
-        "outcome": status if kind == "sms_failed" else None,
-        "subject": subject(text),
-        "properties": {"text": text} if text else {},
-    }
-    return _finish(touch, "From" if incoming else "To", read, fields, payload)
-
-
-def _finish(
-    touch: dict[str, Any], customer: str, read: Fields, fields: Mapping[str, Any], payload: Payload
-) -> Result:
-    own = {name: value for name, value in fields.items() if name not in _MAPPED and value != ""}
-    touch |= {
-        "channel": "phone",
-        "identifiers": identifiers(("phone", _phone(read.text(customer)))),
         "occurred_at": _moment(read),
+        **touch,
         "properties": {**own, **touch.get("properties", {})},
     }
-    nobody = f"{customer}: is not a phone number, so the event names no customer"
-    return finish(touch, read.problems, payload, nobody=nobody)
+    return finish(touch, read.problems, payload, nobody=_nobody(touch, read))
 
 
-def _phone(address: str | None) -> str | None:
-    """Return the phone number of an address, in E.164 as Twilio writes it, or None."""
-    number = address or ""
-    for prefix in _PHONE_PREFIXES:
-        number = number.removeprefix(prefix)
-    return number if number.startswith("+") and number not in _WITHHELD else None
+def _nobody(touch: Mapping[str, Any], read: Fields) -> str:
+    """Return the reason why an event has no customer, where it has none."""
+    side = "From" if touch["direction"] == "inbound" else "To"
+    if side not in read:
+        return (
+            f"{side}: is missing, so the event names no customer; add From, To and Direction to "
+            "the address of the callback"
+        )
+    return f"{side}: is not a phone number of a customer, so the event names none"
 
 
 def _moment(read: Fields) -> datetime | None:
-    text = read.text("Timestamp")
+    name = "Timestamp" if "Timestamp" in read else "RecordingStartTime"
+    text = read.text(name)
     if text is None:
         return None
     try:
         return parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
-        read.wrong("Timestamp", "must be a time as in RFC 2822")
+        read.wrong(name, "must be a time as in RFC 2822")
         return None

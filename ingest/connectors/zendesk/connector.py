@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from ingest.connector import Context, Options, Request, Result, WebhookConnector, secrets
+from ingest.connectors.zendesk.people import CUSTOMER_ROLE, is_by_customer, people
+from ingest.connectors.zendesk.ratings import rating
 from ingest.kit.fields import (
     Fields,
     Payload,
@@ -23,6 +25,7 @@ from ingest.kit.fields import (
     snake_case,
     subject,
 )
+from ingest.kit.markup import text_of_html
 from ingest.kit.signing import BASE64, MaxAgeDays, RequiredSecrets, is_hmac_of, is_recent_time
 
 SIGNATURE = "x-zendesk-webhook-signature"
@@ -39,10 +42,12 @@ TYPES = {
 #: New status of a ticket -> type.
 _STATUSES = {"solved": "ticket_solved", "closed": "ticket_closed"}
 _PREFIX = re.compile(r"zen:event-type[:/](.+)", re.DOTALL)
-_CUSTOMER_ROLE = "end-user"
+#: Events that bring a comment, or a part of one. No customer sees what is private.
+_COMMENTS = frozenset({"ticket.comment_added", "ticket.attachment_linked_to_comment"})
 _MAPPED = frozenset({"email", "external_id"})
 _NAMES = {"event_id": "id", "occurred_at": "time", "outcome": "event.current"}
 _NOBODY = "detail: names no end user"
+_NOTE = "event.comment: is private, so it is addressed to no end user"
 
 
 class ZendeskOptions(Options):
@@ -84,12 +89,14 @@ def _event(body: dict[str, Any], payload: Payload) -> Result:
         read.wrong("type", "must be an event's, for instance zen:event-type:ticket.created")
     detail, event = read.inside("detail"), read.inside("event")
     kind, direction, text = _what(name, detail, event)
+    rated = rating(name, detail, event)
+    private = name in _COMMENTS and event.inside("comment").flag("is_public") is False
     fields = {
         "event_id": read.id("id") or derived_id(body),
         "channel": "chat",
         "type": kind,
         "direction": direction,
-        "identifiers": identifiers(*_customer(name, read, detail, event)),
+        "identifiers": [] if private else identifiers(*people(name, read, detail, event)),
         "occurred_at": read.text("time"),
         "traits": _traits(name, detail, event),
         "outcome": _status(event) if name == "ticket.status_changed" else None,
@@ -98,8 +105,9 @@ def _event(body: dict[str, Any], payload: Payload) -> Result:
             **{field: v for field, v in read.object("detail").items() if field not in _MAPPED},
             "event": read.object("event"),
         },
+        **({} if rated is None else {"type": "conversation_rated", **rated}),
     }
-    return finish(fields, read.problems, payload, _NAMES, _NOBODY)
+    return finish(fields, read.problems, payload, _NAMES, _NOTE if private else _NOBODY)
 
 
 def _what(name: str, detail: Fields, event: Fields) -> tuple[str, str, str | None]:
@@ -110,15 +118,14 @@ def _what(name: str, detail: Fields, event: Fields) -> tuple[str, str, str | Non
         return (*_message(event.inside("actor").text("type") == "end_user"), text)
     if name == "ticket.comment_added":
         comment = event.inside("comment")
-        if comment.flag("is_public") is False:
-            # An internal note of the company.
-            return other, "inbound", None
-        return (*_message(_by_customer(comment)), comment.text("body"))
+        return (*_message(is_by_customer(comment)), _written(comment))
     if name == "ticket.created":
         # Submitted by an agent for the customer, after a call for instance, or by the customer.
         submitter = detail.id("submitter_id")
         by_agent = submitter is not None and submitter != detail.id("requester_id")
         return other, "outbound" if by_agent else "inbound", detail.text("subject")
+    if name == "ticket.csat_requested":
+        return other, "outbound", detail.text("subject")
     if name == "ticket.status_changed":
         return _STATUSES.get(_status(event) or "", other), "inbound", detail.text("subject")
     return other, "inbound", detail.text("subject") if name.startswith("ticket.") else None
@@ -128,8 +135,10 @@ def _message(by_customer: bool) -> tuple[str, str]:
     return ("message_received", "inbound") if by_customer else ("message_sent", "outbound")
 
 
-def _by_customer(comment: Fields) -> bool:
-    return comment.inside("author").flag("is_staff") is False
+def _written(comment: Fields) -> str | None:
+    """Return the text of a comment, which may come in HTML alone."""
+    markup = comment.peek("html_body")
+    return comment.text("body") or (text_of_html(markup) if markup else None)
 
 
 def _status(event: Fields) -> str | None:
@@ -137,41 +146,8 @@ def _status(event: Fields) -> str | None:
     return status.lower() if status else None
 
 
-def _customer(
-    name: str, read: Fields, detail: Fields, event: Fields
-) -> list[tuple[str, str | None]]:
-    """Return the customer's identifiers: a ticket's requester, or the end user who wrote.
-
-    The number of the ticket follows them, as a browser's anonymous id does, so that what an agent
-    writes in messaging, where Zendesk names only the ticket, is attributed to the same person.
-    """
-    family = name.partition(".")[0]
-    if family == "user":
-        if detail.text("role") != _CUSTOMER_ROLE:
-            return []
-        return [
-            ("customer_id", detail.id("external_id")),
-            ("zendesk", detail.id("id")),
-            ("email", detail.text("email")),
-        ]
-    if family not in ("ticket", "messaging_ticket"):
-        return []
-    actor, comment = event.inside("actor"), event.inside("comment")
-    person = detail.id("requester_id")
-    if actor.text("type") == "end_user":
-        person = actor.id("id")
-    elif "comment" in event and _by_customer(comment):
-        person = comment.inside("author").id("id") or person
-    ticket, account = detail.id("id"), read.id("account_id")
-    followed = f"zendesk-{account}-ticket-{ticket}" if ticket and account else None
-    if person is not None and person != (detail.id("requester_id") or person):
-        # Somebody in copy: another person than the ticket's.
-        followed = None
-    return [("zendesk", person), ("anonymous_id", followed)]
-
-
 def _traits(name: str, detail: Fields, event: Fields) -> dict[str, str]:
-    if name != "user.name_changed" or detail.peek("role") != _CUSTOMER_ROLE:
+    if name != "user.name_changed" or detail.peek("role") != CUSTOMER_ROLE:
         return {}
     changed = event.peek("current")
     return {"name": changed} if changed else {}

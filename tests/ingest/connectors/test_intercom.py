@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +46,10 @@ def sample(name: str, **changes: Any) -> Any:
 
 def kinds(touch: Touchpoint) -> set[tuple[str, str]]:
     return {(i.kind, i.value) for i in touch.identifiers}
+
+
+def told(topic: str, item: dict[str, Any]) -> Any:
+    return one({"topic": topic, "id": "notif_1", "created_at": 1795147300, "data": {"item": item}})
 
 
 class TestIntercom(IntercomContract):
@@ -204,6 +209,207 @@ def test_a_long_message_is_whole_in_properties_and_short_in_the_subject():
     touch = sample("conversation.user.created", source=source)
     assert touch.properties["text"] == text
     assert len(touch.subject) == 100
+
+
+# Notes among colleagues
+
+
+@pytest.mark.parametrize(
+    "topic", ["conversation.admin.noted", "ticket.note.created", "conversation.admin.replied"]
+)
+def test_a_note_is_addressed_to_nobody(topic: str):
+    body = copy.deepcopy(PAYLOADS["conversation_admin_replied"])
+    (part,) = body["data"]["item"]["conversation_parts"]["conversation_parts"]
+    part.update(part_type="note", body="<p>is rude</p>")
+    refused = one({**body, "topic": topic})
+    assert isinstance(refused, Rejection)
+    assert refused.reason == "no_identifier"
+    assert "a note among colleagues" in refused.detail
+    assert "rude" not in refused.detail
+
+
+def test_a_note_within_another_topic_is_not_its_subject():
+    body = copy.deepcopy(PAYLOADS["conversation_admin_replied"])
+    (part,) = body["data"]["item"]["conversation_parts"]["conversation_parts"]
+    part.update(part_type="note", body="<p>is rude</p>")
+    touch = one({**body, "topic": "conversation.admin.assigned"})
+    assert (touch.type, touch.subject) == ("intercom_conversation_admin_assigned", None)
+    assert "text" not in touch.properties
+
+
+# Ids that are one person
+
+
+@pytest.mark.parametrize(
+    ("topic", "other"),
+    [
+        ("contact.merged", {"merged_from": {"type": "contact", "id": LEAD[1]}}),
+        ("contact.lead.signed_up", {"lead": {"type": "lead", "id": LEAD[1], "user_id": "made-up"}}),
+        ("contact.signed_up", {"contact": {"type": "contact", "id": LEAD[1]}}),
+        ("visitor.signed_up", {"visitor": {"type": "visitor", "id": LEAD[1]}}),
+    ],
+)
+def test_the_two_ids_of_one_person_are_joined(topic: str, other: dict[str, Any]):
+    body = copy.deepcopy(PAYLOADS["contact_user_created"])
+    body["data"]["item"].update(other)
+    assert kinds(one({**body, "topic": topic})) == {OWN, CONTACT, LEAD, EMAIL, PHONE}
+    unrelated = one({**body, "topic": "contact.user.updated"})
+    assert kinds(unrelated) == {OWN, CONTACT, EMAIL, PHONE}
+
+
+# Ids in another place
+
+
+def test_a_rating_is_of_whoever_gave_it():
+    rating = {"rating": 2, "contact": {"type": "contact", "id": "second"}}
+    touch = sample("conversation.rating.added", conversation_rating=rating)
+    assert kinds(touch) == {("intercom", "second")}
+
+
+@pytest.mark.parametrize(
+    ("item", "known"),
+    [
+        (
+            {"intercom_user_id": CONTACT[1], "email": EMAIL[1], "user_id": "made-up"},
+            {CONTACT, EMAIL},
+        ),
+        ({"user_id": "C-42"}, {OWN}),
+    ],
+)
+def test_a_data_event_names_its_contact(item: dict[str, Any], known: set[tuple[str, str]]):
+    touch = told("event.created", {"type": "event", "event_name": "placed-order", **item})
+    assert (touch.type, kinds(touch)) == ("intercom_event_created", known)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "outcome", "duration"),
+    [
+        ({}, "call_completed", "answered", 90),
+        ({"answered_at": "2026-11-20T04:00:10Z"}, "call_completed", "answered", 90),
+        ({"ended_at": "later"}, "call_completed", "answered", None),
+        ({"answered_at": None, "ended_reason": "voicemail"}, "call_missed", "voicemail", None),
+        ({"answered_at": None, "ended_reason": "gone"}, "call_missed", "no_answer", None),
+    ],
+)
+def test_a_call_is_one_by_phone(
+    change: dict[str, Any], kind: str, outcome: str, duration: float | None
+):
+    call = {
+        "type": "call", "id": "123", "contact_id": CONTACT[1], "admin_id": "789",
+        "state": "completed", "ended_reason": "completed", "direction": "outbound",
+        "answered_at": 1795147210, "ended_at": 1795147300, "phone": PHONE[1], **change,
+    }  # fmt: skip
+    touch = told("call.ended", call)
+    assert (touch.channel, touch.type, touch.direction) == ("phone", kind, "outbound")
+    assert (touch.outcome, touch.duration_s) == (outcome, duration)
+    assert kinds(touch) == {CONTACT, PHONE}
+    started = told("call.started", {**call, "direction": "inbound"})
+    assert (started.channel, started.type) == ("phone", "intercom_call_started")
+    assert started.direction == "inbound"
+
+
+@pytest.mark.parametrize("company", ["admin", "bot", "team"])
+def test_whoever_works_for_the_company_is_no_customer(company: str):
+    own = {"type": company, "id": "1957471", "email": "cordelia@company.example"}
+    contacts = {"contacts": [own]}
+    for item in ({"contact": own}, {"user": own}, {"contacts": contacts}, own):
+        refused = told("conversation.priority.updated", item)
+        assert refused.reason == "no_identifier"
+
+
+# Taken back, repeated
+
+
+def test_what_was_taken_back_is_no_subject():
+    body = copy.deepcopy(PAYLOADS["conversation_user_replied"])
+    (part,) = body["data"]["item"]["conversation_parts"]["conversation_parts"]
+    part.update(redacted=True, body="<p>This message was deleted</p>")
+    touch = one({**body, "topic": "conversation_part.redacted"})
+    assert (touch.type, touch.subject) == ("intercom_conversation_part_redacted", None)
+
+
+def test_a_rating_that_was_taken_back_is_no_sentiment():
+    assert (
+        sample("conversation.rating.added", conversation_rating={"rating": None}).sentiment is None
+    )
+    assert sample("conversation.rating.added", conversation_rating=None).sentiment is None
+
+
+@pytest.mark.parametrize(
+    "topic", ["conversation.admin.replied.translated", "ticket.admin.replied.translated"]
+)
+def test_the_translation_of_a_reply_is_no_further_message(topic: str):
+    touch = one({**PAYLOADS["conversation_admin_replied"], "topic": topic})
+    assert touch.direction == "outbound"
+    assert touch.type.startswith("intercom_")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"ticket": {"conversation_rating": {"rating": 4}}},
+        {"ticket_rating": {"rating": "4"}},
+        {"ticket": {"rating": 4}},
+        {"rating": 4},
+    ],
+)
+def test_the_rating_of_a_ticket_is_sentiment_too(item: dict[str, Any]):
+    contact = {"type": "contact", "id": CONTACT[1]}
+    touch = told("ticket.rating.provided", {**item, "contact": contact})
+    assert (touch.type, touch.sentiment) == ("conversation_rated", 0.5)
+
+
+# Decisions
+
+
+@pytest.mark.parametrize(
+    ("topic", "stat", "channel", "kind", "consent"),
+    [
+        ("email", "unsubscribe", "email", "email_unsubscribed", {"marketing": False}),
+        ("email", "spam_complaint", "email", "email_complained", {"marketing": False}),
+        ("sms", "unsubscribe", "phone", "sms_unsubscribed", {"sms_marketing": False}),
+        ("email", "click", "chat", "intercom_content_stat_email", {}),
+    ],
+)
+def test_what_the_receiver_of_a_message_decided_is_consent(
+    topic: str, stat: str, channel: str, kind: str, consent: dict[str, bool]
+):
+    contact = {"type": "contact", "id": CONTACT[1]}
+    item = {"type": f"content_stat.{topic}", "content_stat": {"stat_type": stat}}
+    touch = told(f"content_stat.{topic}", {**item, "contact": contact})
+    assert (touch.channel, touch.type, touch.consent) == (channel, kind, consent)
+    assert touch.direction == "inbound"
+
+
+def test_what_was_sent_is_outbound():
+    item = {"content_stat": {"stat_type": "receipt"}, "contact": {"id": CONTACT[1]}}
+    assert told("content_stat.push", item).direction == "outbound"
+
+
+def test_a_subscription_to_text_messages_is_one_of_sms():
+    body = copy.deepcopy(PAYLOADS["granular_unsubscribe"])
+    (subscription,) = body["data"]["item"]["subscription_types"]["data"]
+    subscription["content_types"] = ["sms_message"]
+    touch = one(body)
+    assert (touch.type, touch.channel) == ("sms_unsubscribed", "phone")
+    assert touch.consent == {"sms_marketing": False}
+    assert one(body, subscriptions={1943066: "alerts"}).consent == {"alerts": False}
+
+
+@pytest.mark.parametrize(
+    ("given", "consent"),
+    [
+        ({"unsubscribed_from_emails": True}, {"marketing": False}),
+        ({"sms_consent": True}, {"sms_marketing": True}),
+        ({"sms_consent": True, "unsubscribed_from_sms": True}, {"sms_marketing": False}),
+        ({"unsubscribed_from_emails": False, "sms_consent": False}, {}),
+    ],
+)
+def test_a_new_contact_comes_with_its_decisions(given: dict[str, bool], consent: dict[str, bool]):
+    assert sample("contact.user.created", **given).consent == consent
+    body = {**PAYLOADS["contact_user_created"], "topic": "contact.user.updated"}
+    body = {**body, "data": {"item": {**body["data"]["item"], **given}}}
+    assert one(body).consent == {}, "a later change repeats them"
 
 
 # Bad data

@@ -198,7 +198,7 @@ def test_events_of_whatsapp_have_their_types():
         *[("social", "postback_received", "inbound")] * 2,
         ("social", "message_reacted", "inbound"),
         ("social", "message_unreacted", "inbound"),
-        ("social", "message_received", "inbound"),
+        ("commerce", "order_placed", "inbound"),
         ("social", "meta_system", "inbound"),
         ("social", "message_received", "inbound"),
         ("social", "message_sent", "outbound"),

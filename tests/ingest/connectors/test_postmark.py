@@ -11,8 +11,9 @@ from aiohttp import encode_basic_auth
 from pydantic import ValidationError
 
 from ingest.connector import Context, Request
-from ingest.connectors.postmark.connector import TEXT_LENGTH, Postmark, PostmarkOptions
+from ingest.connectors.postmark.connector import Postmark, PostmarkOptions
 from ingest.connectors.postmark.contract import PostmarkContract, basic
+from ingest.kit.mail_message import TEXT_LENGTH
 from ingest.testing.values import RECEIVED_MS, posted
 from schemas.rejection import Rejection
 from schemas.times import from_ms
@@ -152,6 +153,29 @@ def test_a_record_without_id_has_one_of_what_tells_it_apart():
         assert changed("click", **change).event_id != first, change
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"MessageStream": "broadcast-2"},
+        {"SuppressSending": False},
+        {"SuppressionReason": "SpamComplaint"},
+        {"Origin": "Admin"},
+        {"Recipient": "other@example.com"},
+    ],
+    ids=str,
+)
+def test_no_decision_of_one_second_is_taken_for_a_redelivery_of_another(change: dict[str, Any]):
+    first = changed("unsubscribe", MessageID=None)
+    assert changed("unsubscribe", MessageID=None).event_id == first.event_id
+    assert changed("unsubscribe", MessageID=None, Tag="x").event_id == first.event_id
+    assert changed("unsubscribe", MessageID=None, **change).event_id != first.event_id
+
+
+def test_bounces_of_one_second_without_ids_differ_by_their_type():
+    hard = changed("bounce", ID=None)
+    assert changed("bounce", ID=None, Type="Transient").event_id != hard.event_id
+
+
 def test_of_an_incoming_message_the_customer_is_the_sender():
     touch = parse(PAYLOADS["inbound"])
     assert [(i.kind, i.value) for i in touch.identifiers] == [("email", "taro@example.com")]
@@ -193,12 +217,20 @@ def test_decisions_of_the_customer_are_consent():
     assert parse(PAYLOADS["spam_complaint"], streams=streams).consent == {"marketing": False}
     assert parse(PAYLOADS["resubscribe"]).consent == {"marketing": True}
     assert changed("unsubscribe", SuppressionReason="SpamComplaint").consent == {"marketing": False}
-    assert changed("unsubscribe", Origin="Admin").consent == {"marketing": False}
     for name in ("suppressed", "bounce", "open"):
         assert parse(PAYLOADS[name]).consent == {}
 
 
-@pytest.mark.parametrize("origin", ["Customer", "Admin"])
+@pytest.mark.parametrize("reason", ["ManualSuppression", "SpamComplaint"])
+def test_a_suppression_by_staff_withdraws_no_consent(reason: str):
+    touch = changed("unsubscribe", Origin="Admin", SuppressionReason=reason)
+    assert (touch.type, touch.consent) == ("postmark_suppressed", {})
+    for origin in ("Recipient", "Customer"):
+        touch = changed("unsubscribe", Origin=origin, SuppressionReason=reason)
+        assert (touch.type, touch.consent) == ("email_unsubscribed", {"marketing": False})
+
+
+@pytest.mark.parametrize("origin", ["Customer", "Admin", None])
 def test_a_suppression_that_the_company_lifts_is_no_consent(origin: str):
     touch = changed("resubscribe", Origin=origin)
     assert (touch.type, touch.consent) == ("email_resubscribed", {})

@@ -77,6 +77,32 @@ def test_each_receiver_has_a_touch_of_its_own_without_the_others():
     assert "hanako@" not in one(PAYLOADS["bounce"]).model_dump_json()
 
 
+@pytest.mark.parametrize(
+    ("name", "part", "field"),
+    [
+        ("bounce", "bounce", "bouncedRecipients"),
+        ("complaint", "complaint", "complainedRecipients"),
+        ("delivery_delay", "deliveryDelay", "delayedRecipients"),
+    ],
+)
+def test_what_a_forwarding_brings_back_counts_for_the_address_that_was_written_to(
+    name: str, part: str, field: str
+):
+    def customers(receiver: str, *destination: str) -> list[str]:
+        event = changed(name, part, **{field: [{"emailAddress": receiver}]})
+        (found,) = parse({**event, "mail": {**event["mail"], "destination": list(destination)}})
+        if isinstance(found, Rejection):
+            assert found.reason == "no_identifier"
+            return []
+        return [one.value for one in found.identifiers]
+
+    assert customers("elsewhere@example.org", "ada@example.com") == ["ada@example.com"]
+    assert customers("Ada@Example.com", "Ada <ada@example.com>") == ["Ada@Example.com"]
+    assert customers("ada@example.com", "ada@example.com", "b@example.com") == ["ada@example.com"]
+    assert customers("elsewhere@example.org", "ada@example.com", "b@example.com") == []
+    assert customers("elsewhere@example.org") == ["elsewhere@example.org"]
+
+
 @pytest.mark.parametrize("name", ["open", "click", "subscription"])
 def test_what_one_of_several_receivers_did_is_nobodys(name: str):
     event = changed(name, "mail", destination=["a@example.com", "b@example.com"])
@@ -118,6 +144,15 @@ def test_decisions_are_consent():
     assert (back.type, back.consent) == ("email_resubscribed", {"weekly": True, "offers": True})
     for name in ("bounce", "bounce_suppressed", "open"):
         assert one(PAYLOADS[name]).consent == {}
+
+
+def test_who_had_left_everything_and_comes_back_wants_mails_again():
+    topics = [{"topicName": "weekly", "subscriptionStatus": "OptIn"}]
+    new = {"unsubscribeAll": False, "topicSubscriptionStatus": topics}
+    old = {"unsubscribeAll": True, "topicSubscriptionStatus": []}
+    preferences = {"newTopicPreferences": new, "oldTopicPreferences": old}
+    back = one(changed("subscription", "subscription", **preferences))
+    assert (back.type, back.consent) == ("email_resubscribed", {"weekly": True, "marketing": True})
 
 
 def test_a_complaint_that_is_none_is_no_decision():

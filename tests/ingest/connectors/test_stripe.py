@@ -181,8 +181,8 @@ def test_who_the_customer_is():
     assert kinds(sample("invoice.paid")) == {CUSTOMER, EMAIL}
     assert kinds(sample("customer.created")) == {CUSTOMER, EMAIL, PHONE}
     assert kinds(sample("customer.subscription.created")) == {CUSTOMER}
-    expanded = {"id": "cus_NffrFeUfNV2Hib", "object": "customer", "email": "x@example.com"}
-    assert kinds(sample("customer.subscription.created", customer=expanded)) == {CUSTOMER}
+    expanded = {"id": "cus_NffrFeUfNV2Hib", "object": "customer", "email": EMAIL[1]}
+    assert kinds(sample("customer.subscription.created", customer=expanded)) == {CUSTOMER, EMAIL}
     guest = sample("charge.succeeded", customer=None, receipt_email="guest@example.com")
     assert kinds(guest) == {EMAIL, ("email", "guest@example.com")}
 
@@ -281,6 +281,167 @@ def test_amounts_are_in_the_major_unit(currency: str, units: int, amount: str):
 def test_what_was_ticked_at_the_checkout_is_consent(consent: Any, decision: dict[str, bool]):
     assert sample("checkout.session.completed", consent=consent).consent == decision
     assert sample("checkout.session.expired", consent=consent).consent == {}
+
+
+# The customer, wherever the object names them
+
+GUEST = ("email", "guest@example.com")
+DETAILS = {"billing_details": {"email": GUEST[1], "phone": None}}
+
+
+def told(kind: str, thing: dict[str, Any], options: dict[str, Any] | None = None, **event: Any):
+    data = {"object": thing, **event.pop("data", {})}
+    return parse(
+        {"id": "evt_1", "object": "event", "created": NOW, "type": kind, "data": data, **event},
+        **(options or {}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing"),
+    [
+        ("refund.created", {"instructions_email": GUEST[1]}),
+        ("refund.updated", {"charge": {"object": "charge", **DETAILS}}),
+        ("refund.failed", {"payment_intent": {"receipt_email": GUEST[1]}}),
+        ("charge.refund.updated", {"charge": {"receipt_email": GUEST[1]}}),
+        ("refund.created", {"payment_intent": {"latest_charge": DETAILS}}),
+        ("charge.dispute.created", {"evidence": {"customer_email_address": GUEST[1]}}),
+        ("charge.dispute.closed", {"charge": {"object": "charge", **DETAILS}}),
+        ("payment_intent.succeeded", {"customer": None, "charges": {"data": [DETAILS]}}),
+        (
+            "payment_intent.payment_failed",
+            {"customer": None, "last_payment_error": {"payment_method": DETAILS}},
+        ),
+        ("setup_intent.setup_failed", {"last_setup_error": {"payment_method": DETAILS}}),
+        ("source.chargeable", {"object": "source", "owner": {"email": GUEST[1]}}),
+        ("identity.verification_session.verified", {"provided_details": {"email": GUEST[1]}}),
+        ("invoice_payment.paid", {"invoice": {"customer_email": GUEST[1]}}),
+    ],
+)
+def test_the_email_is_found_wherever_the_object_has_it(kind: str, thing: dict[str, Any]):
+    assert kinds(told(kind, {"id": "x_1", **thing})) == {GUEST}
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing"),
+    [
+        ("refund.created", {"charge": {"customer": CUSTOMER[1]}}),
+        ("charge.dispute.created", {"payment_intent": {"customer": {"id": CUSTOMER[1]}}}),
+        ("customer.discount.created", {"customer": CUSTOMER[1]}),
+        ("invoice.created", {"customer": None, "customer_account": CUSTOMER[1]}),
+        ("identity.verification_session.created", {"related_customer": CUSTOMER[1]}),
+        ("financial_connections.account.created", {"account_holder": {"customer": CUSTOMER[1]}}),
+    ],
+)
+def test_the_customer_is_found_wherever_the_object_names_them(kind: str, thing: dict[str, Any]):
+    assert kinds(told(kind, {"id": "x_1", **thing})) == {CUSTOMER}
+
+
+def test_a_payment_method_that_was_detached_names_whose_it_was():
+    detached = {"id": "pm_1", "object": "payment_method", "customer": None}
+    touch = told(
+        "payment_method.detached",
+        detached,
+        data={"previous_attributes": {"customer": CUSTOMER[1]}},
+    )
+    assert kinds(touch) == {CUSTOMER}
+
+
+@pytest.mark.parametrize("place", ["metadata", "customer", "charge", "subscription_details"])
+def test_your_id_of_the_customer_may_be_in_the_metadata_of_what_is_expanded(place: str):
+    metadata = {"customer": "C-42"}
+    thing = {"id": "re_1", place: metadata if place == "metadata" else {"metadata": metadata}}
+    touch = told("refund.created", thing, {"customer_id_metadata": "customer"})
+    assert ("customer_id", "C-42") in kinds(touch)
+
+
+def test_what_opens_a_payment_is_not_kept_of_what_is_expanded():
+    secret = {"client_secret": "open-1", "charges": {"data": [{"receipt_url": "open-2"}]}}
+    thing = {"id": "re_1", "instructions_email": GUEST[1], "payment_intent": secret}
+    assert "open-" not in json.dumps(told("refund.created", thing).properties)
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing"),
+    [
+        ("topup.created", {"object": "topup", "source": {"owner": {"email": GUEST[1]}}}),
+        ("person.updated", {"object": "person", "email": GUEST[1], "phone": PHONE[1]}),
+        ("account.updated", {"object": "account", "customer_email": GUEST[1]}),
+    ],
+)
+def test_the_people_of_the_company_are_no_customers(kind: str, thing: dict[str, Any]):
+    assert told(kind, thing).reason == "no_identifier"
+
+
+# Refunds and disputes
+
+
+def test_a_refund_counts_once_whichever_events_tell_of_it():
+    charge = PAYLOADS["charge_refunded"]["data"]["object"]
+    refund = {
+        "id": "re_1", "object": "refund", "amount": 5000, "currency": "jpy",
+        "status": "succeeded", "charge": charge,
+    }  # fmt: skip
+    touches = [
+        sample("charge.refunded"),
+        *(
+            told(kind, refund, id=f"evt_{kind}")
+            for kind in ("refund.created", "refund.updated", "charge.refund.updated")
+        ),
+    ]
+    assert [touch.type for touch in touches] == [
+        "order_refunded",
+        "stripe_refund_created",
+        "stripe_refund_updated",
+        "stripe_charge_refund_updated",
+    ]
+    assert [touch.value is None for touch in touches] == [False, True, True, True]
+    assert {touch.direction for touch in touches} == {"outbound"}
+    assert all(CUSTOMER in kinds(touch) for touch in touches)
+
+
+def test_what_became_of_a_refund_and_a_dispute_is_the_outcome():
+    refund = {"id": "re_1", "object": "refund", "instructions_email": GUEST[1]}
+    failed = {**refund, "status": "failed", "failure_reason": "expired_or_canceled_card"}
+    assert told("refund.failed", failed).outcome == "expired_or_canceled_card"
+    assert told("refund.created", {**refund, "status": "pending"}).outcome == "pending"
+    evidence = {"customer_email_address": GUEST[1]}
+    lost = {"id": "dp_1", "object": "dispute", "status": "lost", "evidence": evidence}
+    touch = told("charge.dispute.closed", lost)
+    assert (touch.type, touch.outcome) == ("stripe_charge_dispute_closed", "lost")
+
+
+@pytest.mark.parametrize("kind", ["refund.created", "refund.failed", "charge.refund.updated"])
+def test_of_a_refund_of_nobody_the_reason_names_the_event_to_subscribe_to(kind: str):
+    refused = told(kind, {"id": "re_1", "object": "refund", "charge": "ch_1"})
+    assert (refused.reason, "charge.refunded" in refused.detail) == ("no_identifier", True)
+
+
+def test_an_authorization_that_is_released_is_no_refund():
+    released = sample("charge.refunded", captured=False, amount_captured=0)
+    assert (released.type, released.value) == ("stripe_charge_refunded", None)
+
+
+# Test mode and thin events
+
+
+def test_a_test_at_an_endpoint_of_connected_accounts_is_no_order():
+    event = {**PAYLOADS["charge_succeeded"], "account": "acct_1"}
+    assert parse({**event, "livemode": True}).type == "order_completed"
+    assert parse({**event, "livemode": False}).type == "stripe_charge_succeeded"
+    assert parse({**event, "livemode": False}).value is None
+
+
+def test_a_thin_event_says_what_to_choose():
+    refused = parse(
+        {
+            "id": "evt_65", "object": "v2.core.event", "created": "2026-11-20T04:00:00.000Z",
+            "type": "v1.charge.refunded", "livemode": True,
+            "related_object": {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"},
+        }
+    )  # fmt: skip
+    assert (refused.reason, refused.event_id) == ("no_identifier", "evt_65")
+    assert "Snapshot" in refused.detail
 
 
 # Bad data

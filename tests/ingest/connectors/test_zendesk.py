@@ -85,7 +85,7 @@ def test_a_strange_timestamp_is_refused(timestamp: str):
         ("ticket.created", "ticket_created", "inbound", None),
         ("ticket.comment_added.by_customer", "message_received", "inbound", None),
         ("ticket.comment_added.by_agent", "message_sent", "outbound", None),
-        ("ticket.comment_added.note", "zendesk_ticket_comment_added", "inbound", None),
+        ("ticket.csat_received", "conversation_rated", "inbound", None),
         ("ticket.status_changed.solved", "ticket_solved", "inbound", "solved"),
         ("ticket.status_changed.pending", "zendesk_ticket_status_changed", "inbound", "pending"),
         ("ticket.priority_changed", "zendesk_ticket_priority_changed", "inbound", None),
@@ -139,11 +139,6 @@ def test_what_is_said_in_messaging_is_said_to_the_customer_of_the_ticket():
     assert kinds(sample("messaging_ticket.message_added.by_system")) == {CHAT}
 
 
-def test_a_note_is_no_message():
-    touch = sample("ticket.comment_added.note")
-    assert touch.subject is None
-
-
 def test_who_an_end_user_is():
     touch = sample("user.created")
     assert kinds(touch) == {
@@ -170,6 +165,128 @@ def test_an_event_without_id_gets_one_of_its_content():
     body = {**PAYLOADS["user_created"], "id": None}
     assert parse(body).event_id == parse(body).event_id
     assert parse(body).event_id != parse({**body, "account_id": 1}).event_id
+
+
+# Private comments
+
+
+@pytest.mark.parametrize("kind", ["ticket.comment_added", "ticket.attachment_linked_to_comment"])
+def test_a_private_comment_is_addressed_to_nobody(kind: str):
+    body = PAYLOADS["ticket_comment_added_by_agent"]
+    comment = {**body["event"]["comment"], "body": "is rude", "is_public": False}
+    refused = parse({**body, "type": f"zen:event-type:{kind}", "event": {"comment": comment}})
+    assert isinstance(refused, Rejection)
+    assert refused.reason == "no_identifier"
+    assert "private" in refused.detail
+    assert "rude" not in refused.detail
+
+
+@pytest.mark.parametrize("kind", ["comment_made_private", "comment_redacted", "soft_deleted"])
+def test_what_was_taken_back_is_no_message(kind: str):
+    body = {
+        **PAYLOADS["ticket_comment_added_by_customer"],
+        "type": f"zen:event-type:ticket.{kind}",
+    }
+    touch = parse(body)
+    assert (touch.type, touch.subject) == (f"zendesk_ticket_{kind}", "サイズ違い")
+
+
+def test_a_comment_in_html_is_a_text():
+    written = {"id": "1", "is_public": True, "author": {"id": "8447388090494", "is_staff": False}}
+    comment = {**written, "html_body": "<p>Size&nbsp;42 &amp;lt; <b>43</b></p><style>p{}</style>"}
+    touch = sample("ticket.comment_added.by_customer", comment=comment)
+    assert touch.subject == "Size 42 &lt; 43"
+
+
+# Satisfaction
+
+
+def rated(kind: str = "ticket.csat_received", **event: Any) -> Any:
+    body = PAYLOADS["ticket_csat_received"]
+    return parse({**body, "type": f"zen:event-type:{kind}", "event": event})
+
+
+@pytest.mark.parametrize(
+    ("score", "sentiment"),
+    [
+        ("GOOD", 1), ("good", 1), ("good_with_comment", 1), ("BAD", -1), ("bad_with_comment", -1),
+        (1, -1), (2, -0.5), (3, 0), ("4", 0.5), (5, 1),
+    ],
+)  # fmt: skip
+def test_satisfaction_is_sentiment(score: object, sentiment: float):
+    for event in (
+        {"satisfaction_score": {"score": score}},
+        {"satisfaction_rating": {"score": score, "comment": None}},
+        {"satisfaction_score": score},
+        {"current": score, "previous": "OFFERED"},
+        {"rating": {"value": score}},
+    ):
+        touch = rated(**event)
+        assert (touch.type, touch.sentiment) == ("conversation_rated", sentiment)
+    assert rated("ticket.satisfaction_score_changed", current=score).sentiment == sentiment
+
+
+def test_the_comment_of_a_rating_is_its_subject():
+    touch = sample("ticket.csat_received")
+    assert (touch.subject, kinds(touch)) == ("quick & kind", {REQUESTER, TICKET})
+
+
+@pytest.mark.parametrize("score", ["OFFERED", "unoffered", None, {}, [], 7, "great"])
+def test_what_is_no_rating_is_no_sentiment(score: object):
+    touch = rated(satisfaction_score={"score": score})
+    assert (touch.type, touch.sentiment) == ("zendesk_ticket_csat_received", None)
+
+
+def test_a_survey_that_is_offered_is_no_rating():
+    touch = rated("ticket.csat_requested")
+    assert (touch.type, touch.direction) == ("zendesk_ticket_csat_requested", "outbound")
+    assert touch.sentiment is None
+
+
+# Ids that are one person
+
+
+def test_the_two_ids_of_merged_users_are_one_person():
+    merged = ("zendesk", "6596848315901")
+    known = {("customer_id", "C-42"), REQUESTER, merged, ("email", "hanako@example.com")}
+    assert kinds(sample("user.merged")) == known
+
+
+@pytest.mark.parametrize(
+    ("kind", "identity", "gained"),
+    [
+        ("created", {"type": "email", "value": "h@example.com"}, ("email", "h@example.com")),
+        ("created", {"type": "phone_number", "value": "+819012345678"}, ("phone", "+819012345678")),
+        ("changed", {"type": "google", "value": "h@example.com"}, ("email", "h@example.com")),
+        ("created", {"type": "facebook", "value": "1"}, None),
+        ("deleted", {"type": "email", "value": "h@example.com"}, None),
+    ],
+)
+def test_an_identity_that_is_gained_is_the_users(
+    kind: str, identity: dict[str, str], gained: tuple[str, str] | None
+):
+    body = {**PAYLOADS["user_created"], "type": f"zen:event-type/user.identity_{kind}"}
+    former = {"type": "email", "value": "former@example.com"}
+    known = {("customer_id", "C-42"), REQUESTER, ("email", "hanako@example.com")}
+    for field in ("identity", "current"):
+        touch = parse({**body, "event": {field: identity, "previous": former}})
+        assert kinds(touch) == known | ({gained} if gained else set())
+        assert touch.type == f"zendesk_user_identity_{kind}"
+    agent = {**body, "detail": {**body["detail"], "role": "agent"}}
+    assert parse({**agent, "event": {"identity": identity}}).reason == "no_identifier"
+
+
+def test_a_ticket_of_an_agent_is_nobodys():
+    author = {"id": "8447388090494", "is_staff": True}
+    comment = {"id": "1", "body": "done", "is_public": True, "author": author}
+    refused = sample("ticket.comment_added.by_agent", comment=comment)
+    assert refused.reason == "no_identifier"
+
+
+def test_a_suspension_by_the_company_is_no_decision():
+    body = {**PAYLOADS["user_created"], "type": "zen:event-type:user.suspended_changed"}
+    touch = parse({**body, "event": {"current": True, "previous": False}})
+    assert touch.consent == {}
 
 
 # Bad data

@@ -1,0 +1,35 @@
+"""The advertisement that led a customer to the company, wherever Meta names it.
+
+Source:
+https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events/messaging_referrals
+(`ad_id`) and
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
+(`referral`, `source_type` ad).
+"""
+
+from __future__ import annotations
+
+from ingest.kit.fields import Fields, label
+
+
+def campaign(*parts: Fields) -> dict[str, str] | None:
+    """Return the advertisement that the first of these parts names; None if none does.
+
+    A part is a referral, a lead, or the media that a comment belongs to. A post that led to the
+    conversation is no advertisement.
+    """
+    return next(filter(None, map(_advertisement, parts)), None)
+
+
+def _advertisement(part: Fields) -> dict[str, str] | None:
+    ad = part.label("ad_id")
+    if ad is not None:
+        title = part.aside("ads_context_data").peek("ad_title") or part.peek("ad_title")
+        return _named(title or ad, ad, part.peek("source"))
+    kind = part.peek("source_type") or ""
+    ad = part.label("source_id") if kind.lower() == "ad" else None
+    return _named(ad, ad, kind) if ad else None
+
+
+def _named(name: str, ad: str, source: str | None) -> dict[str, str]:
+    return {"name": label(name), "content": ad, **({"source": label(source)} if source else {})}

@@ -1,0 +1,1 @@
+"""The promises of connectors by theme; `suite` and `batch` put them together."""

@@ -1,0 +1,123 @@
+"""Promises about who the customer is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import phonenumbers
+import pytest
+
+from ingest.testing.mutations import (
+    IMPOSSIBLE,
+    ONE_ADDRESS,
+    ONE_NUMBER,
+    STAND_IN,
+    Path,
+    digits,
+    rewritten,
+    scalars,
+)
+from ingest.testing.promises.hooks import Hooks
+from ingest.testing.values import at, places, put, written_otherwise
+from schemas.identifiers import IdentityPolicy
+from schemas.touchpoint import Touchpoint
+
+#: Fewest digits of a text that may be a phone number.
+_SHORTEST_NUMBER = 8
+_REPLACED = "\ufffd"
+
+
+class Customers(Hooks):
+    """The customer is one person however written, and never the company."""
+
+    def test_own_accounts_never_become_customers(self) -> None:
+        if not self.own:
+            pytest.skip("the contract names no account of the company in its payloads")
+        own = set(IdentityPolicy().normalize_all(self.own, self.region))
+        for name, value in self.payloads.items():
+            assert not own & self._published(value, name), name
+            written = {leaf: path for path, leaf in scalars(value) if isinstance(leaf, str)}
+            known = self.known(value, name)
+            for path, leaf in scalars(value):
+                for kind, account in self.own:
+                    if account in written and written[account] != path and (leaf, kind) in known:
+                        changed = put(value, path, account)
+                        assert not own & self._published(changed, name), (name, path)
+
+    def test_the_customer_is_the_same_however_an_identifier_is_written(self) -> None:
+        for name, value in self.payloads.items():
+            people = self.people(self.request(value, name))
+            known = self.known(value, name)
+            for path in places(value):
+                for other in written_otherwise(at(value, path), known):
+                    changed = self.request(put(value, path, other), name)
+                    assert self.people(changed) == people, (name, path, other)
+            for path, one, other in self._two_writings(value, name, known):
+                first = self.people(self.request(put(value, path, one), name))
+                assert first, (name, path, one)
+                assert self.people(self.request(put(value, path, other), name)) == first, (
+                    name,
+                    path,
+                    one,
+                    other,
+                )
+
+    def test_a_number_that_cannot_exist_is_no_identifier(self) -> None:
+        for name, value in self.payloads.items():
+            before = self._published(value, name)
+            for path, leaf, _ in self._numbers(value, name):
+                for number in IMPOSSIBLE:
+                    changed = put(value, path, rewritten(leaf, number))
+                    for kind, phone in self._published(changed, name) - before:
+                        if kind == "phone":
+                            assert phonenumbers.is_valid_number(phonenumbers.parse(phone)), (
+                                name,
+                                path,
+                                number,
+                                phone,
+                            )
+
+    def test_half_of_an_emoji_in_an_id_makes_no_two_people_one(self) -> None:
+        for name, value in self.payloads.items():
+            ids = [_ids(touch) for touch in self.touches(value, name)]
+            for path, leaf in scalars(value):
+                half = json.dumps(f"{leaf}\ud83d").encode()
+                request = self.with_bytes(put(value, path, STAND_IN), name, half)
+                if request is None or not isinstance(leaf, str):
+                    continue
+                found = [_ids(one) for one in self.parse(request) if isinstance(one, Touchpoint)]
+                assert not any(_REPLACED in text for texts in found for text in texts), (name, path)
+                whole = self.touches(put(value, path, f"{leaf}x"), name)
+                if [_ids(touch) for touch in whole] == ids:
+                    assert len(found) == len(ids), (name, path)
+
+    def _published(self, value: Any, name: str) -> set[tuple[str, str]]:
+        people = self.people(self.request(value, name))
+        return {(kind, one) for person in people for kind, ones in person.items() for one in ones}
+
+    def _numbers(self, value: Any, name: str) -> Iterator[tuple[Path, Any, bool]]:
+        """Yield the places of phone numbers, with what they hold; True: with the country's code."""
+        published = {digits(one) for kind, one in self._published(value, name) if kind == "phone"}
+        local = {one for one, kind in self.known(value, name) if kind == "phone"}
+        for path, leaf in scalars(value):
+            found = digits(leaf)
+            if len(found) >= _SHORTEST_NUMBER and (found in published or leaf in local):
+                yield path, leaf, found in published
+
+    def _two_writings(
+        self, value: Any, name: str, known: set[tuple[str, str]]
+    ) -> Iterator[tuple[Path, str, str]]:
+        """Yield the places of addresses and numbers, with one of each, written in two ways."""
+        for path, leaf in scalars(value):
+            if (leaf, "email") in known:
+                yield path, *ONE_ADDRESS
+        for path, leaf, with_code in self._numbers(value, name):
+            plus = "" if with_code and "+" not in str(leaf) else "+"
+            for one, other in ONE_NUMBER:
+                yield path, rewritten(leaf, plus + one), rewritten(leaf, plus + other)
+
+
+def _ids(touch: Touchpoint) -> tuple[str, ...]:
+    return (touch.event_id, *(i.value for i in touch.identifiers))
