@@ -134,14 +134,6 @@ class Fields:
         """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
 
-    def aside(self, name: str) -> Fields:
-        """Return the fields of the object in a field that is optional: it costs no event.
-
-        Anything else reads as an empty object, and what is wrong in it is not recorded.
-        """
-        value = self._values.get(name)
-        return Fields(value if isinstance(value, dict) else {})
-
     def parts(self, names: frozenset[str]) -> Iterator[tuple[str, Fields]]:
         """Yield name and fields of each object in a field of these names; all else is left out."""
         for name, value in self._values.items():

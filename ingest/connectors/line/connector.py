@@ -116,7 +116,10 @@ def _parts(event: object) -> Iterator[object]:
     name = MEMBERS.get(str(event.get("type"))) if isinstance(event, dict) else None
     inner = event.get(name) if isinstance(event, dict) and name else None
     members = inner.get("members") if isinstance(inner, dict) else None
-    if not (isinstance(event, dict) and isinstance(members, list) and len(members) > 1):
+    if not (isinstance(event, dict) and isinstance(inner, dict) and name):
+        yield event
+        return
+    if not (isinstance(members, list) and len(members) > 1):
         yield event
         return
     event_id = event.get("webhookEventId")
@@ -154,7 +157,7 @@ def _user(name: str, read: Fields, source: Fields) -> str | None:
     if name not in MEMBERS:
         return source.id("userId")
     part = read.inside(MEMBERS[name])
-    member = next(iter(part.items("members")), {})
+    member: object = next(iter(part.items("members")), {})
     if not isinstance(member, dict):
         part.wrong("members", "must be a list of users")
         return None

@@ -145,7 +145,11 @@ TYPES = "revenuecat/initial_purchase"
             "unsupported",
         ),
         ("hubspot/contact_life", [("0.subscriptionType", "deal.creation")], "unsupported"),
-        ("hubspot/contact_life", [("0.subscriptionType", "conversation.creation")], "unsupported"),
+        (
+            "hubspot/contact_life",
+            [("0.subscriptionType", "conversation.newMessage")],
+            "unsupported",
+        ),
         ("hubspot/generic", [("0.objectTypeId", "0-2")], "unsupported"),
         (
             "hubspot/contact_associations",
