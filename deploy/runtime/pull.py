@@ -14,7 +14,7 @@ from deploy.kafka.detect_embedded import detect_embedded
 from deploy.kafka.operator_publisher import PresentPublisher
 from deploy.runtime.factories.sources import batch_sources, limits
 from deploy.runtime.metrics.counters import PullCounters
-from deploy.runtime.metrics.exposition import Exposition
+from deploy.runtime.observed import observed
 from deploy.runtime.signals import stop_event
 from ingest.connector import BatchConnector
 from ingest.files.pull import Pull, PullMetrics
@@ -58,13 +58,13 @@ def run(configuration: Configuration, names: Sequence[str], data: Path, *, once:
     """
     sources = pulled_sources(configuration, names)
     settings = detect_embedded(configuration.settings)
-    counters = PullCounters()
+    counters = PullCounters(sources=[(one.name, one.connector.name) for one in sources])
     if once:
         puller = Puller(settings, data, counters, threading.Event())
         return all([puller.once(source) for source in sources])
     puller = Puller(settings, data, counters, stop_event())
-    with Exposition(settings.metrics.host, settings.metrics.port) as exposition:
-        exposition.ready()
+    with observed(settings, settings.metrics.port) as health:
+        health.started()
         puller.forever(sources)
     return True
 

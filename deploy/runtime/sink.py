@@ -12,7 +12,7 @@ from deploy.runtime.factories.clickhouse import clickhouse_config
 from deploy.runtime.garbage_collection import tune_garbage_collection
 from deploy.runtime.membership import exit_when_generation_ends, wait_for_generation
 from deploy.runtime.metrics.counters import SinkCounters
-from deploy.runtime.metrics.exposition import Exposition
+from deploy.runtime.observed import observed
 from deploy.runtime.signals import async_stop_event
 from sinks.clickhouse.config import SinkConfig
 from sinks.clickhouse.writer import run_sink
@@ -23,9 +23,9 @@ def run(settings: Settings, which: str) -> None:
 
     Another epoch as the present one ends it too.
     """
-    with Exposition(settings.metrics.host, settings.metrics.port) as exposition:
+    with observed(settings, settings.metrics.port, clickhouse=True) as health:
         present = wait_for_generation(settings, which)
-        exposition.ready()
+        health.started()
         asyncio.run(_write(settings, present))
 
 

@@ -18,8 +18,9 @@ from deploy.runtime.membership import (
     wait_for_generation,
     warn_if_policy_differs,
 )
-from deploy.runtime.metrics.counters import EngineCounters
-from deploy.runtime.metrics.exposition import Exposition
+from deploy.runtime.metrics.counters import EngineCounters, state_disk
+from deploy.runtime.observed import observed
+from deploy.runtime.private_files import private_folder
 from deploy.runtime.signals import stop_event
 from deploy.runtime.supervisor import PROGRAM, Child, Supervisor
 from processors.engine import EngineConfig, Hooks, run_stage
@@ -43,12 +44,14 @@ def run_one(
     """
     segments = segments_of(settings)
     port = settings.metrics.port and settings.metrics.port + STAGE_NAMES.index(name)
-    with Exposition(settings.metrics.host, port) as exposition:
+    with observed(settings, port) as health:
         present = wait_for_generation(settings, which)
         warn_if_policy_differs(settings, present)
         exit_when_generation_ends(settings, present)
         config = engine_config(settings, present, name)
-        hooks = Hooks(metrics=EngineCounters(), on_ready=exposition.ready)
+        private_folder(settings.state)
+        state_disk(settings.state)
+        hooks = Hooks(metrics=EngineCounters(), on_ready=health.started)
         run_stage(wrap(make_stage(name, settings, present, segments)), config, hook(hooks))
 
 

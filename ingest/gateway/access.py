@@ -17,6 +17,7 @@ from ingest.gateway.body import Busy, TooSlow
 from ingest.gateway.config import GatewayConfig, Ports
 from ingest.gateway.cors import CorsHeaders
 from ingest.gateway.fetching import FetchFailed
+from ingest.gateway.health import PROBES
 from ingest.gateway.proxies import Proxies
 from ingest.gateway.request_pipeline import Denied, RateLimited
 from ingest.publishing.port import NotAcknowledged
@@ -53,7 +54,9 @@ class Access:
         resource = request.match_info.route.resource
         route = resource.canonical.rstrip("/") if resource is not None else "unknown"
         self._ports.metrics.request(route, _method(request), response.status, seconds)
-        log.info(
+        # Probes and scrapes come every few seconds and would hide what people do.
+        note = log.debug if route in PROBES else log.info
+        note(
             "request",
             method=_method(request),
             route=route,

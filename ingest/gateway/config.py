@@ -81,6 +81,9 @@ class GatewayMetrics(Protocol):
     def violated(self, source: str, planned_type: str, action: str) -> None:
         """Count an event that differs from the plan; `planned_type` as the plan names it, or ''."""
 
+    def unauthorized(self, source: str, connector: str) -> None:
+        """Count a request without a valid signature or key; '' where no source could be found."""
+
     def published(self, seconds: float, acknowledged: bool) -> None:
         """Count one publish, until Kafka's acknowledgement or the failure."""
 
@@ -101,6 +104,9 @@ class NoMetrics:
         """See `GatewayMetrics`."""
 
     def violated(self, source: str, planned_type: str, action: str) -> None:
+        """See `GatewayMetrics`."""
+
+    def unauthorized(self, source: str, connector: str) -> None:
         """See `GatewayMetrics`."""
 
     def published(self, seconds: float, acknowledged: bool) -> None:

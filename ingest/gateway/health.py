@@ -7,6 +7,8 @@ from aiohttp import web
 from ingest.gateway import replies
 from ingest.gateway.config import Ports
 
+#: Paths that operators' tools ask for every few seconds.
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 

@@ -40,6 +40,7 @@ class Hooks:
             if request is None:
                 if body.problem is not None and body.problem.reason == "too_large":
                     raise Denied(413, body.problem.detail)
+                pipeline.unauthorized.note(source.connector.name, source.name)
                 raise Denied(401, "the signature is missing or wrong")
             check_origin(http, source)
             await self._verification.call_provider(source, request)

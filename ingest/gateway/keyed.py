@@ -74,6 +74,7 @@ class KeyedPaths:
                 request = request._replace(body=body.data)
             verified = await self._verification.verified(source, request)
             if verified is None:
+                pipeline.unauthorized.note(protocol.name, source.name)
                 raise self._denied(401)
             await self._verification.call_provider(source, verified)
             result = await pipeline.process(source, verified, body)
@@ -91,6 +92,7 @@ class KeyedPaths:
         unread = body.problem if body is not None else None
         if unread is not None and self._protocol.unauthorized.tells_unreadable:
             raise Denied(400, unread.detail)
+        self._pipeline.unauthorized.note(self._protocol.name)
         raise self._denied(401)
 
     def _denied(self, status: int) -> Denied:

@@ -18,6 +18,7 @@ from ingest.gateway.config import GatewayConfig, Ports, Source
 from ingest.gateway.limits import Budget, Rates
 from ingest.gateway.proxies import Proxies
 from ingest.gateway.sources import Sources
+from ingest.gateway.unauthorized import UnauthorizedRequests
 from ingest.intake.accept import Accepted
 from ingest.intake.decompression import Body
 from ingest.intake.evaluate import evaluate, rejection_message
@@ -110,6 +111,7 @@ class RequestPipeline:
         self._budget = Budget(config.max_bodies_bytes)
         self._proxies = Proxies(config.trusted_proxies)
         self._violations = ViolationRecorder(ports.monotonic)
+        self.unauthorized = UnauthorizedRequests(ports.metrics, ports.monotonic)
 
     def lease(self) -> Lease:
         """Return the memory of one request's body; a context manager around its processing."""

@@ -19,13 +19,14 @@ class EngineMetrics(Protocol):
     def lag(self, stage: str, topic: str, partition: int, records: int, seconds: float) -> None:
         """Report an input partition's unprocessed records and the age of the last processed one.
 
-        Called about once a second for each assigned partition; with zeros when it is revoked.
+        Called about once a second for each assigned partition, and not at all while the lag is not
+        known: Kafka does not answer, or a batch takes long. A report holds for some seconds.
         """
 
     def state(self, stage: str, partition: int, keys: int, size: int) -> None:
         """Report the rows of an assigned partition: their estimated number, and bytes on disk.
 
-        Called about every ten seconds; with zeros when the partition is revoked.
+        Called about every ten seconds. A report holds for a minute.
         """
 
     def fired(self, stage: str, late: float) -> None:

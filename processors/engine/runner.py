@@ -308,9 +308,6 @@ class Engine:
 
     def forget_partitions(self) -> None:
         """Forget all partitions: another assignment begins, and nothing remembered is valid."""
-        for tp in self.inputs:
-            self.metrics.lag(self.stage.name, tp.topic, tp.partition, 0, 0.0)
-            self.metrics.state(self.stage.name, tp.partition, 0, 0)
         self.partitions.clear()
         self._expected.clear()
         self.inputs.clear()

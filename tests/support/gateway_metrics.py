@@ -12,6 +12,7 @@ class Counts:
         self.events: Counter[tuple[str, ...]] = Counter()
         self.requests: list[tuple[str, str, int]] = []
         self.publishes: list[bool] = []
+        self.refused: Counter[tuple[str, str]] = Counter()
 
     def received(self, source: str, connector: str, events: int) -> None:
         self.events["received", source, connector] += events
@@ -24,6 +25,9 @@ class Counts:
 
     def violated(self, source: str, planned_type: str, action: str) -> None:
         self.events["violated", source, planned_type, action] += 1
+
+    def unauthorized(self, source: str, connector: str) -> None:
+        self.refused[source, connector] += 1
 
     def published(self, seconds: float, acknowledged: bool) -> None:
         self.publishes.append(acknowledged)

@@ -57,6 +57,12 @@ VIOLATED = Metric(
     "events that differ from the tracking plan; type is empty for one that the plan does not name",
     ("source", "type", "action"),
 )
+UNAUTHORIZED = Metric(
+    Counter,
+    "unauthorized_requests_total",
+    "requests with a wrong or missing signature or key; source is empty where the key finds it",
+    _SOURCE,
+)
 PUBLISH = Metric(
     Histogram, "publish_seconds", "until Kafka acknowledged", ("acknowledged",), _LATENCY
 )
@@ -65,6 +71,18 @@ PUBLISH_BOUND = Metric(
 )
 REQUEST = Metric(
     Histogram, "http_request_seconds", "HTTP requests", ("route", "method", "status"), _LATENCY
+)
+CONSUMER_LAG = Metric(
+    Gauge,
+    "consumer_lag_records",
+    "records that a stage or a sink has not committed, measured by the gateway",
+    ("consumer", "topic"),
+)
+CONSUMER_COMMITTED = Metric(
+    Gauge,
+    "consumer_committed_records",
+    "records that a stage or a sink has committed, measured by the gateway",
+    ("consumer", "topic"),
 )
 # Pulls --------------------------------------------------------------------------------------------
 PULL_FAILURES = Metric(
@@ -89,6 +107,10 @@ STATE_KEYS = Metric(
     Gauge, "state_keys", "rows of local state, as RocksDB estimates them", ("stage", "partition")
 )
 STATE_BYTES = Metric(Gauge, "state_bytes", "bytes of local state on disk", ("stage", "partition"))
+STATE_DISK_FREE = Metric(
+    Gauge, "state_disk_free_bytes", "free bytes of the disk that holds the local state"
+)
+STATE_DISK_SIZE = Metric(Gauge, "state_disk_size_bytes", "size of that disk")
 DEADLINE_LATENESS = Metric(
     Histogram,
     "deadline_lateness_seconds",
@@ -143,14 +165,18 @@ END_TO_END = Metric(
     Histogram, "end_to_end_seconds", "from received to queryable (sampled)", _TABLE, _END_TO_END
 )
 # Every process ------------------------------------------------------------------------------------
-READY = Metric(Gauge, "ready", "1 once the process does its work")
+READY = Metric(Gauge, "ready", "1 while the process does its work, as /readyz says")
+DEPENDENCY_UP = Metric(
+    Gauge, "dependency_up", "1 while what the process needs answers it", ("dependency",)
+)
 BUILD = Metric(Gauge, "build_info", "1, with the version that runs", ("version",))
 
 CATALOGUE: tuple[Metric, ...] = (
-    RECEIVED, ACCEPTED, REJECTED, VIOLATED, PUBLISH, PUBLISH_BOUND, REQUEST, PULL_FAILURES,
-    PULL_COMPLETE,
+    RECEIVED, ACCEPTED, REJECTED, VIOLATED, UNAUTHORIZED, PUBLISH, PUBLISH_BOUND, REQUEST,
+    CONSUMER_LAG, CONSUMER_COMMITTED, PULL_FAILURES, PULL_COMPLETE,
     PROCESSED, BATCH_RECORDS, BATCH_SECONDS, LAG_RECORDS, LAG_SECONDS, STATE_KEYS, STATE_BYTES,
+    STATE_DISK_FREE, STATE_DISK_SIZE,
     DEADLINE_LATENESS, *COUNTS.values(), *LABELLED_COUNTS.values(),
     SINK_ROWS, SINK_BYTES, SINK_INSERT, SINK_RETRIES, SINK_REJECTED, SINK_UNWRITTEN, END_TO_END,
-    READY, BUILD,
+    READY, DEPENDENCY_UP, BUILD,
 )  # fmt: skip

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -32,25 +36,61 @@ from deploy.runtime.metrics.catalogue import (
     SINK_ROWS,
     SINK_UNWRITTEN,
     STATE_BYTES,
+    STATE_DISK_FREE,
+    STATE_DISK_SIZE,
     STATE_KEYS,
+    UNAUTHORIZED,
     VIOLATED,
 )
+from deploy.runtime.metrics.fresh_gauge import FreshGauge
 from ingest.files.reader import Batch
+from processors.graph.outputs import CONFLICTS
+from schemas.rejection import REASONS
+from sinks.clickhouse.tables import TABLES
 
 _log = structlog.get_logger(__name__)
+#: Seconds for which a stage's report holds; after that the value is not known, and not exposed.
+_LAG_HOLDS_S = 15.0
+_STATE_HOLDS_S = 60.0
+
+
+def _prepare(received: Any, accepted: Any, rejected: Any, source: str, connector: str) -> None:
+    """Make the series of a source, at 0."""
+    received.labels(source, connector)
+    accepted.labels(source, connector)
+    for reason in REASONS:
+        rejected.labels(source, connector, reason)
 
 
 class GatewayCounters:
-    """An implementation of `ingest.gateway.config.GatewayMetrics`."""
+    """An implementation of `ingest.gateway.config.GatewayMetrics`.
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+    The series of each configured source exist from the start, so that the first event of a kind
+    is an increase.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry = REGISTRY,
+        sources: Iterable[tuple[str, str]] = (),
+        keyed: Iterable[str] = (),
+    ) -> None:
+        """`sources`: names and connectors; `keyed`: connectors whose sources a key finds."""
         self._received = RECEIVED.make(registry)
         self._accepted = ACCEPTED.make(registry)
         self._rejected = REJECTED.make(registry)
         self._violated = VIOLATED.make(registry)
+        self._unauthorized = UNAUTHORIZED.make(registry)
         self._publish = PUBLISH.make(registry)
         self._bound = PUBLISH_BOUND.make(registry)
         self._request = REQUEST.make(registry)
+        for source, connector in sources:
+            _prepare(self._received, self._accepted, self._rejected, source, connector)
+            self._unauthorized.labels(source, connector)
+        for connector in keyed:
+            self._unauthorized.labels("", connector)
+        for acknowledged in ("yes", "no"):
+            self._publish.labels(acknowledged)
 
     def received(self, source: str, connector: str, events: int) -> None:
         """Count events read from verified requests."""
@@ -68,6 +108,10 @@ class GatewayCounters:
         """Count an event that differs from the tracking plan."""
         self._violated.labels(source, planned_type, action).inc()
 
+    def unauthorized(self, source: str, connector: str) -> None:
+        """Count a request without a valid signature or key."""
+        self._unauthorized.labels(source, connector).inc()
+
     def published(self, seconds: float, acknowledged: bool) -> None:
         """Record one publish."""
         self._publish.labels("yes" if acknowledged else "no").observe(seconds)
@@ -82,14 +126,23 @@ class GatewayCounters:
 
 
 class PullCounters:
-    """An implementation of `ingest.files.pull.PullMetrics`."""
+    """An implementation of `ingest.files.pull.PullMetrics`; series exist from the start."""
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self, registry: CollectorRegistry = REGISTRY, sources: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """`sources`: names and connectors."""
         self._received = RECEIVED.make(registry)
         self._accepted = ACCEPTED.make(registry)
         self._rejected = REJECTED.make(registry)
         self._failures = PULL_FAILURES.make(registry)
         self._complete = PULL_COMPLETE.make(registry)
+        for source, connector in sources:
+            _prepare(self._received, self._accepted, self._rejected, source, connector)
+            for cause in ("unreachable", "refused"):
+                self._failures.labels(source, connector, cause)
+            # 0 until then, so that a source that was never read to its end is seen.
+            self._complete.labels(source, connector)
 
     def pulled(self, source: str, connector: str, batch: Batch) -> None:
         """Count a batch that Kafka has acknowledged."""
@@ -115,13 +168,15 @@ class EngineCounters:
         self._processed = PROCESSED.make(registry)
         self._batch_records = BATCH_RECORDS.make(registry)
         self._batch_seconds = BATCH_SECONDS.make(registry)
-        self._lag_records = LAG_RECORDS.make(registry)
-        self._lag_seconds = LAG_SECONDS.make(registry)
-        self._state_keys = STATE_KEYS.make(registry)
-        self._state_bytes = STATE_BYTES.make(registry)
+        self._lag_records = FreshGauge(LAG_RECORDS, registry, _LAG_HOLDS_S)
+        self._lag_seconds = FreshGauge(LAG_SECONDS, registry, _LAG_HOLDS_S)
+        self._state_keys = FreshGauge(STATE_KEYS, registry, _STATE_HOLDS_S)
+        self._state_bytes = FreshGauge(STATE_BYTES, registry, _STATE_HOLDS_S)
         self._lateness = DEADLINE_LATENESS.make(registry)
         self._counts = {name: metric.make(registry) for name, metric in COUNTS.items()}
         self._labelled = {name: metric.make(registry) for name, metric in LABELLED_COUNTS.items()}
+        for reason in CONFLICTS:
+            self._labelled["conflicts"].labels(reason)
 
     def batch(self, stage: str, records: int, seconds: float) -> None:
         """Record a batch that went through all steps."""
@@ -131,13 +186,14 @@ class EngineCounters:
 
     def lag(self, stage: str, topic: str, partition: int, records: int, seconds: float) -> None:
         """Set the lag of an input partition."""
-        self._lag_records.labels(stage, topic, str(partition)).set(records)
-        self._lag_seconds.labels(stage, topic, str(partition)).set(seconds)
+        labels = (stage, topic, str(partition))
+        self._lag_records.set(labels, records)
+        self._lag_seconds.set(labels, seconds)
 
     def state(self, stage: str, partition: int, keys: int, size: int) -> None:
         """Set the size of a partition's state."""
-        self._state_keys.labels(stage, str(partition)).set(keys)
-        self._state_bytes.labels(stage, str(partition)).set(size)
+        self._state_keys.set((stage, str(partition)), keys)
+        self._state_bytes.set((stage, str(partition)), size)
 
     def fired(self, stage: str, late: float) -> None:
         """Record the delay with which deadlines were processed."""
@@ -168,6 +224,11 @@ class SinkCounters:
         self._rejected = SINK_REJECTED.make(registry)
         self._unwritten = SINK_UNWRITTEN.make(registry)
         self._end_to_end = END_TO_END.make(registry)
+        for table in (one.name for one in TABLES):
+            for metric in (self._rows, self._bytes, self._insert, self._rejected, self._unwritten):
+                metric.labels(table)
+            for cause in ("insert", "reject", "commit", "poll", "connect"):
+                self._retries.labels(table, cause)
 
     def inserted(self, table: str, rows: int, size: int, seconds: float) -> None:
         """Record a completed insert."""
@@ -192,3 +253,16 @@ class SinkCounters:
         latency = self._end_to_end.labels(table)
         for value in seconds:
             latency.observe(value)
+
+
+def state_disk(state: Path, registry: CollectorRegistry = REGISTRY) -> None:
+    """Export free bytes and size of the disk that holds this folder, once it exists."""
+
+    def usage(name: str) -> float:
+        try:
+            return float(getattr(shutil.disk_usage(state), name))
+        except OSError:
+            return math.nan
+
+    STATE_DISK_FREE.make(registry).set_function(lambda: usage("free"))
+    STATE_DISK_SIZE.make(registry).set_function(lambda: usage("total"))

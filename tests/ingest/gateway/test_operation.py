@@ -137,6 +137,7 @@ class TestWhatIsCounted:
             ("accepted", "shop", "segment"): 1,
         }
         assert counts.publishes == [True, True]
+        assert counts.refused == {("", "segment"): 1, ("line", "line"): 1}
         assert counts.requests == [
             ("/v1/events", "POST", 202),
             ("/v1/t", "POST", 200),
@@ -163,6 +164,26 @@ class TestWhatIsCounted:
         assert {"method", "route", "status", "ms", "bytes", "request_id"} <= requests[0].keys()
         assert requests[2]["route"] == "/v1/projects/{key}/settings"
         assert "http_error" in [entry["event"] for entry in logs]
+
+    async def test_wrong_signatures_are_told_once_a_minute_with_their_source(self) -> None:
+        structlog.reset_defaults()
+        counts = Counts()
+        with capture_logs() as logs:
+            async with serving(metrics=counts) as gateway:
+                for _ in range(5):
+                    await gateway.post("/hooks/line", b"{}", headers={"X-Line-Signature": "x"})
+        told = [entry for entry in logs if entry["event"] == "unauthorized"]
+        assert [(one["source"], one["connector"]) for one in told] == [("line", "line")]
+        assert counts.refused == {("line", "line"): 5}
+
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+    async def test_probes_are_debug_lines_of_the_log(self, path: str) -> None:
+        structlog.reset_defaults()
+        with capture_logs() as logs:
+            async with serving() as gateway:
+                await gateway.call("GET", path)
+        told = [one for one in logs if one["event"] == "request" and one["route"] == path]
+        assert {one["log_level"] for one in told} == {"debug"}
 
     async def test_a_reply_names_its_request(self, gateway: Gateway) -> None:
         answers = [await gateway.call("GET", "/healthz") for _ in range(2)]
