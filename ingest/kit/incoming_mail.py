@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, StringConstraints
 
 from ingest.kit.fields import MARKETING, Payload, identifiers, label, snake_case
-from ingest.kit.mail_addresses import address
+from ingest.kit.mail_addresses import address, mailboxes
 from ingest.kit.mail_message import DELIVERY_STATUS, DISPOSITION, FEEDBACK, Mail, Receiver
 from ingest.kit.mail_providers import is_inbound_service, is_public
 from schemas.identifiers import IdentityPolicy
@@ -71,7 +71,7 @@ class Own:
         provider's, as anybody's customers are there. Where a service took the mail at an address
         of its own, the first header decides that tells which address it came from.
         """
-        taken = [one for text in envelope if (one := address(text))]
+        taken = [one.address for text in envelope for one in mailboxes(text or "")]
         if domains:
             return cls(domains, taken)
         for source in (taken, *_delivered_to(mail), mail.addresses("To"), mail.addresses("Cc")):
