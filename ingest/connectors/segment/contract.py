@@ -25,6 +25,8 @@ class SegmentContract(ConnectorSuite):
     name = "segment"
     payloads = load(Path(__file__).parent / "payloads")
     signs_body = False
+    ids = ("messageId", "batch.*.messageId")
+    redelivery = ("sentAt", "receivedAt", "batch.*.sentAt")
 
     def make(self, *secrets: str) -> Segment:
         return Segment(SegmentOptions.model_validate({"write_key": secrets}))
