@@ -139,11 +139,15 @@ class Fields:
         """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
 
-    def parts(self, names: frozenset[str]) -> Iterator[tuple[str, Fields]]:
-        """Yield name and fields of each object in a field of these names; all else is left out."""
-        for name, value in self._values.items():
-            if name in names and isinstance(value, dict):
-                yield name, Fields(value, f"{self._where}{name}.", self.problems)
+    def parts(self, *names: str) -> Iterator[tuple[str, Fields]]:
+        """Yield name and fields of each object in a field of these names; all else is left out.
+
+        PHP writes an empty object as [].
+        """
+        for name in names:
+            value = self._values.get(name)
+            if isinstance(value, dict) or value == []:
+                yield name, Fields(value or {}, f"{self._where}{name}.", self.problems)
 
     def aside(self, name: str) -> Fields:
         """Return the fields of the object in a field that only helps to understand the event.
