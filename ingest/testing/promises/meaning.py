@@ -18,6 +18,7 @@ from ingest.testing.values import accepted, at, places, put
 from schemas.touchpoint import Touchpoint
 
 _TOLD = {"type", "identifiers", "consent", "url", "outcome", "occurred_at", "value"}
+_NO_JSON = (math.inf, -math.inf, math.nan)
 _NUMBERED = re.compile(r"(.+)\[(\d+)]")
 #: A shorter value may stand in a derived id by chance.
 _SHORTEST_ID = 4
