@@ -49,6 +49,13 @@ class MetaContract(ConnectorSuite):
 
     name = "meta"
     payloads = by_two(PAYLOADS)
+    #: When Meta sent it, and what it knows beside the event of who it is about.
+    redelivery = ("entry.*.time", "entry.*.changes.*.value.contacts.*.user_id")
+    own = (
+        ("facebook", "682498302938465"),
+        ("instagram", "17841405309211844"),
+        ("phone", "+815550783881"),
+    )
 
     def make(self, *secrets: str) -> Meta:
         options = {"app_secret": secrets, "verify_token": secrets}

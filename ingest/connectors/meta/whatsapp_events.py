@@ -17,7 +17,6 @@ from ingest.connectors.meta.whatsapp_people import (
     Change,
     changed,
     described,
-    first,
     person,
 )
 from ingest.kit.fields import Fields, id_text, snake_case
@@ -200,7 +199,7 @@ def _group(change: Change) -> dict[str, Any]:
     """Return the fields of a person who came into a group of the company, left or wants to come."""
     event = change.event
     name = next((name for name in GROUP_LISTS if name in event), None)
-    member = first(event, name, "entry.changes.value.groups.") if name else event
+    member = event.first(name) if name else event
     listed = described(member.id("input"), member)
     failed = "failed" if name == "failed_participants" else ""
     words = ("meta", event.text("type") or change.field, failed)
