@@ -189,7 +189,7 @@ def _address_book(change: Change) -> dict[str, Any]:
     listed = Fields({"wa_id": event.inside("contact").id("phone_number")})
     return {
         **person(change._replace(event=listed), SENDER),
-        "type": f"meta_{snake_case('_'.join((change.field, event.text('action') or '')))}",
+        "type": f"meta_{snake_case('smb_app_state_sync_' + (event.text('action') or ''))}",
         "direction": "outbound",
         "occurred_at": event.inside("metadata").instant("timestamp") or change.account.time,
     }
@@ -202,7 +202,7 @@ def _group(change: Change) -> dict[str, Any]:
     member = event.first(name) if name else event
     listed = described(member.id("input"), member)
     failed = "failed" if name == "failed_participants" else ""
-    words = ("meta", event.text("type") or change.field, failed)
+    words = ("meta", event.text("type") or "group", failed)
     return {
         **person(change._replace(event=listed), SENDER),
         "type": snake_case("_".join(words)),

@@ -40,6 +40,7 @@ class XContract(ConnectorSuite):
         "*.*.source.screen_name", "*.*.target.screen_name",
     )  # fmt: skip
     own = (("x", "2244994945"),)
+    undone = (("follow", "unfollow"), ("block", "unblock"))
 
     def make(self, *secrets: str) -> X:
         return X(XOptions.model_validate({"consumer_secret": secrets}))
