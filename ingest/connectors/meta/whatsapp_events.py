@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest.connectors.meta.advertising import campaign
-from ingest.connectors.meta.whatsapp_commerce import attempt, payment, total
+from ingest.connectors.meta.commerce import attempt, ordered, payment
 from ingest.connectors.meta.whatsapp_people import (
     PARTICIPANT,
     RECEIVER,
@@ -39,7 +39,6 @@ CHANGES = {
 MESSAGES = {
     "button": "postback_received",
     "interactive": "postback_received",
-    "order": "order_placed",
     "system": "meta_system",
     "request_welcome": "meta_request_welcome",
 }
@@ -82,13 +81,9 @@ def _message(change: Change) -> dict[str, Any]:
         **person(change, SENDER, *(changed(event.inside(name)) if name == "system" else ())),
         "type": _change(name, event) or MESSAGES.get(name, "message_received"),
         "campaign": campaign(event.aside("referral")),
-        **(_order(event) if name == "order" else {}),
+        **(ordered(event.aside(name), "product_items", "item_price") if name == "order" else {}),
         **_permission(event.aside("interactive")),
     }
-
-
-def _order(event: Fields) -> dict[str, Any]:
-    return {"channel": "commerce", "value": total(event.aside("order"))}
 
 
 def _permission(interactive: Fields) -> dict[str, Any]:
