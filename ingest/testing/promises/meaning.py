@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +23,9 @@ _NUMBERED = re.compile(r"(.+)\[(\d+)]")
 _SHORTEST_ID = 4
 
 
+_NO_JSON = (math.nan, math.inf)
+
+
 class Meaning(Hooks):
     """Events say the same however the sender's language writes nothing, and nothing else."""
 
@@ -33,7 +37,8 @@ class Meaning(Hooks):
             for path in named(value, self.optional):
                 for changed in (
                     without(value, path),
-                    *(put(value, path, one) for one in self.wrong_values),
+                    # What no JSON can carry costs its event wherever it stands.
+                    *(put(value, path, one) for one in self.wrong_values if one not in _NO_JSON),
                 ):
                     found = self.touches(changed, name)
                     assert [touch.type for touch in found] == kinds, (name, path, changed)
