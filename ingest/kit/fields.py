@@ -124,7 +124,7 @@ class Fields:
         self.problems: list[str] = [] if problems is None else problems
 
     def __contains__(self, name: str) -> bool:
-        return self._values.get(name) is not None
+        return self._values.get(name) not in (None, "")
 
     def values(self) -> Iterable[tuple[str, Any]]:
         """Return all fields as they came."""

@@ -28,6 +28,7 @@ class LineContract(ConnectorSuite):
 
     name = "line"
     payloads = load(Path(__file__).parent / "payloads")
+    redelivery = ("events.*.deliveryContext.isRedelivery", "events.*.replyToken")
 
     def make(self, *secrets: str) -> Line:
         return Line(LineOptions.model_validate({"channel_secret": secrets}))

@@ -49,6 +49,8 @@ class MetaContract(ConnectorSuite):
 
     name = "meta"
     payloads = by_two(PAYLOADS)
+    #: The time at which Meta sent it, and what it knows of the contact by then.
+    redelivery = ("entry.*.time", "entry.*.changes.*.value.contacts.*.user_id")
 
     def make(self, *secrets: str) -> Meta:
         options = {"app_secret": secrets, "verify_token": secrets}

@@ -202,7 +202,7 @@ def _page(
     """Add the address of the page, and its title as the subject."""
     page = context.inside("page")
     url, title = given.get("url"), given.get("title")
-    fields["url"] = url if isinstance(url, str) else page.text("url")
+    fields["url"] = url if isinstance(url, str) and url else page.text("url")
     if isinstance(title, str) and title:
         fields["subject"] = title
     elif call == "page":

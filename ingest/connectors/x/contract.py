@@ -34,6 +34,14 @@ class XContract(ConnectorSuite):
 
     name = "x"
     payloads = load(Path(__file__).parent / "payloads")
+    #: Handles change; the number of a user stays.
+    redelivery = (
+        "data.payload.users.*.data.username",
+        "users.*.screen_name",
+        "*.*.source.screen_name",
+        "*.*.target.screen_name",
+        "*.*.user.screen_name",
+    )
 
     def make(self, *secrets: str) -> X:
         return X(XOptions.model_validate({"consumer_secret": secrets}))
