@@ -34,8 +34,9 @@ class XContract(ConnectorSuite):
 
     name = "x"
     payloads = load(Path(__file__).parent / "payloads")
-    #: Handles change; the number of a user stays.
+    #: An event comes once for each account of ours; handles change, the number of a user stays.
     redelivery = (
+        "for_user_id",
         "data.payload.users.*.data.username",
         "users.*.screen_name",
         "*.*.source.screen_name",

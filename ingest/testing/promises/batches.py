@@ -55,10 +55,9 @@ class Batches(Hooks):
             good = self._accepted(value, name)
             for path in self.event_lists(value, name):
                 first, *rest = at(value, path)
-                others = good
-                if rest:
-                    left = self._accepted(put(value, path, rest), name)
-                    others = [one for one in good if one in left]
+                # Beside others an event may be named otherwise, as the first of several.
+                beside = self._accepted(put(value, path, rest or [first, with_field(first)]), name)
+                others = [one for one in good if one in beside]
                 for bad, content in broken_events(first):
                     batch = [bad, *rest] if rest else [first, bad]
                     yield name, others, put(value, path, batch), content

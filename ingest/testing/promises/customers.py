@@ -18,6 +18,7 @@ from ingest.testing.mutations import (
     ONE_NUMBER,
     STAND_IN,
     Path,
+    another,
     digits,
     rewritten,
     scalars,
@@ -57,6 +58,8 @@ class Customers(Hooks):
                     changed = self.request(put(value, path, other), name)
                     assert self.people(changed) == people, (name, path, other)
             for path, one, other in self._two_writings(value, name, known):
+                if not self.people(self.request(put(value, path, another(at(value, path))), name)):
+                    continue  # Another customer here contradicts the rest of the event.
                 first = self.people(self.request(put(value, path, one), name))
                 assert first, (name, path, one)
                 assert self.people(self.request(put(value, path, other), name)) == first, (
