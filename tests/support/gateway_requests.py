@@ -33,7 +33,7 @@ def line_body(*texts: str) -> bytes:
     """Return a webhook of LINE with a text message of another user for each text."""
     return msgspec.json.encode(
         {
-            "destination": "U" + "0" * 32,
+            "destination": "Ub" + "0" * 31,
             "events": [
                 {
                     "type": "message",

@@ -32,7 +32,7 @@ from ingest.connectors.mapped.expression_analysis import (
     whole_path,
 )
 from ingest.kit.fields import LABEL_LENGTH, derived_id
-from ingest.kit.mail_message import address
+from ingest.kit.mail_addresses import address
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 60
@@ -236,6 +236,8 @@ def _parsed(text: str) -> Node:
     return cast(Node, result.parsed)
 
 
+#: Nodes whose first child is what comes before a dot or a bracket.
+_GOING_ON = frozenset({"subexpression", "value_projection", "filter_projection", "flatten"})
 #: A name without a - at its end, which in `reads` would stand for many.
 _HEADER = re.compile(r"[\w-]*\w", re.ASCII)
 _NO_JMESPATH = "is no JMESPath expression"
@@ -255,7 +257,10 @@ def _check(root: Node) -> None:
         elif node["type"] == "slice" and node["children"][2] == 0:
             raise ValueError("a slice cannot go on in steps of 0")
         else:
-            _check_references(node, children(node), frozenset())
+            below = children(node)
+            _check_references(node, below, frozenset())
+            if node["type"] in _GOING_ON and below[0]["type"] == "not_expression":
+                raise ValueError("! is of the one name behind it; of a path write !(a.b)")
     if root["type"] == "expref":
         raise ValueError("& stands only before an argument of a function")
     if copies(root) > MAX_COPIES:

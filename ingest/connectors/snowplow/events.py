@@ -128,7 +128,7 @@ def _embedded(read: Fields, plain: str, encoded: str) -> Fields | None:
             read.problems.append(f"{name}.{unusable}")
             continue
         if isinstance(found, dict) or found == []:
-            return Fields(found or {}, f"{name}.", read.problems)
+            return Fields(dict(found), f"{name}.", read.problems)
         form = "JSON" if name == plain else "JSON in base64"
         read.wrong(name, f"must be a self-describing object of {form}")
     return None

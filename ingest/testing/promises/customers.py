@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 import phonenumbers
@@ -90,18 +89,23 @@ class Customers(Hooks):
             request = self.with_bytes(put(value, path, STAND_IN), name, half)
             if request is None or not isinstance(leaf, str):
                 continue
-            ids = self._ids(self.request(value, name))
-            found = self._ids(request)
+            ids = self._names_published(self.request(value, name))
+            found = self._names_published(request)
             assert not any(_REPLACED in text for texts in found for text in texts), (name, path)
-            if self._ids(self.request(put(value, path, f"{leaf}é"), name)) == ids:
+            if self._names_published(self.request(put(value, path, f"{leaf}é"), name)) == ids:
                 assert len(found) == len(ids), (name, path)
 
-    def _ids(self, request: Request) -> list[list[str]]:
-        """Return the ids of each accepted event, its own and those of the customer."""
+    def _names_published(self, request: Request) -> list[tuple[str, ...]]:
+        """Return the ids and identifiers of the events of a request that are accepted."""
         rows = [
-            json.loads(one.value) for one in self.verdicts(request) if isinstance(one, Accepted)
+            json.loads(verdict.value)
+            for verdict in self.verdicts(request)
+            if isinstance(verdict, Accepted)
         ]
-        return [[row["event_id"], *chain(*row["identifiers"].values())] for row in rows]
+        return [
+            (row["event_id"], *(one for ones in row["identifiers"].values() for one in ones))
+            for row in rows
+        ]
 
     def _published(self, value: Any, name: str) -> set[tuple[str, str]]:
         people = self.people(self.request(value, name))

@@ -57,6 +57,11 @@ def search(text: str, value: Any) -> Any:
         ("&a", "& stands only before"),
         ("a[?&b]", "& stands only before"),
         ("a[::0]", "steps of 0"),
+        ("!a.b", "write !(a.b)"),
+        ("c && !a.b.c", "write !(a.b)"),
+        ("!keys(@)[?a]", "write !(a.b)"),
+        ("!a[].b", "write !(a.b)"),
+        ("!a.*", "write !(a.b)"),
         ("header(a)", "a name in single quotes"),
         ("header(`5`)", "a name in single quotes"),
         ("header('x-')", "the name of one header"),
@@ -296,3 +301,29 @@ def test_no_part_of_an_event_is_repeated_more_often_than_was_counted(text: str):
         return
     most = max(map(found.count, found), default=0)
     assert most <= copies(expression.node)
+
+
+@pytest.mark.parametrize("text", ["!(a.b)", "!a", "!a[0]", "!length(a)", "a[?!b]", "!a && b.c"])
+def test_a_denial_of_one_name_or_of_what_is_in_brackets_is_read(text: str):
+    Expression(text)
+
+
+# digest()
+
+DIGEST = Expression("digest([kind, at.{day: day, hour: hour}])")
+
+
+def digest(event: dict[str, Any]) -> Any:
+    return DIGEST.search(event, Scope({}, event))
+
+
+def test_a_digest_is_the_same_for_the_same_and_tells_apart_what_differs():
+    event = {"kind": "a", "at": {"day": 1, "hour": 2}, "more": 5}
+    same = {"at": {"hour": 2, "day": 1}, "kind": "a", "more": 6}
+    others = [{**event, "kind": "b"}, {**event, "at": {"day": 2, "hour": 1}}, {"kind": "a"}]
+    assert digest(event) == digest(same)
+    assert len({digest(one) for one in (event, *others)}) == 4
+
+
+def test_what_is_digested_is_a_property_still():
+    assert DIGEST.reads == frozenset()

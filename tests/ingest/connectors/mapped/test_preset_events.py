@@ -22,6 +22,7 @@ from schemas.touchpoint import Touchpoint
 
 #: Of each payload: type, channel and direction of its events, then what they say of the customer.
 EVENTS = Path(__file__).with_name("preset_events.txt").read_text(encoding="utf-8")
+PAGE = Path(__file__).parents[4] / "docs" / "channels" / "presets.md"
 EXPECTED = {
     name: events.split(" / ")
     for name, _, events in (line.partition(": ") for line in EVENTS.splitlines())
@@ -88,6 +89,14 @@ def test_each_payload_is_in_the_list():
     assert {f"{preset}/{stem}" for preset in MINE for stem in PRESETS[preset].payloads} == set(
         EXPECTED
     )
+
+
+def test_the_page_names_each_preset_and_each_type():
+    text = PAGE.read_text(encoding="utf-8")
+    types = {event.split()[0] for events in EXPECTED.values() for event in events}
+    unlisted = tuple(f"{preset}_" for preset in ("braze", "revenuecat"))
+    named = {one for one in types if not one.startswith(unlisted)} - {"recipe_read"}
+    assert not {one for one in named | set(MINE) if f"`{one}`" not in text}
 
 
 #: Numbers, addresses and people in the payloads that are the company's own, or somebody else's.
