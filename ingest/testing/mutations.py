@@ -11,8 +11,6 @@ from ingest.testing.values import WRONG, at, places, put
 
 Item = TypeVar("Item")
 Path = tuple[Any, ...]
-#: Most changes that a promise about all places of all payloads tries: it takes about a second.
-MOST = 300
 
 #: Stands in a body until bytes that no encoder writes are put in its place.
 STAND_IN = "StandIn9Zq"

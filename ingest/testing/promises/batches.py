@@ -9,7 +9,7 @@ import pytest
 
 from ingest.connector import original
 from ingest.intake.accept import Accepted
-from ingest.testing.mutations import MOST, Path, broken_events, lists, named, spread
+from ingest.testing.mutations import Path, broken_events, lists, named, spread
 from ingest.testing.promises.hooks import Hooks
 from ingest.testing.values import at, put, with_field
 
@@ -40,7 +40,7 @@ class Batches(Hooks):
         batches = list(self._batches())
         if not batches:
             pytest.skip("the provider sends one event in a body")
-        for name, others, batch, content in spread(batches, MOST):
+        for name, others, batch, content in spread(batches, self.changes):
             request = self.with_bytes(batch, name, content) if content else None
             found = self.verdicts(request or self.request(batch, name))
             for one in others:
