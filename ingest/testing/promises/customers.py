@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import phonenumbers
 import pytest
 
 from ingest.connector import Request
@@ -73,15 +72,9 @@ class Customers(Hooks):
             before = self._published(value, name)
             for path, leaf, _ in self._numbers(value, name):
                 for number in IMPOSSIBLE:
-                    changed = put(value, path, rewritten(leaf, number))
-                    for kind, phone in self._published(changed, name) - before:
-                        if kind == "phone":
-                            assert phonenumbers.is_valid_number(phonenumbers.parse(phone)), (
-                                name,
-                                path,
-                                number,
-                                phone,
-                            )
+                    found = self._published(put(value, path, rewritten(leaf, number)), name)
+                    new = [phone for kind, phone in found - before if kind == "phone"]
+                    assert not new, (name, path, number)
 
     def test_half_of_an_emoji_in_an_id_makes_no_two_people_one(self) -> None:
         whole = {name: self._names_published(request) for name, request in self.requests().items()}
