@@ -98,12 +98,13 @@ _BYTES = "surrogateescape"
 
 
 @cache
-def _options(name: str, secrets: tuple[str, ...]) -> MappedOptions:
+def _source(name: str, secrets: tuple[str, ...]) -> Mapped:
+    """Return a source of a preset, made once: it keeps nothing of what it has read."""
     scheme = catalogue.load(name).signature["scheme"]
     signature: dict[str, Any] = {"secret": secrets}
     if scheme == "basic":
         signature = {"user": _USER, "password": secrets}
-    return MappedOptions.model_validate({"preset": name, "signature": signature})
+    return Mapped(MappedOptions.model_validate({"preset": name, "signature": signature}))
 
 
 class PresetContract(ConnectorSuite):
@@ -121,7 +122,7 @@ class PresetContract(ConnectorSuite):
     test_throughput: ClassVar[None] = None  # type: ignore[assignment]
 
     def make(self, *secrets: str) -> Mapped:
-        return Mapped(_options(self.preset, secrets))
+        return _source(self.preset, secrets)
 
     def encode(self, value: Any) -> bytes:
         if isinstance(self.body, dict):
