@@ -32,7 +32,7 @@ from ingest.connectors.mapped.expression_analysis import (
     whole_path,
 )
 from ingest.kit.fields import LABEL_LENGTH, derived_id
-from ingest.kit.mail_message import address
+from ingest.kit.mail_addresses import address
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 60

@@ -171,6 +171,9 @@ def test_a_word_that_is_not_in_a_table_gives_nothing():
         (1795147200, {"expr": "at", "format": "epoch_s"}, "2026-11-20T04:00:00"),
         ("1795147200", {"expr": "at", "format": "epoch_s"}, "2026-11-20T04:00:00"),
         (1795147200123, {"expr": "at", "format": "epoch_ms"}, "2026-11-20T04:00:00.123"),
+        (1795147200, {"expr": "at", "format": "auto"}, "2026-11-20T04:00:00"),
+        ("1795147200123", {"expr": "at", "format": "auto"}, "2026-11-20T04:00:00.123"),
+        ("2026-11-20T13:00:00+09:00", {"expr": "at", "format": "auto"}, "2026-11-20T04:00:00"),
         (
             "20/11/26 13:00",
             {"expr": "at", "format": "%d/%m/%y %H:%M", "timezone": "Asia/Tokyo"},
@@ -188,7 +191,7 @@ def test_times(value: Any, rule: Any, expected: str):
     assert touch({"at": value}, occurred_at=rule).occurred_at == moment
 
 
-@pytest.mark.parametrize("form", ["rfc3339", "epoch_s", "epoch_ms", "%Y-%m-%d"])
+@pytest.mark.parametrize("form", ["rfc3339", "epoch_s", "epoch_ms", "auto", "%Y-%m-%d"])
 @pytest.mark.parametrize(
     "value",
     [MARK, True, [MARK], {"a": 1}, 10**30, "9" * 500, "2026-13-01", "9999-12-31T23:59:59-12:00"],
@@ -322,3 +325,34 @@ def test_an_event_that_takes_too_much_work_is_refused_and_the_next_is_not():
     assert isinstance(first, Rejection)
     assert first.detail == "when: takes too much work for this event"
     assert isinstance(second, Touchpoint)
+
+
+def test_events_that_a_rule_rejects_are_unsupported():
+    rules = [{"when": "test", "reject": True}, {"when": "kind == 'b'", "type": "other_happened"}]
+    assert refusal({"test": 1}, rules=rules).startswith("unsupported: ")
+    # Such a rule alone says nothing about the events that it does not hold for.
+    assert touch({}, rules=rules[:1], unknown="reject").type == "thing_happened"
+    assert touch({"kind": "b"}, rules=rules).type == "other_happened"
+
+
+def test_a_long_id_becomes_another_that_is_as_distinct():
+    found = [touch({"id": "x" * size}, event_id="id").event_id for size in (512, 513, 514, 513)]
+    assert found[0] == "x" * 512
+    assert all(len(one) <= 512 for one in found)
+    assert len(set(found)) == 3
+    assert found[1] == found[3]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("Hanako <hanako@example.com>", ["hanako@example.com"]),
+        ("hanako@example.com", ["hanako@example.com"]),
+        (None, []),
+        ("", []),
+    ],
+)
+def test_the_address_in_a_header_of_an_e_mail(given: str | None, expected: list[str]):
+    rules = [{"kind": "customer_id", "value": "id"}, {"kind": "email", "value": "address(from)"}]
+    found = touch({"id": "c", "from": given}, identifiers=rules)
+    assert [one.value for one in found.identifiers if one.kind == "email"] == expected
