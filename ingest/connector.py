@@ -46,6 +46,7 @@ __all__ = [
     "File",
     "FileProblem",
     "KeyedConnector",
+    "MessageConnector",
     "NotNow",
     "Options",
     "Position",
@@ -411,6 +412,14 @@ class RowConnector(BatchConnector):
                 yield [row.problem], row.position
             else:
                 yield list(self.parse(row.request, context)), row.position
+
+
+@runtime_checkable
+class MessageConnector(Protocol):
+    """A `RowConnector` that polls for messages; one of them, in a file, can be tried alone."""
+
+    def row_of(self, message: bytes) -> Row:
+        """Return the row that `rows` would yield for this message."""
 
 
 AnyConnector = WebhookConnector | BatchConnector

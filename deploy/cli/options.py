@@ -112,12 +112,17 @@ def _refuse_data(context: click.Context, _: click.Parameter, value: Path | None)
 
 def parse_pairs(given: Iterable[str], between: str = "=") -> dict[str, str]:
     """Return NAME=VALUE options as a mapping. Raises click.BadParameter."""
-    pairs = {}
+    return dict(split_pairs(given, between))
+
+
+def split_pairs(given: Iterable[str], between: str = "=") -> list[tuple[str, str]]:
+    """Return NAME=VALUE options, each as often as it is given. Raises click.BadParameter."""
+    pairs = []
     for text in given:
         name, found, value = text.partition(between)
         if not found:
             raise click.BadParameter(f"expected NAME{between}VALUE")
-        pairs[name.strip()] = value.strip()
+        pairs.append((name.strip(), value.strip()))
     return pairs
 
 

@@ -6,6 +6,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +16,7 @@ from pydantic import (
     PlainValidator,
     SecretStr,
     field_validator,
+    model_validator,
 )
 
 from schemas.identifiers import IdentityPolicy
@@ -73,11 +75,35 @@ class KafkaSettings(Section):
 
 
 class ClickHouseSettings(Section):
-    """Connection to ClickHouse over HTTP."""
+    """Connection to ClickHouse over HTTP. The URL is shown in logs, so it never keeps a password:
+    one in it goes to `username` and `password`, unless these are given themselves.
+    """
 
     url: str = Field(default="http://localhost:8123", pattern="^https?://")
     username: str = "default"
     password: SecretStr = SecretStr("")
+    #: The authority that signed the server's certificate, and our own certificate with its key.
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_password(cls, given: Any) -> Any:
+        url = given.get("url") if isinstance(given, dict) else None
+        if not isinstance(url, str) or "@" not in url:
+            return given
+        scheme, _, rest = url.partition("://")
+        user, at, host = rest.rpartition("@")
+        if not at or "/" in user:
+            return given
+        name, _, password = user.partition(":")
+        from_url = {"username": unquote(name), "password": unquote(password)}
+        return {
+            **{key: value for key, value in from_url.items() if value},
+            **given,
+            "url": f"{scheme}://{host}",
+        }
 
 
 class LimitSettings(Section):

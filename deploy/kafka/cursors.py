@@ -92,6 +92,7 @@ class FolderCursors:
         content = {**self._all(), key: value.decode()}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(f".{os.getpid()}.tmp")
+        draft.touch(mode=0o600)
         draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
         draft.replace(self._path)
 

@@ -25,6 +25,7 @@ from typing import IO, Any, NamedTuple
 
 from chdb.session import Session
 
+from deploy.runtime.private_files import private_folder
 from schemas.errors import TouchlineError
 from sinks.clickhouse.tables import quoted
 
@@ -195,7 +196,7 @@ def _message(error: Exception) -> str:
 def _lock(data_dir: Path) -> IO[str]:
     """Lock the folder for this process. The lock ends with the process, however that ends."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        private_folder(data_dir)
         handle = (data_dir / "touchline.lock").open("w")
     except OSError as error:
         raise EngineUnavailable(f"cannot write to {data_dir}: {error.strerror}") from error

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.local.ports import free_port
 from deploy.local.readiness import listening, wait_until
+from deploy.runtime.private_files import private_folder
 from deploy.runtime.processes import die_with_parent, stop
 from schemas.errors import TouchlineError
 
@@ -151,7 +152,7 @@ class LocalKafka:
 
     def start(self) -> LocalKafka:
         """Format new storage, start the broker, and return once connections are accepted."""
-        self._node.data.mkdir(parents=True, exist_ok=True)
+        private_folder(self._node.data)
         properties = self._node.data / "server.properties"
         properties.write_text(_properties(self._node), encoding="utf-8")
         path = class_path()

@@ -28,6 +28,7 @@ from deploy.local.stack_file import DEVELOPMENT_SOURCES, Addresses, StackFile
 from deploy.operations.check import problems
 from deploy.operations.rebuild import rebuild
 from deploy.operations.setup import set_up
+from deploy.runtime.private_files import private_folder
 from deploy.runtime.pull import pulled
 from deploy.runtime.signals import Interrupts
 from deploy.runtime.supervisor import Child, ChildFailed, Supervisor
@@ -122,7 +123,7 @@ class Stack:
         """Start all, wait until ready. Raises `StackError`, `ChildFailed`, and as `set_up` does."""
         if wrong := problems(self._configuration):
             raise StackError("\n".join(wrong))
-        self._data.mkdir(parents=True, exist_ok=True)
+        private_folder(self._data)
         self.logs.mkdir(exist_ok=True)
         try:
             self._lock.acquire()

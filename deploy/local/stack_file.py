@@ -46,6 +46,7 @@ class StackFile:
     def write(self, addresses: Addresses) -> None:
         """Write the addresses atomically: a reader of the file never sees a part of it."""
         draft = self._path.with_suffix(".tmp")
+        draft.touch(mode=0o600)
         draft.write_text(json.dumps(asdict(addresses), indent=2) + "\n", encoding="utf-8")
         draft.replace(self._path)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 
 from deploy.config.config_file import ConfigurationError
 from deploy.config.settings import Configuration
@@ -13,11 +14,19 @@ from ingest.gateway.protocols import SourcesClash
 from ingest.gateway.sources import Sources
 from processors.segments import SegmentError
 
+#: Settings that name a file.
+_FILES = tuple(
+    (section, name)
+    for section in ("kafka", "clickhouse")
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+)
+
 
 def problems(configuration: Configuration) -> list[str]:
     """Return every problem as one line with file and line; none if all processes would start."""
     found: list[str] = []
     plan = configuration.settings.tracking_plan
+    found += _missing_files(configuration)
     checks: tuple[Callable[[], object], ...] = (
         lambda: Sources(gateway_sources(configuration)),
         lambda: segments_of(configuration.settings),
@@ -32,3 +41,12 @@ def problems(configuration: Configuration) -> list[str]:
         except SourcesClash as error:
             found.append(str(configuration.problem(("sources",), str(error))))
     return found
+
+
+def _missing_files(configuration: Configuration) -> Iterator[str]:
+    """Yield a problem for each file of a certificate or a key that cannot be read."""
+    for section, name in _FILES:
+        path = getattr(getattr(configuration.settings, section), name)
+        if path is not None and not os.access(path, os.R_OK):
+            where = (section, name)
+            yield str(configuration.problem(where, f"the file {path} is not there or not readable"))

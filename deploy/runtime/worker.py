@@ -20,6 +20,7 @@ from deploy.runtime.membership import (
 )
 from deploy.runtime.metrics.counters import EngineCounters, state_disk
 from deploy.runtime.observed import observed
+from deploy.runtime.private_files import private_folder
 from deploy.runtime.signals import stop_event
 from deploy.runtime.supervisor import PROGRAM, Child, Supervisor
 from processors.engine import EngineConfig, Hooks, run_stage
@@ -48,6 +49,7 @@ def run_one(
         warn_if_policy_differs(settings, present)
         exit_when_generation_ends(settings, present)
         config = engine_config(settings, present, name)
+        private_folder(settings.state)
         state_disk(settings.state)
         hooks = Hooks(metrics=EngineCounters(), on_ready=health.started)
         run_stage(wrap(make_stage(name, settings, present, segments)), config, hook(hooks))

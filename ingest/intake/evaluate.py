@@ -53,6 +53,11 @@ def evaluate(
             refused = _misshapen(result, level, limits.max_depth, request.is_damaged)
             yield refused or evaluate_touchpoint(result, source.policy, source.plan, received_ms)
     except Exception as error:
+        if isinstance(error, RecursionError) and level > DEEPEST:
+            # A decoder of the connector's own, or a walk of its own.
+            detail = f"the body is nested deeper than {DEEPEST} levels"
+            yield Rejection("unreadable", detail, request.body)
+            return
         name = source.connector.name
         log.error(
             "connector_failed",

@@ -27,10 +27,11 @@ from ingest.kit.json_body import (
     listed_events,
     single_event,
 )
+from ingest.kit.times import OutOfRange, TimeProblem, since_1970
 from ingest.request import decode_json as decode
 from schemas.identifiers import MAX_VALUE_LENGTH
-from schemas.rejection import Rejection
-from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
+from schemas.rejection import Reason, Rejection
+from schemas.times import MINUTE_MS
 
 __all__ = [
     "DETAIL_LENGTH",
@@ -56,6 +57,7 @@ __all__ = [
     "single_event",
     "snake_case",
     "subject",
+    "timed_id",
     "without_own",
 ]
 
@@ -71,6 +73,8 @@ DETAIL_LENGTH = 500
 _LARGEST_EXACT_FLOAT = 2**53
 #: A time since 1970 from here on is in milliseconds: in seconds it would be the year 5138.
 MILLISECONDS_FROM = 10**11
+#: Most digits of a time since 1970, in whatever unit.
+_LONGEST_TIME = 25
 #: A number of seconds has fewer digits.
 _LONGEST_SECONDS = 12
 
@@ -91,7 +95,8 @@ def finish(
         event_id = fields.get("event_id")
         shown = event_id if isinstance(event_id, str) else None
         if problems:
-            return Rejection("invalid", problems[0], payload(), shown)
+            reason: Reason = "invalid_time" if isinstance(problems[0], TimeProblem) else "invalid"
+            return Rejection(reason, str(problems[0]), payload(), shown)
         return Rejection("no_identifier", nobody or "", payload(), shown)
     result = touchpoint(fields, payload)
     if isinstance(result, Rejection):
@@ -134,11 +139,15 @@ class Fields:
         """Return the fields of the object in a field."""
         return Fields(self.object(name), f"{self._where}{name}.", self.problems)
 
-    def parts(self, names: frozenset[str]) -> Iterator[tuple[str, Fields]]:
-        """Yield name and fields of each object in a field of these names; all else is left out."""
-        for name, value in self._values.items():
-            if name in names and isinstance(value, dict):
-                yield name, Fields(value, f"{self._where}{name}.", self.problems)
+    def parts(self, *names: str) -> Iterator[tuple[str, Fields]]:
+        """Yield name and fields of each object in a field of these names; all else is left out.
+
+        PHP writes an empty object as [].
+        """
+        for name in names:
+            value = self._values.get(name)
+            if isinstance(value, dict) or value == []:
+                yield name, Fields(value or {}, f"{self._where}{name}.", self.problems)
 
     def aside(self, name: str) -> Fields:
         """Return the fields of the object in a field that only helps to understand the event.
@@ -150,7 +159,8 @@ class Fields:
 
     def wrong(self, name: str, expected: str) -> None:
         """Record that a field is not what was expected."""
-        self.problems.append(f"{self._where}{name}: {expected}")
+        problem = f"{self._where}{name}: {expected}"
+        self.problems.append(TimeProblem(problem) if isinstance(expected, TimeProblem) else problem)
 
     def text(self, name: str) -> str | None:
         """Return a field with text."""
@@ -223,34 +233,48 @@ class Fields:
         self.wrong(name, "must be a whole number of seconds")
         return None
 
-    def moment(self, name: str, unit_ms: int) -> datetime | None:
+    def moment(self, name: str, unit_ms: float) -> datetime | None:
         """Return a field with a number of units since 1970."""
         return self._moment(name, self._values.get(name), unit_ms)
+
+    def moment_of_digits(self, name: str, unit_ms: float) -> datetime | None:
+        """Return a field with a whole number of units since 1970, or its digits as text."""
+        value = _from_digits(self._values.get(name))
+        is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if value is None or (is_whole and not isinstance(value, bool)):
+            return self._moment(name, value, unit_ms)
+        self.wrong(name, "must be a whole number, the time since 1970")
+        return None
 
     def instant(self, name: str) -> datetime | None:
         """Return a field with a time since 1970, a number or its digits as text.
 
         Its size tells whether it is in seconds or in milliseconds.
         """
-        value = self._values.get(name)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-            value = int(value)
-        elif value == "":
-            value = None
+        value = _from_digits(self._values.get(name))
         in_ms = isinstance(value, int | float) and value >= MILLISECONDS_FROM
         return self._moment(name, value, 1 if in_ms else 1000)
 
-    def _moment(self, name: str, value: Any, unit_ms: int) -> datetime | None:
+    def _moment(self, name: str, value: Any, unit_ms: float) -> datetime | None:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.wrong(name, "must be a number, the time since 1970")
-        elif not EARLIEST_MS <= value * unit_ms <= LATEST_MS:
-            unit = "seconds" if unit_ms == 1000 else "milliseconds"
-            self.wrong(name, f"must be {unit} since 1970, up to the year 2100")
-        else:
-            return from_ms(int(value * unit_ms))
-        return None
+            return None
+        try:
+            return since_1970(value, unit_ms)
+        except OutOfRange as error:
+            self.wrong(name, error.args[0])
+            return None
+
+
+def _from_digits(value: Any) -> Any:
+    """Return the number that a text of digits is; None for an empty text, else the value itself."""
+    if not isinstance(value, str):
+        return value
+    if value.isascii() and value.isdigit() and len(value) <= _LONGEST_TIME:
+        return int(value)
+    return value or None
 
 
 def id_text(value: object) -> str | None:
@@ -311,6 +335,21 @@ def derived_id(event: Mapping[str, Any], without: frozenset[str] = frozenset()) 
     content = {name: value for name, value in event.items() if name not in without}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return str(uuid.uuid5(EVENT_NAMESPACE, canonical))
+
+
+def timed_id(
+    event: Mapping[str, Any],
+    stated: object,
+    received_ms: int,
+    without: frozenset[str] = frozenset(),
+) -> str:
+    """Return an id derived from the content of an event and, if it states no time, its receipt.
+
+    Without a time the same content may come on many days, each opening of a page for instance: it
+    is the same event only within a minute of receipt.
+    """
+    minute = {} if stated else {"minute": received_ms // MINUTE_MS}
+    return derived_id({**event, **minute}, without)
 
 
 @lru_cache(maxsize=4096)

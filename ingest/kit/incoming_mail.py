@@ -7,21 +7,30 @@ and reports about the company's own mails, are told apart from what people write
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
-from ingest.kit.fields import MARKETING, identifiers, label, snake_case
+from ingest.kit.fields import MARKETING, Payload, identifiers, label, snake_case
 from ingest.kit.mail_addresses import address
 from ingest.kit.mail_message import DELIVERY_STATUS, DISPOSITION, FEEDBACK, Mail, Receiver
 from ingest.kit.mail_providers import is_inbound_service, is_public
 from schemas.identifiers import IdentityPolicy
+from schemas.rejection import Rejection
 
-#: Option: the domains of the company; none: that of the address which received the mail.
-OwnDomains = tuple[Annotated[str, StringConstraints(min_length=1, to_lower=True)], ...]
+
+def _listed(given: object) -> object:
+    return given.replace(",", " ").split() if isinstance(given, str) else given
+
+
+#: Option: the domains of the company, or one; none: that of the address which received the mail.
+OwnDomains = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, to_lower=True)], ...],
+    BeforeValidator(_listed),
+]
 
 #: Action in a report -> type and direction.
 _ACTIONS = {
@@ -42,6 +51,7 @@ _DELIVERED_TO = ("Delivered-To", "X-Original-To", "X-Forwarded-For")
 _WRITERS = ("From", "Reply-To", "X-Original-From")
 #: Longer ids are shortened to a digest.
 _ID_LENGTH = 400
+_OWN = "is an address of the company's own domain"
 _POLICY = IdentityPolicy()
 
 
@@ -88,6 +98,20 @@ class Own:
     def __bool__(self) -> bool:
         """Return True if any address is known to be the company's."""
         return bool(self._domains or self._addresses)
+
+
+def own_receiver(
+    own: Own, email: str | None, where: str, fields: Mapping[str, Any], payload: Payload
+) -> Rejection | None:
+    """Return the rejection of an event about a mail that the company sent to itself, if it is one.
+
+    `where`: the provider's field with the receiver; `fields`: those of the touchpoint.
+    """
+    if email is None or email not in own:
+        return None
+    event_id = fields["event_id"]
+    shown = event_id if isinstance(event_id, str) else None
+    return Rejection("no_identifier", f"{where}: {_OWN}", payload(), shown)
 
 
 class MailTouch(NamedTuple):
@@ -147,7 +171,7 @@ def touches(mail: Mail, own: Own, provider: str) -> Iterator[MailTouch]:
         kind = "email_auto_generated"
     named = [one for name in _WRITERS for one in mail.addresses(name)]
     writer = next((one for one in named if one not in own), None)
-    nobody = "From: is an address of the company's own domain" if named else None
+    nobody = f"From: {_OWN}" if named else None
     yield MailTouch(kind, "inbound", writer, nobody, own=bool(named))
 
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from ingest.connector import Result
-from ingest.kit.fields import Payload, finish, identifiers, snake_case
+from ingest.kit.fields import Fields, Payload, finish, identifiers, snake_case
 from ingest.kit.mapping_terms import (
     AUTO,
     ISO,
@@ -32,8 +32,8 @@ from ingest.kit.mapping_terms import (
     told_format,
     unlisted_type,
 )
+from ingest.kit.times import OutOfRange, since_1970
 from schemas.rejection import Rejection
-from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
 
 
 class Cells(Protocol):
@@ -111,6 +111,10 @@ class Time:
             return None
         try:
             return self._read(text)
+        except OutOfRange as error:
+            wrong = Fields({}, "", problems).wrong
+            wrong(self.cell.name, error.args[0])
+            return None
         except (ValueError, OverflowError):
             is_iso = self.format in ISO_FORMATS
             wanted = "an ISO 8601 time" if is_iso else f"a time like {self.format}"
@@ -120,10 +124,7 @@ class Time:
     def _read(self, text: str) -> datetime:
         time_format = told_format(text) if self.format == AUTO else self.format
         if unit_ms := UNITS_MS.get(time_format):
-            milliseconds = float(text) * unit_ms
-            if not EARLIEST_MS <= milliseconds <= LATEST_MS:
-                raise ValueError("out of range")
-            return from_ms(round(milliseconds))
+            return since_1970(float(text), unit_ms)
         return read_time(text, time_format, self.zone)
 
 

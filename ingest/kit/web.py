@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ingest.connector import Reply
-from ingest.kit.fields import Fields, label, snake_case
+from ingest.kit.fields import label, snake_case
 from schemas.event_types import COMMERCE_TYPES, EVENT_TYPES
-from schemas.times import EARLIEST_MS, LATEST_MS, from_ms
 
 #: Beyond the known types: the rest of Segment's e-commerce events about cart, checkout and order.
 COMMERCE = COMMERCE_TYPES | {
@@ -119,17 +117,3 @@ def campaign_of(url: str | None) -> dict[str, str] | None:
     except ValueError:
         return None
     return {_UTM[name]: label(value) for name, value in reversed(query) if name in _UTM} or None
-
-
-def time_of(read: Fields, name: str, per_ms: int = 1) -> datetime | None:
-    """Return a field with units since 1970, `per_ms` of them a millisecond; text too."""
-    text = read.id(name)
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit() and len(text) <= 20:
-        milliseconds = int(text) // per_ms
-        if EARLIEST_MS <= milliseconds <= LATEST_MS:
-            return from_ms(milliseconds)
-    unit = "milliseconds" if per_ms == 1 else "microseconds"
-    read.wrong(name, f"must be {unit} since 1970, up to the year 2100")
-    return None

@@ -1,13 +1,25 @@
-"""A dry run of a connector on a payload, without Kafka and without a signature."""
+"""A dry run of a connector on a payload: without Kafka, a signature, or a provider to poll."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
-from ingest.connector import AnyConnector, Request, WebhookConnector
-from ingest.intake.accept import Accepted, SourcePolicy
+from pydantic import BaseModel, ValidationError
+
+from ingest.connector import (
+    AnyConnector,
+    BatchConnector,
+    MessageConnector,
+    Request,
+    RowConnector,
+)
+from ingest.files.identity import identify
+from ingest.files.reader import BatchSource, SourceReader
+from ingest.intake.accept import Accepted
 from ingest.intake.evaluate import evaluate
 from ingest.intake.limits import Limits
 from ingest.intake.source import ReadableSource
@@ -15,6 +27,8 @@ from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
 from schemas.violation import Violation
 
+#: Where a provider is to be polled, in a dry run.
+_NOWHERE = "not-given.example"
 _URL = "https://touch.example.com"
 _FORM = "application/x-www-form-urlencoded"
 #: Columns of a touchpoint that are shown on a line of their own, or do not describe the customer.
@@ -26,27 +40,96 @@ _TOLD = frozenset(
 )  # fmt: skip
 
 
+class Previewed(NamedTuple):
+    """The results for a request, or for one row of a file; `place` says which row, for people."""
+
+    place: str
+    results: Sequence[Accepted | Rejection]
+
+
 def connector_for(registry: Registry, name: str, options: Mapping[str, Any]) -> AnyConnector:
     """Return a connector for a dry run; secrets that are not given are made up.
 
-    Raises ConnectorError if an option that is not a secret is missing or wrong.
+    So is everything that says where a provider is to be polled: it is not. Raises ConnectorError if
+    another option is missing or wrong.
     """
-    return registry.create(name, registry.load(name).options.with_stand_ins(options))
+    loaded = registry.load(name)
+    given = loaded.options.with_stand_ins(options)
+    if issubclass(loaded, BatchConnector) and loaded.pulls:
+        texts = {
+            option: _NOWHERE
+            for option, field in loaded.options.model_fields.items()
+            if field.is_required() and field.annotation is str
+        }
+        given = {**texts, **given}
+    return registry.create(name, given)
 
 
-def source_for(
-    registry: Registry, name: str, options: Mapping[str, Any], policy: SourcePolicy
-) -> ReadableSource:
-    """Return a source with a connector, made as `connector_for` does.
+def option_values(model: type[BaseModel], given: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return options as their model takes them, from the texts of a command line.
 
-    Also raises ConnectorError if the connector accepts no requests.
+    A text may stand for itself, be JSON, or a list with commas between; an option that is given
+    several times is a list. The model refuses the rest with a message.
     """
-    connector = connector_for(registry, name, options)
-    if not isinstance(connector, WebhookConnector):
-        raise ConnectorError(
-            f"connector {name!r} takes no requests: for files, see touchline import --dry-run"
-        )
-    return ReadableSource(connector, policy)
+    texts: dict[str, list[str]] = {}
+    for name, text in given:
+        texts.setdefault(name, []).append(text)
+    return {name: _taken(model, name, found) for name, found in texts.items()}
+
+
+def _taken(model: type[BaseModel], name: str, texts: list[str]) -> Any:
+    text = texts[-1]
+    read = _read(text)
+    candidates = [texts] if len(texts) > 1 else [text, *read, text.split(",")]
+    refused = read[0] if read else text
+    return next((one for one in candidates if _is_taken(model, name, one)), refused)
+
+
+def _is_taken(model: type[BaseModel], name: str, value: Any) -> bool:
+    try:
+        model.model_validate({name: value})
+    except ValidationError as error:
+        return not any(problem["loc"][:1] == (name,) for problem in error.errors())
+    return True
+
+
+def _read(text: str) -> list[Any]:
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return []
+
+
+def preview(
+    source: BatchSource, request: Request, file_name: str, now_ms: Callable[[], int]
+) -> Iterator[Previewed]:
+    """Yield what the gateway, an import or a pull would make of a payload.
+
+    `request.body` is the file for a connector of files, a message for one that polls for messages.
+    Raises FileProblem, and ConnectorError if the connector takes neither.
+    """
+    connector = source.connector
+    if isinstance(connector, BatchConnector) and not connector.pulls:
+        yield from _file(source, request.body, file_name, now_ms)
+        return
+    place = ""
+    if isinstance(connector, MessageConnector):
+        row = connector.row_of(request.body)
+        place, request = row.place, row.request
+    if isinstance(connector, BatchConnector) and not isinstance(connector, RowConnector):
+        raise ConnectorError(f"connector {connector.name!r} takes no single messages to try")
+    readable = ReadableSource(connector, source.policy, source.plan)
+    yield Previewed(place, list(evaluate(readable, request, now_ms(), Limits())))
+
+
+def _file(
+    source: BatchSource, content: bytes, name: str, now_ms: Callable[[], int]
+) -> Iterator[Previewed]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / (Path(name).name or "payload")
+        path.write_bytes(content)
+        for row in SourceReader(source, Limits(), now_ms).rows(None, identify(path, ())[0]):
+            yield Previewed(row.place, row.results)
 
 
 def request_of(
@@ -59,13 +142,6 @@ def request_of(
         named["content-type"] = "application/json" if is_json else _FORM
     url = _URL + path + (f"?{query}" if query else "")
     return Request(method, path, query, url, named, payload)
-
-
-def results(
-    source: ReadableSource, request: Request, received_ms: int
-) -> list[Accepted | Rejection]:
-    """Return the result for each event of a request, as the gateway computes it."""
-    return list(evaluate(source, request, received_ms, Limits()))
 
 
 def documents(found: Sequence[Accepted | Rejection]) -> list[dict[str, Any]]:

@@ -126,6 +126,10 @@ class ClickHouseConfig:
     url: str = "http://localhost:8123"
     username: str = "default"
     password: str = field(default="", repr=False)
+    #: Files: the authority of the server's certificate, our own certificate, and its key.
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
     connect_timeout_s: int = 5
     #: The longest time that an insert or a query may take.
     timeout_s: int = 60
@@ -222,6 +226,9 @@ def _connect(config: ClickHouseConfig) -> Client:
             port=url.port or (443 if url.scheme == "https" else 8123),
             username=config.username,
             password=config.password,
+            ca_cert=config.ca_file,
+            client_cert=config.cert_file,
+            client_cert_key=config.key_file,
             connect_timeout=config.connect_timeout_s,
             send_receive_timeout=config.timeout_s,
             # A session would allow one query at a time.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -82,7 +83,7 @@ def by_mailbox(mail: SentMail, **options: Any) -> list[Result]:
 
 
 def by_postmark(mail: SentMail, **options: Any) -> list[Result]:
-    headers = dict(mail.all_headers())
+    headers = defaultdict(str, mail.all_headers())
     taken = {"From", "Reply-To", "To", "Cc", "Subject", "Date", "Content-Type"}
     sender = mailboxes(headers["From"])
     value = {
@@ -122,14 +123,14 @@ def _mailgun_fields(mail: SentMail) -> dict[str, str]:
 
 
 def _mailgun_form(mail: SentMail) -> dict[str, str]:
-    headers = mail.all_headers()
+    headers = defaultdict(str, mail.all_headers())
     return {
         **_mailgun_fields(mail),
-        "from": dict(headers)["From"],
-        "subject": dict(headers)["Subject"],
+        "from": headers["From"],
+        "subject": headers["Subject"],
         "body-plain": "Hi.",
         "stripped-text": "Hi.",
-        "message-headers": json.dumps(headers),
+        "message-headers": json.dumps(mail.all_headers()),
     }
 
 
@@ -158,13 +159,13 @@ def _sendgrid(request: Request, options: Any) -> list[Result]:
 
 
 def by_sendgrid(mail: SentMail, **options: Any) -> list[Result]:
-    headers = mail.all_headers()
+    headers = defaultdict(str, mail.all_headers())
     fields = {
-        "headers": "".join(f"{name}: {value}\n" for name, value in headers),
-        "from": dict(headers)["From"],
-        "to": dict(headers)["To"],
+        "headers": "".join(f"{name}: {value}\n" for name, value in mail.all_headers()),
+        "from": headers["From"],
+        "to": headers["To"],
         "envelope": json.dumps({"to": [mail.receiver], "from": "bounce@envelope.example"}),
-        "subject": dict(headers)["Subject"],
+        "subject": headers["Subject"],
         "text": "Hi.",
         "charsets": json.dumps({"text": "utf-8"}),
     }
@@ -178,7 +179,7 @@ def by_sendgrid_raw(mail: SentMail, **options: Any) -> list[Result]:
 
 
 def by_ses(mail: SentMail, **options: Any) -> list[Result]:
-    headers = dict(mail.all_headers())
+    headers = defaultdict(str, mail.all_headers())
     common = {"from": "From", "replyTo": "Reply-To", "to": "To", "cc": "Cc"}
     event = {
         "notificationType": "Received",

@@ -14,4 +14,13 @@ def clickhouse_client(settings: Settings) -> ClickHouse:
 def clickhouse_config(settings: Settings) -> ClickHouseConfig:
     """Return the address and credentials of ClickHouse."""
     given = settings.clickhouse
-    return ClickHouseConfig(given.url, given.username, given.password.get_secret_value())
+    files = (given.ssl_cafile, given.ssl_certfile, given.ssl_keyfile)
+    ca_file, cert_file, key_file = (str(path) if path else None for path in files)
+    return ClickHouseConfig(
+        given.url,
+        given.username,
+        given.password.get_secret_value(),
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+    )

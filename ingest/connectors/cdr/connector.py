@@ -1,4 +1,4 @@
-"""Call detail records as CSV, a call a row: Asterisk's columns unless others are named.
+"""Call detail records as CSV, a leg of a call a row: Asterisk's columns unless others are named.
 
 Source: https://docs.asterisk.org/Configuration/Reporting/Call-Detail-Records-CDR/CDR-Specification/
 (fields, dispositions), and of Asterisk's sources cdr/cdr_csv.c (order of Master.csv) and
@@ -7,14 +7,18 @@ configs/samples/cdr_custom.conf.sample (fields in any order). See docs/channels/
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from ingest.connector import Context, Options, Result
+from ingest.connector import Context, Options, Request, Result, Row
+from ingest.connectors.cdr.calls import Leg, LegIndex, one_touch_a_call
 from ingest.kit.fields import finish, identifiers, snake_case
+from ingest.kit.lines import Start, file_of
 from ingest.kit.mapping import Cell, Time
 from ingest.kit.mapping_terms import ISO
 from ingest.kit.mapping_yaml import time_format, time_zone
@@ -45,6 +49,8 @@ DISPOSITIONS = {
     "8": ("call_completed", "answered"),
     "16": ("call_missed", "failed"),
 }
+#: The application with which a caller leaves a message: a machine took the call.
+_VOICEMAIL = "voicemail"
 #: Columns with fields of their own in a touchpoint.
 _MAPPED = frozenset({"start", CALLDATE, "billsec", "uniqueid"})
 _PHONE = re.compile(r"\+?\d{6,15}", re.ASCII)
@@ -86,6 +92,9 @@ class CdrOptions(TableOptions):
     that determines it: `contexts` (patterns of dcontext → inbound, outbound or internal),
     `trunks` (prefixes of the names of channels to the outside), `own_numbers` (of the company), and
     `extensions` (the pattern of numbers within the company).
+
+    `call_column`: the column whose value the records of one call have in common; without, linkedid,
+    and where that is missing uniqueid.
     """
 
     columns: Annotated[tuple[Text, ...] | None, AfterValidator(_names)] = None
@@ -98,6 +107,7 @@ class CdrOptions(TableOptions):
     trunks: tuple[Text, ...] = ()
     own_numbers: tuple[Text, ...] = ()
     extensions: Annotated[str, AfterValidator(_pattern)] = r"\d{1,5}"
+    call_column: Text | None = None
 
 
 class Cdr(Table):
@@ -122,10 +132,73 @@ class Cdr(Table):
 
     def wanted(self) -> frozenset[str]:
         """See `Table`."""
-        return frozenset(_NEEDED)
+        column = self._options.call_column
+        return frozenset((*_NEEDED, column) if column else _NEEDED)
+
+    def rows(self, cursor: str | None, context: Context) -> Iterator[Row]:
+        """See `RowConnector`: the records of a call are one row, where its last one is.
+
+        So an import that was broken off, or a file that has grown, finds all records of each call
+        that is still to come, those before the cursor too.
+        """
+        file, start = file_of(context), Start.of(cursor)
+        if start.offset >= file.size:
+            yield from super().rows(cursor, context)
+            return
+        with LegIndex(self._legs(context)) as index, file.path.open("rb") as opened:
+            several = index.of_several(after=start.row)
+            coming = next(several, None)
+            for row in super().rows(cursor, context):
+                if coming is None or Start.of(row.position.cursor).row != coming[0]:
+                    yield row
+                    continue
+                _, call, is_last = coming
+                coming = next(several, None)
+                if is_last:
+                    yield self._whole(row, index.legs(call), opened)
+
+    def _legs(self, context: Context) -> Iterator[tuple[str, Leg]]:
+        """Yield the records of the file that have the id of a call."""
+        for row in super().rows(None, context):
+            call = self._call(row)
+            if call is not None:
+                end = Start.of(row.position.cursor)
+                length = len(row.request.body) - len(self.around(row.request)[0])
+                yield call, Leg(end.row, end.offset - length, end.offset)
+
+    def _call(self, row: Row) -> str | None:
+        """Return the id of a row's call."""
+        if row.problem is not None:
+            return None
+        names, head = self._header_of(row.request.body)
+        try:
+            (cells,) = self._dialect.cells(row.request.body[head:])
+        except (UnicodeDecodeError, csv.Error, ValueError):
+            return None
+        found = {name: cell.strip() for name, cell in zip(names or (), cells, strict=False)}
+        if column := self._options.call_column:
+            return found.get(column) or None
+        return found.get("linkedid") or found.get("uniqueid") or None
+
+    def _whole(self, last: Row, legs: list[Leg], opened: BinaryIO) -> Row:
+        """Return the row of a call: all of its records."""
+        body, _ = self.around(last.request)
+        for leg in legs:
+            opened.seek(leg.start)
+            body += opened.read(leg.end - leg.start)
+        return last._replace(request=last.request._replace(body=body))
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        """See `RowConnector`: the records of a call become one touch."""
+        legs = list(super().parse(request, context))
+        if len(legs) == 1:
+            yield legs[0]
+        else:
+            body = request.body[len(self.around(request)[0]) :]
+            yield from one_touch_a_call(legs, self._options.call_column, body)
 
     def touch(self, row: dict[str, str], event_id: str, payload: bytes, context: Context) -> Result:
-        """Return the call of a row."""
+        """Return the leg of a row."""
         direction = self._direction(row)
         if direction == "internal":
             detail = "src, dst: is a call within the company"
@@ -144,6 +217,10 @@ class Cdr(Table):
         if not disposition:
             problems.append("column disposition: is empty")
         kind, outcome = DISPOSITIONS.get(disposition) or (f"cdr_call_{disposition}", disposition)
+        if outcome == "answered" and row.get("lastapp", "").casefold() == _VOICEMAIL:
+            kind, outcome = "call_missed", "voicemail"
+        spoke = outcome != "voicemail"
+        used = _MAPPED if spoke else _MAPPED - {"billsec"}
         time = self._times["start" if "start" in row or CALLDATE not in row else CALLDATE]
         fields: dict[str, Any] = {
             "event_id": _event_id(row) or event_id,
@@ -152,9 +229,9 @@ class Cdr(Table):
             "direction": direction,
             "identifiers": identifiers(("phone", _number(number) if number else None)),
             "occurred_at": time.moment(RowCells(row), problems),
-            "duration_s": row.get("billsec"),
+            "duration_s": row.get("billsec") if spoke else None,
             "outcome": outcome,
-            "properties": {name: text for name, text in row.items() if name not in _MAPPED},
+            "properties": {name: text for name, text in row.items() if name not in used},
         }
         names = {"duration_s": "column billsec", "event_id": "column uniqueid"}
         nobody = f"column {who}: is no number of a customer"

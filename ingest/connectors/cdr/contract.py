@@ -14,11 +14,18 @@ from ingest.testing.values import MARK, contents
 
 CONTENTS = contents(Path(__file__).parent / "payloads")
 FIRST = CONTENTS["calls"].splitlines(keepends=True)[0]
+
+
+def _another(number: int) -> bytes:
+    """Return the first record as one of another call."""
+    return FIRST.replace(b"1763630100.66", b"1763630100.9%d" % number)
+
+
 #: A call within the company, one of nobody, a time that is wrong, and a row that is cut off.
 BAD = (
-    FIRST.replace(b'"0312345678"', b'"202"')
-    + FIRST.replace(b'"0312345678"', b'"anonymous"')
-    + FIRST.replace(b"2026-11-19 09:15:00", MARK.encode())
+    _another(1).replace(b'"0312345678"', b'"202"')
+    + _another(2).replace(b'"0312345678"', b'"anonymous"')
+    + _another(3).replace(b"2026-11-19 09:15:00", MARK.encode())
     + FIRST[: len(FIRST) // 2]
     + b'"\n'
 )
@@ -30,7 +37,9 @@ class CdrContract(FileConnectorSuite):
     name = "cdr"
     file = "Master.csv"
     contents = CONTENTS
-    broken: ClassVar[dict[str, tuple[bytes, int]]] = {"between good ones": (FIRST + BAD + FIRST, 4)}
+    broken: ClassVar[dict[str, tuple[bytes, int]]] = {
+        "between good ones": (FIRST + BAD + _another(4), 4)
+    }
     region = "JP"
 
     def connector(self) -> Cdr:

@@ -39,7 +39,6 @@ from ingest.kit.web import (
     channel_of,
     is_currency,
     own_type,
-    time_of,
     value_of,
 )
 from schemas.rejection import Rejection
@@ -181,12 +180,15 @@ def _event(
     read = Fields(event)
     about = Fields(shared, "", read.problems)
     params = read.inside("params")
+    spare = read.aside("params")  # parameters that only describe: a wrong one costs nothing
     given = read.object("params")
     name = read.text("name") or ""
     if not snake_case(name):
         read.wrong("name", "must be text with at least one letter or digit")
     kind = TYPES.get(name) or own_type("ga4", name)
-    stated = time_of(read, "timestamp_micros", 1000) or time_of(about, "timestamp_micros", 1000)
+    stated = read.moment_of_digits("timestamp_micros", 0.001) or about.moment_of_digits(
+        "timestamp_micros", 0.001
+    )
     is_money = kind in COMMERCE or is_currency(given.get("currency"))
     fields = {
         "event_id": _event_id(kind, params, shared, event, None if stated else received_ms),
@@ -199,12 +201,12 @@ def _event(
             ("anonymous_id", about.id("client_id")),
         ),
         "occurred_at": stated,
-        "traits": _traits(about.inside("user_properties")),
+        "traits": _traits(about.aside("user_properties")),
         "consent": _consent(about),
         "campaign": _campaign(params),
         "value": value_of(given, kind in COMMERCE, read.problems, "params.") if is_money else None,
-        "subject": next((text for name in _SUBJECTS if (text := params.label(name))), None),
-        "url": params.text("page_location"),
+        "subject": next((text for name in _SUBJECTS if (text := spare.label(name))), None),
+        "url": params.peek("page_location"),
         "properties": {
             **{name: shared[name] for name in _KEPT if name in shared},
             **{name: value for name, value in given.items() if name != "page_location"},
@@ -237,14 +239,12 @@ def _event_id(
 
 
 def _traits(properties: Fields) -> dict[str, Any]:
-    """Return the user properties, each of which is an object with `value`."""
-    found: dict[str, Any] = {}
-    for name, one in properties.values():
-        if isinstance(one, dict) and "value" in one:
-            found[label(name)] = one["value"]
-        elif one is not None:
-            properties.wrong(label(name), "must be an object with value")
-    return found
+    """Return the user properties, each of which is an object with `value`; others say nothing."""
+    return {
+        label(name): one["value"]
+        for name, one in properties.values()
+        if isinstance(one, dict) and "value" in one
+    }
 
 
 def _consent(about: Fields) -> dict[str, bool]:

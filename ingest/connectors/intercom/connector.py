@@ -49,7 +49,6 @@ _PER_DELIVERY = frozenset({"delivery_status", "delivery_attempts", "delivered_at
 _NAMES = {"event_id": "id", "occurred_at": "created_at", "type": "topic"}
 _NOBODY = "data.item: names no contact"
 _NOTE = "data.item: is a note among colleagues, which is addressed to no contact"
-_STATISTIC = frozenset({"content_stat"})
 #: Kinds of parts of a conversation that no customer sees.
 _INTERNAL = frozenset({"note", "note_and_reopen"})
 
@@ -109,7 +108,7 @@ class Intercom(WebhookConnector):
             "channel": "chat",
             "type": TYPES.get(topic) or f"intercom_{snake_case(topic)}",
             "direction": "outbound" if _is_outbound(topic, item) else "inbound",
-            "identifiers": [] if note else identifiers(*people(topic, item, person)),
+            "identifiers": [] if note else identifiers(*people(topic, item, person, message)),
             "occurred_at": read.moment("created_at", 1000),
             "traits": {"name": name} if name else {},
             "consent": _stated(topic, item),
@@ -148,7 +147,7 @@ def _is_of_sms(subscription: dict[str, Any]) -> bool:
 
 def _stat(item: Fields) -> str:
     """Return what happened to something that was sent; empty for another notification."""
-    found = (part.peek("stat_type") for _, part in item.parts(_STATISTIC))
+    found = (part.peek("stat_type") for _, part in item.parts("content_stat"))
     return next(found, None) or ""
 
 

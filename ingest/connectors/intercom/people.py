@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingest.connectors.intercom.topics import JOINING, RATINGS
-from ingest.kit.fields import Fields
+from ingest.kit.fields import Fields, id_text
 
 #: Intercom's words for a customer, and those for the company.
 _PEOPLE = frozenset({"contact", "user", "lead", "visitor"})
 _COMPANY = frozenset({"admin", "bot", "team", "operator"})
 #: Objects in an item that are the same person as another.
-_JOINED = _PEOPLE | {"merged_from"}
+_JOINED = ("contact", "user", "lead", "visitor", "merged_from")
 
-_RATED = frozenset({"conversation_rating", "ticket_rating", "rating", "ticket"})
-_RATERS = frozenset({"contact", "customer"})
+_RATED = ("conversation_rating", "ticket_rating", "rating", "ticket")
 
 Found = list[tuple[str, str | None]]
 
@@ -39,7 +38,7 @@ def _in_conversation(thing: Fields, message: dict[str, Any]) -> Fields | None:
     if user := _named(thing, "user"):
         return user
     author = Fields(message).inside("author")
-    if author.peek("type") in _PEOPLE and "id" in author:
+    if author.peek("type") in _PEOPLE and author.id("id"):
         return author
     for contact in thing.inside("contacts").objects("contacts"):
         if found := _customer(Fields(contact, "data.item.contacts.", thing.problems)):
@@ -53,9 +52,9 @@ def _named(thing: Fields, name: str) -> Fields | None:
 
 def ratings(item: Fields) -> Iterator[Fields]:
     """Yield the rating of a conversation, and that of a ticket."""
-    if "rating" in item and not any(item.parts(_RATED)):
+    if "rating" in item and not any(item.parts(*_RATED)):
         yield item
-    for name, part in item.parts(_RATED):
+    for name, part in item.parts(*_RATED):
         if name == "ticket":
             yield from ratings(part)
         else:
@@ -65,8 +64,8 @@ def ratings(item: Fields) -> Iterator[Fields]:
 def _rater(item: Fields) -> Fields | None:
     """Return who rated, of several customers in a conversation."""
     for rating in ratings(item):
-        for _, contact in rating.parts(_RATERS):
-            if "id" in contact:
+        for _, contact in rating.parts("contact", "customer"):
+            if contact.id("id"):
                 return _customer(contact)
     return None
 
@@ -75,7 +74,7 @@ def _customer(person: Fields) -> Fields | None:
     return None if person.peek("type") in _COMPANY else person
 
 
-def people(topic: str, item: Fields, person: Fields | None) -> Found:
+def people(topic: str, item: Fields, person: Fields | None, message: dict[str, Any]) -> Found:
     """Return the customer's identifiers, of both ids where Intercom says that they are one."""
     if item.peek("type") == "call":
         return [("intercom", item.id("contact_id")), ("phone", item.text("phone"))]
@@ -85,9 +84,19 @@ def people(topic: str, item: Fields, person: Fields | None) -> Found:
         return []
     found = _identifiers(person)
     if topic in JOINING:
-        for _, other in item.parts(_JOINED):
+        for _, other in item.parts(*_JOINED):
             found += _identifiers(other)
-    return found
+    return [] if _own(item, message) & set(found) else found
+
+
+def _own(item: Fields, message: dict[str, Any]) -> set[tuple[str, str | None]]:
+    """Return the accounts of the company that a conversation or ticket names."""
+    thing = item.inside("ticket") if "ticket" in item else item
+    own = {("intercom", id_text(dict(thing.values()).get("admin_assignee_id")))}
+    author = Fields(message).inside("author")
+    if author.peek("type") in _COMPANY:
+        own |= {("intercom", author.id("id")), ("email", author.text("email"))}
+    return {account for account in own if account[1]}
 
 
 def _identifiers(person: Fields) -> Found:

@@ -125,6 +125,11 @@ class Mailbox(RowConnector):
                     here = Place(folder.uid_validity, message.uid, at)
                     yield self._row(message, here, folder.uid_next)
 
+    def row_of(self, message: bytes) -> Row:
+        """Return the row of a message alone, as the first one of the folder."""
+        fetched = Fetched(1, len(message), "", message[:MESSAGE_BYTES])
+        return self._row(fetched, Place(1, fetched.uid), 2)
+
     def _messages(self, folder: Folder, uids: Sequence[int]) -> list[Fetched]:
         """Return the headers, and of reports all that is needed to know whom they are about."""
         if self._text:

@@ -30,7 +30,7 @@ from ingest.kit.fields import (
     snake_case,
 )
 from ingest.kit.forms import Form, posted_form
-from ingest.kit.incoming_mail import MailTouch, Own, OwnDomains, touches
+from ingest.kit.incoming_mail import MailTouch, Own, OwnDomains, own_receiver, touches
 from ingest.kit.json_body import refused_payload
 from ingest.kit.mail_message import Mail, sent_at
 from ingest.kit.signing import HEX, MaxAgeDays, RequiredSecrets, is_hmac_of, is_recent
@@ -93,6 +93,7 @@ class Mailgun(WebhookConnector):
 
     def __init__(self, options: MailgunOptions) -> None:
         self._keys = secrets(options.signing_key)
+        self._own = Own(options.own_domains)
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
@@ -147,13 +148,14 @@ class Mailgun(WebhookConnector):
         read.object("flags")  # they tell an incoming mail
         message = read.inside("message")
         kind, direction, outcome = _outgoing(name, read)
+        receiver = read.text("recipient")
         fields = {
             "event_id": _event_id(read, event),
             "channel": "email",
             "type": kind,
             "direction": direction,
             "identifiers": identifiers(
-                ("customer_id", self._customer_id(read)), ("email", read.text("recipient"))
+                ("customer_id", self._customer_id(read)), ("email", receiver)
             ),
             "occurred_at": read.moment("timestamp", 1000),
             "consent": self._consent(name, read),
@@ -163,7 +165,9 @@ class Mailgun(WebhookConnector):
             "url": read.text("url"),
             "properties": _properties(event, message),
         }
-        return finish(fields, read.problems, payload, _NAMES, f"{EVENT}.recipient: is missing")
+        where = f"{EVENT}.recipient"
+        refused = own_receiver(self._own, receiver, where, fields, payload)
+        return refused or finish(fields, read.problems, payload, _NAMES, f"{where}: is missing")
 
     def _incoming(
         self, event: dict[str, Any], payload: Payload, context: Context

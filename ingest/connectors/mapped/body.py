@@ -1,5 +1,7 @@
 """The body of a request as JSON: JSON itself, a form, or the JSON in a field of a form.
 
+A form may be URL-encoded or multipart, of which the files are left out.
+
 The names of a form's fields nest as PHP and others write them: `data[merges][FNAME]` is FNAME in
 merges in data, and `ids[]`, or a name that is there twice, a list.
 """
@@ -15,10 +17,10 @@ from pydantic import StringConstraints
 
 from ingest.connector import Request
 from ingest.connectors.mapped.origin import Section
+from ingest.kit.forms import Form, posted_form
 from ingest.request import decode_json
 from schemas.rejection import Rejection
 
-_FORM_TYPE = "application/x-www-form-urlencoded"
 _NESTED = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])+)")
 #: Most names inside each other; a field with more keeps its name as it came.
 _DEEPEST = 16
@@ -41,11 +43,11 @@ def opened(request: Request, rule: BodyRule | None) -> object | Rejection:
     """
     is_json = request.body.lstrip()[:1] in (b"{", b"[")
     if rule is None:
-        content_type = request.headers.get("content-type", "").partition(";")[0]
-        rule = "form" if content_type.strip().lower() == _FORM_TYPE else "json"
+        rule = "json" if posted_form(request) is None else "form"
     if rule == "json" or is_json:
         return request.json
-    form = request.form
+    posted = posted_form(request)
+    form = posted.fields if isinstance(posted, Form) else posted or request.form
     if isinstance(form, Rejection):
         return form
     if isinstance(rule, FormField):

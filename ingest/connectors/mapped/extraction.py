@@ -97,7 +97,7 @@ class Extraction:
         try:
             return rule.occurred_at.read(self._event, self._scope)
         except ExpressionError as error:
-            self._wrong("occurred_at", str(error))
+            self._wrong("occurred_at", error.args[0])
             return None
 
     def _traits(self, rule: Named | None) -> dict[str, Any]:

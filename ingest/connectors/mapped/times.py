@@ -10,7 +10,6 @@ from pydantic import AliasChoices, BeforeValidator, Field, StrictBool, model_val
 
 from ingest.connectors.mapped.expressions import ExpressionError, Scope
 from ingest.connectors.mapped.origin import Origin, as_object
-from ingest.kit.fields import Fields
 from ingest.kit.mapping_terms import (
     AUTO,
     ISO,
@@ -22,6 +21,7 @@ from ingest.kit.mapping_terms import (
     told_format,
     zone_named,
 )
+from ingest.kit.times import OutOfRange, since_1970
 
 _TIME_LENGTH = 100
 
@@ -70,14 +70,15 @@ class Time(Origin):
             expected = "an RFC 3339 time" if is_iso else "a time in its format"
             raise ExpressionError(f"must be {expected}") from None
 
-    def _since_1970(self, value: Any, unit_ms: int) -> datetime | None:
+    def _since_1970(self, value: Any, unit_ms: int) -> datetime:
         if isinstance(value, str) and (number := exact(value)) is not None:
             value = float(number)
-        read = Fields({"": value})
-        moment = read.moment("", unit_ms)
-        if read.problems:
-            raise ExpressionError(read.problems[0].removeprefix(": "))
-        return moment
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ExpressionError("must be a number, the time since 1970")
+        try:
+            return since_1970(value, unit_ms)
+        except OutOfRange as error:
+            raise ExpressionError(error.args[0]) from None
 
     def _zoned(self, value: object, time_format: str) -> datetime:
         if not isinstance(value, str) or len(value) > _TIME_LENGTH:

@@ -10,6 +10,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 from __future__ import annotations
 
 from ingest.kit.fields import Fields, label
+from ingest.kit.fields import campaign as named
 
 
 def campaign(*parts: Fields) -> dict[str, str] | None:
@@ -23,13 +24,13 @@ def campaign(*parts: Fields) -> dict[str, str] | None:
 
 def _advertisement(part: Fields) -> dict[str, str] | None:
     ad = part.label("ad_id")
-    if ad is not None:
-        title = part.aside("ads_context_data").peek("ad_title") or part.peek("ad_title")
-        return _named(title or ad, ad, part.peek("source"))
-    kind = part.peek("source_type") or ""
-    ad = part.label("source_id") if kind.lower() == "ad" else None
-    return _named(ad, ad, kind) if ad else None
-
-
-def _named(name: str, ad: str, source: str | None) -> dict[str, str]:
-    return {"name": label(name), "content": ad, **({"source": label(source)} if source else {})}
+    if ad is None:
+        is_ad = (part.peek("source_type") or "").lower() == "ad"
+        return named(part.label("source_id")) if is_ad else None
+    title = part.aside("ads_context_data").peek("ad_title") or part.peek("ad_title")
+    source = part.label("source")
+    return {
+        "name": label(title or ad),
+        "content": ad,
+        **({"source": source} if source else {}),
+    }

@@ -107,7 +107,7 @@ def _reaction(verb: str, value: Fields) -> str | None:
         return f"{thing}_unliked"
     if verb not in ("add", "edited"):
         return None
-    disliked = value.text("reaction_type") in _DISLIKES
+    disliked = value.peek("reaction_type") in _DISLIKES
     return f"{thing}_reacted" if disliked else f"{thing}_liked"
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from ingest.connector import Context, Options, Reply, Request, Result, WebhookConnector, secrets
-from ingest.connectors.meta import changes, messaging, whatsapp
+from ingest.connectors.meta import calls, changes, messaging, whatsapp
 from ingest.connectors.meta.account import KINDS, Account
 from ingest.connectors.meta.parts import Lists, singles
 from ingest.kit.fields import (
@@ -29,7 +29,7 @@ from schemas.rejection import Rejection
 
 SIGNATURE = "x-hub-signature-256"
 #: Lists of an entry, in the order in which they are read. `standby`: events for a page's other app.
-_LISTS: Lists = {"messaging": {}, "standby": {}, "changes": {}}
+_LISTS: Lists = {"messaging": {}, "standby": {}, "calls": {}, "changes": {}}
 _NAMES = {"event_id": "id", "occurred_at": "timestamp"}
 _NOBODY = "entry: names no customer (none at all, or only the company's own account)"
 
@@ -109,21 +109,28 @@ class Meta(WebhookConnector):
             return Rejection("invalid", "entry: must be an object", payload())
         entry = Fields(raw, "entry.")
         kind = KINDS[single["object"]]
-        account = Account(kind, entry.id("id") or "", entry.instant("time"), self._purpose)
+        page = entry.id("id") or entry.inside("recipient").id("id") or ""
+        account = Account(kind, page, entry.instant("time"), self._purpose)
         name = next((name for name in _LISTS if name in entry), None)
-        if name is None:
+        if name is not None:
+            event = next(iter(entry.items(name)), None)
+            if not isinstance(event, dict):
+                entry.wrong(name, "must be a list of objects")
+                event = {}
+            read = Fields(event, f"entry.{name}.", entry.problems)
+        elif "sender" in entry:
+            # An answer about calls comes as the entry itself.
+            name, read = "messaging", entry
+        else:
             detail = "entry: holds neither messaging nor changes"
             return Rejection("unsupported", detail, payload())
-        event = next(iter(entry.items(name)), None)
-        if not isinstance(event, dict):
-            entry.wrong(name, "must be a list of objects")
-            event = {}
-        read = Fields(event, f"entry.{name}.", entry.problems)
         fields = self._fields(name, kind, read, account)
         fields["identifiers"] = without_own(fields["identifiers"], self._accounts)
         return finish({"channel": "social", **fields}, read.problems, payload, _NAMES, _NOBODY)
 
     def _fields(self, name: str, kind: str, read: Fields, account: Account) -> dict[str, Any]:
+        if name == "calls":
+            return calls.fields(read, account)
         if name != "changes":
             return messaging.fields(read, account, standby=name == "standby")
         if kind == "whatsapp":

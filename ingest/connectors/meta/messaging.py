@@ -31,6 +31,7 @@ EVENTS = {
     "postback": "postback_received",
     "referral": "referral_received",
     "messaging_feedback": "conversation_rated",
+    "call_permission_reply": "postback_received",
 }
 #: All fields that are known, in the order in which they are looked for.
 FIELDS = ("message", *EVENTS, "reaction", "optin", "optout", "account_linking")
@@ -59,6 +60,8 @@ def fields(read: Fields, account: Account, *, standby: bool = False) -> dict[str
     return {
         "event_id": _event_id(kind, part, read, account),
         "type": kind,
+        "channel": "phone" if name == "call_permission_reply" else "social",
+        "outcome": beside.label("response") if name == "call_permission_reply" else None,
         "direction": "outbound" if customer is not sender or kind in _OUTBOUND else "inbound",
         "identifiers": identifiers(
             (account.kind, known if not own else None),

@@ -29,7 +29,7 @@ from ingest.kit.fields import (
     json_object,
     snake_case,
 )
-from ingest.kit.incoming_mail import OwnDomains
+from ingest.kit.incoming_mail import Own, OwnDomains, own_receiver
 from schemas.rejection import Rejection
 
 INBOUND = "Inbound"
@@ -121,6 +121,7 @@ class Postmark(WebhookConnector):
 
     def __init__(self, options: PostmarkOptions) -> None:
         self._credentials = Credentials(options)
+        self._own = Own(options.own_domains)
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
@@ -173,7 +174,9 @@ class Postmark(WebhookConnector):
             },
         }
         names = {"occurred_at": record.moment, "url": "OriginalLink", "type": "RecordType"}
-        return finish(fields, read.problems, payload, names, f"{record.customer}: is missing")
+        refused = own_receiver(self._own, customer, record.customer, fields, payload)
+        nobody = f"{record.customer}: is missing"
+        return refused or finish(fields, read.problems, payload, names, nobody)
 
     def _customer_id(self, read: Fields) -> str | None:
         field = self._options.customer_id_metadata

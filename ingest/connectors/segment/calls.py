@@ -10,15 +10,14 @@ from ingest.connector import Result
 from ingest.kit.fields import (
     Fields,
     Payload,
-    derived_id,
     finish,
     id_text,
     identifiers,
     snake_case,
+    timed_id,
 )
 from ingest.kit.web import COMMERCE, value_of
 from schemas.rejection import Rejection
-from schemas.times import MINUTE_MS
 
 TYPES = {
     "identify": "identified",
@@ -85,7 +84,7 @@ def touch_of(delivery: Delivery, event: dict[str, Any], payload: Payload) -> Res
         traits = {**traits, **own}
     stated = _time(read, "timestamp") or _time(read, "originalTimestamp")
     fields: dict[str, Any] = {
-        "event_id": read.id("messageId") or _derived_id(call, event, stated, delivery.received_ms),
+        "event_id": read.id("messageId") or _id(call, event, stated, delivery),
         "channel": "web",
         "type": TYPES.get(call),
         "identifiers": _identifiers(call, read, context, traits),
@@ -110,14 +109,9 @@ def _time(read: Fields, name: str) -> str | None:
     return None if text is None or text.startswith(_UNSET) else text
 
 
-def _derived_id(call: str, event: dict[str, Any], stated: str | None, received_ms: int) -> str:
-    """Return an id of the content, for a call without `messageId`.
-
-    If no time is stated the same content may come on many days, each opening of a page for
-    instance: it is the same event only within a minute of receipt.
-    """
-    minute = {} if stated else {"minute": received_ms // MINUTE_MS}
-    return derived_id({**event, "type": call, **minute}, _PER_DELIVERY)
+def _id(call: str, event: dict[str, Any], stated: str | None, delivery: Delivery) -> str:
+    """Return the id of a call without `messageId`."""
+    return timed_id({**event, "type": call}, stated, delivery.received_ms, _PER_DELIVERY)
 
 
 def _stated(event: Mapping[str, Any]) -> str | None:
@@ -202,7 +196,7 @@ def _page(
     """Add the address of the page, and its title as the subject."""
     page = context.inside("page")
     url, title = given.get("url"), given.get("title")
-    fields["url"] = url if isinstance(url, str) else page.text("url")
+    fields["url"] = url if isinstance(url, str) and url else page.text("url")
     if isinstance(title, str) and title:
         fields["subject"] = title
     elif call == "page":

@@ -36,7 +36,7 @@ from ingest.kit.fields import (
     snake_case,
 )
 from ingest.kit.forms import Form, posted_form
-from ingest.kit.incoming_mail import OwnDomains
+from ingest.kit.incoming_mail import Own, OwnDomains, own_receiver
 from ingest.kit.json_body import refused_payload
 from ingest.kit.signing import MaxAgeDays, is_recent
 from schemas.rejection import Rejection
@@ -129,6 +129,7 @@ class SendGrid(WebhookConnector):
         given = options.public_key or ()
         self._keys = [_load(key) for key in ((given,) if isinstance(given, str) else given)]
         self._credentials = Credentials(options)
+        self._own = Own(options.own_domains)
         self._options = options
 
     def verify(self, request: Request, received_ms: int) -> bool:
@@ -183,7 +184,7 @@ class SendGrid(WebhookConnector):
             f"sendgrid_{snake_case(name or '')}",
             "inbound",
         )
-        arg = self._options.customer_id_arg
+        arg, email = self._options.customer_id_arg, read.text("email")
         bounced = kind == "email_bounced"
         fields = {
             "event_id": read.id("sg_event_id") or derived_id(event),
@@ -192,7 +193,7 @@ class SendGrid(WebhookConnector):
             "direction": direction,
             "identifiers": identifiers(
                 ("customer_id", id_text(event.get(arg)) if arg else None),
-                ("email", read.text("email")),
+                ("email", email),
             ),
             "occurred_at": read.moment("timestamp", 1000),
             "consent": self._consent(name, read),
@@ -203,7 +204,8 @@ class SendGrid(WebhookConnector):
             "url": read.text("url"),
             "properties": {k: v for k, v in event.items() if k not in _MAPPED},
         }
-        return finish(fields, read.problems, payload, _NAMES, "email: is missing")
+        refused = own_receiver(self._own, email, "email", fields, payload)
+        return refused or finish(fields, read.problems, payload, _NAMES, "email: is missing")
 
     def _consent(self, name: str | None, read: Fields) -> dict[str, bool] | None:
         if name not in _DECISIONS:

@@ -40,7 +40,7 @@ from ingest.kit.fields import (
     identifiers,
     label,
 )
-from ingest.kit.incoming_mail import MailTouch, OwnDomains, touches
+from ingest.kit.incoming_mail import MailTouch, Own, OwnDomains, own_receiver, touches
 from ingest.kit.mail_message import address
 from ingest.kit.signing import MaxAgeDays
 from ingest.kit.sns import HOSTS, NOTIFICATION, TOPIC, Envelope
@@ -107,6 +107,7 @@ class Ses(WebhookConnector):
     def __init__(self, options: SesOptions) -> None:
         self._topics = frozenset(options.topics or ())
         self._credentials = Credentials(options)
+        self._own = Own(options.own_domains)
         self._options = options
 
     def needs(self, request: Request) -> str | None:
@@ -218,15 +219,13 @@ class Ses(WebhookConnector):
         if touch.name == "Subscription":
             kind, consent = self._preferences(part)
         tag = tag_value(mail.object("tags").get(self._options.campaign_tag))
-        whole = _checked_id(carried, read)
+        whole, email = _checked_id(carried, read), address(touch.email)
         fields = {
             "event_id": whole if touch.number is None else f"{whole}:{touch.number}",
             "channel": "email",
             "type": kind,
             "direction": "outbound" if kind == "email_dropped" else touch.kind.direction,
-            "identifiers": identifiers(
-                ("customer_id", self._customer_id(mail)), ("email", address(touch.email))
-            ),
+            "identifiers": identifiers(("customer_id", self._customer_id(mail)), ("email", email)),
             "occurred_at": part.text("timestamp") or carried.time,
             "consent": consent,
             "campaign": campaign(tag),
@@ -235,7 +234,9 @@ class Ses(WebhookConnector):
             "url": part.text("link") if touch.name == "Click" else None,
             "properties": properties(mail, part, touch),
         }
-        return finish(fields, read.problems, payload, _NAMES, f"{touch.where}: is missing")
+        refused = own_receiver(self._own, email, touch.where, fields, payload)
+        nobody = f"{touch.where}: is missing"
+        return refused or finish(fields, read.problems, payload, _NAMES, nobody)
 
     def _customer_id(self, mail: Fields) -> str | None:
         """Return the customer id of a mail to one receiver; a tag cannot be that of several."""

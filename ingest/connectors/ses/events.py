@@ -37,6 +37,7 @@ KINDS = {
     ),
     "Reject": Kind("email_dropped", "outbound", "reject"),
     "Rendering Failure": Kind("email_dropped", "outbound", "failure"),
+    "RenderingFailure": Kind("email_dropped", "outbound", "failure"),
     "Open": Kind("email_opened", "inbound", "open", single=True),
     "Click": Kind("email_clicked", "inbound", "click", single=True),
     "Subscription": Kind("email_unsubscribed", "inbound", "subscription", single=True),
@@ -140,8 +141,8 @@ def type_and_outcome(name: str, kind: Kind, part: Fields) -> tuple[str, str | No
             outcome = part.label("delayType")
         case "Reject":
             outcome = part.label("reason")
-        case "Rendering Failure":
-            outcome = name
+        case "Rendering Failure" | "RenderingFailure":
+            outcome = "rendering_failure"
     return kind.type, snake_case(outcome or "") or None
 
 

@@ -178,7 +178,13 @@ def _kept(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _event_id(topic: str, headers: Fields, read: Fields, body: dict[str, Any]) -> str:
-    thing = read.id("id") or read.peek("token") or read.inside("order_edit").id("id") or ""
+    thing = (
+        read.id("id")
+        or read.peek("token")
+        or read.inside("order_edit").id("id")
+        or read.peek("admin_graphql_api_id")
+        or ""
+    )
     if topic in _ONCE and thing:
         return f"{topic}:{thing}"
     # One action in the store has one event id for all that it changes, so alone it is not unique.

@@ -22,16 +22,14 @@ _WITH_CONTACT = frozenset(
      "order", "checkout", "draft_order", "fulfillment"}
 )  # fmt: skip
 #: Objects in a body that may name the order or its customer.
-PARTS = frozenset(
-    {
-        "order", "order_edit", "draft_order", "checkout", "return", "refund", "dispute",
-        "order_transaction", "tender_transaction", "transaction",
-        "fulfillment", "fulfillment_event", "fulfillment_order", "original_fulfillment_order",
-        "submitted_fulfillment_order", "replacement_fulfillment_order", "moved_fulfillment_order",
-        "reverse_delivery", "reverse_fulfillment_order", "payment_terms", "payment_schedule",
-        "subscription_contract", "subscription_billing_attempt", "company_contact",
-        "customer_payment_method",
-    }
+PARTS = (
+    "order", "order_edit", "draft_order", "checkout", "return", "refund", "dispute",
+    "order_transaction", "tender_transaction", "transaction",
+    "fulfillment", "fulfillment_event", "fulfillment_order", "original_fulfillment_order",
+    "submitted_fulfillment_order", "replacement_fulfillment_order", "moved_fulfillment_order",
+    "reverse_delivery", "reverse_fulfillment_order", "payment_terms", "payment_schedule",
+    "subscription_contract", "subscription_billing_attempt", "company_contact",
+    "customer_payment_method",
 )  # fmt: skip
 #: Most objects within each other that are looked through.
 _DEPTH = 3
@@ -81,7 +79,7 @@ def _places(name: str, read: Fields, depth: int = _DEPTH) -> Iterator[tuple[str,
     """Yield the body, by its topic's first word, and the objects in it, by their names."""
     yield name, read
     if depth:
-        for part in read.parts(PARTS):
+        for part in read.parts(*PARTS):
             yield from _places(*part, depth - 1)
 
 
@@ -102,7 +100,7 @@ def _customer(name: str, read: Fields) -> Found:
     if name in CUSTOMERS or name in _WITH_CONTACT:
         found += [
             ("email", read.text("email")),
-            ("email", None if "email" in read else read.text("contact_email")),
+            ("email", None if read.peek("email") else read.text("contact_email")),
             ("phone", read.text("phone")),
         ]
     return found

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -24,12 +25,12 @@ from ingest.connectors.snowplow.events import Told, told_by
 from ingest.kit.fields import (
     Fields,
     Payload,
-    derived_id,
     each,
     finish,
     identifiers,
     listed_events,
     snake_case,
+    timed_id,
 )
 from ingest.kit.keyed import Answers, Cors, KeyedWebhook, Route, Unauthorized
 from ingest.kit.signing import RequiredSecrets
@@ -41,7 +42,6 @@ from ingest.kit.web import (
     channel_of,
     is_amount,
     own_type,
-    time_of,
 )
 from schemas.rejection import Rejection
 
@@ -64,6 +64,8 @@ _MAPPED = frozenset(
         "co", "cx", "ue_pr", "ue_px",
     }
 )  # fmt: skip
+#: Differs when a tracker sends the same event again.
+_PER_DELIVERY = frozenset({"stm"})
 _NAMES = {
     "event_id": "eid",
     "type": "e",
@@ -159,24 +161,26 @@ class Snowplow(KeyedWebhook):
 
     def parse(self, request: Request, context: Context) -> Iterator[Result]:
         """Yield the events of a `payload_data`, or the one in the pixel's query."""
+        convert = partial(self._event, context.received_ms)
         if _is_pixel(request):
-            yield from each([_parameters(request.query)], b"{}", context, self._event)
+            yield from each([_parameters(request.query)], b"{}", context, convert)
             return
-        yield from listed_events(request, "data", context, self._event, "invalid")
+        yield from listed_events(request, "data", context, convert, "invalid")
 
     def around(self, request: Request) -> tuple[bytes, bytes]:
         """Return a payload_data around an event, which can hold one event of a pixel too."""
         return b'{"data":[', b"]}"
 
-    def _event(self, event: dict[str, Any], payload: Payload) -> Result:
+    def _event(self, received_ms: int, event: dict[str, Any], payload: Payload) -> Result:
         read = Fields(event)
         if (read.id("aid") or "") not in self._app_ids:
             read.wrong("aid", "must be an app id of this source")
         told = told_by(read)
         kind, url = _type(read, told), told.url or read.text("url")
-        true_time = time_of(read, "ttm")
+        true_time = read.moment_of_digits("ttm", 1)
+        stated = true_time or read.moment_of_digits("dtm", 1)
         fields = {
-            "event_id": read.id("eid") or derived_id(event, frozenset({"stm"})),
+            "event_id": read.id("eid") or timed_id(event, stated, received_ms, _PER_DELIVERY),
             "channel": channel_of(kind),
             "type": kind,
             "direction": "outbound" if kind == "order_refunded" else "inbound",
@@ -186,8 +190,9 @@ class Snowplow(KeyedWebhook):
                 *[("anonymous_id", read.id(name)) for name in ("duid", "tnuid", "nuid")],
             ),
             # The sender states the true time, whatever the clock of the device says.
-            "occurred_at": true_time or time_of(read, "dtm"),
-            "sent_at": None if true_time else time_of(read, "stm"),
+            "occurred_at": stated,
+            # It only corrects the clock: one that is wrong costs no event.
+            "sent_at": None if true_time else Fields(event).moment_of_digits("stm", 1),
             "traits": told.traits,
             "consent": told.consent,
             "campaign": campaign_of(read.peek("url")),

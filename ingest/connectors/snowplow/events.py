@@ -127,8 +127,8 @@ def _embedded(read: Fields, plain: str, encoded: str) -> Fields | None:
         if unusable is not None:
             read.problems.append(f"{name}.{unusable}")
             continue
-        if isinstance(found, dict):
-            return Fields(found, f"{name}.", read.problems)
+        if isinstance(found, dict) or found == []:
+            return Fields(dict(found), f"{name}.", read.problems)
         form = "JSON" if name == plain else "JSON in base64"
         read.wrong(name, f"must be a self-describing object of {form}")
     return None

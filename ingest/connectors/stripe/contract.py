@@ -34,6 +34,13 @@ class StripeContract(ConnectorSuite):
     name = "stripe"
     payloads = load(Path(__file__).parent / "payloads")
     signs_time = True
+    optional = ("data.object.customer_details.name",)
+    redelivery = ("pending_webhooks",)
+    undone = (
+        ("charge_succeeded", "charge_refunded"),
+        ("charge_succeeded", "charge_dispute_created"),
+        ("customer_subscription_created", "customer_subscription_deleted"),
+    )
 
     def make(self, *secrets: str) -> Stripe:
         return Stripe(StripeOptions.model_validate({"signing_secret": secrets}))

@@ -12,19 +12,12 @@ from collections.abc import Iterator
 from ingest.kit.fields import Fields, id_text
 
 #: Objects within the object of an event that are of the same customer.
-_PARTS = frozenset(
-    {
-        "charge", "latest_charge", "payment_intent", "setup_intent", "payment_method", "source",
-        "default_payment_method", "last_payment_error", "last_setup_error",
-        "invoice", "subscription", "parent", "subscription_details", "refund", "dispute",
-        "account_holder",
-    }
+_PARTS = (
+    "charge", "latest_charge", "payment_intent", "setup_intent", "payment_method", "source",
+    "default_payment_method", "last_payment_error", "last_setup_error",
+    "invoice", "subscription", "parent", "subscription_details", "refund", "dispute",
+    "account_holder",
 )  # fmt: skip
-_CUSTOMER = frozenset({"customer"})
-_CHARGES = frozenset({"charges"})
-#: Objects with an e-mail address and a phone number of the customer, beside the two of a charge.
-_CONTACTS = frozenset({"owner", "provided_details"})
-_EVIDENCE = frozenset({"evidence"})
 #: Kinds of objects whose people are the company's own.
 _OF_THE_COMPANY = frozenset({"account", "person", "payout", "topup", "transfer", "application_fee"})
 #: Most objects within each other that are looked through.
@@ -47,7 +40,7 @@ def people(thing: Fields, previous: Fields) -> Found:
 def own_id(thing: Fields, name: str) -> str | None:
     """Return the customer's id with the company: the first entry of that name in metadata."""
     for place in _places(thing):
-        for owner in (place, *(customer for _, customer in place.parts(_CUSTOMER))):
+        for owner in (place, *(customer for _, customer in place.parts("customer"))):
             if found := id_text(owner.object("metadata").get(name)):
                 return found
     return None
@@ -57,9 +50,9 @@ def _places(thing: Fields, depth: int = _DEPTH) -> Iterator[Fields]:
     """Yield the object, and those within it."""
     yield thing
     if depth:
-        parts = [part for _, part in thing.parts(_PARTS)]
+        parts = [part for _, part in thing.parts(*_PARTS)]
         # A payment intent of API versions before 2022-11-15 lists its charges.
-        for _, charges in thing.parts(_CHARGES):
+        for _, charges in thing.parts("charges"):
             parts += [Fields(charge) for charge in charges.objects("data")]
         for part in parts:
             yield from _places(part, depth - 1)
@@ -69,20 +62,20 @@ def _customer(thing: Fields) -> Found:
     """Return what one object says of the customer."""
     if thing.peek("object") == "customer":
         return _expanded(thing)
-    customers = [customer for _, customer in thing.parts(_CUSTOMER)]
+    customers = [customer for _, customer in thing.parts("customer")]
     found = [one for customer in customers for one in _expanded(customer)]
     if not customers:
         found.append(("stripe", thing.text("customer")))
     found += [("stripe", thing.peek(name)) for name in ("customer_account", "related_customer")]
     details = [thing.inside(name) for name in ("customer_details", "billing_details")]
-    for contact in (*details, *(part for _, part in thing.parts(_CONTACTS))):
+    for contact in (*details, *(part for _, part in thing.parts("owner", "provided_details"))):
         found += [("email", contact.text("email")), ("phone", contact.text("phone"))]
     return [
         *found,
         ("email", thing.text("customer_email")),
         ("email", thing.text("receipt_email")),
         ("email", thing.peek("instructions_email")),
-        *(("email", part.peek("customer_email_address")) for _, part in thing.parts(_EVIDENCE)),
+        *(("email", part.peek("customer_email_address")) for _, part in thing.parts("evidence")),
         ("phone", thing.text("customer_phone")),
     ]
 

@@ -43,7 +43,7 @@ from ingest.kit.fields import (
     guarded,
     json_object,
 )
-from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of, query_value
+from ingest.kit.signing import BASE64, RequiredSecrets, is_hmac_of, query_value, sorted_form
 from schemas.rejection import Rejection
 
 SIGNATURE = "x-twilio-signature"
@@ -146,7 +146,7 @@ def _signed(request: Request) -> tuple[bytes, ...]:
     """
     address = urlsplit(request.url)
     hashes = parse_qs(address.query, max_num_fields=_MOST_FIELDS).get("bodySHA256")
-    text = ""
+    fields = b""
     if _is_json(request):
         if not hashes:
             return ()
@@ -154,12 +154,11 @@ def _signed(request: Request) -> tuple[bytes, ...]:
         if not hmac.compare_digest(digest, hashes[0].encode("utf-8", "replace")):
             return ()
     else:
-        form = request.form
-        if isinstance(form, Rejection):
+        if isinstance(request.form, Rejection):
             return ()
-        text = "".join(name + value for name, value in sorted(set(form)))
+        fields = sorted_form(request)
     return tuple(
-        (variant + text).encode("utf-8", "surrogateescape")
+        variant.encode("utf-8", "surrogateescape") + fields
         for variant in _with_and_without_port(request.url, address)
     )
 

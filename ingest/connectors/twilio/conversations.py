@@ -9,7 +9,6 @@ whoever is seen with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,8 +25,8 @@ DELIVERIES = {
 }
 #: State in which a conversation is now -> type.
 STATES = {"closed": "conversation_closed", "active": "conversation_reopened"}
-#: Event -> (type, fields that name it). Any other is `twilio_<event>`.
-_TYPES: Mapping[str, str] = {
+#: Event -> type. Any other is `twilio_<event>`.
+_TYPES = {
     "onMessageUpdated": "message_edited",
     "onMessageRemoved": "message_deleted",
     "onConversationAdded": "conversation_started",
@@ -103,7 +102,7 @@ def _delivery(read: Fields, address: Address | None) -> dict[str, Any]:
     return {
         "type": kind or f"twilio_message_{snake_case(status)}",
         "direction": "inbound" if kind == "message_read" else "outbound",
-        "outcome": (read.id("ErrorCode") or status) if kind == "message_failed" else None,
+        "outcome": (read.peek("ErrorCode") or status) if kind == "message_failed" else None,
     }
 
 
@@ -129,9 +128,9 @@ def _event_id(event: str, read: Fields) -> str:
 
 
 def _moment(read: Fields) -> datetime | None:
-    name = next((name for name in _TIMES if name in read), None)
-    text = read.text(name) if name else None
-    if name is None or text is None:
+    name = next(filter(read.peek, _TIMES), "DateCreated")
+    text = read.text(name)
+    if text is None:
         return None
     try:
         return from_ms(parse_ms(text))

@@ -76,7 +76,7 @@ def _written(read: Fields) -> str:
 
 def _failure(kind: str | None, status: str | None, read: Fields) -> str | None:
     if kind == "message_failed":
-        return read.id("ErrorCode") or status
+        return read.peek("ErrorCode") or status
     return status if kind == "sms_failed" else None
 
 
@@ -95,4 +95,4 @@ def _decision(read: Fields, address: Address, company: Company) -> dict[str, boo
 def _advertisement(read: Fields) -> dict[str, str] | None:
     """Return the advertisement that the customer came from, as the campaign."""
     is_ad = (read.peek("ReferralSourceType") or "").lower() == "ad"
-    return campaign(read.label("ReferralSourceId")) if is_ad else None
+    return campaign(read.peek("ReferralSourceId")) if is_ad else None

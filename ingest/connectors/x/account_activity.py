@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ingest.connectors.x.people import Person, moment, person, touch, written
+from ingest.connectors.x.people import Person, edited, moment, person, text_of, touch, written
 from ingest.kit.fields import Fields, derived_id, snake_case
 
 #: Suffix of the name of a list of events.
@@ -68,7 +68,7 @@ def fields(read: Fields, purpose: str) -> dict[str, Any]:
         raw = {}
     event = Fields(raw, f"{name}.", read.problems)
     convert = _CONVERTERS.get(name.removesuffix(_LIST), _unknown)
-    found = convert(name.removesuffix(_LIST), event, company, read.inside("users"))
+    found = convert(name.removesuffix(_LIST), event, company, read.aside("users"))
     blocked = found["type"] == RELATIONS["block"]
     return {
         "event_id": event.id("id_str") or event.id("id") or _derived(name, event, raw),
@@ -102,14 +102,11 @@ def _post(name: str, post: Fields, company: str | None, users: Fields) -> dict[s
         post.id("in_reply_to_user_id_str") or post.id("in_reply_to_user_id"),
         post.text("in_reply_to_screen_name"),
     )
-    text = (
-        post.inside("extended_tweet").text("full_text")
-        or post.text("full_text")
-        or post.text("text")
-    )
+    text = text_of(post.inside("extended_tweet"), "full_text") or text_of(post, "full_text", "text")
     told = {**written(text), **_where(post, text)}
     if author.id == company:
-        return {**_our_post(replied, shared, quoted, company), **told}
+        done = _our_post(replied, shared, quoted, company)
+        return {**done, "type": edited(done["type"], post), **told}
     if _authors(shared, company):
         kind = "post_shared"
     elif replied.id == company and (
@@ -120,7 +117,7 @@ def _post(name: str, post: Fields, company: str | None, users: Fields) -> dict[s
         kind = "post_quoted"
     else:
         kind = "mention_received" if "retweeted_status" not in post else "x_repost"
-    return {**touch(kind, author), **told}
+    return {**touch(edited(kind, post), author), **told}
 
 
 def _our_post(
@@ -155,7 +152,7 @@ def _where(post: Fields, text: str | None) -> dict[str, Any]:
 def _like(name: str, event: Fields, company: str | None, users: Fields) -> dict[str, Any]:
     post = event.inside("favorited_status")
     liker, author = person(event.inside("user")), person(post.inside("user"))
-    text = post.text("full_text") or post.text("text")
+    text = text_of(post, "full_text", "text")
     ours = liker.id == company
     done = touch("x_like", author, ours=True) if ours else touch("post_liked", liker)
     return {**done, **_where(post, text)}
@@ -180,7 +177,7 @@ def _message(name: str, event: Fields, company: str | None, users: Fields) -> di
         done = "message_sent" if ours else "message_received"
     else:
         done = f"x_direct_message_{snake_case(kind)}"
-    text = data.text("text")
+    text = text_of(data, "text")
     content = {key: value for key, value in data.values() if key != "text"}
     app = message.id("source_app_id")
     return {

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest.connectors.x.account_activity import RELATIONS
-from ingest.connectors.x.people import Person, moment, person, touch, written
+from ingest.connectors.x.people import Person, edited, moment, person, text_of, touch, written
 from ingest.kit.fields import Fields, derived_id, snake_case
 
 #: Id -> user, for the users that come with an event.
@@ -21,14 +21,18 @@ POSTS = {
     "post.reply.create": "comment_received",
     "post.quote.create": "post_quoted",
     "post.repost.create": "post_shared",
+    "post.delete": "post_removed",
     "broadcast.chat": "comment_received",
 }
+#: Event -> type of a customer's like, and of the company's own.
+LIKES = {"like.create": ("post_liked", "x_like")}
 #: Relation of a post to another -> type, if the company makes it.
 _OUR_POSTS = {"replied_to": "comment_sent", "retweeted": "x_repost", "quoted": "x_quote"}
 #: Fields with fields of their own, that describe people, or that are encrypted, with their keys.
 _MAPPED = frozenset(
     {
-        "id", "text", "message", "author", "source", "target", "user", "created_at", "timestamp_ms",
+        "id", "text", "note_tweet", "message", "author", "source", "target", "user", "created_at",
+        "timestamp_ms",
         "created_at_msec", "conversation_token", "encoded_event", "conversation_key_change_event",
         "message_event_signature",
     }
@@ -48,12 +52,13 @@ def fields(read: Fields, purpose: str) -> dict[str, Any]:
     payload = data.inside("payload")
     company = data.inside("filter").id("user_id")
     found = _found(name, payload, company, _people(data))
-    text = payload.text("text") or payload.text("message")
+    text = text_of(payload.inside("note_tweet"), "text") or text_of(payload, "text", "message")
     post = payload.id("id") if name.startswith("post.") else payload.id("liked_tweet_id")
     own = {key: value for key, value in payload.values() if key not in _MAPPED}
     return {
         "event_id": data.id("event_uuid") or derived_id(dict(data.values())),
-        "occurred_at": moment(payload),
+        # Of a like, `created_at` is the time of the post that was liked.
+        "occurred_at": moment(payload) if _dated(name, payload) else None,
         "consent": {purpose: False} if found["type"] == RELATIONS["block"] else None,
         **found,
         **written(text),
@@ -68,6 +73,10 @@ def fields(read: Fields, purpose: str) -> dict[str, Any]:
     }
 
 
+def _dated(name: str, payload: Fields) -> bool:
+    return not name.startswith("like.") or "timestamp_ms" in payload
+
+
 def _found(name: str, payload: Fields, company: str | None, people: People) -> dict[str, Any]:
     """Return what happened, and between whom. If no company is named nobody is the customer."""
     if company is None:
@@ -79,10 +88,11 @@ def _post(name: str, payload: Fields, company: str, people: People) -> dict[str,
     """Return the touch of a post, or of anything else that has an author."""
     author = _author(payload, people)
     if author.id != company:
-        return touch(POSTS.get(name) or f"x_{snake_case(name)}", author)
+        return touch(edited(POSTS.get(name) or f"x_{snake_case(name)}", payload), author)
     # For a post of the company the customer is the one whom it answers.
     related = next(iter(payload.objects("referenced_tweets")), {})
-    kind = _OUR_POSTS.get(str(related.get("type"))) or f"x_{snake_case(name)}"
+    made = _OUR_POSTS.get(str(related.get("type"))) if name == "post.create" else None
+    kind = edited(made or f"x_{snake_case(name)}", payload)
     number = payload.id("in_reply_to_user_id")
     return touch(kind, _by_id(number if number != company else None, people), ours=True)
 
@@ -108,10 +118,11 @@ def _like(name: str, payload: Fields, company: str, people: People) -> dict[str,
     X names the author of what was liked, but only the profile of who liked the company's post.
     """
     author = payload.id("liked_tweet_author_id")
+    theirs, ours = LIKES.get(name) or (f"x_{snake_case(name)}",) * 2
     if author not in (None, company):
-        return touch("x_like", _by_id(author, people), ours=True)
+        return touch(ours, _by_id(author, people), ours=True)
     others = [one for one in people.values() if one.id != company]
-    return touch("post_liked", others[0] if len(others) == 1 else None)
+    return touch(theirs, others[0] if len(others) == 1 else None)
 
 
 def _relation(name: str, payload: Fields, company: str, people: People) -> dict[str, Any]:
@@ -136,11 +147,8 @@ def _chat(name: str, payload: Fields, company: str, people: People) -> dict[str,
 
 
 def _people(data: Fields) -> People:
-    includes = data.inside("includes")
-    users = [
-        person(Fields(user, "data.includes.users.", data.problems))
-        for user in includes.objects("users")
-    ]
+    """Return the users beside an event, which help to name its people and cost no event."""
+    users = [person(Fields(user)) for user in data.aside("includes").objects("users")]
     return {user.id: user for user in users if user.id is not None}
 
 

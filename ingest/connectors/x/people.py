@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -9,6 +10,17 @@ from ingest.kit.fields import Fields, identifiers, shortened
 
 #: Form of the times in the older format.
 _CREATED_AT = "%a %b %d %H:%M:%S %z %Y"
+#: Type of a new post -> that of a later version.
+_EDITED = {
+    "comment_received": "comment_edited",
+    "comment_sent": "comment_edited",
+    "mention_received": "post_edited",
+    "post_quoted": "post_edited",
+    "x_quote": "post_edited",
+}
+#: What X writes in texts and names for characters that mean something in HTML.
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'"}
+_ENTITY = re.compile("|".join(_ENTITIES))
 
 
 class Person(NamedTuple):
@@ -26,8 +38,21 @@ def person(user: Fields) -> Person:
     return Person(
         user.id("id_str") or user.id("id"),
         user.text("screen_name") or user.text("username"),
-        user.peek("name"),
+        plain(user.peek("name")),
     )
+
+
+def plain(text: str | None) -> str | None:
+    """Return a text with the characters that X writes as entities of HTML.
+
+    Each is decoded once: who writes about `&lt;` has written `&amp;lt;` for X.
+    """
+    return _ENTITY.sub(lambda entity: _ENTITIES[entity[0]], text) if text else None
+
+
+def text_of(read: Fields, *names: str) -> str | None:
+    """Return the first of these fields that has a text, as its author wrote it."""
+    return next(filter(None, (plain(read.text(name)) for name in names)), None)
 
 
 def touch(kind: str, customer: Person | None, *, ours: bool = False) -> dict[str, Any]:
@@ -44,6 +69,16 @@ def touch(kind: str, customer: Person | None, *, ours: bool = False) -> dict[str
 def written(text: str | None) -> dict[str, Any]:
     """Return the text that somebody wrote, as a subject."""
     return {"subject": shortened(text)} if text else {}
+
+
+def edited(kind: str, post: Fields) -> str:
+    """Return the type of a post that may be a later version of one: it is no new post then.
+
+    Each version comes as a post of its own, with the ids of all versions so far.
+    """
+    older = post.aside("edit_history").items("edit_tweet_ids")
+    newer = Fields(dict(post.values())).items("edit_history_tweet_ids")
+    return _EDITED.get(kind, kind) if len(older) > 1 or len(newer) > 1 else kind
 
 
 def moment(read: Fields) -> datetime | str | None:

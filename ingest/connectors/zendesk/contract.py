@@ -35,6 +35,8 @@ class ZendeskContract(ConnectorSuite):
     name = "zendesk"
     payloads = load(Path(__file__).parent / "payloads")
     signs_time = True
+    #: The agent who answers.
+    own = (("zendesk", "8447388090495"),)
 
     def make(self, *secrets: str) -> Zendesk:
         return Zendesk(ZendeskOptions.model_validate({"signing_secret": secrets}))

@@ -9,7 +9,6 @@ CUSTOMER_ROLE = "end-user"
 _IDENTITIES = {"email": "email", "google": "email", "phone_number": "phone", "phone": "phone"}
 #: Events of an identity that the user has from then on.
 _GAINED = frozenset({"user.identity_created", "user.identity_changed"})
-_IDENTITY = frozenset({"identity", "current"})
 
 Found = list[tuple[str, str | None]]
 
@@ -26,15 +25,16 @@ def people(name: str, read: Fields, detail: Fields, event: Fields) -> Found:
     if family not in ("ticket", "messaging_ticket"):
         return []
     requester, writer = detail.id("requester_id"), _writer(event)
-    if requester is not None and requester == _agent(event):
-        # A ticket among colleagues.
-        return []
+    agents = {detail.id("assignee_id"), _agent(event)}
+    person = writer if writer not in agents else None
+    if requester is None or requester not in agents:
+        person = person or requester
     ticket, account = detail.id("id"), read.id("account_id")
     followed = f"zendesk-{account}-ticket-{ticket}" if ticket and account else None
-    if writer is not None and requester is not None and writer != requester:
-        # Somebody in copy: another person than the ticket's.
+    if requester is not None and person != requester:
+        # A ticket among colleagues, or somebody in copy: another person than the ticket's.
         followed = None
-    return [("zendesk", writer or requester), ("anonymous_id", followed)]
+    return [("zendesk", person), ("anonymous_id", followed)]
 
 
 def is_by_customer(comment: Fields) -> bool:
@@ -54,7 +54,7 @@ def _user(name: str, detail: Fields, event: Fields) -> Found:
     if name == "user.merged":
         found.append(("zendesk", event.inside("user").id("id")))
     if name in _GAINED:
-        for _, identity in event.parts(_IDENTITY):
+        for _, identity in event.parts("identity", "current"):
             kind = _IDENTITIES.get(identity.peek("type") or "")
             if kind is not None:
                 found.append((kind, identity.text("value")))

@@ -13,7 +13,7 @@ from ingest.connector import Result
 from ingest.intake.accept import Accepted
 from ingest.testing.mutations import another, named, scalars, without
 from ingest.testing.promises.hooks import Hooks
-from ingest.testing.values import WRONG, accepted, at, places, put
+from ingest.testing.values import accepted, at, places, put
 from schemas.touchpoint import Touchpoint
 
 _TOLD = {"type", "identifiers", "consent", "url", "outcome", "occurred_at", "value"}
@@ -31,7 +31,10 @@ class Meaning(Hooks):
         for name, value in self.payloads.items():
             kinds = [touch.type for touch in self.touches(value, name)]
             for path in named(value, self.optional):
-                for changed in (without(value, path), *(put(value, path, one) for one in WRONG)):
+                for changed in (
+                    without(value, path),
+                    *(put(value, path, one) for one in self.wrong_values),
+                ):
                     found = self.touches(changed, name)
                     assert [touch.type for touch in found] == kinds, (name, path, changed)
                     for touch in found:

@@ -7,6 +7,8 @@ import pytest
 from deploy.config.config_file import ConfigurationError
 from deploy.config.sections import SourceSettings
 from deploy.config.settings import SHIPPED_SEGMENTS, load
+from deploy.operations.check import problems
+from deploy.runtime.factories.clickhouse import clickhouse_config
 from deploy.runtime.factories.stages import untrusted
 from ingest.registry import Registry
 
@@ -163,3 +165,32 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch):
 def test_a_missing_file_is_said():
     with pytest.raises(ConfigurationError, match=r"nowhere\.yaml: cannot be read"):
         load(Path("nowhere.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "username", "password"),
+    [
+        ("url: https://ana:s%40crt@ch.example.com:8443", "ana", "s@crt"),
+        ("url: https://ana@ch.example.com:8443", "ana", ""),
+        ("url: https://ana:old@ch.example.com:8443\n  password: new", "ana", "new"),
+        ("url: https://a:b:c@ch.example.com:8443\n  username: bob", "bob", "b:c"),
+    ],
+)
+def test_a_password_in_the_url_of_clickhouse_is_taken_and_never_shown(
+    text: str, username: str, password: str
+):
+    loaded = load(write(f"clickhouse:\n  {text}"))
+    given = loaded.settings.clickhouse
+    assert (given.url, given.username) == ("https://ch.example.com:8443", username)
+    assert given.password.get_secret_value() == password
+    shown = f"{loaded.settings!r} {clickhouse_config(loaded.settings)!r}"
+    assert not password or password not in shown
+
+
+@pytest.mark.parametrize("setting", ["kafka.ssl_cafile", "clickhouse.ssl_certfile"])
+def test_check_names_a_file_that_is_not_there(setting: str):
+    section, name = setting.split(".")
+    configuration = load(write(f"{section}:\n  {name}: nowhere.pem"))
+    assert problems(configuration) == [
+        f"touchline.yaml:2: {setting}: the file nowhere.pem is not there or not readable"
+    ]

@@ -366,7 +366,7 @@ def test_other_records_of_amazon_connect_are_not_taken(body: bytes):
         ({"Agent": {"AgentInteractionDuration": -1}}, "Agent.AgentInteractionDuration"),
         ({"Channel": []}, "Channel"),
         ({"SegmentAttributes": "x"}, "SegmentAttributes"),
-        ({"ContactLens": []}, "ContactLens"),
+        ({"ContactLens": ["x"]}, "ContactLens"),
     ],
     ids=lambda value: str(value)[:60],
 )

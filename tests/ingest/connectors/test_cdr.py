@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.connector import FileProblem
-from ingest.connectors.cdr.connector import ALWAYS, MASTER
+from ingest.connector import FileProblem, original
+from ingest.connectors.cdr import calls
+from ingest.connectors.cdr.connector import ALWAYS, MASTER, Cdr
 from ingest.connectors.cdr.contract import CdrContract
+from ingest.files.identity import identify
 from ingest.intake.accept import Accepted
 from ingest.registry import ConnectorError, Registry
 from schemas.rejection import Rejection
+from schemas.touchpoint import Touchpoint
 from tests.support.files import judged, reading, results
 
 #: As cdr_csv writes them: an incoming call, an outgoing one, one within the company.
@@ -171,12 +175,145 @@ def test_the_disposition_is_the_outcome(tmp_path: Path, disposition: str, kind: 
     assert (row["type"], row["outcome"]) == (kind, outcome)
 
 
-def test_records_of_one_call_are_told_apart_by_their_sequence(tmp_path: Path):
-    more = {**IN, "peeraccount": "", "linkedid": "1763630100.66"}
-    rows = read(
-        tmp_path, *(line({**more, "sequence": n}, MASTER) for n in ("7", "8")), zone="Asia/Tokyo"
-    )
-    assert [row["event_id"] for row in rows] == ["1763630100.66-7", "1763630100.66-8"]
+# Calls of several records
+
+LEG = {**IN, "peeraccount": "", "linkedid": "1763630100.66"}
+
+
+def leg(outcome: str, number: int, **more: str) -> dict[str, str]:
+    answered = outcome in ("ANSWERED", "voicemail")
+    changed = {
+        "start": f"2026-11-20 09:15:{number:02}",
+        "disposition": "ANSWERED" if answered else outcome,
+        "lastapp": "VoiceMail" if outcome == "voicemail" else "Queue",
+        "billsec": "30" if answered else "0",
+        "uniqueid": f"1763630100.{66 + number}",
+        "sequence": str(7 + number),
+    }
+    return {**LEG, **changed, **more}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "best"),
+    [
+        (["NO ANSWER", "ANSWERED", "BUSY"], "answered"),
+        (["NO ANSWER", "voicemail", "BUSY"], "voicemail"),
+        (["voicemail", "ANSWERED"], "answered"),
+        (["NO ANSWER", "BUSY"], "busy"),
+        (["FAILED", "NO ANSWER"], "no_answer"),
+        (["Parked", "CONGESTION"], "failed"),
+    ],
+)
+def test_the_legs_of_a_call_are_one_touch_whatever_their_order(
+    tmp_path: Path, outcomes: list[str], best: str
+):
+    legs = [leg(outcome, number) for number, outcome in enumerate(outcomes)]
+    for order in permutations(legs):
+        between = line({**OUT, "peeraccount": "", "linkedid": OUT["uniqueid"]}, MASTER)
+        lines = [text for one in order for text in (line(one, MASTER), between)]
+        first, second = sorted(
+            read(tmp_path, *lines, zone="Asia/Tokyo"), key=lambda row: row["event_id"]
+        )
+        assert (first["outcome"], first["event_id"]) == (best, "1763630100.66-7")
+        assert first["type"] == ("call_completed" if best == "answered" else "call_missed")
+        assert first["occurred_at"] == "2026-11-20T00:15:00.000Z"
+        assert first.get("duration_s", 0) == (30 if best == "answered" else 0)
+        assert second["event_id"] == OUT["uniqueid"]
+
+
+def test_without_linkedid_the_uniqueid_tells_the_call(tmp_path: Path):
+    missed = {**IN, "disposition": "NO ANSWER", "billsec": "0"}
+    for lines in ([missed, IN], [IN, missed]):
+        (row,) = read(tmp_path, *map(line, lines))
+        assert (row["outcome"], row["event_id"]) == ("answered", IN["uniqueid"])
+
+
+def test_a_column_may_be_named_that_tells_the_call(tmp_path: Path):
+    columns = ("src", "dst", "disposition", "start", "callid")
+    rows = [{**IN, "disposition": "BUSY", "callid": "a"}, {**IN, "callid": "a"}]
+    named = {"columns": columns, "call_column": "callid"}
+    (row,) = read(tmp_path, *(line(row, columns) for row in rows), **named)
+    assert row["outcome"] == "answered"
+    rows[1]["callid"] = "b"
+    assert len(read(tmp_path, *(line(row, columns) for row in rows), **named)) == 2
+
+
+def test_a_leg_within_the_company_is_a_part_of_the_call(tmp_path: Path):
+    within = {**INTERNAL, "peeraccount": "", "linkedid": LEG["linkedid"], "sequence": "9"}
+    withheld = leg("ANSWERED", 2, src="anonymous")
+    for order in permutations(
+        [line(one, MASTER) for one in (leg("ANSWERED", 0), within, withheld)]
+    ):
+        (row,) = read(tmp_path, *order)
+        assert row["lead_value"] == "+81312345678"
+    (refused,) = read(tmp_path, line(within, MASTER), line({**within, "sequence": "10"}, MASTER))
+    assert refused.reason == "unsupported"
+
+
+def test_a_wrong_leg_is_refused_and_costs_no_other(tmp_path: Path):
+    wrong = leg("BUSY", 1, billsec="long")
+    row, refused = read(tmp_path, *(line(one, MASTER) for one in (wrong, leg("ANSWERED", 0))))
+    assert (row["outcome"], refused.reason) == ("answered", "invalid")
+
+
+def test_two_customers_of_a_conference_are_two_touches(tmp_path: Path):
+    other = leg("ANSWERED", 1, src="0398765432")
+    rows = read(tmp_path, line(leg("BUSY", 0), MASTER), line(other, MASTER))
+    assert {row["lead_value"]: row["outcome"] for row in rows} == {
+        "+81312345678": "busy",
+        "+81398765432": "answered",
+    }
+
+
+def test_records_with_one_id_by_mistake_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(calls, "MOST_LEGS", 3)
+    rows = read(tmp_path, *(line(leg("ANSWERED", number), MASTER) for number in range(4)))
+    assert len({row["event_id"] for row in rows}) == 4
+
+
+def test_an_import_goes_on_within_a_call(tmp_path: Path):
+    path = tmp_path / "Master.csv"
+    legs = [leg("NO ANSWER", 0), OUT, leg("ANSWERED", 1), {**OUT, "uniqueid": "1763630300.70"}]
+    path.write_text("".join(line(one, MASTER) + "\n" for one in legs))
+    whole = judged(reading("cdr"), path)
+    assert [row.place for row in whole] == ["Master.csv:2", "Master.csv:3", "Master.csv:4"]
+    for number, row in enumerate(whole):
+        rest = judged(reading("cdr"), path, row.position.cursor)
+        assert [one.results for one in rest] == [one.results for one in whole[number + 1 :]]
+
+
+def test_a_leg_that_comes_later_changes_no_id(tmp_path: Path):
+    path = tmp_path / "Master.csv"
+    path.write_text(line(leg("NO ANSWER", 0), MASTER) + "\n")
+    (first,) = judged(reading("cdr"), path)
+    with path.open("a") as file:
+        file.write(line(leg("ANSWERED", 1), MASTER) + "\n")
+    (second,) = judged(reading("cdr"), path, first.position.cursor)
+    ids = [one.event_id for row in (first, second) for one in row.results]
+    assert ids == ["1763630100.66-7", "1763630100.66-7"]
+
+
+def test_a_refused_call_can_be_read_again_by_its_bytes(tmp_path: Path):
+    path = tmp_path / "Master.csv"
+    header = ",".join(MASTER) + "\n"
+    path.write_text(header + "".join(line(leg("BUSY", n), MASTER) + "\n" for n in (0, 1)))
+    it = reading("cdr", header=True)
+    connector = it.source.connector
+    assert isinstance(connector, Cdr)
+    context = it.context(identify(path, ())[0])
+    (row,) = connector.rows(None, context)
+    (touch,) = connector.parse(row.request, context)
+    assert isinstance(touch, Touchpoint)
+    assert touch.event_id == "1763630100.66-7"
+    around = b"".join((connector.around(row.request) or (b"", b""))[:1])
+    assert around + original(touch) == row.request.body
+
+
+def test_a_message_left_with_a_machine_is_a_missed_call(tmp_path: Path):
+    row = one(tmp_path, {**IN, "lastapp": "VoiceMail"})
+    assert (row["type"], row["outcome"]) == ("call_missed", "voicemail")
+    assert "duration_s" not in row
+    assert json.loads(row["properties"])["billsec"] == "132"
 
 
 def test_a_master_file_without_ids_names_calls_by_file_and_row(tmp_path: Path):

@@ -193,8 +193,6 @@ def test_a_purchase_is_named_by_its_transaction():
         ({"timestamp_micros": "yesterday"}, "timestamp_micros"),
         ({"timestamp_micros": -1}, "timestamp_micros"),
         ({"timestamp_micros": 10**20}, "timestamp_micros"),
-        ({"user_properties": 5}, "user_properties"),
-        ({"user_properties": {"tier": "gold"}}, "user_properties.tier"),
         ({"consent": {"ad_user_data": "granted"}}, "consent.ad_user_data"),
         ({"consent": "GRANTED"}, "consent"),
         ({"non_personalized_ads": "true"}, "non_personalized_ads"),
@@ -217,13 +215,36 @@ def test_a_wrong_field_of_the_request_is_named(shared: dict[str, Any], named: st
         ("login", [1], "params"),
         ("purchase", {"value": "a lot"}, "params.value"),
         ("purchase", {"value": 5, "currency": "yen!"}, "params.currency"),
-        ("page_view", {"page_location": 5}, "params.page_location"),
     ],
 )
 def test_a_wrong_field_of_an_event_is_named(name: Any, params: Any, named: str):
     refused = one(name, params)
     assert isinstance(refused, Rejection)
     assert refused.detail.startswith(f"{named}: ")
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        {"user_properties": 5},
+        {"user_properties": []},
+        {"user_properties": {"tier": "gold", "score": {"value": 5}}},
+        {"user_location": "x"},
+        {"device": 5},
+    ],
+    ids=str,
+)
+def test_a_field_that_only_helps_costs_no_event(shared: dict[str, Any]):
+    touch = one("page_view", {"page_location": 5, "page_title": {}, "campaign": []}, **shared)
+    assert isinstance(touch, Touchpoint)
+    assert touch.traits == ({"score": 5} if "score" in str(shared) else {})
+    assert (touch.url, touch.subject, touch.campaign) == (None, None, None)
+
+
+def test_parameters_that_are_an_empty_array_of_php_are_none():
+    touch = one("login", [])
+    assert isinstance(touch, Touchpoint)
+    assert touch.properties == {}
 
 
 def test_of_a_request_the_good_events_are_taken():

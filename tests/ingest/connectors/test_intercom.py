@@ -317,6 +317,16 @@ def test_whoever_works_for_the_company_is_no_customer(company: str):
         assert refused.reason == "no_identifier"
 
 
+def test_an_admin_who_is_a_contact_too_is_no_customer():
+    for changes in ({"id": "1957471"}, {"email": "cordelia@company.example"}):
+        contact = {"type": "contact", "id": CONTACT[1], **changes}
+        refused = sample("conversation.admin.replied", contacts={"contacts": [contact]})
+        assert refused.reason == "no_identifier"
+    own_id = {"type": "contact", "id": CONTACT[1], "external_id": "1957471", "role": "user"}
+    touch = sample("conversation.admin.replied", contacts={"contacts": [own_id]})
+    assert kinds(touch) == {CONTACT, ("customer_id", "1957471")}, "an id of yours is another kind"
+
+
 # Taken back, repeated
 
 

@@ -209,7 +209,7 @@ def test_a_message_of_something_else_is_unsupported(message: str):
     ("name", "part", "change", "named"),
     [
         ("open", "mail", {"destination": "a@example.com"}, "mail.destination"),
-        ("open", "mail", {"tags": []}, "mail.tags"),
+        ("open", "mail", {"tags": ["x"]}, "mail.tags"),
         ("open", "open", {"timestamp": "yesterday"}, "timestamp"),
         ("open", "open", {"timestamp": 5}, "open.timestamp"),
         ("click", "click", {"link": {}}, "click.link"),

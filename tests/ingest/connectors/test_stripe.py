@@ -473,7 +473,7 @@ def test_what_tells_of_the_account_names_no_customer(kind: str, thing: dict[str,
         ({"customer": {"id": []}}, "data.object.customer.id"),
         ({"billing_details": 5}, "data.object.billing_details"),
         ({"receipt_email": {}}, "data.object.receipt_email"),
-        ({"metadata": []}, "data.object.metadata"),
+        ({"metadata": ["x"]}, "data.object.metadata"),
     ],
     ids=str,
 )

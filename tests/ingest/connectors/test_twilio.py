@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from ingest.connector import Context, Reply, Request
+from ingest.connectors.meta.connector import Meta, MetaOptions
 from ingest.connectors.twilio.connector import SETTINGS, SIGNATURE, Twilio, TwilioOptions
 from ingest.connectors.twilio.contract import ADDRESS, FORM, TwilioContract, signed, signed_json
 from ingest.testing.values import RECEIVED_MS, RELAXED
+from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Rejection
 
 PAYLOADS = TwilioContract.payloads
@@ -40,13 +42,13 @@ class Many:
         return [value for other, value in self._pairs if other == name]
 
 
-def connector(*secrets: str) -> Twilio:
-    return Twilio(TwilioOptions(auth_token=secrets or ("t",)))
+def connector(*secrets: str, **options: Any) -> Twilio:
+    return Twilio(TwilioOptions(auth_token=secrets or ("t",), **options))
 
 
-def parse(fields: Any) -> Any:
+def parse(fields: Any, **options: Any) -> Any:
     request = signed(urlencode(fields).encode())
-    (result,) = connector().parse(request, Context("phone", RECEIVED_MS))
+    (result,) = connector(**options).parse(request, Context("phone", RECEIVED_MS))
     return result
 
 
@@ -296,3 +298,389 @@ def test_a_form_that_is_not_utf_8_is_unreadable():
     (refused,) = connector().parse(signed(body), Context("phone", RECEIVED_MS))
     assert isinstance(refused, Rejection)
     assert (refused.reason, refused.payload) == ("unreadable", body)
+
+
+# Consent
+
+
+@pytest.mark.parametrize(
+    ("told", "decision"),
+    [
+        ("STOP", False),
+        ("START", True),
+        ("stop", False),
+        ("Start", True),
+        ("HELP", None),
+        ("", None),
+    ],
+)
+def test_a_decision_that_twilio_states_is_taken(told: str, decision: bool | None):
+    for payload, purpose in (
+        ("sms_received", "sms_marketing"),
+        ("whatsapp_received", "marketing"),
+        ("messenger_received", "marketing"),
+    ):
+        touch = parse({**PAYLOADS[payload], "OptOutType": told, "Body": "ARRET"})
+        assert touch.consent == ({} if decision is None else {purpose: decision})
+        assert touch.type.endswith("_received")
+
+
+def test_the_purpose_of_messages_in_apps_is_an_option():
+    fields = {**PAYLOADS["whatsapp_received"], "OptOutType": "STOP"}
+    assert parse(fields, purpose="whatsapp").consent == {"whatsapp": False}
+
+
+def test_what_the_company_sent_is_no_decision():
+    assert message(OptOutType="STOP").consent == {}
+
+
+# WhatsApp and Messenger: the same as through Meta
+
+
+def by_meta(event: dict[str, Any], kind: str = "messages", **more: Any) -> Any:
+    value = {"messaging_product": "whatsapp", "metadata": {"phone_number_id": "1"}, **more}
+    change = {"field": "messages", "value": {**value, kind: [{"timestamp": "1795000000", **event}]}}
+    body = {"object": "whatsapp_business_account", "entry": [{"id": "9", "changes": [change]}]}
+    meta = Meta(MetaOptions(app_secret=("s",), verify_token=("v",)))
+    request = Request("POST", "/hooks/m", "", "https://x/", {}, json.dumps(body).encode())
+    (touch,) = meta.parse(request, Context("m", RECEIVED_MS))
+    return touch
+
+
+def told(touch: Any) -> Any:
+    who = IdentityPolicy().normalize_all([(i.kind, i.value) for i in touch.identifiers], None)
+    campaign = touch.campaign and touch.campaign.name
+    return touch.channel, touch.type, touch.direction, who, touch.traits, touch.subject, campaign
+
+
+@pytest.mark.parametrize(
+    ("fields", "event", "more"),
+    [
+        (
+            {"From": "whatsapp:+5215512345678", "WaId": "5215512345678", "Body": "hola"},
+            {"from": "5215512345678", "id": "w1", "type": "text", "text": {"body": "hola"}},
+            {},
+        ),
+        (
+            {
+                "From": "whatsapp:JP.10001",
+                "ExternalUserId": "JP.10001",
+                "Body": "hi",
+                "ProfileName": "A",
+            },
+            {"from_user_id": "JP.10001", "id": "w2", "type": "text", "text": {"body": "hi"}},
+            {"contacts": [{"user_id": "JP.10001", "profile": {"name": "A"}}]},
+        ),
+        (
+            {"From": "whatsapp:+819012345678", "ExternalUserId": "JP.10001", "Body": "hi"},
+            {
+                "from": "819012345678",
+                "from_user_id": "JP.10001",
+                "id": "w3",
+                "type": "text",
+                "text": {"body": "hi"},
+            },
+            {},
+        ),
+        (
+            {
+                "From": "whatsapp:+819012345678",
+                "Body": "Yes",
+                "ButtonText": "Yes",
+                "ButtonPayload": "y",
+            },
+            {"from": "819012345678", "id": "w4", "type": "button", "button": {"text": "Yes"}},
+            {},
+        ),
+    ],
+)
+def test_a_message_is_the_same_through_both_doors(
+    fields: dict[str, str], event: dict[str, Any], more: dict[str, Any]
+):
+    received = {**PAYLOADS["whatsapp_received"], "ProfileName": "", "WaId": "", **fields}
+    assert told(parse(received)) == told(by_meta(event, **more))
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "read", "failed"])
+def test_a_status_is_the_same_through_both_doors(status: str):
+    ours = {**PAYLOADS["whatsapp_read"], "MessageStatus": status, "SmsStatus": status}
+    event = {"id": "w", "status": status, "recipient_id": "819012345678"}
+    assert told(parse(ours)) == told(by_meta(event, "statuses"))
+
+
+def test_the_number_and_the_id_of_a_customer_are_both_taken():
+    fields = {"From": "whatsapp:+819012345678", "ExternalUserId": "JP.1"}
+    touch = parse({**PAYLOADS["whatsapp_received"], **fields})
+    assert phones(touch) == [("phone", "+819012345678"), ("whatsapp", "JP.1")]
+    fields = {"From": "whatsapp:JP.1", "ExternalUserId": "JP.1", "WaId": "819012345678"}
+    touch = parse({**PAYLOADS["whatsapp_received"], **fields})
+    assert {*phones(touch)} == {("phone", "+819012345678"), ("whatsapp", "JP.1")}
+
+
+def test_the_receiver_of_a_message_may_be_known_by_an_id_alone():
+    touch = parse({**PAYLOADS["whatsapp_read"], "To": "whatsapp:JP.1"})
+    assert phones(touch) == [("whatsapp", "JP.1")]
+
+
+def test_an_advertisement_is_the_campaign():
+    assert parse(PAYLOADS["whatsapp_from_advertisement"]).campaign.name == "120000000000000013"
+    post = {**PAYLOADS["whatsapp_from_advertisement"], "ReferralSourceType": "post"}
+    assert parse(post).campaign is None
+
+
+def test_a_messenger_account_is_facebooks():
+    touch = parse(PAYLOADS["messenger_received"])
+    assert (touch.channel, touch.type) == ("social", "message_received")
+    assert phones(touch) == [("facebook", "1000000000000015")]
+    sent = message(From="messenger:2", To="messenger:1", MessageStatus="failed", ErrorCode="63016")
+    assert (sent.type, sent.outcome, phones(sent)) == (
+        "message_failed",
+        "63016",
+        [("facebook", "1")],
+    )
+
+
+def test_a_reaction_that_is_taken_back_is_no_reaction():
+    fields = {**PAYLOADS["whatsapp_received"], "MessageType": "reaction"}
+    assert parse({**fields, "Body": "👍"}).type == "message_reacted"
+    assert parse({**fields, "Body": ""}).type == "message_unreacted"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "accepted", "scheduled", "queued", "sending", "sent", "delivered", "undelivered", "failed",
+        "read", "canceled", "partially_delivered", "receiving", "received",
+    ],
+)  # fmt: skip
+def test_statuses_of_a_message_are_told_apart(status: str):
+    for payload in ("sms_delivered", "whatsapp_read"):
+        fields = {**PAYLOADS[payload], "MessageStatus": status, "SmsStatus": status}
+        touch = parse({**fields, "From": fields["To"], "To": fields["From"]})
+        assert touch.event_id.endswith(f":{status}")
+        assert touch.direction == (
+            "inbound"
+            if status in ("received", "receiving") or touch.type == "message_read"
+            else "outbound"
+        )
+
+
+# Own accounts
+
+
+@pytest.mark.parametrize("payload", ["call_completed", "sms_received", "whatsapp_received"])
+def test_an_own_number_is_no_customer(payload: str):
+    fields = PAYLOADS[payload]
+    customer = fields["To" if payload == "call_completed" else "From"]
+    plain = customer.removeprefix("whatsapp:")
+    for own in (plain, f"{plain[:3]} {plain[3:]}", f"00{plain[1:]}"):
+        refused = parse(fields, own_numbers=(own,))
+        assert isinstance(refused, Rejection)
+        assert refused.reason == "no_identifier"
+
+
+def test_a_call_of_the_company_to_itself_has_no_customer():
+    assert call(From="+819012345678").reason == "no_identifier"
+
+
+# Machines, recordings and what else belongs to a call
+
+
+@pytest.mark.parametrize(
+    ("answered_by", "outcome"),
+    [
+        ("machine_start", "voicemail"),
+        ("machine_end_beep", "voicemail"),
+        ("machine_end_silence", "voicemail"),
+        ("machine_end_other", "voicemail"),
+        ("fax", "voicemail"),
+        ("human", "answered"),
+        ("unknown", "answered"),
+        ("", "answered"),
+    ],
+)
+def test_a_call_that_a_machine_took_is_missed(answered_by: str, outcome: str):
+    touch = call(AnsweredBy=answered_by)
+    missed = outcome == "voicemail"
+    assert (touch.type, touch.outcome) == ("call_missed" if missed else "call_completed", outcome)
+    assert touch.duration_s == (None if missed else 93)
+    assert touch.properties.get("CallDuration") == ("93" if missed else None)
+    assert touch.event_id == call().event_id
+    assert call(CallStatus="busy", AnsweredBy=answered_by).outcome == "busy"
+
+
+def test_parts_of_a_call_are_no_calls():
+    base = {
+        "CallSid": "CA9",
+        "From": "+819012345678",
+        "To": "+815012345678",
+        "Direction": "inbound",
+    }
+    found = [
+        parse({**base, **more})
+        for more in (
+            {"CallStatus": "completed"},
+            {"RecordingSid": "RE1", "RecordingStatus": "completed", "CallStatus": "completed"},
+            {"RecordingSid": "RE1", "RecordingStatus": "absent"},
+            {"RecordingSid": "RE1", "RecordingStatus": "in-progress"},
+            {"TranscriptionSid": "TR1", "TranscriptionStatus": "completed", "RecordingSid": "RE1"},
+            {"TranscriptionSid": "GT1", "TranscriptionEvent": "transcription-started"},
+            {"ConferenceSid": "CF1", "StatusCallbackEvent": "participant-join"},
+            {"ConferenceSid": "CF1", "StatusCallbackEvent": "participant-leave"},
+            {"AnsweredBy": "machine_start"},
+        )
+    ]
+    assert [touch.type for touch in found] == [
+        "call_completed",
+        "twilio_recording_completed",
+        "twilio_recording_absent",
+        "twilio_recording_in_progress",
+        "twilio_transcription_completed",
+        "twilio_transcription_started",
+        "twilio_conference_participant_join",
+        "twilio_conference_participant_leave",
+        "twilio_answered_by_machine_start",
+    ]
+    assert len({touch.event_id for touch in found}) == len(found)
+    assert all(phones(touch) == [("phone", "+819012345678")] for touch in found)
+
+
+def test_a_recording_names_its_customer_in_the_address_of_the_callback():
+    fields = {
+        "CallSid": "CA9",
+        "RecordingSid": "RE1",
+        "RecordingStatus": "completed",
+        "RecordingDuration": "42",
+        "RecordingStartTime": "Fri, 20 Nov 2026 05:00:00 +0000",
+    }
+    refused = parse(fields)
+    assert (refused.reason, refused.detail.partition(":")[0]) == ("no_identifier", "To")
+    assert "add From, To and Direction to the address" in refused.detail
+    body = urlencode(fields).encode()
+    query = "From=%2B819012345678&To=%2B815012345678&Direction=inbound"
+    request = signed(body, url=f"{ADDRESS}?{query}")
+    assert connector().verify(request, RECEIVED_MS)
+    (touch,) = connector().parse(request, Context("phone", RECEIVED_MS))
+    assert phones(touch) == [("phone", "+819012345678")]
+    assert (touch.type, touch.direction) == ("twilio_recording_completed", "inbound")
+    assert touch.occurred_at == datetime(2026, 11, 20, 5, tzinfo=UTC)
+    assert touch.duration_s is None, "the call itself has it"
+
+
+# Conversations
+
+SAID = PAYLOADS["conversation_message_of_customer"]
+CONVERSATION = ("anonymous_id", "twilio-conversation-CH00000000000000000000000000000021")
+
+
+@pytest.mark.parametrize(
+    ("author", "source", "kind", "who"),
+    [
+        ("whatsapp:+819012345678", "WHATSAPP", "message_received", ("phone", "+819012345678")),
+        ("whatsapp:JP.1", "WHATSAPP", "message_received", ("whatsapp", "JP.1")),
+        ("messenger:1", "MESSENGER", "message_received", ("facebook", "1")),
+        ("+819012345678", "SMS", "sms_received", ("phone", "+819012345678")),
+        ("+819012345678", "", "sms_received", ("phone", "+819012345678")),
+        ("agent@example.com", "SDK", "message_sent", None),
+        ("+819012345678", "API", "message_sent", None),
+        ("system", "API", "message_sent", None),
+        ("", "", "message_sent", None),
+    ],
+)
+def test_the_author_of_a_message_in_a_conversation(
+    author: str, source: str, kind: str, who: tuple[str, str] | None
+):
+    touch = parse({**SAID, "Author": author, "Source": source})
+    assert touch.type == kind
+    assert touch.direction == ("inbound" if who else "outbound")
+    assert phones(touch) == [*([who] if who else []), CONVERSATION]
+    assert touch.occurred_at == datetime(2026, 11, 20, 4, 22, tzinfo=UTC)
+    assert touch.subject == "予約を変えたいです"
+
+
+def test_the_company_is_no_customer_of_a_conversation():
+    touch = parse(
+        {**SAID, "Author": "+815012345678", "Source": "SMS"}, own_numbers=("+815012345678",)
+    )
+    assert (touch.type, phones(touch)) == ("message_sent", [CONVERSATION])
+    added = PAYLOADS["conversation_participant_added"]
+    proxy = {**added, "MessagingBinding.Address": added["MessagingBinding.ProxyAddress"]}
+    assert phones(parse(proxy)) == [CONVERSATION]
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        (
+            {"EventType": "onMessageUpdated", "DateUpdated": "2026-11-20T04:24:00Z"},
+            "message_edited",
+        ),
+        (
+            {"EventType": "onMessageUpdated", "DateUpdated": "2026-11-20T04:25:00Z"},
+            "message_edited",
+        ),
+        (
+            {"EventType": "onMessageRemoved", "DateRemoved": "2026-11-20T04:24:00Z"},
+            "message_deleted",
+        ),
+        ({"EventType": "onConversationAdded"}, "conversation_started"),
+        ({"EventType": "onConversationUpdated"}, "twilio_conversation_updated"),
+        ({"EventType": "onConversationRemoved"}, "twilio_conversation_removed"),
+        (
+            {"EventType": "onConversationStateUpdated", "StateTo": "closed"},
+            "conversation_closed",
+        ),
+        (
+            {"EventType": "onConversationStateUpdated", "StateTo": "active"},
+            "conversation_reopened",
+        ),
+        (
+            {"EventType": "onConversationStateUpdated", "StateTo": "inactive"},
+            "twilio_conversation_inactive",
+        ),
+        ({"EventType": "onParticipantAdded"}, "twilio_participant_added"),
+        ({"EventType": "onParticipantUpdated"}, "twilio_participant_updated"),
+        ({"EventType": "onParticipantRemoved"}, "twilio_participant_removed"),
+        ({"EventType": "onDeliveryUpdated", "Status": "sent"}, "twilio_message_sent"),
+        ({"EventType": "onDeliveryUpdated", "Status": "delivered"}, "message_delivered"),
+        ({"EventType": "onDeliveryUpdated", "Status": "read"}, "message_read"),
+        ({"EventType": "onDeliveryUpdated", "Status": "failed"}, "message_failed"),
+    ],
+)
+def test_events_of_a_conversation(fields: dict[str, str], kind: str):
+    touch = parse({**SAID, **fields})
+    assert touch.type == kind
+    assert CONVERSATION in phones(touch)
+    assert touch.type != parse(SAID).type
+    assert touch.event_id != parse(SAID).event_id
+
+
+def test_events_of_a_conversation_are_told_apart():
+    events = [
+        {**SAID, "EventType": event, "Status": status, "StateTo": state, "DateUpdated": updated}
+        for event in ("onMessageUpdated", "onDeliveryUpdated", "onConversationStateUpdated")
+        for status in ("delivered", "read")
+        for state in ("active", "closed")
+        for updated in ("2026-11-20T04:24:00Z", "2026-11-20T04:25:00Z")
+    ]
+    assert len({parse(event).event_id for event in events}) == len(events)
+    again = {**SAID, "RetryCount": "1"}
+    assert parse(again).event_id == parse(SAID).event_id
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "onMessageAdd", "onMessageUpdate", "onMessageRemove", "onConversationAdd",
+        "onConversationUpdate", "onConversationRemove", "onParticipantAdd", "onParticipantUpdate",
+        "onParticipantRemove", "onUserUpdate",
+    ],
+)  # fmt: skip
+def test_what_has_not_happened_yet_is_no_event(event: str):
+    refused = parse({**SAID, "EventType": event})
+    assert (refused.reason, refused.detail.partition(":")[0]) == ("unsupported", "EventType")
+
+
+def test_a_user_of_the_company_is_no_customer():
+    refused = parse({"EventType": "onUserAdded", "UserSid": "US1", "Identity": "agent"})
+    assert refused.reason == "no_identifier"

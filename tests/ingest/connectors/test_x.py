@@ -258,7 +258,150 @@ def test_what_opens_a_conversation_is_not_kept():
     assert "to-be-forgotten" not in json.dumps(sample("activity_chat").properties)
 
 
+# Text as its author wrote it
+
+WRITTEN = "A&amp;B &lt;3 &quot;x&quot; &#39;y&#39; &gt; &amp;lt; &amp;amp; &copy; AT&T"
+PLAIN = "A&B <3 \"x\" 'y' > &lt; &amp; &copy; AT&T"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("mention", {"text": WRITTEN}),
+        ("mention", {"full_text": WRITTEN}),
+        ("mention", {"extended_tweet": {"full_text": WRITTEN}}),
+        ("our_reply", {"text": WRITTEN}),
+        ("like", {"favorited_status": {"id_str": "5", "text": WRITTEN}}),
+        (
+            "message",
+            {
+                "message_create": {
+                    "sender_id": CUSTOMER[1],
+                    "target": {"recipient_id": COMPANY},
+                    "message_data": {"text": WRITTEN},
+                }
+            },
+        ),
+        ("activity_mention", {"text": WRITTEN}),
+        ("activity_mention", {"note_tweet": {"text": WRITTEN}}),
+        ("activity_reply", {"text": WRITTEN}),
+        ("activity_quote", {"text": WRITTEN}),
+        ("activity_broadcast_chat", {"message": WRITTEN}),
+    ],
+    ids=str,
+)
+def test_entities_are_decoded_once_in_every_text(name: str, changes: dict[str, Any]):
+    touch = sample(name, **changes)
+    assert touch.properties["text"] == PLAIN
+    assert touch.subject in (PLAIN, None)
+
+
+def test_entities_are_decoded_in_names():
+    user = {"id_str": CUSTOMER[1], "name": "Tom &amp; Co", "screen_name": "tom"}
+    assert sample("mention", user=user).traits == {"name": "Tom & Co"}
+    assert sample("follow", source=user).traits == {"name": "Tom & Co"}
+    body = copy.deepcopy(PAYLOADS["message"])
+    body["users"] = {CUSTOMER[1]: {"id": CUSTOMER[1], "name": "Tom &amp; Co"}}
+    assert parse(body)[0].traits == {"name": "Tom & Co"}
+    body = copy.deepcopy(PAYLOADS["activity_like"])
+    body["data"]["includes"]["users"] = [{"id": CUSTOMER[1], "name": "Tom &amp; Co"}]
+    assert one(body).traits == {"name": "Tom & Co"}
+
+
+# What is undone is not new
+
+
+def activity(name: str, **payload: Any) -> Any:
+    """What becomes of an event of the X Activity API."""
+    data = {"event_uuid": "1", "event_type": name, "filter": {"user_id": COMPANY}}
+    return one({"data": {**data, "payload": payload}})
+
+
+SOURCE = {"source": {"id": CUSTOMER[1]}, "target": {"id": COMPANY}}
+
+
+@pytest.mark.parametrize(
+    ("done", "undone"),
+    [
+        (("post.mention.create", {"author_id": CUSTOMER[1]}), ("post.delete", None)),
+        (("follow.follow", SOURCE), ("follow.unfollow", None)),
+        (("mute.mute", SOURCE), ("mute.unmute", None)),
+        (("block.block", SOURCE), ("block.unblock", None)),
+    ],
+    ids=str,
+)
+def test_what_is_undone_has_a_type_of_its_own(done: Any, undone: Any):
+    name, payload = done
+    first = activity(name, id="5", **payload)
+    second = activity(undone[0], id="5", **payload)
+    assert first.type != second.type
+    assert kinds(first) == kinds(second) == {CUSTOMER}
+
+
+def test_a_like_or_post_that_is_taken_back_is_no_new_one():
+    author = {"liked_tweet_author_id": "77"}
+    assert activity("like.create", **author).type == "x_like"
+    assert activity("like.delete", **author).type == "x_like_delete"
+    reply = {"author_id": COMPANY, "in_reply_to_user_id": CUSTOMER[1]}
+    reply["referenced_tweets"] = [{"type": "replied_to", "id": "4"}]
+    assert activity("post.create", **reply).type == "comment_sent"
+    assert activity("post.delete", **reply).type == "x_post_delete"
+    assert activity("post.delete", author_id=CUSTOMER[1]).type == "post_removed"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("mention", "post_edited"),
+        ("reply", "comment_edited"),
+        ("quote", "post_edited"),
+        ("our_reply", "comment_edited"),
+        ("activity_mention", "post_edited"),
+        ("activity_reply", "comment_edited"),
+        ("activity_quote", "post_edited"),
+        ("activity_our_reply", "comment_edited"),
+    ],
+)
+def test_a_later_version_of_a_post_is_no_new_one(name: str, kind: str):
+    for versions in (["1", "2"], ["1"]):
+        for history in (
+            {"edit_history_tweet_ids": versions},
+            {"edit_history": {"initial_tweet_id": "1", "edit_tweet_ids": versions}},
+        ):
+            touch = sample(name, **history)
+            assert touch.type == (kind if len(versions) > 1 else sample(name).type)
+            assert kinds(touch) == kinds(sample(name))
+    for wrong in (5, "x", {}):
+        assert sample(name, edit_history_tweet_ids=wrong).type == sample(name).type
+        assert sample(name, edit_history=wrong).type == sample(name).type
+
+
+def test_a_like_is_not_dated_by_the_post_that_was_liked():
+    touch = sample("activity_like", timestamp_ms=None, created_at="2020-01-01T00:00:00.000Z")
+    assert touch.occurred_at is None
+
+
+def test_events_that_differ_have_ids_that_differ():
+    acts = ("follow", "unfollow", "block", "unblock", "typing", "read", "mention", "like")
+    ids = [sample(name).event_id for name in acts]
+    assert len(set(ids)) == len(ids)
+    assert ids == [sample(name).event_id for name in acts]
+    deleted = {"status": {"id": "5", "user_id": CUSTOMER[1]}, "timestamp_ms": "1795158000000"}
+    posted = {"id_str": "5", "user": {"id_str": CUSTOMER[1]}, "timestamp_ms": "1795158000000"}
+    body = {"for_user_id": COMPANY, "tweet_delete_events": [deleted]}
+    assert len({t.event_id for t in parse({**body, "tweet_create_events": [posted]})}) == 2
+
+
 # Nobody, tomorrow, bad data
+
+
+@pytest.mark.parametrize("wrong", [5, "x", [5], {"a": 1}, {CUSTOMER[1]: 5}], ids=str)
+def test_what_only_helps_costs_no_event(wrong: Any):
+    assert one({**PAYLOADS["our_message"], "users": wrong}).type == "message_sent"
+    for includes in (wrong, {"users": wrong}, {"users": [{"id": [], "name": wrong}]}):
+        body = copy.deepcopy(PAYLOADS["activity_mention"])
+        body["data"]["includes"] = includes
+        assert one(body).type == "mention_received"
 
 
 @pytest.mark.parametrize(

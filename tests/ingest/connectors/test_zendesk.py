@@ -281,6 +281,11 @@ def test_a_ticket_of_an_agent_is_nobodys():
     comment = {"id": "1", "body": "done", "is_public": True, "author": author}
     refused = sample("ticket.comment_added.by_agent", comment=comment)
     assert refused.reason == "no_identifier"
+    assigned = {"requester_id": "8447388090495"}
+    assert sample("ticket.priority_changed", assigned).reason == "no_identifier"
+    customer = {"id": "77", "is_staff": False}
+    copied = sample("ticket.comment_added.by_customer", assigned, comment={"author": customer})
+    assert kinds(copied) == {("zendesk", "77")}
 
 
 def test_a_suspension_by_the_company_is_no_decision():

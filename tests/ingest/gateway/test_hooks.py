@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 
 from ingest.connector import (
@@ -112,6 +113,8 @@ class Odd(WebhookConnector):
             "type": "message_received",
             "identifiers": [{"kind": "email", "value": "a@example.com"}],
         }
+        if request.body.startswith(b"["):
+            msgspec.json.decode(request.body)
         if b"nobody" in request.body:
             yield Rejection("no_identifier", "nobody", request.body)
             return
@@ -151,12 +154,14 @@ class TestAnyConnector:
             assert (await gateway.post("/hooks/odd", b"nobody")).status == 201
             assert gateway.rejected[0]["reason"] == "no_identifier"
 
-    async def test_a_connector_never_sees_what_no_decoder_reads(self, odd: list[Source]) -> None:
+    async def test_a_body_that_its_own_decoder_cannot_read_is_no_bug_of_a_connector(
+        self, odd: list[Source]
+    ) -> None:
         async with serving(given=odd) as gateway:
-            body = b"[" * 501 + b"]" * 501
+            body = b"[" * 100_000 + b"]" * 100_000
             assert (await gateway.post("/hooks/odd", body)).status == 400
             assert [(r["reason"], r["payload"]) for r in gateway.rejected] == [("unreadable", body)]
-            assert (await gateway.post("/hooks/odd", body[1:-1])).status == 201
+            assert (await gateway.post("/hooks/odd", b"[" * 501 + b"]" * 501)).status == 201
 
     async def test_a_bug_in_a_connector_loses_nothing(
         self, odd: list[Source], capsys: pytest.CaptureFixture[str]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from deploy.cli.main import run
 from ingest import connectors
+from ingest.connectors.line.connector import LineOptions
+from ingest.testing.preview import option_values
 
 CONNECTORS = Path(connectors.__file__).parent
 Capture = pytest.CaptureFixture[str]
@@ -115,3 +119,109 @@ def test_what_violates_the_tracking_plan_of_the_source_is_said(
         assert found["violations"] == [difference]
     else:
         assert found["rejection"]["reason"] == "violates_plan"
+
+
+def tried(capsys: Capture, name: str, file: Path, *told: str) -> list[dict[str, Any]]:
+    """Return what is shown to a program for a file."""
+    run(["connectors", "try", name, "--json", "--payload", str(file), *told])
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+ZONE = "Asia/Tokyo"
+MAPPING = {
+    "type": "order_completed",
+    "channel": "store",
+    "occurred_at": {"column": "sold at", "format": "%Y/%m/%d %H:%M", "zone": ZONE},
+    "identifiers": {"email": "mail"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "told"),
+    [
+        ("cdr", "calls.csv", ["--option", f"zone={ZONE}", "--region", "JP"]),
+        ("csv", "purchases.csv", ["--option", f"map={json.dumps(MAPPING)}"]),
+        ("jsonl", "touchpoints.jsonl", []),
+    ],
+)
+def test_rows_of_a_file_are_shown_with_their_places(
+    name: str, file: str, told: list[str], capsys: Capture
+):
+    found = tried(capsys, name, CONNECTORS / name / "payloads" / file, *told)
+    assert len(found) > 1
+    assert all(one["place"].startswith(f"{file}:") for one in found)
+    assert "touchpoint" in found[0]
+
+
+def test_rows_are_bounded_and_each_has_a_block(capsys: Capture):
+    file = CONNECTORS / "jsonl" / "payloads" / "touchpoints.jsonl"
+    assert run(["connectors", "try", "jsonl", "--payload", str(file), "--rows", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[:2] == ["touchpoints.jsonl:1:", "1 touchpoint, 0 rejections"]
+    assert "touchpoints.jsonl:2" not in said.out
+    assert "--rows shows more" in said.err
+
+
+MAIL = """From: Info <info@exämple.de>
+To: support@brand.com
+Subject: Hi
+Date: Sun, 30 Nov 2025 20:00:00 +0900
+Message-ID: <t-1@acme.org>
+
+body
+"""
+
+
+def test_one_mail_of_a_mailbox_is_shown(tmp_path: Path, capsys: Capture):
+    file = tmp_path / "mail.eml"
+    file.write_text(MAIL)
+    (found,) = tried(capsys, "mailbox", file, "--option", "own_domains=brand.com")
+    assert found["place"] == "INBOX, message 1"
+    assert found["touchpoint"]["identifiers"] == {"email": ["info@xn--exmple-cua.de"]}
+    assert found["touchpoint"]["type"] == "email_received"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["own_domains=brand.com,xn--exmple-cua.de"],
+        ["own_domains=brand.com", "own_domains=xn--exmple-cua.de"],
+        ['own_domains=["brand.com", "xn--exmple-cua.de"]'],
+    ],
+)
+def test_a_list_is_given_with_commas_item_by_item_or_as_json(
+    told: list[str], tmp_path: Path, capsys: Capture
+):
+    file = tmp_path / "mail.eml"
+    file.write_text(MAIL)
+    options = [part for text in told for part in ("--option", text)]
+    (found,) = tried(capsys, "mailbox", file, *options)
+    assert "rejection" in found
+
+
+def test_a_secret_with_a_comma_stays_as_it_is():
+    options = option_values(LineOptions, [("channel_secret", "a,b")])
+    assert options == {"channel_secret": "a,b"}
+
+
+def test_a_delivery_and_a_record_are_shown_alike(tmp_path: Path, capsys: Capture):
+    record = CONNECTORS / "amazon_connect" / "payloads" / "chat.json"
+    data = base64.b64encode(record.read_bytes()).decode()
+    delivery = tmp_path / "delivery.json"
+    delivery.write_text(
+        json.dumps({"requestId": "r", "timestamp": 1_795_158_600_000, "records": [{"data": data}]})
+    )
+    (alone,), (delivered,) = (tried(capsys, "amazon_connect", file) for file in (record, delivery))
+    for one in (alone, delivered):
+        del one["touchpoint"]["received_at"]
+    assert alone == delivered
+
+
+@pytest.mark.parametrize("name", ["cdr", "mailbox"])
+def test_a_wrong_option_of_what_is_read_is_said(name: str, tmp_path: Path, capsys: Capture):
+    file = tmp_path / "file"
+    file.write_text("x")
+    told = ["connectors", "try", name, "--payload", str(file), "--option", "nothing=1"]
+    assert run(told) == 1
+    assert "nothing is no option of this connector" in capsys.readouterr().err
