@@ -13,6 +13,7 @@ CONTROL_FLOW = {
     "_Open": "a row of a table goes on in the next piece: more is read",
     "ExpressionError": "an expression gives nothing for an event: the event is rejected",
     "TooMuchWorkError": "the same, because the event costs too much",
+    "OutOfRange": "a number is no time: its event is rejected as invalid_time or invalid",
     "Busy": "the gateway answers 503",
     "Denied": "the gateway answers 400, 401, 403, 404 or 413, and keeps nothing",
     "TooSlow": "the gateway answers 408",

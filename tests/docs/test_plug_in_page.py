@@ -40,7 +40,7 @@ def test_the_example_keeps_all_promises(example: Installed):
     assert status == 0, said
     found = json.loads(said)
     assert "an old request is refused" in found["kept"]
-    assert found["not_applicable"] == []
+    assert found["broken"] == []
 
 
 @pytest.mark.integration

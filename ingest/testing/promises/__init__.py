@@ -1,1 +1,3 @@
-"""The promises of connectors by theme; `suite` and `batch` put them together."""
+"""The promises of connectors by theme; `ingest.testing.suite` and `ingest.testing.batch` put
+them together.
+"""
