@@ -98,13 +98,18 @@ _BYTES = "surrogateescape"
 
 
 @cache
-def _source(name: str, secrets: tuple[str, ...]) -> Mapped:
-    """Return a source of a preset, made once: it keeps nothing of what it has read."""
+def _options(name: str, secrets: tuple[str, ...]) -> MappedOptions:
     scheme = catalogue.load(name).signature["scheme"]
     signature: dict[str, Any] = {"secret": secrets}
     if scheme == "basic":
         signature = {"user": _USER, "password": secrets}
-    return Mapped(MappedOptions.model_validate({"preset": name, "signature": signature}))
+    return MappedOptions.model_validate({"preset": name, "signature": signature})
+
+
+@cache
+def _source(name: str, secrets: tuple[str, ...]) -> Mapped:
+    """Return a source of a preset, made once: it keeps nothing of what it has read."""
+    return Mapped(_options(name, secrets))
 
 
 class PresetContract(ConnectorSuite):
