@@ -25,9 +25,6 @@ _NUMBERED = re.compile(r"(.+)\[(\d+)]")
 _SHORTEST_ID = 4
 
 
-_NO_JSON = (math.nan, math.inf)
-
-
 class Meaning(Hooks):
     """Events say the same however the sender's language writes nothing, and nothing else."""
 
