@@ -129,7 +129,7 @@ class Fields:
         self.problems: list[str] = [] if problems is None else problems
 
     def __contains__(self, name: str) -> bool:
-        return self._values.get(name) is not None
+        return self._values.get(name) not in (None, "")
 
     def values(self) -> Iterable[tuple[str, Any]]:
         """Return all fields as they came."""
@@ -214,6 +214,16 @@ class Fields:
     def objects(self, name: str) -> list[dict[str, Any]]:
         """Return the objects in a field with a list; empty if absent. All else is left out."""
         return [part for part in self.items(name) if isinstance(part, dict)]
+
+    def first(self, name: str) -> Fields:
+        """Return the fields of the first object in a list, and record it if there is none."""
+        found = next(iter(self.items(name)), None)
+        if found == []:
+            found = {}
+        if not isinstance(found, dict):
+            self.wrong(name, "must be a list of objects")
+            found = {}
+        return Fields(found, f"{self._where}{name}.", self.problems)
 
     def flag(self, name: str) -> bool | None:
         """Return a field with true or false."""

@@ -34,6 +34,13 @@ class XContract(ConnectorSuite):
 
     name = "x"
     payloads = load(Path(__file__).parent / "payloads")
+    #: Of the users of an event, and beside it: handles change.
+    redelivery = (
+        "data.payload.users.*.data.username", "users.*.screen_name", "*.*.user.screen_name",
+        "*.*.source.screen_name", "*.*.target.screen_name",
+    )  # fmt: skip
+    own = (("x", "2244994945"),)
+    undone = (("follow", "unfollow"), ("block", "unblock"))
 
     def make(self, *secrets: str) -> X:
         return X(XOptions.model_validate({"consumer_secret": secrets}))

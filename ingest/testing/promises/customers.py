@@ -90,7 +90,7 @@ class Customers(Hooks):
                     continue
                 found = self._names_published(request)
                 assert not any(_REPLACED in text for texts in found for text in texts), (name, path)
-                whole = self.request(put(value, path, f"{leaf}x"), name)
+                whole = self.request(put(value, path, f"{leaf}é"), name)
                 if self._names_published(whole) == ids:
                     assert len(found) == len(ids), (name, path)
 
