@@ -11,8 +11,6 @@ from ingest.testing.values import WRONG, at, places, put
 
 Item = TypeVar("Item")
 Path = tuple[Any, ...]
-#: Most changes that a promise about all places of all payloads tries: it takes about a second.
-MOST = 500
 
 #: Stands in a body until bytes that no encoder writes are put in its place.
 STAND_IN = "StandIn9Zq"
@@ -25,8 +23,8 @@ RAW = {
     "600 levels deep": b"[" * 600 + b"]" * 600,
     "half of an emoji": b'"\\ud83d"',
 }
-#: Numbers that cannot be called, though they have the length of one.
-IMPOSSIBLE = ("00810081312345678", "+8100819012345678", "555-625-1199", "+15551234567")
+#: Numbers that cannot exist, though they have the length of one.
+IMPOSSIBLE = ("00810081312345678", "+8100819012345678", "+15551234567", "+10001234567")
 #: One mobile number, as it is dialled today, and as older systems and WhatsApp write it.
 ONE_NUMBER = (("525512345678", "5215512345678"),)
 #: One address, with a domain as it is read and as the network writes it.

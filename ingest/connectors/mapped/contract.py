@@ -130,6 +130,7 @@ class PresetContract(ConnectorSuite):
     #: The form of its bodies: as `body` in a mapping.
     body: ClassVar[Any]
     # The connector is measured, and all values are tried, with its own contract.
+    changes = 50
     wrong_values: ClassVar = (None, -1, MARK, {"a": MARK})
     test_throughput: ClassVar[None] = None  # type: ignore[assignment]
 

@@ -167,8 +167,7 @@ class Extraction:
         except ExpressionError as error:
             self._wrong(name, str(error))
             return {}
-        # PHP writes an empty object as [].
-        if found is not None and found != [] and not isinstance(found, dict):
+        if found not in (None, []) and not isinstance(found, dict):
             self._wrong(name, "must be an object")
             return {}
         return found or {}

@@ -34,10 +34,10 @@ class XContract(ConnectorSuite):
 
     name = "x"
     payloads = load(Path(__file__).parent / "payloads")
-    #: Of the users of an event, and beside it: handles change.
+    #: An event comes once for each account of ours; handles change, the number of a user stays.
     redelivery = (
-        "data.payload.users.*.data.username", "users.*.screen_name", "*.*.user.screen_name",
-        "*.*.source.screen_name", "*.*.target.screen_name",
+        "for_user_id", "data.payload.users.*.data.username", "users.*.screen_name",
+        "*.*.user.screen_name", "*.*.source.screen_name", "*.*.target.screen_name",
     )  # fmt: skip
     own = (("x", "2244994945"),)
     undone = (("follow", "unfollow"), ("block", "unblock"))

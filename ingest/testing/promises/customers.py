@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import phonenumbers
 import pytest
 
 from ingest.connector import Request
@@ -17,6 +16,7 @@ from ingest.testing.mutations import (
     ONE_NUMBER,
     STAND_IN,
     Path,
+    another,
     digits,
     rewritten,
     scalars,
@@ -56,6 +56,8 @@ class Customers(Hooks):
                     changed = self.request(put(value, path, other), name)
                     assert self.people(changed) == people, (name, path, other)
             for path, one, other in self._two_writings(value, name, known):
+                if not self.people(self.request(put(value, path, another(at(value, path))), name)):
+                    continue  # Another customer here contradicts the rest of the event.
                 first = self.people(self.request(put(value, path, one), name))
                 assert first, (name, path, one)
                 assert self.people(self.request(put(value, path, other), name)) == first, (
@@ -70,29 +72,21 @@ class Customers(Hooks):
             before = self._published(value, name)
             for path, leaf, _ in self._numbers(value, name):
                 for number in IMPOSSIBLE:
-                    changed = put(value, path, rewritten(leaf, number))
-                    for kind, phone in self._published(changed, name) - before:
-                        if kind == "phone":
-                            assert phonenumbers.is_valid_number(phonenumbers.parse(phone)), (
-                                name,
-                                path,
-                                number,
-                                phone,
-                            )
+                    found = self._published(put(value, path, rewritten(leaf, number)), name)
+                    new = [phone for kind, phone in found - before if kind == "phone"]
+                    assert not new, (name, path, number)
 
     def test_half_of_an_emoji_in_an_id_makes_no_two_people_one(self) -> None:
-        for name, value in self.payloads.items():
-            ids = self._names_published(self.request(value, name))
-            for path, leaf in scalars(value):
-                half = json.dumps(f"{leaf}\ud83d").encode()
-                request = self.with_bytes(put(value, path, STAND_IN), name, half)
-                if request is None or not isinstance(leaf, str):
-                    continue
-                found = self._names_published(request)
-                assert not any(_REPLACED in text for texts in found for text in texts), (name, path)
-                whole = self.request(put(value, path, f"{leaf}é"), name)
-                if self._names_published(whole) == ids:
-                    assert len(found) == len(ids), (name, path)
+        whole = {name: self._names_published(request) for name, request in self.requests().items()}
+        for name, value, path, leaf in self.leaves():
+            half = json.dumps(f"{leaf}\ud83d").encode()
+            request = self.with_bytes(put(value, path, STAND_IN), name, half)
+            if request is None or not isinstance(leaf, str):
+                continue
+            ids, found = whole[name], self._names_published(request)
+            assert not any(_REPLACED in text for texts in found for text in texts), (name, path)
+            if self._names_published(self.request(put(value, path, f"{leaf}é"), name)) == ids:
+                assert len(found) == len(ids), (name, path)
 
     def _names_published(self, request: Request) -> list[tuple[str, ...]]:
         """Return the ids and identifiers of the events of a request that are accepted."""

@@ -11,7 +11,7 @@ from ingest.intake.accept import Accepted, SourcePolicy
 from ingest.intake.evaluate import evaluate
 from ingest.intake.limits import Limits
 from ingest.intake.source import ReadableSource
-from ingest.testing.mutations import STAND_IN
+from ingest.testing.mutations import STAND_IN, Path, scalars, spread
 from ingest.testing.values import RECEIVED_MS, WRONG, accepted, with_field
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
@@ -37,6 +37,8 @@ class Hooks:
     region: ClassVar[str | None] = None
     #: Values that are put in place of each value of the payloads.
     wrong_values: ClassVar[tuple[Any, ...]] = WRONG
+    #: Most changes of payloads that a promise about all their places tries.
+    changes: ClassVar[int] = 300
     #: Suites of the other forms in which the connector is used, by name: tested with this one.
     variants: ClassVar[Mapping[str, type[Hooks]]] = {}
     #: The company's own accounts in `payloads`, as (kind, value): no touch has one.
@@ -95,6 +97,18 @@ class Hooks:
         """Return the touchpoints that a payload gives, without its rejections."""
         results = self.parse(self.request(value, name))
         return [result for result in results if isinstance(result, Touchpoint)]
+
+    def leaves(self) -> list[tuple[str, Any, Path, Any]]:
+        """Return places of texts and numbers: the payload's name, itself, path and value.
+
+        They are not all, if there are many, but from all parts of all payloads.
+        """
+        found = [
+            (name, value, path, leaf)
+            for name, value in self.payloads.items()
+            for path, leaf in scalars(value)
+        ]
+        return spread(found, self.changes)
 
     def verdicts(self, request: Request) -> list[Accepted | Rejection]:
         """Return the gateway's result for each event of a request."""

@@ -15,6 +15,8 @@ from ingest.connectors.line.contract import LineContract
 from schemas.rejection import Rejection
 from schemas.touchpoint import IdentifierInput, Touchpoint
 
+OWN, NUMBER = "support@own.example", "+819012345670"
+
 
 class LetsEverybodyIn(Line):
     def verify(self, request: Request, received_ms: int) -> bool:
@@ -101,7 +103,115 @@ class KeepsPartsOnly(Line):
         return None
 
 
+class KnowsTheCompany(Changed):
+    """Its own address is a customer's."""
+
+    def change(self, result: Any, request: Request) -> Result:
+        return _also(result, "email", OWN)
+
+
+class TakesAnyNumber(Changed):
+    """By its last digits."""
+
+    def change(self, result: Any, request: Request) -> Result:
+        number = json.loads(request.body)["events"][0]["number"]
+        return _also(result, "phone", f"+81{number[-10:]}")
+
+
+class DropsTheOlderWriting(Changed):
+    """Of a number, and of a domain."""
+
+    def change(self, result: Any, request: Request) -> Result:
+        number = json.loads(request.body)["events"][0]["number"]
+        return _also(result, "phone", number if "521" not in number else "")
+
+
+class ReadsAllOrNothing(Line):
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        results = list(super().parse(request, context))
+        refused = [one for one in results if isinstance(one, Rejection)]
+        yield from refused[:1] or results
+
+
+class NeedsTheMode(Changed):
+    """A field that only helps."""
+
+    def change(self, result: Any, request: Request) -> Result:
+        modes = [event.get("mode") for event in json.loads(request.body)["events"]]
+        good = all(isinstance(mode, str) for mode in modes)
+        return result if good else Rejection("invalid", "mode: must be text", b"x")
+
+
+class ObjectsOnly(Changed):
+    def change(self, result: Any, request: Request) -> Result:
+        contexts = [event.get("deliveryContext") for event in json.loads(request.body)["events"]]
+        return Rejection("invalid", "context: is none", b"x") if [] in contexts else result
+
+
+class TakesEmptyTextForNews(Changed):
+    """An empty text is no missing one."""
+
+    def change(self, result: Any, request: Request) -> Result:
+        modes = [event.get("mode") for event in json.loads(request.body)["events"]]
+        return _with(result, type="news") if "" in modes else result
+
+
+class HasOneType(Changed):
+    def change(self, result: Any, request: Request) -> Result:
+        return _with(result, type="message_received")
+
+
+class NamesByType(Changed):
+    """Not by what else differs."""
+
+    def change(self, result: Any, request: Request) -> Result:
+        return _with(result, event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, result.type)))
+
+
+class NamesDeliveries(Changed):
+    def change(self, result: Any, request: Request) -> Result:
+        return _with(result, event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, str(request.body))))
+
+
+class DropsHalves(Line):
+    """What is left of the customer's id is somebody's."""
+
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        body = request.body.replace(rb"\ud83d", b"")
+        yield from super().parse(request._replace(body=body), context)
+
+
+class RefusesHalves(Line):
+    def parse(self, request: Request, context: Context) -> Iterator[Result]:
+        if rb"\ud83d" in request.body:
+            yield Rejection("unreadable", "the body: is cut", request.body)
+        else:
+            yield from super().parse(request, context)
+
+
+def _with(result: Any, **changed: Any) -> Result:
+    return result.model_copy(update=changed) if isinstance(result, Touchpoint) else result
+
+
+def _also(result: Any, kind: str, value: str) -> Result:
+    if not isinstance(result, Touchpoint):
+        return result
+    known = (*result.identifiers, IdentifierInput(kind=kind, value=value))
+    return _with(result, identifiers=known)
+
+
 BROKEN = [
+    (KnowsTheCompany, "own_accounts_never_become_customers"),
+    (TakesAnyNumber, "a_number_that_cannot_exist_is_no_identifier"),
+    (DropsTheOlderWriting, "the_customer_is_the_same_however_an_identifier_is_written"),
+    (ReadsAllOrNothing, "one_bad_event_costs_itself_alone"),
+    (NeedsTheMode, "a_wrong_helper_field_costs_no_touch"),
+    (ObjectsOnly, "an_empty_list_in_place_of_an_object_is_an_empty_object"),
+    (TakesEmptyTextForNews, "an_empty_text_says_no_more_than_a_missing_field"),
+    (HasOneType, "what_takes_something_back_is_nothing_new"),
+    (NamesByType, "derived_ids_tell_apart_what_differs"),
+    (NamesDeliveries, "a_redelivery_keeps_its_id"),
+    (RefusesHalves, "half_of_an_emoji_in_an_id_makes_no_two_people_one"),
     (LetsEverybodyIn, "a_foreign_secret_is_refused"),
     (LetsEverybodyIn, "a_request_without_signature_is_refused"),
     (LetsEverybodyIn, "a_damaged_signature_is_refused_without_an_exception"),
@@ -127,14 +237,19 @@ BROKEN = [
 
 def suite_of(connector: type[Line]) -> LineContract:
     class Contract(LineContract):
+        own = (("email", OWN),)
+        optional = ("events.*.mode",)
+        undone = (("events[0]", "events[1]"),)
+
         def make(self, *secrets: str) -> Line:
             return connector(LineOptions.model_validate({"channel_secret": secrets}))
 
+    by_type = {event["type"]: event for event in LineContract.payloads["events"]["events"]}
     events = [
-        {**event, "address": "ada@example.com"}
-        for event in LineContract.payloads["events"]["events"][:2]
+        {**by_type[name], "address": "ada@example.com", "number": NUMBER}
+        for name in ("message", "unsend")
     ]
-    Contract.payloads = {"events": {"destination": "U0", "events": events}}
+    Contract.payloads = {"events": {"destination": OWN, "events": events}}
     return Contract()
 
 
