@@ -23,7 +23,7 @@ _TEL_URI = re.compile(r"\s*tel:([^;]*)(?:;(?!phone-context)[^;]*)*(?:;phone-cont
 _LABEL = re.compile(r"^[^\d+]+")
 #: An extension within the company that has the number. It is no part of the number in E.164.
 _EXTENSION = re.compile(
-    r"[\s,;.(\[-]*(?:;ext=|extension|extn?|x|#|内線|內線|anexo|poste|доб|,,+)[\s.:=)\]#-]*\d{1,9}\D*$"
+    r"(?:;ext=|extension|extn?|x|#|内線|內線|anexo|poste|доб|,,)[\s.:=)\],#-]*\d{1,9}\D*$"
 )
 #: The beginning of a number with its country code. `00` after a plus, or the plus after `00`, is
 #: a prefix that was typed twice.
@@ -111,7 +111,7 @@ def _digits_of(value: str) -> str | None:
     if not text.isascii():
         # Marks of writing direction come with numbers that were copied from an address book.
         text = "".join(c for c in text if unicodedata.category(c) != "Cf").replace("ー", "-")
-    text = _EXTENSION.sub("", _LABEL.sub("", text, count=1), count=1)
+    text = _EXTENSION.sub("", _LABEL.sub("", text, count=1), count=1).rstrip(" ,;.([-")
     return text if text and not any(map(str.isalpha, text)) else None
 
 

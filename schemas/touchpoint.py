@@ -94,12 +94,7 @@ def _object(value: object) -> object:
     return {} if value == [] else value
 
 
-def _object_or_none(value: object) -> object:
-    return None if value == [] else value
-
-
 _EMPTY_LIST = BeforeValidator(_object)
-_EMPTY_LIST_IS_NONE = BeforeValidator(_object_or_none)
 
 
 Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{3}$"), AfterValidator(_currency)]
@@ -156,8 +151,8 @@ class Touchpoint(StrictModel):
     traits: Annotated[dict[Label, Any], _EMPTY_LIST] = Field(default_factory=dict)
     #: Consent decisions per purpose, for instance {"marketing": true}.
     consent: Annotated[dict[Label, bool], _EMPTY_LIST] = Field(default_factory=dict)
-    campaign: Annotated[Campaign | None, _EMPTY_LIST_IS_NONE] = None
-    value: Annotated[Value | None, _EMPTY_LIST_IS_NONE] = None
+    campaign: Annotated[Campaign | None, _EMPTY_LIST] = None
+    value: Annotated[Value | None, _EMPTY_LIST] = None
     duration_s: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)] | None = None
     outcome: Label | None = None
     #: From -1 (bad) to 1 (good).

@@ -215,6 +215,16 @@ class Fields:
         """Return the objects in a field with a list; empty if absent. All else is left out."""
         return [part for part in self.items(name) if isinstance(part, dict)]
 
+    def first(self, name: str) -> Fields:
+        """Return the fields of the first object in a list, and record it if there is none."""
+        found = next(iter(self.items(name)), None)
+        if found == []:
+            found = {}
+        if not isinstance(found, dict):
+            self.wrong(name, "must be a list of objects")
+            found = {}
+        return Fields(found, f"{self._where}{name}.", self.problems)
+
     def flag(self, name: str) -> bool | None:
         """Return a field with true or false."""
         value = self._values.get(name)

@@ -79,7 +79,7 @@ def _delivered(record: object, body: bytes) -> Iterator[object]:
         yield Rejection("invalid", "records.data: must be base64", refused_payload(record, body))
         return
     for value in _values(raw):
-        yield from value if isinstance(value, list) else [value]
+        yield from (value if isinstance(value, list) and value else [value])
 
 
 def _values(data: bytes) -> list[object]:

@@ -15,9 +15,9 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, StringConstraints
 
 from ingest.kit.fields import MARKETING, Payload, identifiers, label, snake_case
-from ingest.kit.mail_addresses import address
+from ingest.kit.mail_addresses import address, mailboxes
 from ingest.kit.mail_message import DELIVERY_STATUS, DISPOSITION, FEEDBACK, Mail, Receiver
-from ingest.kit.mail_providers import is_inbound_service, is_public
+from ingest.kit.mail_providers import companys, is_inbound_service
 from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Rejection
 
@@ -67,26 +67,24 @@ class Own:
         """Return the company's addresses by a mail that it received.
 
         `domains`: the option, which decides if it is set. `envelope`: the addresses to which the
-        mail was delivered. Otherwise the domain of these is the company's, unless it is a public
-        provider's, as anybody's customers are there. Where a service took the mail at an address
-        of its own, the first header decides that tells which address it came from.
+        mail was delivered. Otherwise the domain of these is the company's (`companys`), unless it
+        is a public provider's, as anybody's customers are there. Where a service took the mail at
+        an address of its own, the first header decides that tells which address it came from.
         """
-        taken = [one for text in envelope if (one := address(text))]
+        taken = [one.address for text in envelope for one in mailboxes(text or "")]
         if domains:
             return cls(domains, taken)
         for source in (taken, *_delivered_to(mail), mail.addresses("To"), mail.addresses("Cc")):
             found = [one for one in source if not is_inbound_service(_domain_of(one))]
             if found:
-                company = (_domain_of(one) for one in found)
-                return cls([one for one in company if not is_public(one)], taken)
+                return cls(_companys(found), taken)
         return cls((), taken)
 
     @classmethod
     def mailbox(cls, domains: OwnDomains, username: str) -> Own:
         """Return the company's addresses by the user of a mailbox, an address or only a name."""
         user = [username] if "@" in username else []
-        default = [one for one in map(_domain_of, user) if not is_public(one)]
-        return cls(domains or default, user)
+        return cls(domains or _companys(user), user)
 
     def __contains__(self, found: str) -> bool:
         """Return True if an address is the company's."""
@@ -201,6 +199,10 @@ def _delivered_to(mail: Mail) -> Iterator[list[str]]:
     for name in _DELIVERED_TO:
         words = mail.raw(name).replace(",", " ").split()
         yield [one for word in words if (one := address(word))]
+
+
+def _companys(addresses: Iterable[str]) -> list[str]:
+    return [domain for one in addresses for domain in companys(_domain_of(one))]
 
 
 def _domain_of(found: str) -> str:

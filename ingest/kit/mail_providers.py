@@ -1,4 +1,4 @@
-"""Domains in which nobody's company is: those of public mail providers, and of inbound services.
+"""Domains that tell a company, and those that do not: public mail providers, inbound services.
 
 The lists are short on purpose. They decide only the default of `own_domains`: a company whose
 address is at a provider that is missing here refuses that provider's other users until it sets the
@@ -54,6 +54,25 @@ _PROVIDERS = frozenset(
 _INBOUND = frozenset(
     ["inbound.postmarkapp.com", "mailgun.org", "mtasv.net", "sendgrid.net", "amazonses.com"]
 )
+#: Names of hosts that companies make to receive mails beside their domain, as services ask for.
+_HOSTS = frozenset(
+    """
+    parse inbound incoming in inbox mail email e-mail mg mailgun sg sendgrid ses postmark pm mx
+    smtp reply replies help support helpdesk tickets contact notify notifications
+    """.split()  # noqa: SIM905 - readable
+)
+
+
+def companys(domain: str) -> list[str]:
+    """Return the domains of the company that receives mails in a domain (in lower case).
+
+    None if it is a public provider's. Of a host that is there for mails alone (`parse.example.com`)
+    the domain above is the company's too: its people write from there.
+    """
+    if is_public(domain):
+        return []
+    host, _, above = domain.partition(".")
+    return [domain, above] if host in _HOSTS and "." in above and not is_public(above) else [domain]
 
 
 def is_public(domain: str) -> bool:

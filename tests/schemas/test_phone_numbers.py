@@ -182,6 +182,8 @@ def test_the_prefix_of_the_region_is_known(value: str, region: str, wanted: str)
         "090-1234-5678（内線 12）",
         "090-1234-5678 x5",
         "090-1234-5678#5",
+        "090-1234-5678,,5",
+        "090-1234-5678, ext: 5",
         "tel:090-1234-5678;phone-context=+81",
         "tel:090-1234-5678;ext=7;phone-context=+81",
         "TEL 090ー1234ー5678",

@@ -37,6 +37,7 @@ class AmazonConnectContract(ConnectorSuite):
     name = "amazon_connect"
     payloads = load(Path(__file__).parent / "payloads")
     signs_body = False
+    own = (("phone", "+81345670000"),)
 
     def make(self, *secrets: str) -> AmazonConnect:
         return AmazonConnect(AmazonConnectOptions.model_validate({"access_key": secrets}))

@@ -27,6 +27,11 @@ class Ga4Contract(ConnectorSuite):
     name = "ga4"
     payloads = load(Path(__file__).parent / "payloads")
     signs_body = False
+    optional = (
+        "user_properties", "user_properties.*", "user_properties.*.value", "user_location",
+        "device", "user_agent", "events.*.params.page_location", "events.*.params.page_title",
+        "events.*.params.campaign",
+    )  # fmt: skip
 
     def make(self, *secrets: str) -> Ga4:
         return Ga4(Ga4Options.model_validate({"api_secret": secrets}))

@@ -93,9 +93,9 @@ def _own(item: Fields, message: dict[str, Any]) -> set[tuple[str, str | None]]:
     """Return the accounts of the company that a conversation or ticket names."""
     thing = item.inside("ticket") if "ticket" in item else item
     own = {("intercom", id_text(dict(thing.values()).get("admin_assignee_id")))}
-    author = Fields(message).inside("author")
-    if author.peek("type") in _COMPANY:
-        own |= {("intercom", author.id("id")), ("email", author.text("email"))}
+    for person in (Fields(message).inside("author"), *(a for _, a in thing.parts("assignee"))):
+        if person.peek("type") in _COMPANY:
+            own |= {("intercom", person.id("id")), ("email", person.text("email"))}
     return {account for account in own if account[1]}
 
 

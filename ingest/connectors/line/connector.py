@@ -156,12 +156,7 @@ def _user(name: str, read: Fields, source: Fields) -> str | None:
     """Return the customer's id: the source's, or of who came or went the member's."""
     if name not in MEMBERS:
         return source.id("userId")
-    part = read.inside(MEMBERS[name])
-    member: object = next(iter(part.items("members")), {})
-    if not isinstance(member, dict):
-        part.wrong("members", "must be a list of users")
-        return None
-    return Fields(member, f"{MEMBERS[name]}.members.", read.problems).id("userId")
+    return read.inside(MEMBERS[name]).first("members").id("userId")
 
 
 def _other_type(name: str, read: Fields) -> str:

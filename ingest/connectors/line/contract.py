@@ -29,6 +29,15 @@ class LineContract(ConnectorSuite):
     name = "line"
     payloads = load(Path(__file__).parent / "payloads")
     redelivery = ("events.*.deliveryContext.isRedelivery", "events.*.replyToken")
+    own = (("line", "U00000000000000000000000000000000"),)
+    #: Follow and unfollow, a message that is taken back, who joined and left.
+    undone = (
+        ("events[2]", "events[3]"),
+        ("events[0]", "events[5]"),
+        ("events[8]", "events[10]"),
+    )
+    #: Members of a group are numbered by their place, so they are no list of events of their own.
+    events = "events"
 
     def make(self, *secrets: str) -> Line:
         return Line(LineOptions.model_validate({"channel_secret": secrets}))

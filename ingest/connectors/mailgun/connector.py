@@ -32,6 +32,7 @@ from ingest.kit.fields import (
 from ingest.kit.forms import Form, posted_form
 from ingest.kit.incoming_mail import MailTouch, Own, OwnDomains, own_receiver, touches
 from ingest.kit.json_body import refused_payload
+from ingest.kit.mail_addresses import decoded
 from ingest.kit.mail_message import Mail, sent_at
 from ingest.kit.signing import HEX, MaxAgeDays, RequiredSecrets, is_hmac_of, is_recent
 from schemas.rejection import Rejection
@@ -161,7 +162,7 @@ class Mailgun(WebhookConnector):
             "consent": self._consent(name, read),
             "campaign": _campaign(event),
             "outcome": outcome,
-            "subject": message.inside("headers").label("subject"),
+            "subject": decoded(message.inside("headers").label("subject") or "") or None,
             "url": read.text("url"),
             "properties": _properties(event, message),
         }
@@ -266,7 +267,7 @@ def _received(
         **touch.fields(_event_id(read, event)),
         "occurred_at": sent or read.moment("timestamp", 1000),
         "campaign": _campaign(event),
-        "subject": message.inside("headers").label("subject"),
+        "subject": decoded(message.inside("headers").label("subject") or "") or None,
         "url": read.text("url"),
         "properties": {**_properties(event, message), **touch.properties},
     }

@@ -34,6 +34,7 @@ class MailgunContract(ConnectorSuite):
 
     name = "mailgun"
     payloads = load(Path(__file__).parent / "payloads")
+    own = (("email", "support@mail.shop.example.com"),)
     signs_body = False
     signs_time = True
 

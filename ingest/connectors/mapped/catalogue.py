@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from ingest.connectors.mapped.rules import Helper
 
 FOLDER = Path(__file__).with_name("presets")
 
@@ -46,8 +48,9 @@ def load(name: str) -> Preset:
 def completed(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a source, with those of the preset that it names.
 
-    A signature of another scheme than the preset's replaces it; one of the same scheme, and the
-    mapping, replace it key by key. Raises ValidationError for a preset that is not there.
+    Fields that only help are optional. A signature of another scheme than the preset's replaces
+    it; one of the same scheme, and the mapping, replace it key by key. Raises ValidationError for
+    a preset that is not there.
     """
     name = options.get("preset")
     if name is None:
@@ -61,7 +64,7 @@ def completed(options: Mapping[str, Any]) -> dict[str, Any]:
         same = signature.get("scheme") in (None, preset.signature["scheme"])
         given["signature"] = {**preset.signature, **signature} if same else signature
     if isinstance(mapping, dict):
-        given["mapping"] = {**preset.mapping, **mapping}
+        given["mapping"] = {"optional": get_args(Helper), **preset.mapping, **mapping}
     return given
 
 

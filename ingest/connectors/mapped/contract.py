@@ -20,6 +20,7 @@ import yaml
 from ingest.connector import Request
 from ingest.connectors.mapped import catalogue
 from ingest.connectors.mapped.connector import Mapped, MappedOptions
+from ingest.connectors.mapped.origin import expressions
 from ingest.testing.suite import ConnectorSuite
 from ingest.testing.values import MARK, RECEIVED_MS, URL, load, posted, with_field
 
@@ -93,6 +94,12 @@ FORM = "application/x-www-form-urlencoded"
 #: Secrets that every scheme takes: base64, as Standard Webhooks has them.
 _SECRETS = ("Zmlyc3Qtc2VjcmV0LTVYdw==", "c2Vjb25kLXNlY3JldC04THE=", "Zm9yZWlnbi0zVHo=")
 _USER = "touchline"
+#: The company's own accounts in the payloads.
+_OWN = (
+    ("email", "shop@shop.example.com"),
+    ("email", "help@shop.example.com"),
+    ("phone", "+12065550100"),
+)
 #: Bytes that are not UTF-8 are kept, as Python's surrogates.
 _BYTES = "surrogateescape"
 
@@ -104,6 +111,12 @@ def _options(name: str, secrets: tuple[str, ...]) -> MappedOptions:
     if scheme == "basic":
         signature = {"user": _USER, "password": secrets}
     return MappedOptions.model_validate({"preset": name, "signature": signature})
+
+
+@cache
+def _source(name: str, secrets: tuple[str, ...]) -> Mapped:
+    """Return a source of a preset, made once: it keeps nothing of what it has read."""
+    return Mapped(_options(name, secrets))
 
 
 class PresetContract(ConnectorSuite):
@@ -122,7 +135,7 @@ class PresetContract(ConnectorSuite):
     test_throughput: ClassVar[None] = None  # type: ignore[assignment]
 
     def make(self, *secrets: str) -> Mapped:
-        return Mapped(_options(self.preset, secrets))
+        return _source(self.preset, secrets)
 
     def encode(self, value: Any) -> bytes:
         if isinstance(self.body, dict):
@@ -234,10 +247,33 @@ def _payloads(folder: Path) -> dict[str, Any]:
     return {**events, **forms}
 
 
+def _optional(name: str) -> tuple[str, ...]:
+    """Return the fields of the provider that nothing but fields that only help is made of."""
+    mapping = _options(name, _SECRETS[:1]).mapping
+    helpers = set(mapping.optional)
+    needed, helping = set(), set()
+    for rule in (mapping, *mapping.rules):
+        for field, part in rule:
+            used = {path for one in expressions(part) for path in one.reads if path}
+            if field in helpers:
+                helping |= used
+            elif field not in ("properties", "rules"):
+                needed |= used
+    names = {".".join(path) for path in helping if not any(_meet(path, one) for one in needed)}
+    return tuple(sorted({*names, *(f"*.{one}" for one in names)}))
+
+
+def _meet(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    shorter = min(len(path), len(other))
+    return path[:shorter] == other[:shorter]
+
+
 def _contract_of(name: str) -> type[PresetContract]:
     known = catalogue.load(name)
     scheme = known.signature
     hooks = {
+        "own": _OWN,
+        "optional": _optional(name),
         "__doc__": known.doc,
         "preset": name,
         "scheme": scheme,

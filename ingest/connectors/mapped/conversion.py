@@ -52,6 +52,8 @@ class Conversion:
         ]
         self._rules_tell = bool(mapping.taken)
         self._common = _prepared(mapping)
+        # Whoever the company is, an address of it that cannot be read costs no event.
+        self._optional = frozenset({*mapping.optional, "own"})
         self._keeps_unknown = mapping.unknown == "keep"
         self._prefix = mapping.prefix
 
@@ -72,7 +74,11 @@ class Conversion:
         extracted = extraction.fields(fields, mapped)
         event_id = _event_id(extracted["event_id"], event)
         touch = {**extracted, "type": kind, "event_id": event_id}
-        return finish(touch, extraction.problems, payload, nobody=_NOBODY)
+        return finish(touch, self._faults(extraction.problems), payload, nobody=_NOBODY)
+
+    def _faults(self, problems: list[str]) -> list[str]:
+        """Return the problems that cost the event: those of fields that are not optional."""
+        return [one for one in problems if _field(one) not in self._optional]
 
     def _type(
         self, fields: TouchRule, ruled_out: bool, extraction: Extraction, source: str
@@ -103,6 +109,11 @@ def _event_id(stated: str | None, event: dict[str, Any]) -> str:
     return stated if len(stated) <= LABEL_LENGTH else str(uuid.uuid5(EVENT_NAMESPACE, stated))
 
 
+def _field(problem: str) -> str:
+    """Return the field of the mapping that a problem is about: campaign of `campaign.name: …`."""
+    return problem.partition(":")[0].partition(".")[0]
+
+
 def _is_met(when: Expression, event: dict[str, Any], scope: Scope) -> bool:
     """Return True if a condition holds; one that cannot be evaluated for an event does not."""
     try:
@@ -116,6 +127,6 @@ def _is_met(when: Expression, event: dict[str, Any], scope: Scope) -> bool:
 def _prepared(fields: TouchRule) -> Prepared:
     properties = fields.properties or PropertiesRule(rest=True)
     mapped = {one.path for one in properties.without if one.path}
-    for name in TouchRule.model_fields.keys() - {"properties"}:
+    for name in TouchRule.model_fields.keys() - {"own", "properties"}:
         mapped |= taken_by(getattr(fields, name))
     return Prepared(fields, tree(mapped))

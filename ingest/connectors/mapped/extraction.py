@@ -44,7 +44,7 @@ class Extraction:
             "event_id": read.id("event_id"),
             "channel": self._known("channel", rule.channel) or "web",
             "direction": self._known("direction", rule.direction),
-            "identifiers": identifiers(*self._identifiers(rule)),
+            "identifiers": self._customer(rule),
             "occurred_at": self._moment(rule),
             "traits": self._traits(rule.traits),
             "consent": self._consent(rule.consent),
@@ -81,11 +81,22 @@ class Extraction:
             return found
         return rule.translation.of(found or "", found)
 
+    def _customer(self, rule: TouchRule) -> list[dict[str, str]]:
+        """Return the identifiers; none if one of them is the company's own."""
+        own = {
+            text.casefold()
+            for one in rule.own or ()
+            for value in _listed(self._value("own", one))
+            if (text := id_text(value)) is not None
+        }
+        found = identifiers(*self._identifiers(rule))
+        return [] if any(one["value"].casefold() in own for one in found) else found
+
     def _identifiers(self, rule: TouchRule) -> Iterator[tuple[str, str | None]]:
         for one in rule.identifiers or ():
             name = f"identifiers.{one.kind}"
             found = self._value(name, one.value)
-            for value in found if isinstance(found, list) else [found]:
+            for value in _listed(found):
                 text = id_text(value)
                 if text is None and value is not None:
                     self._wrong(name, "must be text, a whole number, or a list of them")
@@ -166,3 +177,7 @@ class Extraction:
             self._wrong(name, "is too large")
             return {}
         return found
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

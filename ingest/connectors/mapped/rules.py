@@ -122,6 +122,8 @@ class TouchRule(Section):
     identifiers: (
         Annotated[tuple[IdentifierRule, ...], BeforeValidator(_listed_identifiers)] | None
     ) = None
+    #: The company's own addresses and numbers in the event: whom they name is no customer.
+    own: tuple[Value, ...] | None = None
     traits: NamedValues | None = None
     consent: dict[Label, ConsentValue] | None = None
     campaign: CampaignRule | None = None
@@ -143,6 +145,10 @@ class TouchRule(Section):
         return TouchRule.model_construct(**{**ours, **own})
 
 
+#: A field that only helps to understand an event.
+Helper = Literal["campaign", "outcome", "subject", "traits", "url"]
+
+
 class ConditionalRule(TouchRule):
     """The fields that differ for events for which `when` holds; or such events are refused."""
 
@@ -155,6 +161,7 @@ class MappingRules(TouchRule):
 
     `body`: its form (see `BodyRule`). `events`: the list of events in it; by default the body is
     the list, or the one event.
+    `optional`: fields that only help; a wrong one is left out and costs no event.
     `unknown`: the treatment of events that no rule and no table of types knows; those that are kept
     are called `<prefix>_<type>`, with the name of the source if no prefix is given.
     """
@@ -164,6 +171,7 @@ class MappingRules(TouchRule):
     rules: tuple[ConditionalRule, ...] = ()
     unknown: Literal["keep", "reject"] = "keep"
     prefix: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    optional: tuple[Helper, ...] = ()
 
     @property
     def taken(self) -> list[ConditionalRule]:

@@ -113,11 +113,7 @@ class Meta(WebhookConnector):
         account = Account(kind, page, entry.instant("time"), self._purpose)
         name = next((name for name in _LISTS if name in entry), None)
         if name is not None:
-            event = next(iter(entry.items(name)), None)
-            if not isinstance(event, dict):
-                entry.wrong(name, "must be a list of objects")
-                event = {}
-            read = Fields(event, f"entry.{name}.", entry.problems)
+            read = entry.first(name)
         elif "sender" in entry:
             # An answer about calls comes as the entry itself.
             name, read = "messaging", entry
@@ -125,7 +121,7 @@ class Meta(WebhookConnector):
             detail = "entry: holds neither messaging nor changes"
             return Rejection("unsupported", detail, payload())
         fields = self._fields(name, kind, read, account)
-        fields["identifiers"] = without_own(fields["identifiers"], self._accounts)
+        fields["identifiers"] = without_own(fields["identifiers"], self._accounts | {page})
         return finish({"channel": "social", **fields}, read.problems, payload, _NAMES, _NOBODY)
 
     def _fields(self, name: str, kind: str, read: Fields, account: Account) -> dict[str, Any]:

@@ -6,6 +6,8 @@ After https://developers.facebook.com/docs/graph-api/webhooks/getting-started#va
 from __future__ import annotations
 
 import copy
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,29 @@ def by_two(payloads: dict[str, Any]) -> dict[str, Any]:
     """Return payloads with two events in a body: the suite tries each value many times."""
     found: dict[str, Any] = {}
     for name, body in payloads.items():
+        number = itertools.count()
         for entry in body["entry"]:
             (key,) = entry.keys() - {"id", "time"}
-            for at in range(0, len(entry[key]), 2):
-                part = {**entry, key: entry[key][at : at + 2]}
-                found[f"{name}-{len(found)}"] = {**body, "entry": [part]}
+            for part in _pairs(entry[key]):
+                for events in _changes(part) if "changes" in entry else (part,):
+                    one = {**entry, key: events}
+                    found[f"{name}-{next(number)}"] = {**body, "entry": [one]}
     return found
+
+
+def _changes(changes: list[Any]) -> Iterator[list[Any]]:
+    """Yield two changes of a page as they are, and one of WhatsApp with two of its events."""
+    if not any("metadata" in change["value"] for change in changes):
+        yield changes
+        return
+    for change in changes:
+        (name,) = change["value"].keys() - {"messaging_product", "metadata", "contacts"}
+        for events in _pairs(change["value"][name]):
+            yield [{**change, "value": {**change["value"], name: events}}]
+
+
+def _pairs(events: list[Any]) -> Iterator[list[Any]]:
+    return (events[at : at + 2] for at in range(0, len(events), 2))
 
 
 class MetaContract(ConnectorSuite):
@@ -49,8 +68,19 @@ class MetaContract(ConnectorSuite):
 
     name = "meta"
     payloads = by_two(PAYLOADS)
-    #: The time at which Meta sent it, and what it knows of the contact by then.
+    #: When Meta sent it, and what it knows beside the event of who it is about.
     redelivery = ("entry.*.time", "entry.*.changes.*.value.contacts.*.user_id")
+    #: A message of WhatsApp that is taken back, and one that is edited; a reaction.
+    undone = (
+        ("whatsapp_changes-1[1]", "whatsapp_changes-0[0]"),
+        ("whatsapp_changes-1[1]", "whatsapp_changes-0[1]"),
+        ("whatsapp-2[0]", "whatsapp_changes-1[0]"),
+    )
+    own = (
+        ("facebook", "682498302938465"),
+        ("instagram", "17841405309211844"),
+        ("phone", "+815550783881"),
+    )
 
     def make(self, *secrets: str) -> Meta:
         options = {"app_secret": secrets, "verify_token": secrets}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ingest.connectors.meta.account import Account
 from ingest.connectors.meta.advertising import campaign
+from ingest.connectors.meta.commerce import ordered
 from ingest.connectors.meta.feedback import sentiment, written
 from ingest.kit.fields import (
     Fields,
@@ -34,7 +35,7 @@ EVENTS = {
     "call_permission_reply": "postback_received",
 }
 #: All fields that are known, in the order in which they are looked for.
-FIELDS = ("message", *EVENTS, "reaction", "optin", "optout", "account_linking")
+FIELDS = ("message", *EVENTS, "reaction", "optin", "optout", "account_linking", "order")
 _OUTBOUND = frozenset({"message_sent", "message_delivered"})
 #: Fields that give whoever has them access to the customer, or to their account.
 _TOKENS = frozenset({"notification_messages_token", "one_time_notif_token", "authorization_code"})
@@ -53,8 +54,8 @@ def fields(read: Fields, account: Account, *, standby: bool = False) -> dict[str
     customer = read.inside("recipient") if echo or sender.id("id") == account.id else sender
     known = customer.id("id")
     kind = _type(name, part)
-    text = part.text("text") or part.text("title") or written(part)
     beside = read.aside(name)
+    text = part.text("text") or part.text("title") or beside.peek("note") or written(beside)
     # Instagram marks what the account writes to itself.
     own = known == account.id or beside.flag("is_self")
     return {
@@ -70,6 +71,7 @@ def fields(read: Fields, account: Account, *, standby: bool = False) -> dict[str
         "occurred_at": read.instant("timestamp") or account.time,
         "consent": _consent(name, part, account),
         "campaign": campaign(beside, beside.aside("referral"), read.aside("referral")),
+        **(ordered(beside, "products", "unit_price") if name == "order" else {}),
         "sentiment": sentiment(beside) if name == "messaging_feedback" else None,
         "subject": subject(text),
         "properties": _properties(name, read, part, account, standby),

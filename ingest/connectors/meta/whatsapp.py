@@ -13,10 +13,9 @@ from typing import Any
 from ingest.connectors.meta.account import Account
 from ingest.connectors.meta.parts import Lists, singles
 from ingest.connectors.meta.whatsapp_events import GROUP_LISTS, READERS, text_of
-from ingest.connectors.meta.whatsapp_people import MAPPED, Change, described, digits, first
+from ingest.connectors.meta.whatsapp_people import MAPPED, Change, described, digits
 from ingest.kit.fields import Fields, derived_id, snake_case, subject
 
-_WHERE = "entry.changes.value."
 #: Lists of a change's value that hold events, with the lists within their objects.
 _LISTS: Lists = {
     **{name: {} for name in READERS},
@@ -49,15 +48,15 @@ def fields(read: Fields, account: Account) -> dict[str, Any]:
     beside = read.aside("value")
     metadata = beside.inside("metadata")
     number = digits(metadata.id("display_phone_number"))
-    event = first(value, name, _WHERE)
+    event = value.first(name)
     contacts = [Fields(one) for one in beside.objects("contacts")]
     if name == "history":
         if "threads" not in event:
             # Why there is no history.
             return _nobodys(field, value, account)
-        thread = first(event, "threads", f"{_WHERE}history.")
+        thread = event.first("threads")
         contacts = [described(thread.id("id"), thread.aside("context"))]
-        name, event = "messages", first(thread, "messages", f"{_WHERE}history.threads.")
+        name, event = "messages", thread.first("messages")
     change = Change(event, contacts, account, field, number)
     return _touch(change, READERS[name](change), metadata.id("phone_number_id"))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest.connectors.meta.advertising import campaign
-from ingest.connectors.meta.whatsapp_commerce import attempt, payment, total
+from ingest.connectors.meta.commerce import attempt, ordered, payment
 from ingest.connectors.meta.whatsapp_people import (
     PARTICIPANT,
     RECEIVER,
@@ -17,7 +17,6 @@ from ingest.connectors.meta.whatsapp_people import (
     Change,
     changed,
     described,
-    first,
     person,
 )
 from ingest.kit.fields import Fields, id_text, snake_case
@@ -40,7 +39,6 @@ CHANGES = {
 MESSAGES = {
     "button": "postback_received",
     "interactive": "postback_received",
-    "order": "order_placed",
     "system": "meta_system",
     "request_welcome": "meta_request_welcome",
 }
@@ -83,13 +81,9 @@ def _message(change: Change) -> dict[str, Any]:
         **person(change, SENDER, *(changed(event.inside(name)) if name == "system" else ())),
         "type": _change(name, event) or MESSAGES.get(name, "message_received"),
         "campaign": campaign(event.aside("referral")),
-        **(_order(event) if name == "order" else {}),
+        **(ordered(event.aside(name), "product_items", "item_price") if name == "order" else {}),
         **_permission(event.aside("interactive")),
     }
-
-
-def _order(event: Fields) -> dict[str, Any]:
-    return {"channel": "commerce", "value": total(event.aside("order"))}
 
 
 def _permission(interactive: Fields) -> dict[str, Any]:
@@ -190,7 +184,7 @@ def _address_book(change: Change) -> dict[str, Any]:
     listed = Fields({"wa_id": event.inside("contact").id("phone_number")})
     return {
         **person(change._replace(event=listed), SENDER),
-        "type": f"meta_{snake_case('_'.join((change.field, event.text('action') or '')))}",
+        "type": f"meta_{snake_case('smb_app_state_sync_' + (event.text('action') or ''))}",
         "direction": "outbound",
         "occurred_at": event.inside("metadata").instant("timestamp") or change.account.time,
     }
@@ -200,10 +194,10 @@ def _group(change: Change) -> dict[str, Any]:
     """Return the fields of a person who came into a group of the company, left or wants to come."""
     event = change.event
     name = next((name for name in GROUP_LISTS if name in event), None)
-    member = first(event, name, "entry.changes.value.groups.") if name else event
+    member = event.first(name) if name else event
     listed = described(member.id("input"), member)
     failed = "failed" if name == "failed_participants" else ""
-    words = ("meta", event.text("type") or change.field, failed)
+    words = ("meta", event.text("type") or "group", failed)
     return {
         **person(change._replace(event=listed), SENDER),
         "type": snake_case("_".join(words)),

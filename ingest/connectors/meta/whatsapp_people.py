@@ -110,15 +110,6 @@ def described(text: str | None, known: Fields) -> Fields:
     return Fields({name: text, **dict(known.values())})
 
 
-def first(holder: Fields, name: str, where: str) -> Fields:
-    """Return the one object in a list, and record it if it is none."""
-    raw = next(iter(holder.items(name)), None)
-    if not isinstance(raw, dict):
-        holder.wrong(name, "must be a list of objects")
-        raw = {}
-    return Fields(raw, f"{where}{name}.", holder.problems)
-
-
 def _contact(change: Change) -> Fields:
     """Return the contact of this customer; of several the one with the same number or id."""
     event = change.event

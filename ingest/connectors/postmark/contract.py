@@ -24,6 +24,8 @@ class PostmarkContract(ConnectorSuite):
 
     name = "postmark"
     payloads = load(Path(__file__).parent / "payloads")
+    own = (("email", "yourhash+order7@inbound.postmarkapp.com"),)
+    undone = (("unsubscribe", "resubscribe"), ("suppressed", "resubscribe"))
     signs_body = False
 
     def make(self, *secrets: str) -> Postmark:

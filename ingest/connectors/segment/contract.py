@@ -25,6 +25,14 @@ class SegmentContract(ConnectorSuite):
     name = "segment"
     payloads = load(Path(__file__).parent / "payloads")
     signs_body = False
+    optional = (
+        "sentAt", "receivedAt", "context", "context.page", "context.page.*", "context.library.*",
+        "context.campaign", "context.campaign.*", "context.device", "context.device.id",
+        "context.ip", "context.userAgent", "integrations", "name", "category",
+        "batch.*.sentAt", "batch.*.context", "batch.*.name",
+    )  # fmt: skip
+    ids = ("messageId", "batch.*.messageId")
+    redelivery = ("sentAt", "receivedAt", "batch.*.sentAt")
 
     def make(self, *secrets: str) -> Segment:
         return Segment(SegmentOptions.model_validate({"write_key": secrets}))

@@ -137,7 +137,7 @@ class SendGrid(WebhookConnector):
 
         An incoming mail, which SendGrid signs only if told so, may show the password instead.
         """
-        if isinstance(posted_form(request), Form) and self._credentials.shown_by(request):
+        if self._credentials.shown_by(request) and isinstance(posted_form(request), Form):
             return True
         timestamp = request.headers.get(TIMESTAMP, "")
         if not is_recent(timestamp, received_ms, self._options.max_age_days):

@@ -36,7 +36,9 @@ class Carried(NamedTuple):
 
     def event_id(self) -> str | None:
         """Return the id, or one that is derived from the event."""
-        return self.id or (derived_id(self.event) if self.derives else None)
+        if self.id is None and self.derives:
+            return derived_id({"event": self.event, "time": self.time})
+        return self.id
 
 
 def is_of_eventbridge(value: dict[str, Any]) -> bool:

@@ -41,6 +41,7 @@ from ingest.kit.fields import (
     label,
 )
 from ingest.kit.incoming_mail import MailTouch, Own, OwnDomains, own_receiver, touches
+from ingest.kit.mail_addresses import decoded
 from ingest.kit.mail_message import address
 from ingest.kit.signing import MaxAgeDays
 from ingest.kit.sns import HOSTS, NOTIFICATION, TOPIC, Envelope
@@ -198,7 +199,7 @@ class Ses(WebhookConnector):
         fields = {
             **found.fields(_checked_id(carried, read)),
             "occurred_at": part.text("timestamp") or carried.time,
-            "subject": mail.inside("commonHeaders").label("subject"),
+            "subject": decoded(mail.inside("commonHeaders").label("subject") or "") or None,
             "properties": {**properties(mail, part, touch), **found.properties},
         }
         nobody = found.nobody or "mail.source: is missing"
@@ -230,7 +231,7 @@ class Ses(WebhookConnector):
             "consent": consent,
             "campaign": campaign(tag),
             "outcome": outcome,
-            "subject": mail.inside("commonHeaders").label("subject"),
+            "subject": decoded(mail.inside("commonHeaders").label("subject") or "") or None,
             "url": part.text("link") if touch.name == "Click" else None,
             "properties": properties(mail, part, touch),
         }

@@ -38,6 +38,7 @@ class SesContract(ConnectorSuite):
 
     name = "ses"
     payloads = load(Path(__file__).parent / "payloads")
+    own = (("email", "support@shop.example.com"), ("email", "news@shop.example.com"))
     #: The unsubscribe address and the like are not signed.
     signs_body = False
     signs_time = True

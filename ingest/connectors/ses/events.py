@@ -97,26 +97,24 @@ def receivers_of(read: Fields, kind: Kind) -> list[dict[str, Any]]:
     """Return the receivers that an event tells of, as objects with their `emailAddress`.
 
     A bounce names the address that refused the mail, which may be one that the customer's forwards
-    to. The customer is the one to whom the mail was sent.
+    to. The customer is the one to whom the mail was sent; of several, nobody knows whose forwarding
+    it is, and the address stays.
     """
     sent_to = read.inside("mail").items("destination")
     if not kind.receivers:
         return [{"emailAddress": one} for one in sent_to]
     found = read.inside(kind.part).items(kind.receivers)
     receivers = [one if isinstance(one, dict) else {"emailAddress": one} for one in found]
-    known = {address(one) for one in _lowered(sent_to)} if kind.reported else set()
-    return [_as_sent(one, sent_to, known) for one in receivers]
+    return [_as_sent(one, sent_to) for one in receivers] if kind.reported else receivers
 
 
-def _as_sent(
-    receiver: dict[str, Any], sent_to: list[Any], known: set[str | None]
-) -> dict[str, Any]:
+def _as_sent(receiver: dict[str, Any], sent_to: list[Any]) -> dict[str, Any]:
+    known = {address(one) for one in _lowered(sent_to)}
     email = receiver.get("emailAddress")
     named = {address(one) for one in _lowered([email])}
-    if not named or not known or named <= known:
+    if not named or named <= known or len(sent_to) != 1:
         return receiver
-    # Of several to whom it was sent, nobody knows whose forwarding it is.
-    return {**receiver, "emailAddress": sent_to[0] if len(sent_to) == 1 else None}
+    return {**receiver, "emailAddress": sent_to[0]}
 
 
 def _lowered(values: list[Any]) -> list[str]:

@@ -63,6 +63,8 @@ class SnowplowContract(ConnectorSuite):
         name: opened(value) for name, value in load(Path(__file__).parent / "payloads").items()
     }
     signs_body = False
+    optional = ("data.*.stm", "data.*.refr", "data.*.tv", "data.*.res", "data.*.vid")
+    redelivery = ("data.*.stm",)
 
     def make(self, *secrets: str) -> Snowplow:
         options = {"app_ids": ["shop"], "collector_key": secrets}

@@ -138,9 +138,9 @@ def _data(event: dict[str, Any], read: Fields) -> dict[str, Any]:
             data = decode(base64.b64decode(encoded, validate=True))
         except ValueError:
             data = None
-    unusable = damage(data, "data_base64")
+    unusable = damage(data, "data")
     if unusable is not None:
-        read.problems.append(f"data_base64.{unusable}")
+        read.problems.append(f"data.{unusable}")
         return {}
     if isinstance(data, dict):
         return data

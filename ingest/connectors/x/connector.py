@@ -107,8 +107,15 @@ class X(WebhookConnector):
         read = Fields(single)
         convert = activity.fields if "data" in single else account_activity.fields
         fields = convert(read, self._purpose)
-        fields["identifiers"] = without_own(fields["identifiers"], self._accounts)
+        own = self._accounts | {_company(single)}
+        fields["identifiers"] = without_own(fields["identifiers"], own)
         return finish({"channel": "social", **fields}, read.problems, payload, _NAMES, _NOBODY)
+
+
+def _company(single: dict[str, Any]) -> str:
+    """Return the id of the company's account that an event is about."""
+    body = Fields(single)
+    return body.aside("data").aside("filter").id("user_id") or body.id("for_user_id") or ""
 
 
 def _singles(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -36,13 +36,11 @@ class XContract(ConnectorSuite):
     payloads = load(Path(__file__).parent / "payloads")
     #: An event comes once for each account of ours; handles change, the number of a user stays.
     redelivery = (
-        "for_user_id",
-        "data.payload.users.*.data.username",
-        "users.*.screen_name",
-        "*.*.source.screen_name",
-        "*.*.target.screen_name",
-        "*.*.user.screen_name",
-    )
+        "for_user_id", "data.payload.users.*.data.username", "users.*.screen_name",
+        "*.*.user.screen_name", "*.*.source.screen_name", "*.*.target.screen_name",
+    )  # fmt: skip
+    own = (("x", "2244994945"),)
+    undone = (("follow", "unfollow"), ("block", "unblock"))
 
     def make(self, *secrets: str) -> X:
         return X(XOptions.model_validate({"consumer_secret": secrets}))

@@ -169,7 +169,7 @@ def test_others_hear_nothing(body: bytes):
         ("outbound_answered", "phone", "call_completed", "outbound", "answered", 61),
         ("outbound_busy", "phone", "call_missed", "outbound", "busy", None),
         ("callback_no_answer", "phone", "call_missed", "outbound", "no_answer", None),
-        ("campaign_voicemail", "phone", "call_missed", "outbound", "no_answer", None),
+        ("campaign_voicemail", "phone", "call_missed", "outbound", "voicemail", None),
         ("web_call", "phone", "call_completed", "inbound", "answered", 120),
         ("monitored", "phone", "amazon_connect_monitor", "inbound", None, None),
         ("chat", "chat", "conversation_closed", "inbound", "answered", 400),
@@ -216,10 +216,10 @@ def test_why_a_call_was_missed(reason: str | None, outcome: str):
     [
         ("HUMAN_ANSWERED", "call_completed", "answered"),
         ("AMD_UNRESOLVED", "call_completed", "answered"),
-        ("VOICEMAIL_NO_BEEP", "call_missed", "no_answer"),
+        ("VOICEMAIL_NO_BEEP", "call_missed", "voicemail"),
         ("AMD_UNANSWERED", "call_missed", "no_answer"),
         ("SIT_TONE_BUSY", "call_missed", "busy"),
-        ("FAX_MACHINE_DETECTED", "call_missed", "failed"),
+        ("FAX_MACHINE_DETECTED", "call_missed", "voicemail"),
     ],
 )
 def test_an_answering_machine_is_no_answer(found: str, kind: str, outcome: str):
@@ -374,3 +374,23 @@ def test_a_wrong_field_is_named(change: dict[str, Any], named: str):
     refused = sample("inbound_self_service", **copy.deepcopy(change))
     assert isinstance(refused, Rejection)
     assert refused.detail.startswith(f"{named}: ")
+
+
+# Own accounts
+
+
+def test_an_own_number_is_no_customer():
+    record = PAYLOADS["inbound_answered"]
+    customer = record["CustomerEndpoint"]["Address"]
+    own = [sample("inbound_answered", {"own_numbers": (f"00{customer[1:]}",)})]
+    for name in ("SystemEndpoint", "TransferredToEndpoint"):
+        own.append(sample("inbound_answered", **{name: record["CustomerEndpoint"]}))
+    for found in own:
+        kinds = {} if isinstance(found, Rejection) else {i.kind for i in found.identifiers}
+        assert "phone" not in kinds
+
+
+def test_an_own_address_is_no_customer():
+    found = sample("email", {"own_numbers": ("Hanako@example.com",)})
+    kinds = {} if isinstance(found, Rejection) else {i.kind for i in found.identifiers}
+    assert "email" not in kinds

@@ -112,6 +112,16 @@ def test_a_public_mail_provider_is_nobodys_own_domain(door: str, domain: str):
 
 
 @doors
+@pytest.mark.parametrize("host", ["parse", "mg", "inbound", "mail"])
+def test_a_host_for_mails_belongs_to_the_domain_above_it(door: str, host: str):
+    receiver = f"support@{host}.brand.example"
+    assert who(door, receiver, From=AGENT, Reply_To=CUSTOMER) == ["cust@acme.example"]
+    assert who(door, receiver, From=AGENT) == []
+    assert who(door, "a@lib.univ.example", From="b@univ.example") == ["b@univ.example"]
+    assert who(door, f"a@{host}.docomo.ne.jp", From="b@docomo.ne.jp") == ["b@docomo.ne.jp"]
+
+
+@doors
 @pytest.mark.parametrize(
     "service", ["hash@inbound.postmarkapp.com", "x@sandbox123.mailgun.org", "u@parse.sendgrid.net"]
 )

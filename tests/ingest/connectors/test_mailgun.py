@@ -145,6 +145,18 @@ def test_fields_of_an_event():
     assert parse(PAYLOADS["failed_suppressed"]).outcome == "suppress-bounce"
 
 
+def test_a_subject_in_encoded_words_is_text():
+    headers = {"subject": "=?UTF-8?B?5Zyo5bqr?= =?UTF-8?Q?_OK?=", "from": "t@example.com"}
+    assert one(message={"headers": headers}).subject == "在庫 OK"
+    routed = one(
+        event="accepted",
+        recipient="a@shop.example",
+        flags={"is-routed": True},
+        message={"headers": headers},
+    )
+    assert routed.subject == "在庫 OK"
+
+
 def test_of_an_incoming_message_the_customer_is_the_sender():
     touch = parse(PAYLOADS["received"])
     assert [(i.kind, i.value) for i in touch.identifiers] == [("email", "taro@example.com")]

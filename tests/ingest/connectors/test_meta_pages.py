@@ -108,6 +108,7 @@ def test_what_the_account_does_to_its_own_messages_is_outbound_and_not_sent_anew
         ({"item": "like", "verb": "remove"}, "account_unfollowed"),
         ({"item": "like", "verb": "remove", "post_id": "1"}, "post_unliked"),
         ({"item": "reaction", "verb": "remove", "comment_id": "1"}, "comment_unliked"),
+        ({"item": "reaction", "verb": "add", "post_id": "1"}, "post_liked"),
     ],
     ids=str,
 )
@@ -256,6 +257,20 @@ def test_an_answer_about_calls_is_of_the_channel_phone(answer: str):
             {},
             {("facebook", CUSTOMER)},
         )
+
+
+# Orders
+
+
+def test_a_cart_that_is_sent_is_an_order_with_its_total():
+    boots = {"id": 123, "retailer_id": "b-42", "name": "Boots", "unit_price": 11.5, "quantity": 2}
+    order = {"products": [{**boots, "currency": "THB"}], "note": "In brown, please"}
+    touch = messaging(order=order)
+    assert (touch.channel, touch.type, touch.subject) == ("commerce", "order_placed", order["note"])
+    assert (str(touch.value.amount), touch.value.currency) == ("23", "THB")
+    for products in ([boots], [], 5, [5]):
+        touch = messaging(order={"products": products})
+        assert (touch.type, touch.value) == ("order_placed", None)
 
 
 # Answers of customers

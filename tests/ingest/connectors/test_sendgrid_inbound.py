@@ -41,6 +41,7 @@ class InboundContract(SendGridContract):
     """The contract of SendGrid with incoming mails in place of events."""
 
     payloads: ClassVar[dict[str, Any]] = {"parsed": PARSED, "raw": RAW}
+    undone = ()
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, dict):

@@ -67,6 +67,13 @@ def test_fields_of_events():
     assert outcomes["complaint"] == "abuse"
 
 
+def test_a_subject_in_encoded_words_is_text():
+    for name in ("send", "notification_received"):
+        mail = PAYLOADS[name]["mail"]
+        headers = {**mail["commonHeaders"], "subject": "=?UTF-8?B?5Zyo5bqr?="}
+        assert one(changed(name, "mail", commonHeaders=headers)).subject == "在庫"
+
+
 def test_each_receiver_has_a_touch_of_its_own_without_the_others():
     first, second = parse(PAYLOADS["delivery"])
     assert [i.value for i in first.identifiers] == ["hanako@example.com"]
@@ -91,15 +98,13 @@ def test_what_a_forwarding_brings_back_counts_for_the_address_that_was_written_t
     def customers(receiver: str, *destination: str) -> list[str]:
         event = changed(name, part, **{field: [{"emailAddress": receiver}]})
         (found,) = parse({**event, "mail": {**event["mail"], "destination": list(destination)}})
-        if isinstance(found, Rejection):
-            assert found.reason == "no_identifier"
-            return []
         return [one.value for one in found.identifiers]
 
     assert customers("elsewhere@example.org", "ada@example.com") == ["ada@example.com"]
     assert customers("Ada@Example.com", "Ada <ada@example.com>") == ["Ada@Example.com"]
     assert customers("ada@example.com", "ada@example.com", "b@example.com") == ["ada@example.com"]
-    assert customers("elsewhere@example.org", "ada@example.com", "b@example.com") == []
+    several = customers("elsewhere@example.org", "ada@example.com", "b@example.com")
+    assert several == ["elsewhere@example.org"]
     assert customers("elsewhere@example.org") == ["elsewhere@example.org"]
 
 

@@ -344,7 +344,7 @@ def test_documents_and_check_boxes_are_consent():
         ({"e": "ue", "ue_px": {"data": {"data": {}}}}, "ue_px.data.schema"),
         ({"e": "ue", "ue_px": {"data": {"schema": "page", "data": {}}}}, "ue_px.data.schema"),
         ({"cx": "%%%"}, "cx"),
-        ({"cx": None, "co": "[]"}, "co"),
+        ({"cx": None, "co": "[1]"}, "co"),
         ({"cx": {"data": [5]}}, "contexts"),
         ({"cx": {"data": [{"schema": "x"}]}}, "contexts.data.0.schema"),
         ({"cx": {"data": {}}}, "cx.data"),

@@ -202,3 +202,55 @@ def test_a_touchpoint_remembers_the_bytes_it_was_read_from() -> None:
     bare = Touchpoint(event_id="e", channel="web", type="x", identifiers=())
     assert msgspec.json.decode(original(bare))["event_id"] == "e"
     assert touch() == touch()
+
+
+class TestHelpers:
+    """Fields that only help cost nothing; ids that lost a character refuse."""
+
+    @pytest.mark.parametrize(
+        "unusable",
+        ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2200-01-01T00:00:00Z",
+         "1970-01-01T00:00:00Z", "", "soon", 5, 1.5, True, [], {}, None],
+        ids=str,
+    )  # fmt: skip
+    def test_a_time_of_sending_that_cannot_be_one_corrects_nothing(self, unusable: object) -> None:
+        stated = rfc3339(NOW - 3 * DAY_MS)
+        assert row(occurred_at=stated, sent_at=unusable)["occurred_at"] == stated
+
+    def test_a_clock_that_is_years_behind_is_still_corrected(self) -> None:
+        """A device without a battery begins in 1970; both its times are from there."""
+        sent, at = "1970-01-01T01:00:00Z", "1970-01-01T00:30:00Z"
+        corrected = rfc3339(NOW - 30 * MINUTE_MS)
+        assert row(occurred_at=at, sent_at=sent)["occurred_at"] == corrected
+
+    def test_a_correction_into_the_future_is_refused_as_before(self) -> None:
+        sent = rfc3339(NOW - 3 * DAY_MS)
+        refused = refusal(occurred_at=rfc3339(NOW - DAY_MS), sent_at=sent)
+        assert refused.reason == "invalid_time"
+
+    @pytest.mark.parametrize("name", ["properties", "traits", "consent", "campaign"])
+    def test_the_empty_array_of_php_is_an_empty_object(self, name: str) -> None:
+        assert row(**{name: []}) == row(**{name: {}})
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"event_id": "e\ufffd"},
+            {"identifiers": [{"kind": "customer_id", "value": "c\ufffd"}]},
+            {
+                "identifiers": [
+                    {"kind": "customer_id", "value": "c"},
+                    {"kind": "anonymous_id", "value": "\ufffd"},
+                ]
+            },
+        ],
+        ids=str,
+    )
+    def test_an_id_that_has_lost_a_character_refuses_the_event(self, fields: Any) -> None:
+        refused = refusal(**fields)
+        assert refused.reason == "invalid"
+        assert "has lost a character" in refused.detail
+
+    def test_elsewhere_a_lost_character_costs_nothing(self) -> None:
+        found = row(subject="\ufffd", properties={"x\ufffd": "\ufffd"}, traits={"n": "\ufffd"})
+        assert found["subject"] == "\ufffd"

@@ -233,3 +233,19 @@ def test_json_within_a_parameter_costs_its_event_and_says_why(encoded: bool) -> 
     found = results(DOORS["snowplow"][0], request("snowplow", json.dumps({"data": events})))
     assert [type(one) for one in found] == [Accepted, Rejection, Accepted]
     assert "data.0.x: is NaN" in getattr(found[1], "detail", "")
+
+
+@pytest.mark.parametrize("mode", ["binary", "base64"])
+def test_the_data_of_a_cloud_event_says_why_too(mode: str) -> None:
+    data = json.dumps({**touches("t")[0], "properties": {"x": "put-it-here"}}).replace(MARK, "NaN")
+    attributes = {"specversion": "1.0", "id": "c", "source": "/crm", "type": "t"}
+    if mode == "binary":
+        headers = {f"ce-{name}": value for name, value in attributes.items()}
+        sent = posted(data.encode(), headers)
+    else:
+        event = {**attributes, "data_base64": base64.b64encode(data.encode()).decode()}
+        kind = {"content-type": "application/cloudevents+json"}
+        sent = posted(json.dumps(event).encode(), kind)
+    (refused,) = results(door(TOUCH), sent)
+    assert isinstance(refused, Rejection)
+    assert refused.detail.startswith("data.properties.x: is NaN")

@@ -356,3 +356,28 @@ def test_the_address_in_a_header_of_an_e_mail(given: str | None, expected: list[
     rules = [{"kind": "customer_id", "value": "id"}, {"kind": "email", "value": "address(from)"}]
     found = touch({"id": "c", "from": given}, identifiers=rules)
     assert [one.value for one in found.identifiers if one.kind == "email"] == expected
+
+
+@pytest.mark.parametrize("wrong", [5.5, [MARK], {"a": 1}, True])
+def test_a_wrong_optional_field_is_left_out_and_costs_nothing(wrong: Any):
+    rules = {
+        "subject": "x", "url": "x", "outcome": "starts_with(x, 'a')", "campaign": {"name": "x"},
+        "traits": "merge(x, `5`)", "event_id": "id",
+    }  # fmt: skip
+    named = ["campaign", "outcome", "subject", "traits", "url"]
+    found = touch({"x": wrong, "id": "1"}, **rules, optional=named)
+    assert (found.subject, found.url, found.outcome, found.campaign) == (None,) * 4
+    assert (found.event_id, found.traits) == ("1", {})
+    assert refusal({"x": wrong, "id": "1"}, **rules, optional=named[1:]).startswith(
+        "invalid: campa"
+    )
+
+
+@pytest.mark.parametrize(
+    "sender", ["Shop@shop.example.com", ["a@b.example", "shop@shop.example.com"]]
+)
+def test_what_the_company_sends_itself_is_of_nobody(sender: Any):
+    rules = {"identifiers": {"email": "to", "customer_id": "id"}, "own": ["from"]}
+    event = {"from": sender, "id": "1"}
+    assert touch({**event, "to": "hanako@example.com"}, **rules).properties["from"] == sender
+    assert refusal({**event, "to": "shop@SHOP.example.com"}, **rules).startswith("no_identifier: ")

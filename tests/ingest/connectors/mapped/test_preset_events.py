@@ -101,7 +101,7 @@ def test_the_page_names_each_preset_and_each_type():
 
 #: Numbers, addresses and people in the payloads that are the company's own, or somebody else's.
 OTHERS = {
-    "+14155550100", "+18005550199", "+14705550111", "host@shop.example", "guest@example.org",
+    "+12065550100", "+14705550111", "shop@shop.example.com", "guest@example.org",
     "friend@example.org", "member-1",
 }  # fmt: skip
 
@@ -112,6 +112,25 @@ def test_nobody_but_the_customer_is_identified(preset: str):
         for result in parsed(preset, value):
             assert isinstance(result, Touchpoint)
             assert OTHERS.isdisjoint(one.value for one in result.identifiers)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "own"),
+    [
+        ("callrail/post_call", "customer_phone_number", "+12065550100"),
+        ("callrail/post_call", "customer_phone_number", "+14705550111"),
+        ("callrail/text_message_received", "source_number", "+12065550100"),
+        ("callrail/text_message_sent", "destination_number", "+12065550100"),
+        ("braze/sms_delivery", "events.0.properties.to_phone_number", "+12065550100"),
+        ("braze/sms_inbound_receive", "events.0.properties.user_phone_number", "+12065550100"),
+        ("iterable/sms_received", "dataFields.fromPhoneNumber", "+12065550100"),
+        ("calendly/invitee_created", "payload.email", "shop@shop.example.com"),
+    ],
+)
+def test_an_own_account_that_meets_another_is_no_customer(name: str, path: str, own: str):
+    for result in parsed(name.partition("/")[0], changed(name, (path, own))):
+        known = result.identifiers if isinstance(result, Touchpoint) else ()
+        assert own not in {one.value for one in known}
 
 
 def changed(name: str, *changes: tuple[str, Any]) -> Any:
@@ -309,7 +328,7 @@ class TestCallRail:
         value = changed(
             "callrail/text_message_sent",
             ("direction", ABSENT),
-            ("tracking_phone_number", "+18005550199"),
+            ("tracking_phone_number", "+12065550100"),
         )
         assert summary(touch("callrail", value)).startswith("sms_sent phone outbound")
 

@@ -118,6 +118,7 @@ class TestList(_Token):
 
     text = LIST
     payloads: ClassVar = {"list": PAYLOADS["list"]}
+    ids = ("*.id",)
 
 
 class TestFiltered(_Token):

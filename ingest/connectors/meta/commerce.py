@@ -1,9 +1,10 @@
-"""Orders that customers send in a WhatsApp chat, and what became of their payments.
+"""Orders that customers send in a chat, and what became of their payments.
 
 Source:
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/order
 and https://developers.facebook.com/documentation/business-messaging/whatsapp/payments (statuses
-of the type payment).
+of the type payment); of Messenger
+https://developers.facebook.com/documentation/business-messaging/messenger-platform/webhooks/webhook-events/send_cart
 """
 
 from __future__ import annotations
@@ -20,15 +21,24 @@ PAYMENTS = {"captured": "order_completed"}
 _CURRENCY_LENGTH = 3
 
 
-def total(order: Fields) -> dict[str, Any] | None:
-    """Return the sum of an order's items; None if they have no prices in one currency."""
-    items = order.objects("product_items")
+def ordered(order: Fields, items: str, price: str) -> dict[str, Any]:
+    """Return the fields of an order: its value is the sum of its items.
+
+    `items` and `price` are the names of the list and of a price in it. Without prices in one
+    currency it has no value.
+    """
+    return {"channel": "commerce", "type": "order_placed", "value": _total(order, items, price)}
+
+
+def _total(order: Fields, name: str, price: str) -> dict[str, Any] | None:
+    items = order.objects(name)
     currencies = {str(item.get("currency")) for item in items}
-    if len(currencies) != 1 or len(items) != len(order.items("product_items")):
+    if len(currencies) != 1 or len(items) != len(order.items(name)):
         return None
-    prices = ((item.get("item_price"), item.get("quantity")) for item in items)
+    parts = [(item.get(price), item.get("quantity")) for item in items]
     return _money(
-        lambda: sum((_decimal(p) * _decimal(q) for p, q in prices), Decimal(0)), *currencies
+        lambda: sum((_decimal(one) * _decimal(count) for one, count in parts), Decimal(0)),
+        *currencies,
     )
 
 
