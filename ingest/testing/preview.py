@@ -80,7 +80,8 @@ def option_values(model: type[BaseModel], given: Iterable[tuple[str, str]]) -> d
 def _taken(model: type[BaseModel], name: str, texts: list[str]) -> Any:
     text = texts[-1]
     read = _read(text)
-    candidates = [texts] if len(texts) > 1 else [text, *read, text.split(",")]
+    structured = [one for one in read if isinstance(one, dict | list)]
+    candidates = [*structured, text, *read, text.split(",")] if len(texts) == 1 else [texts]
     refused = read[0] if read else text
     return next((one for one in candidates if _is_taken(model, name, one)), refused)
 

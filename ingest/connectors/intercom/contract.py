@@ -28,8 +28,8 @@ class IntercomContract(ConnectorSuite):
     name = "intercom"
     payloads = load(Path(__file__).parent / "payloads")
     #: The admin who answers.
-    #: A teammate; the numbers of teammates and of contacts are apart.
-    own = (("email", "cordelia@company.example"),)
+    own = (("intercom", "1957471"), ("email", "cordelia@company.example"))
+    roles = True
     optional = ("data.item.contact.name", "data.item.name")
     undone = (("contact_subscribed", "contact_unsubscribed"),)
     redelivery = ("delivery_status", "delivery_attempts", "delivered_at", "first_sent_at")

@@ -43,6 +43,9 @@ class Hooks:
     variants: ClassVar[Mapping[str, type[Hooks]]] = {}
     #: The company's own accounts in `payloads`, as (kind, value): no touch has one.
     own: ClassVar[tuple[tuple[str, str], ...]] = ()
+    #: True if the provider says of everybody whether they are of the company: then the place of an
+    #: account decides, and not the account.
+    roles: ClassVar[bool] = False
     #: The list of events in a body, if what is kept of one does not tell: "data.events".
     events: ClassVar[str] = ""
     #: Fields that only help (a time of sending, a context, a name): a wrong one costs no touch.

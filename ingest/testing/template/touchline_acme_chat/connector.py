@@ -66,7 +66,8 @@ class AcmeChatWebhook(WebhookConnector):
         read = Fields(event)
         customer = read.inside("customer")
         name = read.text("event") or ""
-        text = read.text("text")
+        text = read.peek("text")
+        name_shown = customer.peek("name")
         other = f"acme_chat_{snake_case(name)}"
         kind, direction = EVENTS.get(name, (other, "inbound"))
         fields = {
@@ -79,7 +80,7 @@ class AcmeChatWebhook(WebhookConnector):
                 ("acme_chat", customer.id("id")),
                 ("email", customer.text("email")),
             ),
-            "traits": {"name": customer.text("name")} if "name" in customer else None,
+            "traits": {"name": name_shown} if name_shown else None,
             "subject": subject(text),
             "properties": {k: v for k, v in event.items() if k not in MAPPED},
         }
