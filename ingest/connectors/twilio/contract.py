@@ -46,7 +46,6 @@ class TwilioContract(ConnectorSuite):
 
     name = "twilio"
     payloads = load(Path(__file__).parent / "payloads")
-    own = (("phone", "+815012345678"),)
     own = (("phone", "+815012345678"), ("facebook", "2000000000000001"))
     redelivery = ("RetryCount",)
     undone = (("conversation_message_of_customer", "conversation_message_edited"),)
