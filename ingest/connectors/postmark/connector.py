@@ -68,6 +68,7 @@ BOUNCES = {
     "ManuallyDeactivated": ("email_dropped", "outbound"),
     "SMTPApiError": ("email_dropped", "outbound"),
     "TemplateRenderingFailed": ("email_dropped", "outbound"),
+    "AutoResponder": ("email_auto_replied", "inbound"),
     "SpamComplaint": ("email_complained", "inbound"),
     "Unsubscribe": ("email_unsubscribed", "inbound"),
     "Subscribe": ("email_resubscribed", "inbound"),

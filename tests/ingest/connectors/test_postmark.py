@@ -113,7 +113,7 @@ def test_records_have_their_types_and_directions():
         "delivery": ("email_delivered", "outbound"),
         "bounce": ("email_bounced", "outbound"),
         "bounce_transient": ("email_deferred", "outbound"),
-        "bounce_auto_responder": ("postmark_auto_responder", "inbound"),
+        "bounce_auto_responder": ("email_auto_replied", "inbound"),
         "spam_complaint": ("email_complained", "inbound"),
         "open": ("email_opened", "inbound"),
         "click": ("email_clicked", "inbound"),
