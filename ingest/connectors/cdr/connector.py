@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -24,6 +25,7 @@ from ingest.kit.mapping_terms import ISO
 from ingest.kit.mapping_yaml import time_format, time_zone
 from ingest.kit.table_connector import RowCells, Table, TableOptions
 from ingest.kit.tables import Dialect
+from schemas.phone_numbers import phone_number
 from schemas.rejection import Rejection
 
 #: Master.csv as cdr_csv writes it; the columns from uniqueid on depend on cdr.conf.
@@ -127,7 +129,7 @@ class Cdr(Table):
             name: Time(Cell((name,)), options.format or ISO, zone) for name in ("start", CALLDATE)
         }
         self._options = options
-        self._own = frozenset(_number(number) for number in options.own_numbers)
+        self._own = frozenset(map(_international, options.own_numbers))
         self._extension = re.compile(options.extensions)
 
     def wanted(self) -> frozenset[str]:
@@ -265,7 +267,8 @@ class Cdr(Table):
         if number.casefold() in _WITHHELD:
             return "withheld"
         plain = _number(number)
-        if plain in self._own or self._extension.fullmatch(plain) or not _PHONE.fullmatch(plain):
+        own = _international(number) in self._own
+        if own or self._extension.fullmatch(plain) or not _PHONE.fullmatch(plain):
             return "own"
         return "customer"
 
@@ -273,6 +276,12 @@ class Cdr(Table):
 def _number(text: str) -> str:
     """Return a number without the characters between its digits."""
     return _BETWEEN.sub("", text)
+
+
+@lru_cache(maxsize=4096)
+def _international(text: str) -> str:
+    """Return a number that has its country's code in normal form, any other plain."""
+    return phone_number(text, None) or _number(text)
 
 
 def _event_id(row: dict[str, str]) -> str | None:

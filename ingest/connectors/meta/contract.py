@@ -68,7 +68,7 @@ class MetaContract(ConnectorSuite):
 
     name = "meta"
     payloads = by_two(PAYLOADS)
-    #: When Meta sent it, and what it knows beside the event of who it is about.
+    #: The time at which Meta sent it, and what it knows of the contact by then.
     redelivery = ("entry.*.time", "entry.*.changes.*.value.contacts.*.user_id")
     #: A message of WhatsApp that is taken back, and one that is edited; a reaction.
     undone = (

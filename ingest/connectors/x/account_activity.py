@@ -68,7 +68,7 @@ def fields(read: Fields, purpose: str) -> dict[str, Any]:
     found = convert(name.removesuffix(_LIST), event, company, read.aside("users"))
     blocked = found["type"] == RELATIONS["block"]
     return {
-        "event_id": event.id("id_str") or event.id("id") or _derived(name, event, raw, company),
+        "event_id": event.id("id_str") or event.id("id") or _derived(name, event, raw),
         "occurred_at": moment(event),
         "consent": {purpose: False} if blocked else None,
         **found,
@@ -80,11 +80,11 @@ def fields(read: Fields, purpose: str) -> dict[str, Any]:
     }
 
 
-def _derived(name: str, event: Fields, raw: dict[str, Any], company: str | None) -> str:
+def _derived(name: str, event: Fields, raw: dict[str, Any]) -> str:
     """Return an id of what happened between whom and when: descriptions of users change."""
     people: dict[str, Any] = {
         part: person(event.inside(part)).id for part in ("source", "target") if part in raw
-    } or {"for_user_id": company}
+    }
     rest = {key: value for key, value in raw.items() if key not in ("source", "user")}
     if "source" in raw:
         rest.pop("target", None)

@@ -94,6 +94,11 @@ _SHOPIFY_THINGS: dict[str, dict[str, Any]] = {
     "customer.joined_segment": {"customerId": "gid://shopify/Customer/700000000000000001"},
     "customer.left_segment": {"customerId": "gid://shopify/Customer/700000000000000001"},
     "customer_payment_methods": {"customer_id": 700000000000000001},
+    "company_contacts": {"customer_admin_graphql_api_id": "gid://shopify/Customer/700000000001"},
+    "company_contact_roles": {
+        "company_contact": {"customer_admin_graphql_api_id": "gid://shopify/Customer/700000000001"}
+    },
+    "payment_terms": _ORDER,
     "subscription_contracts": {"customer_id": 700000000000000001},
     "subscription_billing_attempts": {"order_id": 820000000000000001},
 }
@@ -104,6 +109,8 @@ def _stripe(kind: str) -> Any:
     name = kind.replace(".", "_")
     if name in payloads:
         return payloads[name]
+    if kind.startswith("charge.dispute."):
+        return {**payloads["charge_dispute_created"], "type": kind}
     base = copy.deepcopy(payloads["charge_succeeded"])
     thing = _stripe_object(kind)
     if thing is None:
@@ -140,12 +147,19 @@ def _intercom(topic: str) -> Any:
         (payloads[known] for start, known in _INTERCOM_ITEMS.items() if topic.startswith(start)),
         None,
     )
-    if base is None:
-        item: Any = {"type": topic.partition(".")[0], "id": "1"}
+    if base is None or topic == "conversation.deleted":
+        group = topic.partition(".")[0]
+        item: Any = {"type": group, "id": "1", **_INTERCOM_THINGS.get(group, {})}
         return {**payloads["contact_user_created"], "topic": topic, "data": {"item": item}}
     return {**base, "topic": topic}
 
 
+#: What the documented samples of the other groups say about a contact.
+_INTERCOM_THINGS: dict[str, dict[str, Any]] = {
+    "call": {"contact_id": "6961d897719c606240178da8", "answered_at": 1795147200},
+    "content_stat": {"contact": {"type": "contact", "id": "6961d897719c606240178da8"}},
+    "event": {"intercom_user_id": "6961d897719c606240178da8"},
+}
 _INTERCOM_ITEMS = {
     "conversation.admin": "conversation_admin_replied",
     "conversation.operator": "conversation_admin_replied",

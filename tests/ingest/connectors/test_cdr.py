@@ -131,6 +131,14 @@ def test_the_way_is_told_by_context_trunk_own_numbers_or_extensions(
     assert row["lead_value"] == f"+81{customer[1:]}"
 
 
+@pytest.mark.parametrize("own", ["+81 3-9999-0000", "0081399990000", "+81399990000"])
+def test_an_own_number_is_the_companys_in_every_international_writing(tmp_path: Path, own: str):
+    for written in ("+81399990000", "+81 (3) 9999-0000", "0081399990000"):
+        record = {**IN, "src": "09012345678", "dst": written}
+        row = one(tmp_path, record, own_numbers=[own])
+        assert (row["direction"], row["lead_value"]) == ("inbound", "+819012345678")
+
+
 def test_an_outgoing_trunk_is_told_by_the_other_channel(tmp_path: Path):
     record = {**OUT, "src": "0399990000"}
     row = one(tmp_path, record, trunks=["PJSIP/carrier-"])

@@ -380,4 +380,7 @@ def test_what_the_company_sends_itself_is_of_nobody(sender: Any):
     rules = {"identifiers": {"email": "to", "customer_id": "id"}, "own": ["from"]}
     event = {"from": sender, "id": "1"}
     assert touch({**event, "to": "hanako@example.com"}, **rules).properties["from"] == sender
+    # Nobody is lost because the company cannot be read.
+    unread = {**rules, "own": ["address(from)"]}
+    assert touch({**event, "from": 5, "to": "hanako@example.com"}, **unread).identifiers
     assert refusal({**event, "to": "shop@SHOP.example.com"}, **rules).startswith("no_identifier: ")
