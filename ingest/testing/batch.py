@@ -49,6 +49,7 @@ from ingest.testing.values import (
     damaged,
     per_second,
 )
+from schemas.identifiers import IdentityPolicy
 from schemas.rejection import Rejection
 from schemas.touchpoint import Touchpoint
 
@@ -67,6 +68,8 @@ class BatchConnectorSuite:
     unreadable: ClassVar[tuple[type[Exception], ...]] = ()
     #: ISO 3166 region of phone numbers in `contents` that name no country.
     region: ClassVar[str | None] = None
+    #: The company's own accounts in `contents`, as (kind, value): no touch has one.
+    own: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def make(self, content: bytes, folder: Path) -> BatchConnector:
         """Return a connector that reads this content.
@@ -123,6 +126,17 @@ class BatchConnectorSuite:
                 assert isinstance(result, Touchpoint), (name, result)
                 verdict = accepted(result, self.region)
                 assert isinstance(verdict, Accepted), (name, verdict)
+
+    def test_own_accounts_never_become_customers(self, tmp_path: Path) -> None:
+        if not self.own:
+            pytest.skip("the contract names no account of the company in its contents")
+        policy = IdentityPolicy()
+        own = set(policy.normalize_all(self.own, self.region))
+        for name, content in self.contents.items():
+            for result in self.results(content, tmp_path):
+                assert isinstance(result, Touchpoint), (name, result)
+                pairs = [(one.kind, one.value) for one in result.identifiers]
+                assert not own & set(policy.normalize_all(pairs, self.region)), name
 
     def test_event_ids_are_distinct_within_a_content(self, tmp_path: Path) -> None:
         for name, content in self.contents.items():

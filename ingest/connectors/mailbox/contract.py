@@ -48,6 +48,7 @@ class MailboxContract(BatchConnectorSuite):
         "between good ones": (mbox(MESSAGES["inquiry"], *BAD, MESSAGES["form"]), len(BAD))
     }
     secrets = (PASSWORD,)
+    own = (("email", USER),)
     server: ClassVar[ImapServer]
 
     @classmethod

@@ -23,7 +23,7 @@ from ingest.testing.batch import BatchConnectorSuite
 from ingest.testing.values import MARK
 from schemas.rejection import Rejection
 
-PASSWORD = "not-to-be-shown"
+PASSWORD, OWN = "not-to-be-shown", "shop@own.example"
 GOOD = b'{"email": "a@example.com"}\n'
 CONTENTS = {"three": GOOD + b'{"email": "b@example.com"}\n' + GOOD, "one": GOOD}
 BROKEN = {"two": (GOOD + b'{"email": 5}\n{' + MARK.encode() + b"\n" + GOOD, 2)}
@@ -78,6 +78,7 @@ class VisitContract(BatchConnectorSuite):
     contents = CONTENTS
     broken = BROKEN
     secrets = (PASSWORD,)
+    own = (("email", OWN),)
     connector = Visits
 
     def make(self, content: bytes, folder: Path) -> BatchConnector:
@@ -128,9 +129,15 @@ class NamesLinesByContent(Visits):
         return super().visit(hash(line), line)
 
 
+class TakesTheCompanyToo(Visits):
+    def visit(self, number: int, line: bytes) -> Result:
+        return super().visit(number, line.replace(b"b@example.com", OWN.encode()))
+
+
 @pytest.mark.parametrize(
     ("connector", "promise"),
     [
+        (TakesTheCompanyToo, "own_accounts_never_become_customers"),
         (SkipsALine, "from_each_cursor_on_it_reads_the_rest"),
         (TellsItsPassword, "a_cursor_is_text_that_shows_no_secret"),
         (CountsBackwards, "progress_grows_from_0_to_1"),
