@@ -34,7 +34,7 @@ PROVIDERS = [
         {"app_secret": "s", "verify_token": "v"},
         meta.PAYLOADS,
         meta.signed,
-        70,
+        96,
     ),
     Provider("x", {"consumer_secret": "s"}, x.XContract.payloads, x.signed, 33),
     Provider(
