@@ -198,3 +198,21 @@ def test_the_catalogue_is_named_by_the_rules():
 def test_the_image_is_installed_without_any_extra():
     (install,) = re.findall(r"pip install (.*)", DOCKERFILE.read_text())
     assert install == "--no-cache-dir ."
+
+
+def panels() -> list[dict[str, Any]]:
+    found = [panel for path in DASHBOARDS for panel in json.loads(path.read_text())["panels"]]
+    return [panel for panel in found if panel["type"] != "row"]
+
+
+@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+def test_a_panel_says_what_it_shows_of_the_data_source_that_was_chosen(panel: dict[str, Any]):
+    assert panel["description"]
+    assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    for part in (panel, *panel["targets"]):
+        assert part["datasource"]["uid"] == "${datasource}"
+
+
+def test_every_metric_is_on_a_dashboard():
+    shown = {match[1] for path in DASHBOARDS for match in _SELECTOR.finditer(path.read_text())}
+    assert {exposed()[name].name for name in shown} == {metric.name for metric in CATALOGUE}
