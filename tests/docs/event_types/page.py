@@ -18,8 +18,8 @@ What becomes of each type of event that a provider documents, as the connectors 
 a small event of that type. An own type is made of the provider's name, such as
 `stripe_credit_note_created`: the touch is kept, and stands in no metric of its own. A type that is
 refused because it names no customer is kept with the rejected events; better do not subscribe to
-it. Details are on each provider's page. Those without a published list of types (Meta, X, Snowplow,
-mailbox, files) have theirs there.
+it. Details are on each provider's page. Those without a published list of types (Meta, X's
+Account Activity API, Snowplow, mailbox, files) have theirs there.
 
 The page is made by `python -m tests.docs.event_types.page`; a test compares it with the connectors
 and with the lists of the providers' own libraries.

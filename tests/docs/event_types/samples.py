@@ -23,6 +23,7 @@ from ingest.connectors.ses.contract import SesContract
 from ingest.connectors.shopify.contract import ShopifyContract
 from ingest.connectors.stripe.contract import StripeContract
 from ingest.connectors.twilio.contract import TwilioContract
+from ingest.connectors.x.contract import XContract
 from ingest.connectors.zendesk.contract import ZendeskContract
 from ingest.testing.suite import ConnectorSuite
 
@@ -277,9 +278,52 @@ def _twilio(kind: str) -> Any:
     what, _, status = kind.partition("/")
     if what == "call":
         return {**payloads["call_completed"], "CallStatus": status}
+    if what == "conversation":
+        return {**payloads[_conversation(status)], "EventType": status}
+    received, other = ("sms_received", "sms_delivered")
+    if what == "whatsapp":
+        received, other = ("whatsapp_received", "whatsapp_read")
     if status in {"receiving", "received"}:
-        return {**payloads["sms_received"], "SmsStatus": status}
-    return {**payloads["sms_delivered"], "SmsStatus": status, "MessageStatus": status}
+        return {**payloads[received], "SmsStatus": status}
+    return {**payloads[other], "SmsStatus": status, "MessageStatus": status}
+
+
+def _conversation(event: str) -> str:
+    """Return the name of the payload whose fields an event of Conversations has."""
+    if event.startswith("onMessage"):
+        return "conversation_message_of_customer"
+    return {
+        "onDeliveryUpdated": "conversation_delivery",
+        "onConversationStateUpdated": "conversation_closed",
+    }.get(
+        event, "conversation_participant_added" if "Participant" in event else "conversation_added"
+    )
+
+
+_X_LISTS = {"dm.sent": "our_message", "dm.indicate_typing": "typing", "dm.read": "read"}
+
+
+def _x(kind: str) -> Any:
+    payloads = XContract.payloads
+    every = [payload for name, payload in payloads.items() if name.startswith("activity_")]
+    known = next((one for one in every if one["data"]["event_type"] == kind), None)
+    if known is not None:
+        return known
+    data = {**payloads["activity_follow"]["data"], "event_type": kind}
+    if kind in _X_LISTS:
+        # What the Account Activity API has beside the account.
+        listed = dict(payloads[_X_LISTS[kind]])
+        del listed["for_user_id"]
+        return {"data": {**data, "payload": listed}}
+    domain = kind.partition(".")[0]
+    base = {
+        "follow": "activity_follow", "chat": "activity_chat",
+        "post": "activity_mention", "mute": "activity_our_block", "block": "activity_our_block",
+    }.get(domain)  # fmt: skip
+    if base is not None:
+        return {"data": {**payloads[base]["data"], "event_type": kind}}
+    # What happens to the account itself.
+    return {"data": {**data, "payload": {"before": "Shoes", "after": "Boots"}}}
 
 
 def _segment(kind: str) -> Any:
@@ -316,6 +360,7 @@ PROVIDERS: dict[str, Provider] = {
     "ses": Provider("Amazon SES", SesContract(), _ses),
     "twilio": Provider("Twilio", TwilioContract(), _twilio),
     "line": Provider("LINE", LineContract(), _line),
+    "x": Provider("X Activity API", XContract(), _x),
     "shopify": Provider(
         "Shopify", ShopifyContract(), _shopify, lambda topic: topic.replace("/", "__")
     ),
