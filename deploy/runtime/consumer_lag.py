@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from types import TracebackType
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -57,12 +56,7 @@ class ConsumerLagWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # A measurement in progress may take its time; the thread ends with the process.
         self._stopped = True
         self._wake.set()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -38,7 +39,8 @@ class Exposition:
         READY.make(registry).set_function(lambda: health.problem is None)
         self._health = health
         self._metrics: Any = make_wsgi_app(registry)
-        self._server = make_server(host, port, self._answer, _Server, _Silent)
+        server = _Server6 if _family(host, port) == socket.AF_INET6 else _Server
+        self._server = make_server(host, port, self._answer, server, _Silent)
         self.port: int = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="exposition", daemon=True
@@ -75,6 +77,16 @@ def _not_ready(problem: str) -> dict[str, str]:
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _family(host: str, port: int) -> int:
+    """Return the family of an address to listen on."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return found[0][0]
 
 
 class _Silent(WSGIRequestHandler):

@@ -116,10 +116,9 @@ def _parts(event: object) -> Iterator[object]:
     name = MEMBERS.get(str(event.get("type"))) if isinstance(event, dict) else None
     inner = event.get(name) if isinstance(event, dict) and name else None
     members = inner.get("members") if isinstance(inner, dict) else None
-    if not (isinstance(event, dict) and isinstance(inner, dict) and name):
-        yield event
-        return
-    if not (isinstance(members, list) and len(members) > 1):
+    if not (name and isinstance(event, dict) and isinstance(inner, dict)) or not (
+        isinstance(members, list) and len(members) > 1
+    ):
         yield event
         return
     event_id = event.get("webhookEventId")

@@ -2,10 +2,12 @@
 
 import ast
 import re
+import socket
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from deploy.local.readiness import fetch
@@ -122,6 +124,12 @@ def test_a_process_serves_its_health_and_nothing_else():
         for path in ("/", "/anything", "/metrics/x", "/readyz/"):
             assert get(base + path)[0] == 404
     assert fetch(f"{base}/metrics") is None
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_an_address_of_ipv6_is_served():
+    with Exposition("::1", 0, Health(), CollectorRegistry()) as exposition:
+        assert get(f"http://[::1]:{exposition.port}/healthz")[0] == 200
 
 
 def get(url: str) -> tuple[int, bytes]:
